@@ -1,0 +1,1 @@
+"""Binance: raw messages, mapper and feed."""

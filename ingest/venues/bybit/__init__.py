@@ -1,0 +1,1 @@
+"""Bybit: raw messages, mapper and feed."""

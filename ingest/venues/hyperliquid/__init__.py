@@ -1,0 +1,1 @@
+"""Hyperliquid: raw messages, mapper and feed."""

@@ -1,0 +1,1 @@
+"""OKX: raw messages, mapper and feed."""

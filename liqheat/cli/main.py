@@ -1,0 +1,44 @@
+"""`liqheat`: gathers the commands and turns liqheat's errors into one line and an exit status.
+
+A command module offers `register(app)` and imports its heavy parts inside the command, so that `--help`
+stays quick. Exit status: 0 done, 1 failed, 2 wrong settings or usage, 130 interrupted.
+"""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from liqheat import __version__
+from liqheat.platform.errors import ConfigurationError, LiqheatError
+
+COMMAND_MODULES: tuple[str, ...] = ()
+"""Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
+
+app = typer.Typer(
+    name="liqheat",
+    help="A live, multi-venue liquidation heatmap for perpetual futures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line."""
+    for name in COMMAND_MODULES:
+        import_module(f"liqheat.cli.{name}").register(app)
+    try:
+        app()
+    except LiqheatError as error:
+        print(f"liqheat: {error}", file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, ConfigurationError) else 1) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,321 @@
+"""What flows through liqheat: the kinds of position event and of output row, with units in their schema.
+
+A mapper yields these structs one by one; the publisher gathers them into columnar batches whose polars
+schema is derived from the same fields, so a kind is defined once. Venue, symbol and instrument belong to
+the whole batch (they travel in message headers), everything else is a column.
+Times are UTC milliseconds; quantities are coins (never contracts); prices are USD per coin.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+import polars as pl
+
+from liqheat.domain.market import Venue
+
+NAN = float("nan")
+
+
+class Kind(StrEnum):
+    """Every kind of batch on a topic; the value is what stands in the message header."""
+
+    TRADES = "trades"
+    OPEN_INTEREST = "open_interest"
+    MARKS = "marks"
+    LIQUIDATIONS = "liquidations"
+    POSITIONS = "positions"
+    TURNOVER = "turnover"
+    MARGIN_TIERS = "margin_tiers"
+    CONTRACTS = "contracts"
+    GAPS = "gaps"
+    HEATMAP_BUCKETS = "heatmap_buckets"
+    MARKET_MINUTES = "market_minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a column counts, and which values are sane; a value outside is poison.
+
+    `nullable` admits NaN for "the venue publishes none". `minimum` is inclusive.
+    """
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    nullable: bool = False
+
+
+Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=4_102_444_800_000)]
+"""Up to the year 2100: a mistaken nanosecond time is refused instead of moving the watermark for ever."""
+OptionalTime = Annotated[int, Unit("ms since 1970-01-01 UTC, 0 where unknown", minimum=0, maximum=4_102_444_800_000)]
+Price = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9)]
+OptionalPrice = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9, nullable=True)]
+Quantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18)]
+OptionalQuantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18, nullable=True)]
+Usd = Annotated[float, Unit("USD", minimum=0.0, maximum=1e15)]
+OptionalUsd = Annotated[float, Unit("USD, may be negative", nullable=True)]
+MicroUsd = Annotated[int, Unit("micro-USD", minimum=0)]
+Rate = Annotated[float, Unit("fraction", minimum=-10.0, maximum=10.0, nullable=True)]
+Share = Annotated[float, Unit("fraction of 1", minimum=0.0, nullable=True)]
+Leverage = Annotated[float, Unit("times", minimum=0.0, maximum=1_000.0, nullable=True)]
+SideSign = Annotated[int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1)]
+Count = Annotated[int, Unit("count", minimum=0)]
+Identifier = Annotated[int, Unit("venue's number, -1 where it has none", minimum=-1)]
+Revision = Annotated[int, Unit("rows of the symbol's log applied so far", minimum=0)]
+Text = Annotated[str, Unit("text")]
+Flag = Annotated[bool, Unit("yes or no")]
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Where a row belongs: its venue, canonical symbol and the venue's own instrument name."""
+
+    venue: Venue
+    symbol: str
+    instrument: str
+    event_time: Time
+
+
+class Trade(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.TRADES.value):
+    """An executed trade (or the venue's aggregate of one taker order at one price)."""
+
+    price: Price
+    quantity: Quantity
+    taker_side: SideSign
+    trade_id: Identifier = -1
+
+
+class OpenInterest(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.OPEN_INTEREST.value):
+    """Contracts outstanding, one-sided: each coin of it is one long and one short."""
+
+    quantity: Quantity
+
+
+class Mark(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.MARKS.value):
+    """The price that liquidations are judged by, with funding where the same message carries it."""
+
+    mark_price: Price
+    index_price: OptionalPrice = NAN
+    funding_rate: Rate = NAN
+    next_funding_time: OptionalTime = 0
+
+
+class Liquidation(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.LIQUIDATIONS.value):
+    """An executed liquidation; `side` is the side of the position that died.
+
+    `price` is the average fill where the venue gives it, else its bankruptcy price.
+    """
+
+    side: SideSign
+    price: Price
+    quantity: Quantity
+    bankruptcy_price: OptionalPrice = NAN
+
+
+class Position(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.POSITIONS.value):
+    """An observed position, absolute: it replaces what was known of (account, instrument); quantity 0 ends it."""
+
+    account: Text
+    side: SideSign
+    quantity: Quantity
+    entry_price: OptionalPrice = NAN
+    leverage: Leverage = NAN
+    is_cross: Flag = False
+    liquidation_price: OptionalPrice = NAN
+    margin: OptionalUsd = NAN
+    account_value: OptionalUsd = NAN
+
+
+class Turnover(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.TURNOVER.value):
+    """Quote volume of the last 24 hours."""
+
+    quote_volume: Usd
+
+
+class MarginTier(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.MARGIN_TIERS.value):
+    """One step of a margin-tier table; a table is `tier` 1..`tiers`, sent together, and replaces the one before."""
+
+    tier: Count
+    tiers: Count
+    notional_floor: Usd
+    notional_cap: Usd
+    maximum_leverage: Leverage
+    maintenance_margin_rate: Share
+    maintenance_amount: Usd
+
+
+class Contract(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.CONTRACTS.value):
+    """What an instrument is: status, steps, coins a contract, funding interval."""
+
+    status: Text
+    tick_size: OptionalPrice = NAN
+    quantity_step: OptionalQuantity = NAN
+    contract_value: OptionalQuantity = NAN
+    funding_interval: OptionalTime = 0
+
+
+class Gap(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.GAPS.value):
+    """A hole in a feed, from `event_time` to `end_time`; `filled` once REST history has closed it."""
+
+    end_time: Time
+    stream: Text
+    missing: Count
+    reason: Text
+    filled: Flag = False
+
+
+class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
+    """Absolute values of one price bucket in one minute; the row with the highest revision counts."""
+
+    window_start: Time
+    side: SideSign
+    basis: Text
+    leverage_band: Text
+    price_low: Price
+    price_high: Price
+    at_risk_usd: MicroUsd
+    opened_usd: MicroUsd
+    closed_usd: MicroUsd
+    swept_usd: MicroUsd
+    liquidated_usd: MicroUsd
+    confidence: Share
+    revision: Revision
+
+
+class MarketMinute(msgspec.Struct, frozen=True, gc=False):
+    """What one venue's market did in one minute, and how well the estimate fits it."""
+
+    window_start: Time
+    mark_open: OptionalPrice
+    mark_high: OptionalPrice
+    mark_low: OptionalPrice
+    mark_close: OptionalPrice
+    index_price: OptionalPrice
+    funding_rate: Rate
+    next_funding_time: OptionalTime
+    open_interest: OptionalQuantity
+    open_interest_usd: OptionalUsd
+    turnover_24h_usd: OptionalUsd
+    taker_buy_usd: MicroUsd
+    taker_sell_usd: MicroUsd
+    liquidated_long_usd: MicroUsd
+    liquidated_short_usd: MicroUsd
+    at_risk_long_usd: MicroUsd
+    at_risk_short_usd: MicroUsd
+    scale_long: Share
+    scale_short: Share
+    reach_share_long: Share
+    reach_share_short: Share
+    coverage: Share
+    late_rows: Count
+    revision: Revision
+
+
+STRUCTS: dict[Kind, type[msgspec.Struct]] = {
+    Kind.TRADES: Trade,
+    Kind.OPEN_INTEREST: OpenInterest,
+    Kind.MARKS: Mark,
+    Kind.LIQUIDATIONS: Liquidation,
+    Kind.POSITIONS: Position,
+    Kind.TURNOVER: Turnover,
+    Kind.MARGIN_TIERS: MarginTier,
+    Kind.CONTRACTS: Contract,
+    Kind.GAPS: Gap,
+    Kind.HEATMAP_BUCKETS: HeatmapBucket,
+    Kind.MARKET_MINUTES: MarketMinute,
+}
+KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
+
+Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap
+
+BATCH_FIELDS = ("venue", "symbol", "instrument")
+"""Fields of a `Record` that hold for the whole batch and are therefore not columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a kind: polars type, unit, and the default that makes it optional for a reader."""
+
+    name: str
+    dtype: pl.DataType
+    unit: Unit
+    default: int | float | str | bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The columns of one kind, and the version that a writer stamps on a message."""
+
+    kind: Kind
+    version: int
+    columns: tuple[Column, ...]
+
+    @property
+    def polars(self) -> dict[str, pl.DataType]:
+        """Column names and types in order, as polars wants them."""
+        return {column.name: column.dtype for column in self.columns}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one kind, venue and symbol, in log order; `frame` follows `schema_of(kind)`."""
+
+    kind: Kind
+    venue: str
+    symbol: str
+    instrument: str
+    frame: pl.DataFrame
+
+
+_VERSIONS: dict[Kind, int] = dict.fromkeys(Kind, 1)
+_DTYPES: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), str: pl.String(), bool: pl.Boolean()}
+
+
+@cache
+def schema_of(kind: Kind) -> Schema:
+    """Return the schema of `kind`, derived from its struct. New columns must have defaults; so old messages stay readable."""
+    struct = STRUCTS[kind]
+    hints = get_type_hints(struct, include_extras=True)
+    columns = []
+    for field in msgspec.structs.fields(struct):
+        if field.name in BATCH_FIELDS:
+            continue
+        annotation = hints[field.name]
+        if get_origin(annotation) is not Annotated:
+            raise TypeError(f"Expected a unit on {struct.__name__}.{field.name}")
+        base, unit = get_args(annotation)
+        dtype: pl.DataType = pl.Int8() if annotation == SideSign else _DTYPES[base]
+        default = None if field.default is msgspec.NODEFAULT else field.default
+        columns.append(Column(field.name, dtype, unit, default))
+    return Schema(kind, _VERSIONS[kind], tuple(columns))
+
+
+@cache
+def _column_names(kind: Kind) -> tuple[str, ...]:
+    return tuple(column.name for column in schema_of(kind).columns)
+
+
+def to_batch(events: list[Any]) -> Batch:
+    """Gather events of one kind, venue and symbol, in order, into a batch.
+
+    Raises:
+        ValueError: `events` is empty.
+    """
+    if not events:
+        raise ValueError("Expected at least one event")
+    first = events[0]
+    kind = KIND_OF[type(first)]
+    schema = schema_of(kind)
+    frame = pl.DataFrame(
+        {name: [getattr(event, name) for event in events] for name in _column_names(kind)}, schema=schema.polars
+    )
+    return Batch(kind, first.venue, first.symbol, first.instrument, frame)
+
+
+def from_batch(batch: Batch) -> list[Any]:
+    """Turn an event batch back into its structs, in order."""
+    struct = STRUCTS[batch.kind]
+    venue = Venue(batch.venue)
+    return [struct(venue, batch.symbol, batch.instrument, *row) for row in batch.frame.iter_rows()]

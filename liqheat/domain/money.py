@@ -1,0 +1,28 @@
+"""Money as int64 micro-USD, so that sums are exact and do not depend on their order.
+
+Used wherever a notional enters the book; floats exist only at the edges.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+MICRO_USD_PER_USD = 1_000_000
+MAXIMUM_NOTIONAL_USD = 1e12
+"""The largest notional one row may carry (a trillion USD): a million such rows still fit an int64."""
+
+
+def to_micro_usd(usd: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Round USD amounts to int64 micro-USD, half to even.
+
+    Raises:
+        ValueError: an amount is not finite, or larger in size than `MAXIMUM_NOTIONAL_USD`.
+    """
+    amounts = np.asarray(usd, dtype=np.float64)
+    if amounts.size and not (np.abs(amounts) <= MAXIMUM_NOTIONAL_USD).all():
+        raise ValueError(f"Expected finite amounts of at most {MAXIMUM_NOTIONAL_USD:.0e} USD")
+    return np.rint(amounts * MICRO_USD_PER_USD).astype(np.int64)
+
+
+def to_usd(micro_usd: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Turn int64 micro-USD into float64 USD, for display only."""
+    return np.asarray(micro_usd, dtype=np.int64) / MICRO_USD_PER_USD

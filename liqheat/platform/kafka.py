@@ -1,0 +1,136 @@
+"""kafka-python clients as the settings want them, topic creation, and dead letters.
+
+Ingest, sinks and the command share this; the processors have their own client inside Faust. Driver
+exceptions leave this module as `TransientError` or `FatalError`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from liqheat.platform.errors import ConfigurationError, Origin, TransientError
+from liqheat.platform.settings import Kafka
+from liqheat.platform.topics import Topic
+
+MAXIMUM_MESSAGE_BYTES = 1_000_000
+
+
+def client_settings(kafka: Kafka) -> dict[str, Any]:
+    """Return what every kafka-python client needs to connect."""
+    common: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers.split(","),
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.ssl_ca_file is not None:
+        common["ssl_cafile"] = str(kafka.ssl_ca_file)
+    if kafka.sasl_mechanism is not None:
+        if kafka.sasl_username is None or kafka.sasl_password is None:
+            raise ConfigurationError(
+                "SASL needs LIQHEAT_KAFKA__SASL_USERNAME and LIQHEAT_KAFKA__SASL_PASSWORD beside the mechanism"
+            )
+        common |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": kafka.sasl_password.get_secret_value(),
+        }
+    return common
+
+
+def unreachable(kafka: Kafka, error: Exception) -> TransientError:
+    """Return the error to raise when no broker answers."""
+    return TransientError(
+        f"Cannot reach Kafka at {kafka.bootstrap_servers} ({type(error).__name__}: {error}); "
+        "set LIQHEAT_KAFKA__BOOTSTRAP_SERVERS to a running broker"
+    )
+
+
+def producer(kafka: Kafka) -> KafkaProducer:
+    """Return a producer that waits for all replicas and keeps order.
+
+    Raises:
+        TransientError: no broker answers.
+    """
+    try:
+        return KafkaProducer(
+            **client_settings(kafka),
+            acks="all",
+            compression_type="lz4",
+            linger_ms=5,
+            max_request_size=MAXIMUM_MESSAGE_BYTES,
+        )
+    except KafkaError as error:
+        raise unreachable(kafka, error) from error
+
+
+def consumer(kafka: Kafka, *, group: str | None, **overrides: Any) -> KafkaConsumer:
+    """Return a consumer from the earliest offset that commits only when told.
+
+    Raises:
+        TransientError: no broker answers.
+    """
+    options: dict[str, Any] = {
+        "group_id": group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_partition_fetch_bytes": 4 * MAXIMUM_MESSAGE_BYTES,
+    }
+    try:
+        return KafkaConsumer(**client_settings(kafka), **(options | overrides))
+    except KafkaError as error:
+        raise unreachable(kafka, error) from error
+
+
+def create_topics(kafka: Kafka) -> list[str]:
+    """Create the topics that are missing; return their names.
+
+    Raises:
+        TransientError: no broker answers.
+    """
+    created = []
+    try:
+        admin = KafkaAdminClient(**client_settings(kafka))
+        try:
+            existing = set(admin.list_topics())
+            for topic in Topic:
+                if topic.label in existing:
+                    continue
+                try:
+                    admin.create_topics(
+                        [
+                            NewTopic(
+                                name=topic.label,
+                                num_partitions=topic.partitions(kafka.partitions),
+                                replication_factor=kafka.replication_factor,
+                                topic_configs=topic.configuration(),
+                            )
+                        ]
+                    )
+                    created.append(topic.label)
+                except TopicAlreadyExistsError:
+                    # Another service won the race to create it.
+                    continue
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise unreachable(kafka, error) from error
+    return created
+
+
+def dead_letter_headers(
+    reason: str, origin: Origin, stage: str, original: Mapping[str, bytes] | None = None
+) -> list[tuple[str, bytes]]:
+    """Return the headers of a dead letter; its value is the original message, byte for byte.
+
+    Original headers stay under `original.<name>`.
+    """
+    headers = [
+        ("reason", reason.encode()),
+        ("stage", stage.encode()),
+        ("origin_topic", origin.topic.encode()),
+        ("origin_partition", str(origin.partition).encode()),
+        ("origin_offset", str(origin.offset).encode()),
+    ]
+    return headers + [(f"original.{name}", value) for name, value in (original or {}).items()]

@@ -1,0 +1,196 @@
+"""Every setting in one frozen tree, read once from the environment (and `.env`), validated with sentences.
+
+Names are `LIQHEAT_` plus the path with two underscores: `LIQHEAT_KAFKA__BOOTSTRAP_SERVERS`. Secrets are
+`SecretStr`, so they print as stars; each may come from a file by `LIQHEAT_SECRETS_DIRECTORY` (a file there
+named like the variable, in lower case, without `LIQHEAT_`).
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from liqheat.domain.instruments import DEFAULT_WATCH_LIST
+from liqheat.domain.market import Venue
+from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
+from liqheat.platform.errors import ConfigurationError
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kafka(Section):
+    """How to reach Kafka; SASL and TLS pass through to both clients."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several parted by commas")
+    partitions: int = Field(8, ge=1, le=1_000, description="partitions of the topics keyed by symbol")
+    replication_factor: int = Field(1, ge=1, le=10, description="copies of each partition")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
+
+
+class ClickHouse(Section):
+    """Where the sink writes: a server (`http`), or ClickHouse inside the process (`chdb`)."""
+
+    interface: Literal["http", "chdb"] = "http"
+    host: str = "127.0.0.1"
+    port: Port = 8123
+    secure: bool = Field(False, description="TLS to the server")
+    ca_file: Path | None = None
+    username: str = "default"
+    password: SecretStr | None = None
+    database: str = Field("liqheat", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$")
+    data_directory: Path | None = Field(None, description="where chdb keeps its data")
+    cluster: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,60}$", description="ON CLUSTER name")
+
+
+class BinanceVenue(Section):
+    """Addresses of Binance USD-M; tests and the simulator point them at loopback."""
+
+    websocket_url: str = "wss://fstream.binance.com"
+    rest_url: str = "https://fapi.binance.com"
+    api_key: SecretStr | None = Field(None, description="only to refresh margin tiers (leverageBracket)")
+    api_secret: SecretStr | None = None
+
+
+class BybitVenue(Section):
+    """Addresses of Bybit v5 linear."""
+
+    websocket_url: str = "wss://stream.bybit.com"
+    rest_url: str = "https://api.bybit.com"
+
+
+class OkxVenue(Section):
+    """Addresses of OKX v5."""
+
+    websocket_url: str = "wss://ws.okx.com:8443"
+    rest_url: str = "https://www.okx.com"
+
+
+class HyperliquidVenue(Section):
+    """Addresses of Hyperliquid."""
+
+    websocket_url: str = "wss://api.hyperliquid.xyz"
+    rest_url: str = "https://api.hyperliquid.xyz"
+    leaderboard_url: str = "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard"
+
+
+class Ingest(Section):
+    """How feeds are read and batched."""
+
+    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols, or `all`")
+    batch_rows: int = Field(500, ge=1, le=100_000)
+    batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
+    queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
+    open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
+    turnover_interval: Seconds = 60.0
+    reference_interval: Seconds = Field(3_600.0, description="seconds between reads of contracts and margin tiers")
+    reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
+    silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
+    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
+
+
+class Engine(Section):
+    """The estimate itself."""
+
+    grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
+    leverages: tuple[float, ...] = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 75.0, 100.0, 125.0)
+    leverage_shares: tuple[float, ...] = (0.05, 0.08, 0.14, 0.06, 0.18, 0.06, 0.15, 0.08, 0.02, 0.10, 0.04, 0.03, 0.01)
+    typical_notional_usd: float = Field(5_000.0, gt=0, description="position size whose margin tier is taken")
+    reach_share: float = Field(0.5, ge=0.01, le=1, description="prior share of open interest near liquidation")
+    half_life_hours: tuple[float, ...] = Field(
+        (240.0, 120.0, 48.0, 24.0, 12.0), description="decay of standing notional, one a leverage band"
+    )
+    lateness_ms: int = Field(2_000, ge=0, description="how long a window waits for late events")
+    snapshot_seconds: Seconds = Field(3.0, description="how often the open window is published")
+    checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
+    dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")
+    maximum_lead_ms: int = Field(3_600_000, gt=0, description="how far event time may run ahead of its message")
+
+    @field_validator("grid_factor")
+    @classmethod
+    def _factor_nests(cls, value: int) -> int:
+        return check_factor(value)
+
+
+class Sink(Section):
+    """How rows are batched into ClickHouse."""
+
+    batch_rows: int = Field(50_000, ge=1)
+    batch_age: Seconds = Field(1.0, description="seconds a row may wait for its batch")
+    group: str = "liqheat-sink"
+    join_group: bool = Field(True, description="false: assign all partitions, for a single local sink")
+    dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the sink")
+    retention_days: int = Field(30, ge=1, description="days that minute rows are kept")
+
+
+class Service(Section):
+    """What every process offers for its operators."""
+
+    host: str = Field("127.0.0.1", description="where health and metrics listen")
+    port: Port = Field(0, description="port of health and metrics; 0 takes a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_style: Literal["json", "console"] = "json"
+
+
+class Viewer(Section):
+    """The local web page."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Settings(BaseSettings):
+    """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LIQHEAT_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        frozen=True,
+        extra="ignore",
+    )
+
+    venues: tuple[Venue, ...] = tuple(Venue)
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    binance: BinanceVenue = BinanceVenue()
+    bybit: BybitVenue = BybitVenue()
+    okx: OkxVenue = OkxVenue()
+    hyperliquid: HyperliquidVenue = HyperliquidVenue()
+    ingest: Ingest = Ingest()
+    engine: Engine = Engine()
+    sink: Sink = Sink()
+    service: Service = Service()
+    viewer: Viewer = Viewer()
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigurationError: with one sentence a wrong setting, naming its environment variable.
+    """
+    directory = os.environ.get("LIQHEAT_SECRETS_DIRECTORY")
+    if directory and not Path(directory).is_dir():
+        raise ConfigurationError(f"LIQHEAT_SECRETS_DIRECTORY names {directory!r}, which is no folder")
+    try:
+        return Settings(_secrets_dir=directory)
+    except ValidationError as error:
+        sentences = [
+            f"LIQHEAT_{'__'.join(str(part).upper() for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False)
+        ]
+        raise ConfigurationError("Wrong settings: " + "; ".join(sentences)) from error

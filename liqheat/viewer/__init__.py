@@ -1,0 +1,1 @@
+"""A local web page that shows the heatmap of an embedded or remote ClickHouse."""

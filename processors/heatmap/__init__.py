@@ -1,0 +1,1 @@
+"""The book of notional at risk by price, and its one-minute windows."""

@@ -1,0 +1,1 @@
+"""From map to decision: clusters, alerts, conviction."""

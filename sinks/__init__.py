@@ -1,0 +1,1 @@
+"""Sinks: Kafka topics into stores that people and services query."""

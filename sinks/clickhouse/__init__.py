@@ -1,0 +1,1 @@
+"""ClickHouse: writer, migrations and the views that the outside reads."""
