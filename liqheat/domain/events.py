@@ -275,7 +275,10 @@ _DTYPES: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), str: p
 
 @cache
 def schema_of(kind: Kind) -> Schema:
-    """Return the schema of `kind`, derived from its struct. New columns must have defaults; so old messages stay readable."""
+    """Return the schema of `kind`, derived from its struct.
+
+    A column added later has a default, so that old messages stay readable.
+    """
     struct = STRUCTS[kind]
     hints = get_type_hints(struct, include_extras=True)
     columns = []

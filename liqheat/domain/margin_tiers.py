@@ -121,12 +121,12 @@ class MarginTiers:
         return np.stack(self.columns(), axis=1).tolist()  # type: ignore[no-any-return]
 
     def tier_at(self, notional: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return the 0-based tier that holds each notional (USD), `floor <= notional < cap`; past the last cap, the last."""
+        """Return the 0-based tier of each notional (USD), `floor <= notional < cap`; past the last cap, the last."""
         index = np.searchsorted(self.notional_floor, np.asarray(notional, dtype=np.float64), side="right") - 1
         return np.clip(index, 0, len(self) - 1)
 
     def notional_limit(self, leverage: npt.ArrayLike) -> FloatArray:
-        """Return the largest notional (USD) that may be opened at each leverage; 0 where the leverage is not allowed."""
+        """Return the largest notional (USD) open to each leverage; 0 where the leverage is not allowed."""
         wanted = np.asarray(leverage, dtype=np.float64)[..., None]
         limit: FloatArray = np.where(self.maximum_leverage >= wanted, self.notional_cap, 0.0).max(axis=-1)
         return limit

@@ -99,6 +99,7 @@ class Ingest(Section):
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
     connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
+    backfill: str = Field("0h", pattern=r"^\d+[mhd]$", description="history read by REST before going live")
 
 
 class Engine(Section):
