@@ -1,0 +1,58 @@
+# Few commands, the same here and in CI. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo live test check bench kafka lock format clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+DEMO_ARGUMENTS ?=
+TEST_ARGUMENTS ?=
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
+
+# The lock file names every package with its hash; a change of it, or of the project's metadata, installs anew.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "liqheat needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12 ..." % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'Cannot make a virtual environment: install the package python3-venv'; exit 1; }
+	@echo 'Installing the locked packages into $(VENV) (a minute or two, once) ...'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## run everything on a simulated exchange: no Docker, no network, no accounts
+	@$(BIN)/liqheat demo $(DEMO_ARGUMENTS)
+
+live: $(STAMP) ## the same on the real public feeds
+	@$(BIN)/liqheat live $(DEMO_ARGUMENTS)
+
+test: $(STAMP) kafka ## every test that runs without Docker
+	@$(BIN)/pytest -m 'not bench' $(TEST_ARGUMENTS)
+
+check: $(STAMP) ## format, lint and types, over the tests too
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(STAMP) kafka ## measure; prints figures and ratios, judges nothing
+	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
+
+# Apache Kafka for the tests where Java and Maven are; elsewhere the tests take the embedded broker and say so.
+kafka: $(STAMP)
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+	  test -d .cache/kafka/lib || { echo 'Fetching Apache Kafka from Maven ...'; \
+	    mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.cache/kafka/lib.part \
+	    && mv .cache/kafka/lib.part .cache/kafka/lib; }; \
+	else echo 'Java or Maven is missing: tests run on the embedded broker'; fi
+
+lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+
+format: $(STAMP) ## rewrite the sources in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove what was installed and made (not your data)
+	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
