@@ -1,8 +1,8 @@
 """Every setting in one frozen tree, read once from the environment (and `.env`), validated with sentences.
 
 Names are `LIQHEAT_` plus the path with two underscores: `LIQHEAT_KAFKA__BOOTSTRAP_SERVERS`. Secrets are
-`SecretStr`, so they print as stars; each may come from a file by `LIQHEAT_SECRETS_DIRECTORY` (a file there
-named like the variable, in lower case, without `LIQHEAT_`).
+`SecretStr`, so they print as stars; each may come from a file in the folder `LIQHEAT_SECRETS_DIRECTORY`,
+named like the variable in lower case (`liqheat_clickhouse__password`).
 """
 
 import os
@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST
 from liqheat.domain.market import Venue
@@ -176,6 +181,19 @@ class Settings(BaseSettings):
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let secrets of a section come from files too; the environment wins over them."""
+        files = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
+        return init_settings, env_settings, dotenv_settings, files
 
 
 def load() -> Settings:
