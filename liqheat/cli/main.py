@@ -12,7 +12,10 @@ import typer
 from liqheat import __version__
 from liqheat.platform.errors import ConfigurationError, LiqheatError
 
-COMMAND_MODULES: tuple[str, ...] = ()
+COMMAND_MODULES: tuple[str, ...] = (
+    "health",
+    "grafana",
+)
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 
 app = typer.Typer(

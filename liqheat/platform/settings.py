@@ -157,6 +157,18 @@ class Viewer(Section):
     port: Port = 8080
 
 
+class Grafana(Section):
+    """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
+
+    url: str = Field("http://127.0.0.1:3000", description="address with scheme")
+    token: SecretStr | None = Field(None, description="token of a service account")
+    clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
+    clickhouse_port: Port = Field(9000, description="native protocol")
+    clickhouse_secure: bool = False
+    clickhouse_username: str = "liqheat_grafana"
+    clickhouse_password: SecretStr | None = None
+
+
 class Settings(BaseSettings):
     """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
 
@@ -181,6 +193,7 @@ class Settings(BaseSettings):
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
+    grafana: Grafana = Grafana()
 
     @classmethod
     def settings_customise_sources(
