@@ -107,7 +107,7 @@ def plan(grafana: Grafana, dashboards: list[Json], datasource: Json, secret: Jso
     A stored password cannot be read back, so the datasource is written when its open part differs, or is new.
     """
     if grafana.ask("GET", f"/folders/{FOLDER_UID}") is None:
-        body = {"uid": FOLDER_UID, "title": FOLDER_TITLE}
+        body: Json = {"uid": FOLDER_UID, "title": FOLDER_TITLE}
         yield Change("folder", FOLDER_UID, FOLDER_TITLE, "create", _difference({}, body), "POST", "/folders", body)
     path = f"/datasources/uid/{DATASOURCE_UID}"
     there = grafana.ask("GET", path)
