@@ -13,6 +13,7 @@ from liqheat import __version__
 from liqheat.platform.errors import ConfigurationError, LiqheatError
 
 COMMAND_MODULES: tuple[str, ...] = (
+    "liquidation_price",
     "health",
     "grafana",
 )

@@ -1,0 +1,150 @@
+"""`liqheat liquidation-price`: at which mark price does a position die, and how far away is that.
+
+Asks for one position by options, or for many by JSON lines. Tiers come from the shipped tables; where none
+are shipped for a venue, from the venue itself, or from `--maintenance-margin-rate`.
+"""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from liqheat.domain.market import Venue
+from liqheat.platform.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from liqheat.domain.liquidation_models import ModelName, Terms
+    from liqheat.domain.margin_tiers import MarginTiers
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="liquidation-price")(liquidation_price)
+
+
+def liquidation_price(
+    venue: Annotated[Venue, typer.Option(help="whose model and margin tiers")] = Venue.BINANCE,
+    symbol: Annotated[str | None, typer.Option(help="the venue's instrument, e.g. VIRTUALUSDT")] = None,
+    side: Annotated[str | None, typer.Option(help="long or short")] = None,
+    entry: Annotated[float | None, typer.Option(help="entry price, USD per coin", min=1e-12)] = None,
+    leverage: Annotated[float | None, typer.Option(help="times", min=1)] = None,
+    notional: Annotated[float | None, typer.Option(help="size at entry, USD", min=1e-6)] = None,
+    quantity: Annotated[float | None, typer.Option(help="size in coins, instead of --notional", min=1e-12)] = None,
+    margin: Annotated[float | None, typer.Option(help="margin in USD, instead of --leverage", min=0)] = None,
+    extra_margin: Annotated[float, typer.Option(help="margin added after opening, USD")] = 0.0,
+    taker_fee_rate: Annotated[float, typer.Option(help="closing fee where the model counts it", min=0, max=0.1)] = 0.0,
+    maintenance_margin_rate: Annotated[float | None, typer.Option(help="instead of margin tiers", min=0, max=1)] = None,
+    maintenance_amount: Annotated[float, typer.Option(help="of the tier, USD, beside the rate", min=0)] = 0.0,
+    model: Annotated[str | None, typer.Option(help="instead of the venue's own, e.g. simple, bybit_legacy")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="read queries from standard input, one JSON a line")] = False,
+) -> None:
+    """Print the liquidation price of a position, its bankruptcy price, margin tier and distance.
+
+    With --jsonl each line is an object with id, model, side, entry_price, quantity and what the model needs of
+    wallet_balance, leverage, maintenance_margin_rate, maintenance_amount, taker_fee_rate, extra_margin,
+    mark_price, account_value, maintenance_margin_required, max_leverage, other_maintenance_margin and
+    other_unrealized_pnl; the answer is id and liquidation_price (null where there is none), or id and error.
+    """
+    from liqheat.cli.liquidation_queries import BadQuery, answer_lines, side_of
+    from liqheat.domain.liquidation_models import VENUE_MODELS, MissingTerm, ModelName, Terms
+
+    if jsonl:
+        for line in answer_lines(sys.stdin.buffer):
+            print(line, flush=sys.stdin.isatty())
+        return
+    if side is None or entry is None or (notional is None and quantity is None):
+        raise ConfigurationError("Expected --side, --entry and one of --notional or --quantity (or --jsonl)")
+    if model is not None and model not in list(ModelName):
+        raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {model!r}")
+    name = VENUE_MODELS[venue] if model is None else ModelName(model)
+    try:
+        terms = Terms(
+            side=side_of(side),
+            entry_price=entry,
+            quantity=notional / entry if quantity is None and notional is not None else quantity or 0.0,
+            wallet_balance=margin,
+            leverage=leverage,
+            maintenance_margin_rate=maintenance_margin_rate,
+            maintenance_amount=maintenance_amount,
+            taker_fee_rate=taker_fee_rate,
+            extra_margin=extra_margin,
+        )
+        tiers = None if maintenance_margin_rate is not None else _tiers(venue, symbol, name)
+        found = _answer(name, terms, tiers)
+    except (BadQuery, MissingTerm) as error:
+        raise ConfigurationError(str(error)) from error
+    found = {"venue": venue.value, "symbol": symbol, "model": name.value, "side": side.lower(), **found}
+    print(json.dumps(found) if as_json else _sentence(found))
+
+
+def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers | None":
+    """Return the instrument's margin tiers; None for a model that has no maintenance margin."""
+    from liqheat.domain.liquidation_models import ModelName
+    from liqheat.domain.margin_tiers import shipped_tables
+
+    if model is ModelName.SIMPLE:
+        return None
+    if symbol is None:
+        raise ConfigurationError("Expected --symbol for its margin tiers, or --maintenance-margin-rate")
+    tables = shipped_tables(venue)
+    if symbol in tables:
+        return tables[symbol]
+    if tables:
+        raise ConfigurationError(f"Expected an instrument of {venue}, e.g. VIRTUALUSDT, was {symbol!r}")
+    raise ConfigurationError(f"No margin tiers of {venue} are shipped: give --maintenance-margin-rate")
+
+
+def _answer(model: "ModelName", terms: "Terms", tiers: "MarginTiers | None") -> dict[str, Any]:
+    import math
+
+    from liqheat.domain.liquidation_models import ModelName, liquidation_price, liquidation_price_at_tier
+
+    entry = float(terms.need("entry_price"))
+    tier = None
+    if tiers is None:
+        price = float(liquidation_price(model, terms))
+    else:
+        answer = liquidation_price_at_tier(model, terms, tiers)
+        price, index = float(answer.price), int(answer.tier)
+        if index >= 0:
+            tier = {"number": index + 1, "of": len(tiers)} | dict(
+                zip(
+                    ("notional_floor", "notional_cap", "maximum_leverage", "maintenance_margin_rate", "amount"),
+                    tiers.rows()[index],
+                    strict=True,
+                )
+            )
+    bankruptcy = float(liquidation_price(ModelName.SIMPLE, terms))
+    return {
+        "liquidation_price": None if math.isnan(price) else price,
+        "bankruptcy_price": None if math.isnan(bankruptcy) else bankruptcy,
+        "distance": None if math.isnan(price) else (price - entry) / entry,
+        "tier": tier,
+    }
+
+
+def _sentence(found: dict[str, Any]) -> str:
+    """Say the answer in aligned lines."""
+
+    def price(value: float | None) -> str:
+        return "none" if value is None else f"{value:,.8g}"
+
+    rows = [
+        ("model", f"{found['model']} ({found['venue']} {found['symbol'] or ''}".rstrip() + ")"),
+        ("liquidation price", price(found["liquidation_price"])),
+        ("bankruptcy price", price(found["bankruptcy_price"])),
+    ]
+    if found["distance"] is not None:
+        rows.append(("distance", f"{found['distance']:+.2%} from entry"))
+    if tier := found["tier"]:
+        rows.append(
+            (
+                "tier",
+                f"{tier['number']} of {tier['of']}: ${tier['notional_floor']:,.0f} to ${tier['notional_cap']:,.0f}, "
+                f"up to {tier['maximum_leverage']:g}x, maintenance margin {tier['maintenance_margin_rate']:.4g}"
+                f" less ${tier['amount']:,.2f}",
+            )
+        )
+    return "\n".join(f"{name:<18} {value}" for name, value in rows)
