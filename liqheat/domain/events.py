@@ -15,6 +15,28 @@ import msgspec
 import polars as pl
 
 from liqheat.domain.market import Venue
+from liqheat.domain.signals import Alert, Catalyst, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.units import (
+    Count,
+    Flag,
+    Identifier,
+    Leverage,
+    MicroUsd,
+    OptionalPrice,
+    OptionalQuantity,
+    OptionalTime,
+    OptionalUsd,
+    Price,
+    Quantity,
+    Rate,
+    Revision,
+    Share,
+    SideSign,
+    Text,
+    Time,
+    Unit,
+    Usd,
+)
 
 NAN = float("nan")
 
@@ -33,40 +55,11 @@ class Kind(StrEnum):
     GAPS = "gaps"
     HEATMAP_BUCKETS = "heatmap_buckets"
     MARKET_MINUTES = "market_minutes"
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What a column counts, and which values are sane; a value outside is poison.
-
-    `nullable` admits NaN for "the venue publishes none". `minimum` is inclusive.
-    """
-
-    name: str
-    minimum: float | None = None
-    maximum: float | None = None
-    nullable: bool = False
-
-
-Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=4_102_444_800_000)]
-"""Up to the year 2100: a mistaken nanosecond time is refused instead of moving the watermark for ever."""
-OptionalTime = Annotated[int, Unit("ms since 1970-01-01 UTC, 0 where unknown", minimum=0, maximum=4_102_444_800_000)]
-Price = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9)]
-OptionalPrice = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9, nullable=True)]
-Quantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18)]
-OptionalQuantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18, nullable=True)]
-Usd = Annotated[float, Unit("USD", minimum=0.0, maximum=1e15)]
-OptionalUsd = Annotated[float, Unit("USD, may be negative", nullable=True)]
-MicroUsd = Annotated[int, Unit("micro-USD", minimum=0)]
-Rate = Annotated[float, Unit("fraction", minimum=-10.0, maximum=10.0, nullable=True)]
-Share = Annotated[float, Unit("fraction of 1", minimum=0.0, nullable=True)]
-Leverage = Annotated[float, Unit("times", minimum=0.0, maximum=1_000.0, nullable=True)]
-SideSign = Annotated[int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1)]
-Count = Annotated[int, Unit("count", minimum=0)]
-Identifier = Annotated[int, Unit("venue's number, -1 where it has none", minimum=-1)]
-Revision = Annotated[int, Unit("rows of the symbol's log applied so far", minimum=0)]
-Text = Annotated[str, Unit("text")]
-Flag = Annotated[bool, Unit("yes or no")]
+    CLUSTERS = "clusters"
+    ALERTS = "alerts"
+    SYMBOL_SIGNALS = "symbol_signals"
+    MARKET_SIGNALS = "market_signals"
+    CATALYSTS = "catalysts"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -225,6 +218,11 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.GAPS: Gap,
     Kind.HEATMAP_BUCKETS: HeatmapBucket,
     Kind.MARKET_MINUTES: MarketMinute,
+    Kind.CLUSTERS: Cluster,
+    Kind.ALERTS: Alert,
+    Kind.SYMBOL_SIGNALS: SymbolSignal,
+    Kind.MARKET_SIGNALS: MarketSignal,
+    Kind.CATALYSTS: Catalyst,
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 

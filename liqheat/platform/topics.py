@@ -9,11 +9,16 @@ from enum import Enum
 from liqheat.domain.windows import DAY_MS, HOUR_MS
 
 
+MAXIMUM_STATE_BYTES = 8_000_000
+"""The largest checkpoint of one symbol, compressed."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicPolicy:
     """What a topic is: its name, what keys its messages, how long it is kept.
 
     `partitions` None means "as many as the setting `kafka.partitions` says"; topics that share a key share it.
+    `maximum_message_bytes` None leaves the broker's own limit (1 MB).
     """
 
     name: str
@@ -21,6 +26,7 @@ class TopicPolicy:
     retention_ms: int
     partitions: int | None = None
     compacted: bool = False
+    maximum_message_bytes: int | None = None
 
 
 class Topic(Enum):
@@ -31,14 +37,23 @@ class Topic(Enum):
     MARKET_MINUTES = TopicPolicy("market-minutes", "symbol", DAY_MS)
     CLUSTERS = TopicPolicy("clusters", "symbol", DAY_MS)
     ALERTS = TopicPolicy("alerts", "symbol", 7 * DAY_MS)
+    SIGNALS = TopicPolicy("signals", "symbol", DAY_MS)
+    CATALYSTS = TopicPolicy("catalysts", "symbol", 30 * DAY_MS, partitions=1)
     GAPS = TopicPolicy("gaps", "symbol", 7 * DAY_MS, partitions=1)
-    DEAD_LETTERS = TopicPolicy("dead-letters", "none", 14 * DAY_MS, partitions=1)
+    # A dead letter is the whole message and its reason, so it must hold more than any message.
+    DEAD_LETTERS = TopicPolicy("dead-letters", "none", 14 * DAY_MS, partitions=1, maximum_message_bytes=2_000_000)
     # The processors' checkpoints: (applied offset, state) a symbol, read back after a restart or rebalance.
-    ENGINE_STATE = TopicPolicy("liqheat-processors-engine-state-changelog", "symbol", HOUR_MS, compacted=True)
+    ENGINE_STATE = TopicPolicy(
+        "liqheat-processors-engine-state-changelog",
+        "symbol",
+        HOUR_MS,
+        compacted=True,
+        maximum_message_bytes=MAXIMUM_STATE_BYTES,
+    )
 
     @property
     def label(self) -> str:
-        """The topic's name on the broker."""
+        """The topic's own name; on the broker `Kafka.topic` of the settings puts the prefix before it."""
         return self.value.name
 
     def partitions(self, default: int) -> int:
@@ -49,5 +64,9 @@ class Topic(Enum):
         """Return the broker-side topic settings."""
         policy = self.value
         if policy.compacted:
-            return {"cleanup.policy": "compact"}
-        return {"cleanup.policy": "delete", "retention.ms": str(policy.retention_ms)}
+            configuration = {"cleanup.policy": "compact"}
+        else:
+            configuration = {"cleanup.policy": "delete", "retention.ms": str(policy.retention_ms)}
+        if policy.maximum_message_bytes is not None:
+            configuration["max.message.bytes"] = str(policy.maximum_message_bytes)
+        return configuration

@@ -1,0 +1,46 @@
+"""What a column counts and which values are sane, as annotated types that events and signals are written in.
+
+The codec refuses a value outside its unit; dictionaries of the data are generated from the names here.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a column counts, and which values are sane; a value outside is poison.
+
+    `nullable` admits NaN for "the venue publishes none". `minimum` is inclusive.
+    """
+
+    name: str
+    minimum: float | None = None
+    maximum: float | None = None
+    nullable: bool = False
+
+
+Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=4_102_444_800_000)]
+"""Up to the year 2100: a mistaken nanosecond time is refused instead of moving the watermark for ever."""
+OptionalTime = Annotated[int, Unit("ms since 1970-01-01 UTC, 0 where unknown", minimum=0, maximum=4_102_444_800_000)]
+Price = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9)]
+OptionalPrice = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9, nullable=True)]
+Quantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18)]
+OptionalQuantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18, nullable=True)]
+Usd = Annotated[float, Unit("USD", minimum=0.0, maximum=1e15)]
+OptionalUsd = Annotated[float, Unit("USD, may be negative", nullable=True)]
+MicroUsd = Annotated[int, Unit("micro-USD", minimum=0)]
+Rate = Annotated[float, Unit("fraction", minimum=-10.0, maximum=10.0, nullable=True)]
+Share = Annotated[float, Unit("fraction of 1", minimum=0.0, nullable=True)]
+Leverage = Annotated[float, Unit("times", minimum=0.0, maximum=1_000.0, nullable=True)]
+SideSign = Annotated[int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1)]
+Count = Annotated[int, Unit("count", minimum=0)]
+Identifier = Annotated[int, Unit("venue's number, -1 where it has none", minimum=-1)]
+Revision = Annotated[int, Unit("rows of the symbol's log applied so far", minimum=0)]
+Text = Annotated[str, Unit("text")]
+Flag = Annotated[bool, Unit("yes or no")]
+Percent = Annotated[float, Unit("%, may be negative", nullable=True)]
+Score = Annotated[float, Unit("points of 100", minimum=0.0, maximum=100.0)]
+Seconds = Annotated[float, Unit("s, may be negative", nullable=True)]
+Direction = Annotated[int, Unit("+1 up, -1 down, 0 neither", minimum=-1, maximum=1)]
+Agreement = Annotated[int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-4, maximum=4)]
