@@ -20,7 +20,9 @@ from pydantic_settings import (
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
+from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.topics import Topic
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -36,6 +38,9 @@ class Kafka(Section):
     """How to reach Kafka; SASL and TLS pass through to both clients."""
 
     bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several parted by commas")
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="before every topic and group name, on a shared cluster"
+    )
     partitions: int = Field(8, ge=1, le=1_000, description="partitions of the topics keyed by symbol")
     replication_factor: int = Field(1, ge=1, le=10, description="copies of each partition")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -43,6 +48,10 @@ class Kafka(Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
+
+    def topic(self, topic: Topic) -> str:
+        """Return the name of `topic` on this cluster."""
+        return self.topic_prefix + topic.label
 
 
 class ClickHouse(Section):
@@ -130,6 +139,96 @@ class Engine(Section):
         return check_factor(value)
 
 
+class Signals(Section):
+    """From map to decision: when a range is a cluster, and when a trader is told.
+
+    `overrides` holds other values for single symbols: `{"BTC": {"cluster_usd": 100000000}}`.
+    """
+
+    reach_percent: float = Field(
+        25.0, gt=0, le=90, description="distance from the mark within which clusters are found"
+    )
+    dense_factor: float = Field(1.5, gt=1, description="a bucket is dense at this many times the side's mean density")
+    keep_share: float = Field(
+        0.7, gt=0, le=1, description="a bucket of a known cluster stays down to this share of dense"
+    )
+    gap_buckets: int = Field(1, ge=0, le=10, description="thin buckets in a row that do not part a cluster")
+    split_share: float = Field(
+        0.5, gt=0, lt=1, description="a valley below this share of the lower peak parts a cluster"
+    )
+    join_share: float = Field(0.7, gt=0, lt=1, description="a parted cluster joins again once the valley is above this")
+    floor_share: float = Field(0.03, ge=0, lt=1, description="least share of its side's notional in reach")
+    clusters_a_side: int = Field(12, ge=1, le=100, description="the largest so many are kept")
+    match_share: float = Field(
+        0.3, gt=0, le=1, description="shared buckets over the smaller of two that makes them one"
+    )
+    patience_minutes: int = Field(5, ge=0, le=60, description="minutes a cluster may be missing before it is gone")
+    grown_share: float = Field(1.25, gt=1, description="times its last reported size that make it grown")
+    shrunk_share: float = Field(0.8, gt=0, lt=1, description="times its last reported size that make it shrunk")
+    swept_share: float = Field(0.5, gt=0, le=1, description="swept over largest notional that makes an ended one swept")
+    cluster_usd: float = Field(CLUSTER_MINIMUM_USD, gt=0, description="notional from which a cluster may alert (USD)")
+    approach_percent: float = Field(FOCUS_PERCENT, gt=0, description="distance at which price approaches a cluster")
+    rearm_percent: float = Field(
+        1.0, gt=0, description="how far price must leave again before the same may be told again"
+    )
+    cooldown_minutes: int = Field(30, ge=0, description="minutes before the same rule speaks of the same cluster again")
+    caution_percent: float = Field(CAUTION_PERCENT_OF_ADV, gt=0, description="share of ADV that warrants caution")
+    focus_percent: float = Field(FOCUS_PERCENT, gt=0, description="band around the mark that imbalance looks at")
+    cascade_factor: float = Field(10.0, gt=1, description="executed in a minute over the usual that makes a cascade")
+    cascade_usd: float = Field(
+        100_000.0, gt=0, description="least notional executed in a minute that is a cascade (USD)"
+    )
+    cascade_baseline_minutes: int = Field(240, ge=10, description="minutes over which the usual is remembered")
+    cascade_warmup_minutes: int = Field(30, ge=1, description="minutes seen before a cascade can be told")
+    open_interest_percent: float = Field(1.0, gt=0, description="change over an hour from which a venue rises or falls")
+    coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
+    coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
+    coiled_adv_percent: float = Field(5.0, gt=0, description="share of ADV of a cluster near enough to release it")
+    funding_full_rate: float = Field(0.0003, gt=0, description="rate a settlement at which the crowd counts fully")
+    lag_minutes: int = Field(
+        2, ge=0, le=60, description="minutes the fastest venue may lead before the rest is left behind"
+    )
+    stale_minutes: int = Field(
+        5, ge=1, le=1_440, description="minutes without a window after which a venue is not live"
+    )
+    overrides: dict[str, dict[str, float | int]] = Field({}, description="other values for single symbols")
+
+    @field_validator("overrides")
+    @classmethod
+    def _overrides_are_settings(cls, value: dict[str, dict[str, float | int]]) -> dict[str, dict[str, float | int]]:
+        for changes in value.values():
+            if "overrides" in changes:
+                raise ValueError("an override holds no overrides")
+            cls(**changes)
+        return value
+
+    def of(self, symbol: str) -> "Signals":
+        """Return the settings that hold for `symbol`."""
+        changes = self.overrides.get(symbol)
+        return self.model_copy(update=dict(changes)) if changes else self
+
+
+class Webhook(Section):
+    """Where alerts are sent beside the topic; nowhere unless `url` is set."""
+
+    url: SecretStr | None = Field(None, description="address; a secret, since Slack's and Telegram's hold a token")
+    shape: Literal["generic", "slack", "telegram"] = "generic"
+    secret: SecretStr | None = Field(None, description="key of the HMAC-SHA256 signature header")
+    telegram_chat: str | None = Field(None, description="chat id, for the shape telegram")
+    timeout: Seconds = 10.0
+    attempts: int = Field(5, ge=1, le=20, description="tries before an alert is given up and counted")
+    maximum_age: Seconds = Field(900.0, description="seconds after which an alert is history and is not sent")
+    group: str = "liqheat-webhook"
+
+
+class Catalysts(Section):
+    """News feeds that are watched for the symbols' names."""
+
+    feeds: tuple[str, ...] = Field((), description="RSS or Atom addresses or files")
+    interval: Seconds = Field(300.0, description="seconds between reads of a feed")
+    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as they stand in news")
+
+
 class Sink(Section):
     """How rows are batched into ClickHouse."""
 
@@ -190,6 +289,9 @@ class Settings(BaseSettings):
     hyperliquid: HyperliquidVenue = HyperliquidVenue()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
+    signals: Signals = Signals()
+    webhook: Webhook = Webhook()
+    catalysts: Catalysts = Catalysts()
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
