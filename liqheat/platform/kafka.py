@@ -95,20 +95,21 @@ def create_topics(kafka: Kafka) -> list[str]:
         try:
             existing = set(admin.list_topics())
             for topic in Topic:
-                if topic.label in existing:
+                name = kafka.topic(topic)
+                if name in existing:
                     continue
                 try:
                     admin.create_topics(
                         [
                             NewTopic(
-                                name=topic.label,
+                                name=name,
                                 num_partitions=topic.partitions(kafka.partitions),
                                 replication_factor=kafka.replication_factor,
                                 topic_configs=topic.configuration(),
                             )
                         ]
                     )
-                    created.append(topic.label)
+                    created.append(name)
                 except TopicAlreadyExistsError:
                     # Another service won the race to create it.
                     continue

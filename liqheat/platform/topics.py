@@ -8,7 +8,6 @@ from enum import Enum
 
 from liqheat.domain.windows import DAY_MS, HOUR_MS
 
-
 MAXIMUM_STATE_BYTES = 8_000_000
 """The largest checkpoint of one symbol, compressed."""
 
