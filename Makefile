@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test check bench kafka lock format clean
+.PHONY: help demo live test check bench kafka dashboards lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,6 +34,7 @@ check: $(STAMP) ## format, lint and types, over the tests too
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m deploy.grafana.src.build --check
 
 bench: $(STAMP) kafka ## measure; prints figures and ratios, judges nothing
 	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
@@ -45,6 +46,9 @@ kafka: $(STAMP)
 	    mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.cache/kafka/lib.part \
 	    && mv .cache/kafka/lib.part .cache/kafka/lib; }; \
 	else echo 'Java or Maven is missing: tests run on the embedded broker'; fi
+
+dashboards: $(STAMP) ## generate Grafana's dashboards from their sources
+	@$(BIN)/python -m deploy.grafana.src.build
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \

@@ -1,0 +1,1 @@
+"""What runs liqheat elsewhere: image, broker, database users, Grafana."""

@@ -1,0 +1,1 @@
+SELECT arrayJoin(['inferred', 'observed']) AS basis

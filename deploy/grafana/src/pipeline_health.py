@@ -1,0 +1,65 @@
+"""The dashboard *Pipeline health*: says whether what the other dashboards show is fresh, whole and readable."""
+
+from grafana_foundation_sdk.builders import common as common_builder
+from grafana_foundation_sdk.builders import dashboard as builder
+from grafana_foundation_sdk.builders import stat
+from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
+
+from deploy.grafana.src.panels import GREEN, RED, TABLE, dress, lines, new_dashboard, rows, target
+
+
+def build() -> builder.Dashboard:
+    """Return the dashboard."""
+    board = new_dashboard(
+        "liqheat-health",
+        "Pipeline health",
+        "Freshness, completeness, gaps and dead letters of the pipeline, by venue.",
+        "now-6h",
+        "30s",
+    )
+    board.with_panel(_freshness())
+    board.with_panel(
+        lines(
+            "Minutes a minute",
+            "Market minutes written for each minute of time, averaged over symbols: 1 is whole, below 1 has holes.",
+            "health/minutes",
+            "none",
+        )
+    )
+    board.with_panel(
+        lines(
+            "Late rows",
+            "Events that came after their minute had closed; they are counted here and in `late_rows`.",
+            "health/late_rows",
+            "short",
+        )
+    )
+    board.with_panel(
+        rows("Gaps", "Holes in the feeds as recorded, and whether REST history filled them.", "health/gaps")
+    )
+    board.with_panel(
+        rows("Dead letters", "Messages that could not be read, by stage and reason.", "health/dead_letters")
+    )
+    return board
+
+
+def _freshness() -> stat.Panel:
+    thresholds = (
+        builder.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(None, GREEN), Threshold(90.0, "orange"), Threshold(300.0, RED)])
+    )
+    panel = (
+        stat.Panel()
+        .with_target(target("health/freshness", TABLE))
+        .unit("s")
+        .thresholds(thresholds)
+        .reduce_options(common_builder.ReduceDataOptions().values(True))
+    )
+    return dress(
+        panel,
+        "Behind",
+        "Seconds since the end of the newest minute of each venue. Orange from 90 s, red from 5 minutes.",
+        24,
+        5,
+    )
