@@ -23,7 +23,6 @@ from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.topics import Topic
-from liqheat.platform.topics import Topic
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -42,9 +41,6 @@ class Kafka(Section):
     topic_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="before every topic and group name, on a shared cluster"
     )
-    topic_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="before every topic and group name, on a shared cluster"
-    )
     partitions: int = Field(8, ge=1, le=1_000, description="partitions of the topics keyed by symbol")
     replication_factor: int = Field(1, ge=1, le=10, description="copies of each partition")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -52,10 +48,6 @@ class Kafka(Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
-
-    def topic(self, topic: Topic) -> str:
-        """Return the name of `topic` on this cluster."""
-        return self.topic_prefix + topic.label
 
     def topic(self, topic: Topic) -> str:
         """Return the name of `topic` on this cluster."""
@@ -245,7 +237,13 @@ class Sink(Section):
     group: str = "liqheat-sink"
     join_group: bool = Field(True, description="false: assign all partitions, for a single local sink")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the sink")
-    retention_days: int = Field(30, ge=1, description="days that minute rows are kept")
+    retention_days: int = Field(30, ge=1, le=20_000, description="days that minute rows are kept")
+    hour_retention_days: int = Field(400, ge=1, le=20_000, description="days that 1 h rollups are kept")
+    day_retention_days: int = Field(4_000, ge=1, le=20_000, description="days that 1 d rollups are kept")
+    record_retention_days: int = Field(
+        400, ge=1, le=20_000, description="days that liquidations, gaps and dead letters are kept"
+    )
+    rollup_interval: Seconds = Field(15.0, description="seconds between rollups of the hours that new rows touched")
 
 
 class Service(Section):
