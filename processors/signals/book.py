@@ -1,0 +1,117 @@
+"""The standing map of one symbol as arrays: a venue's published rows in, one side over all venues out.
+
+First step of the signals: `read_rows` turns a window of heatmap buckets into a compact array that a
+checkpoint can hold, `side_book` lays the venues' rows on a common run of price buckets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from liqheat.domain.market import LEVERAGE_BANDS, Basis, Side, Venue
+from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of, lower_edge
+
+ROW = np.dtype(
+    [
+        ("bucket", np.int64),
+        ("at_risk", np.int64),
+        ("swept", np.int64),
+        ("confidence", np.float32),
+        ("side", np.int8),
+        ("band", np.int8),
+        ("observed", np.bool_),
+    ]
+)
+"""One published bucket: index on the grid, at-risk level and swept flow in micro-USD, confidence 0-1, side
++1/-1, index into `LEVERAGE_BANDS` (-1 unknown), whether observed."""
+
+Rows = npt.NDArray[np.void]
+
+VENUES = tuple(Venue)
+_BANDS = pl.Enum(LEVERAGE_BANDS)
+
+
+def read_rows(frame: pl.DataFrame) -> tuple[Rows, int]:
+    """Return the rows of one window of heatmap buckets, and the grid factor that they are published at.
+
+    Args:
+        frame: columns of `Kind.HEATMAP_BUCKETS`; may be empty (then the factor is 0, "unknown").
+    """
+    rows = np.zeros(frame.height, dtype=ROW)
+    if not frame.height:
+        return rows, 0
+    low = bucket_of(frame["price_low"].to_numpy())
+    factor = int(bucket_of(frame["price_high"][:1].to_numpy())[0] - low[0])
+    rows["bucket"] = low // factor
+    rows["at_risk"] = frame["at_risk_usd"].to_numpy()
+    rows["swept"] = frame["swept_usd"].to_numpy()
+    rows["confidence"] = np.nan_to_num(frame["confidence"].to_numpy())
+    rows["side"] = frame["side"].to_numpy()
+    rows["band"] = frame["leverage_band"].cast(_BANDS, strict=False).to_physical().cast(pl.Int8).fill_null(-1)
+    rows["observed"] = (frame["basis"] == Basis.OBSERVED.value).to_numpy()
+    return rows, factor
+
+
+@dataclass(frozen=True, slots=True)
+class SideBook:
+    """One side of the map over all venues, on the buckets `base`, `base + 1`, ... in price order.
+
+    `edges` has one price (USD) more than there are buckets; amounts are micro-USD. `by_venue` is
+    (bucket, venue), `by_band` (bucket, band); `confidence` is weighted by at-risk notional, not yet divided.
+    """
+
+    side: Side
+    base: int
+    edges: FloatArray
+    at_risk: IntArray
+    swept: IntArray
+    observed: IntArray
+    by_venue: IntArray
+    by_band: IntArray
+    confidence: FloatArray
+
+    @property
+    def widths(self) -> FloatArray:
+        """Width of each bucket in % of price (logarithmic)."""
+        return np.asarray(100.0 * np.diff(np.log(self.edges)), dtype=np.float64)
+
+
+def side_book(
+    side: Side,
+    low_mark: float,
+    high_mark: float,
+    reach_percent: float,
+    factor: int,
+    rows: Mapping[Venue, Sequence[Rows]],
+) -> SideBook:
+    """Lay the rows of all venues on one run of buckets.
+
+    A long book begins `reach_percent` below the lowest mark price of the minute and ends with the bucket that
+    holds the highest, so that what was swept in the minute is in it; a short book is its mirror image.
+    """
+    if side == Side.LONG:
+        ends = [low_mark * (1 - reach_percent / 100), high_mark]
+    else:
+        ends = [low_mark, high_mark * (1 + reach_percent / 100)]
+    first, last = (int(bucket) for bucket in bucket_of(ends, factor))
+    size = last - first + 1
+    at_risk, swept, observed = (np.zeros(size, dtype=np.int64) for _ in range(3))
+    by_venue = np.zeros((size, len(VENUES)), dtype=np.int64)
+    by_band = np.zeros((size, len(LEVERAGE_BANDS)), dtype=np.int64)
+    confidence = np.zeros(size)
+    for column, venue in enumerate(VENUES):
+        for piece in rows.get(venue, ()):
+            inside = piece[(piece["side"] == side) & (piece["bucket"] >= first) & (piece["bucket"] <= last)]
+            position = inside["bucket"] - first
+            np.add.at(by_venue[:, column], position, inside["at_risk"])
+            np.add.at(swept, position, inside["swept"])
+            np.add.at(observed, position, inside["at_risk"] * inside["observed"])
+            np.add.at(confidence, position, inside["at_risk"] * inside["confidence"].astype(np.float64))
+            banded = inside["band"] >= 0
+            np.add.at(by_band, (position[banded], inside["band"][banded]), inside["at_risk"][banded])
+    at_risk += by_venue.sum(axis=1)
+    edges = lower_edge(np.arange(first, last + 2), factor)
+    return SideBook(side, first, edges, at_risk, swept, observed, by_venue, by_band, confidence)

@@ -1,0 +1,65 @@
+"""What a move of the price would liquidate: cumulative curves both ways, imbalance, and where most pain lies.
+
+Reads the two `SideBook`s of a minute. A bucket that the move only partly crosses counts with the crossed
+part of its width, so the curve is continuous in the price.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liqheat.domain.market import Side
+from liqheat.domain.price_grid import FloatArray, IntArray
+from processors.signals.book import SideBook
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Cumulative liquidations of one side as price moves away from the mark: `usd` (micro-USD) at each of `prices`.
+
+    Prices fall for longs and rise for shorts; amounts only rise.
+    """
+
+    prices: FloatArray
+    usd: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPain:
+    """A side's bucket with most at-risk notional: middle price (USD; NaN if the side is empty) and micro-USD."""
+
+    price: float
+    usd: int
+
+
+def cumulative(book: SideBook) -> Curve:
+    """Return the curve at every bucket edge, outwards from the mark."""
+    if book.side == Side.LONG:
+        return Curve(book.edges[:-1][::-1], np.cumsum(book.at_risk[::-1]))
+    return Curve(book.edges[1:], np.cumsum(book.at_risk))
+
+
+def liquidated_by(book: SideBook, price: float) -> int:
+    """Return the notional (micro-USD) of the book's side that a move of the mark to `price` would liquidate."""
+    low, high = book.edges[:-1], book.edges[1:]
+    crossed = (high - price) / (high - low) if book.side == Side.LONG else (price - low) / (high - low)
+    shares: npt.NDArray[np.float64] = np.clip(crossed, 0.0, 1.0)
+    return round(float(shares @ book.at_risk))
+
+
+def imbalance_percent(long_usd: int, short_usd: int) -> float:
+    """Return (long - short) / (long + short) in %: +100 when all that is near lies below the price, NaN if nothing."""
+    total = long_usd + short_usd
+    return 100.0 * (long_usd - short_usd) / total if total else float("nan")
+
+
+def max_pain(book: SideBook) -> MaxPain:
+    """Return the heaviest bucket of a side, the one nearest to the mark if two are equal."""
+    if not book.at_risk.any():
+        return MaxPain(float("nan"), 0)
+    if book.side == Side.LONG:
+        index = len(book.at_risk) - 1 - int(np.argmax(book.at_risk[::-1]))
+    else:
+        index = int(np.argmax(book.at_risk))
+    return MaxPain(float(book.edges[index] + book.edges[index + 1]) / 2, int(book.at_risk[index]))

@@ -1,0 +1,96 @@
+"""What the signals of one symbol remember, in a form that a checkpoint can hold.
+
+The engine alone changes it. Arrays travel as their bytes, the rest as MessagePack; the whole is compressed.
+"""
+
+from typing import Any
+
+import lz4.frame
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from processors.signals.alerts import CascadeWatch, Episode
+from processors.signals.book import ROW
+from processors.signals.clusters import Tracked
+from processors.signals.history import EMPTY
+
+NO_ROWS: npt.NDArray[np.void] = np.zeros(0, dtype=ROW)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A market minute that the symbol's minute has not reached yet; prices USD, amounts micro-USD or coins as named."""
+
+    window: int
+    rows: npt.NDArray[np.void]
+    mark_high: float
+    mark_low: float
+    mark_close: float
+    funding_rate: float
+    next_funding_time: int
+    open_interest: float
+    open_interest_usd: float
+    turnover_24h_usd: float
+    liquidated_long_usd: int
+    liquidated_short_usd: int
+    revision: int
+
+
+class Market(msgspec.Struct):
+    """One venue of the symbol: its latest minute that counts, what waits, and its last hours.
+
+    `closed` is the latest window it has closed; `reached` the latest that a symbol's minute has counted.
+    `flows` are rows whose swept flow no minute has counted yet, `executed` likewise (long, short; micro-USD).
+    """
+
+    funding_interval: int
+    closed: int = -1
+    reached: int = -1
+    latest: Reading | None = None
+    waiting: dict[int, Reading] = {}
+    flows: npt.NDArray[np.void] = NO_ROWS
+    executed: tuple[int, int] = (0, 0)
+    mark_high: float = float("nan")
+    mark_low: float = float("nan")
+    history: npt.NDArray[np.float64] = EMPTY
+
+
+class SignalState(msgspec.Struct):
+    """All that is remembered of a symbol; `window` is the last minute that was judged (-1 before the first)."""
+
+    symbol: str
+    window: int = -1
+    grid_factor: int = 0
+    mark_close: float = float("nan")
+    markets: dict[str, Market] = {}
+    clusters: list[Tracked] = []
+    episodes: dict[str, Episode] = {}
+    cascades: dict[int, CascadeWatch] = {}
+
+
+def _encode_array(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return ("rows" if value.dtype == ROW else "history", value.tobytes())
+    raise NotImplementedError(f"Expected an array, was {type(value).__name__}")
+
+
+def _decode_array(_: type, value: Any) -> Any:
+    kind, data = value
+    if kind == "rows":
+        return np.frombuffer(data, dtype=ROW)
+    return np.frombuffer(data, dtype=np.float64).reshape(-1, EMPTY.shape[1])
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_array)
+_DECODER = msgspec.msgpack.Decoder(SignalState, dec_hook=_decode_array)
+
+
+def dump(state: SignalState) -> bytes:
+    """Return `state` as bytes."""
+    packed: bytes = lz4.frame.compress(_ENCODER.encode(state))
+    return packed
+
+
+def load(data: bytes) -> SignalState:
+    """Return the state that `dump` wrote."""
+    return _DECODER.decode(lz4.frame.decompress(data))
