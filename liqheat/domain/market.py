@@ -55,6 +55,9 @@ LEVERAGE_BAND_FLOORS: npt.NDArray[np.float64] = np.array([1.0, 5.0, 10.0, 25.0, 
 LEVERAGE_BANDS: tuple[str, ...] = ("1-5x", "5-10x", "10-25x", "25-50x", "50x+")
 """Names of the leverage bands, in the order of `LEVERAGE_BAND_FLOORS`."""
 
+UNKNOWN_LEVERAGE_BAND = "unknown"
+"""Band of executed liquidations: the venue tells price and size, not the leverage that led there."""
+
 
 def leverage_band(leverage: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the index into `LEVERAGE_BANDS` of each leverage; a leverage below 1 belongs to the first band."""

@@ -1,0 +1,371 @@
+"""One venue's market of a symbol: its state, and how each kind of row changes it.
+
+The engine hands it batches in log order. It holds the open minute, what was traded since the last open
+interest, the inferred books and the observed positions, and closes minutes as its watermark passes.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from liqheat.domain.events import Kind, MarketMinute
+from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from liqheat.domain.market import Basis, Side
+from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
+from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.settings import Engine as EngineSettings
+from processors.heatmap.book import SideBook
+from processors.heatmap.rows import Output
+from processors.heatmap.windows import NAN, Columns, Minute, Window, select
+from processors.positions.inference import change_of, entries_of, levels_of
+from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
+from processors.positions.observed import ObservedPositions
+from processors.positions.traded_profile import TradedProfile
+
+TIMED_KINDS: dict[Kind, tuple[str, ...]] = {
+    Kind.TRADES: ("event_time", "price", "quantity", "taker_side"),
+    Kind.MARKS: ("event_time", "mark_price", "index_price", "funding_rate", "next_funding_time"),
+    Kind.OPEN_INTEREST: ("event_time", "quantity"),
+    Kind.LIQUIDATIONS: ("event_time", "side", "price", "quantity"),
+}
+"""Kinds that move the watermark, and the columns that the engine reads of them.
+
+The other kinds are absolute facts, often read when a service starts and older or newer than its history:
+they hold from where they stand in the log, whatever their time.
+"""
+
+SIDES = (Side.LONG, Side.SHORT)
+
+
+class Market:
+    """State of one venue's market; every attribute is plain data, so that `state_codec` can write it.
+
+    Pairs are longs first. Open interest is in coins, prices in USD, notionals in micro-USD.
+    """
+
+    def __init__(self, venue: str, settings: EngineSettings) -> None:
+        self.venue = venue
+        self.settings = settings
+        self.instrument = ""
+        self.tiers: MarginTiers | None = None
+        self.tier_rows: list[list[float]] = []
+        self.window = Window()
+        self.minute = Minute()
+        self.mark_price = NAN
+        self.index_price = NAN
+        self.funding_rate = NAN
+        self.next_funding_time = 0
+        self.last_trade_price = NAN
+        self.turnover = NAN
+        self.open_interest = NAN
+        self.open_interest_time = -1
+        self.uncovered = [NAN, NAN]
+        self.swept_since = [0, 0]
+        self.scale = [1.0, 1.0]
+        self.profile = TradedProfile()
+        self.books = (SideBook(Side.LONG, settings.grid_factor), SideBook(Side.SHORT, settings.grid_factor))
+        self.observed = ObservedPositions(settings.grid_factor)
+        self._mix: LeverageMix | None = None
+        self._minute_share = 0.5 ** (1 / (60.0 * np.asarray(settings.half_life_hours)))
+
+    @property
+    def price(self) -> float:
+        """The mark price, or where the venue has shown none yet the last trade's; NaN before both."""
+        return self.last_trade_price if math.isnan(self.mark_price) else self.mark_price
+
+    @property
+    def mix(self) -> LeverageMix:
+        """The leverage mix within this market's tiers."""
+        if self._mix is None:
+            self._mix = mix_within(
+                self.tiers or default_tiers(self.venue, self.instrument),
+                self.settings.leverages,
+                self.settings.leverage_shares,
+                self.settings.typical_notional_usd,
+                TAKER_FEE_RATES.get(self.venue, 0.0),
+            )
+        return self._mix
+
+    def take_instrument(self, instrument: str) -> None:
+        """Note the venue's name of the instrument; it chooses the tiers assumed before the venue's own arrive."""
+        if instrument != self.instrument:
+            self.instrument, self._mix = instrument, None
+
+    def apply_timed(self, kind: Kind, frame: pl.DataFrame, rows_before: int, output: Output) -> None:
+        """Apply rows of a timed kind, closing every minute that the watermark passes on the way.
+
+        The batch is cut where minutes close, so that the result does not depend on how the log was cut.
+
+        Raises:
+            PoisonMessage: a notional is beyond all reason; nothing was applied.
+        """
+        columns: Columns = {name: frame.get_column(name).to_numpy() for name in TIMED_KINDS[kind]}
+        if kind in (Kind.TRADES, Kind.LIQUIDATIONS):
+            columns["micro_usd"] = _micro_usd(columns["price"], columns["quantity"])
+        times = columns["event_time"]
+        self.window.begin(int(times[0]))
+        lateness = self.settings.lateness_ms
+        highest = max(int(times.max()), self.window.watermark)
+        if highest < self.window.end + lateness:
+            self._apply_rows(kind, columns)
+            self.window.watermark = highest
+            return
+        watermarks = np.maximum.accumulate(np.maximum(times, self.window.watermark))
+        start = 0
+        while (cut := int(np.searchsorted(watermarks, self.window.end + lateness))) < len(times):
+            if cut > start:
+                self._apply_rows(kind, select(columns, slice(start, cut)))
+            self.window.watermark = int(watermarks[cut])
+            self._close_minutes(rows_before + cut + 1, output)
+            start = cut
+        self._apply_rows(kind, select(columns, slice(start, None)))
+        self.window.watermark = highest
+
+    def apply_positions(self, frame: pl.DataFrame) -> None:
+        """Take observed positions, row by row."""
+        names = ("account", "side", "quantity", "liquidation_price", "leverage")
+        for account, side, quantity, liquidation_price, leverage in frame.select(names).iter_rows():
+            self.observed.put(account, side, quantity, liquidation_price, leverage, self.price)
+
+    def apply_margin_tiers(self, frame: pl.DataFrame) -> None:
+        """Take a tier table, which may arrive in several batches; it holds once complete.
+
+        Raises:
+            PoisonMessage: the table contradicts itself; the one before stays.
+        """
+        rows, tiers = list(self.tier_rows), self.tiers
+        for tier, count, *row in frame.drop("event_time").iter_rows():
+            if tier == 1:
+                rows = []
+            rows.append(row)
+            if tier == count:
+                try:
+                    tiers = MarginTiers.of(rows)
+                except BrokenMarginTiers as error:
+                    self.tier_rows = []
+                    raise PoisonMessage(
+                        f"The margin tiers of {self.instrument} contradict themselves: {error}"
+                    ) from error
+                rows = []
+        self.tier_rows, self.tiers, self._mix = rows, tiers, None
+
+    def apply_turnover(self, frame: pl.DataFrame) -> None:
+        """Take the 24 h turnover."""
+        self.turnover = float(frame["quote_volume"][-1])
+
+    def add_open_minute(self, revision: int, output: Output) -> None:
+        """Add the rows of the open minute as it stands, provisional; changes nothing."""
+        if self.window.start < 0:
+            return
+        start = self.window.start
+        observed = self.observed
+        for book in self.books:
+            output.add_levels(start, revision, Basis.INFERRED, book, INFERRED_CONFIDENCE)
+        for book in observed.books:
+            output.add_levels(start, revision, Basis.OBSERVED, book, 1.0)
+        basis = Basis.OBSERVED if observed.seen else Basis.INFERRED
+        output.add_liquidated(start, revision, basis, self.settings.grid_factor, self.minute.liquidated)
+        output.minutes.append(self._minute_row(revision))
+
+    def _close_minutes(self, revision: int, output: Output) -> None:
+        lateness = self.settings.lateness_ms
+        while self.window.watermark >= self.window.end + lateness:
+            skipped = self.window.minutes_to_skip(lateness) if not self.minute.rows else 0
+            if skipped:
+                self.window.start += skipped * MINUTE_MS
+                self._decay(skipped)
+                continue
+            self._decay(1)
+            self._calibrate()
+            self.add_open_minute(revision, output)
+            self._begin_minute()
+            ahead, self.window.ahead = self.window.ahead, []
+            for kind, columns in ahead:
+                self._apply_rows(kind, columns)
+
+    def _begin_minute(self) -> None:
+        self.window.start += MINUTE_MS
+        self.minute = Minute()
+        for book in (*self.books, *self.observed.books):
+            book.clear_flows()
+
+    def _decay(self, minutes: int) -> None:
+        share = self._minute_share**minutes
+        for book in self.books:
+            book.keep(share)
+
+    def _apply_rows(self, kind: Kind, columns: Columns) -> None:
+        """Apply rows between two closings: those ahead of the open minute wait, late ones are counted."""
+        times = columns["event_time"]
+        if int(times.max()) >= self.window.end:
+            ahead = times >= self.window.end
+            self.window.ahead.append((kind, select(columns, ahead)))
+            if ahead.all():
+                return
+            columns = select(columns, ~ahead)
+            times = columns["event_time"]
+        self.minute.rows += len(times)
+        late: npt.NDArray[np.bool_] | None = None
+        if int(times.min()) < self.window.start:
+            late = times < self.window.start
+            self.minute.late_rows += int(late.sum())
+        if kind is Kind.TRADES:
+            self._apply_trades(columns, late)
+        elif kind is Kind.LIQUIDATIONS:
+            self._apply_liquidations(columns)
+        else:
+            if late is not None:
+                if late.all():
+                    return
+                columns = select(columns, ~late)
+            if kind is Kind.MARKS:
+                self._apply_marks(columns)
+            else:
+                for time, quantity in zip(times if late is None else times[~late], columns["quantity"], strict=True):
+                    self._apply_open_interest(int(time), float(quantity))
+
+    def _apply_trades(self, columns: Columns, late: npt.NDArray[np.bool_] | None) -> None:
+        amounts, sides = columns["micro_usd"], columns["taker_side"]
+        bought = int(amounts @ (sides > 0))
+        self.minute.taker_buy += bought
+        self.minute.taker_sell += int(amounts.sum()) - bought
+        if late is not None:
+            useful = ~late | (columns["event_time"] > self.open_interest_time)
+            if useful.any():
+                self.profile.add(columns["price"][useful], sides[useful], amounts[useful])
+            if late.all():
+                return
+            columns = select(columns, ~late)
+        else:
+            self.profile.add(columns["price"], sides, amounts)
+        prices = columns["price"]
+        self.last_trade_price = float(prices[-1])
+        if math.isnan(self.mark_price):
+            self._sweep(float(prices.min()), float(prices.max()))
+
+    def _apply_marks(self, columns: Columns) -> None:
+        marks = columns["mark_price"]
+        low, high = float(marks.min()), float(marks.max())
+        minute = self.minute
+        if math.isnan(minute.mark_open):
+            minute.mark_open, minute.mark_low, minute.mark_high = float(marks[0]), low, high
+        else:
+            minute.mark_low, minute.mark_high = min(minute.mark_low, low), max(minute.mark_high, high)
+        self.mark_price = float(marks[-1])
+        self.index_price = _last(columns["index_price"], self.index_price)
+        self.funding_rate = _last(columns["funding_rate"], self.funding_rate)
+        times = columns["next_funding_time"]
+        known = times[times > 0]
+        if known.size:
+            self.next_funding_time = int(known[-1])
+        self._sweep(low, high)
+
+    def _apply_liquidations(self, columns: Columns) -> None:
+        buckets = bucket_of(columns["price"], self.settings.grid_factor)
+        liquidated = self.minute.liquidated
+        for side, bucket, amount in zip(columns["side"], buckets, columns["micro_usd"], strict=True):
+            key = (int(side), int(bucket))
+            liquidated[key] = liquidated.get(key, 0) + int(amount)
+
+    def _apply_open_interest(self, time: int, coins: float) -> None:
+        if time < self.open_interest_time:
+            self.minute.late_rows += 1
+            return
+        price = self.price
+        for index, side in enumerate(SIDES):
+            uncovered = max(coins - self.observed.coins(side), 0.0)
+            previous = self.uncovered[index]
+            if not (math.isnan(price) or math.isnan(previous)):
+                self._change_side(index, side, previous, uncovered, price)
+            self.uncovered[index] = uncovered
+        self.open_interest, self.open_interest_time = coins, time
+        self.swept_since = [0, 0]
+        self.profile.clear()
+        self._calibrate()
+
+    def _change_side(self, index: int, side: Side, previous: float, coins: float, price: float) -> None:
+        book = self.books[index]
+        change = change_of(previous, coins, price, self.swept_since[index] / MICRO_USD_PER_USD)
+        if change.kept_share < 1:
+            book.keep(change.kept_share)
+        usd = min(change.opened_usd * self.settings.reach_share, MAXIMUM_NOTIONAL_USD)
+        if usd > 0:
+            levels = levels_of(side, usd, entries_of(self.profile, side, price), self.mix)
+            book.open(levels.bands, levels.buckets, levels.amounts)
+            # An entry so near that the price has passed its liquidation price since: opened, and swept already.
+            book.sweep(int(bucket_of(price)))
+
+    def _sweep(self, low: float, high: float) -> None:
+        """Let the mark's range, both ends included, take out what it liquidates."""
+        for index, (side, price) in enumerate(zip(SIDES, (low, high), strict=True)):
+            book, observed = self.books[index], self.observed.books[index]
+            if book.is_reached(price) or observed.is_reached(price):
+                bucket = int(bucket_of(price))
+                self.swept_since[index] += int(book.sweep(bucket).sum())
+                self.observed.sweep(side, bucket)
+
+    def _calibrate(self) -> None:
+        """Hold each side to open interest: what is inferred gives way to what is observed."""
+        notional = self.open_interest * self.price
+        if math.isnan(notional):
+            return
+        limit = int(min(notional, MAXIMUM_NOTIONAL_USD) * MICRO_USD_PER_USD)
+        for index, book in enumerate(self.books):
+            self.scale[index] = book.hold_to(max(limit - self.observed.books[index].total(), 0))
+
+    def _minute_row(self, revision: int) -> MarketMinute:
+        minute = self.minute
+        price = self.price
+        totals = [book.total() + seen.total() for book, seen in zip(self.books, self.observed.books, strict=True)]
+        by_side = [sum(amount for (side, _), amount in minute.liquidated.items() if side == wanted) for wanted in SIDES]
+        held = (self.observed.coins(Side.LONG) + self.observed.coins(Side.SHORT)) / 2
+        return MarketMinute(
+            window_start=self.window.start,
+            mark_open=minute.mark_open,
+            mark_high=minute.mark_high,
+            mark_low=minute.mark_low,
+            mark_close=self.mark_price,
+            index_price=self.index_price,
+            funding_rate=self.funding_rate,
+            next_funding_time=self.next_funding_time,
+            open_interest=self.open_interest,
+            open_interest_usd=self.open_interest * price,
+            turnover_24h_usd=self.turnover,
+            taker_buy_usd=minute.taker_buy,
+            taker_sell_usd=minute.taker_sell,
+            liquidated_long_usd=by_side[0],
+            liquidated_short_usd=by_side[1],
+            at_risk_long_usd=totals[0],
+            at_risk_short_usd=totals[1],
+            scale_long=self.scale[0],
+            scale_short=self.scale[1],
+            reach_share_long=self.settings.reach_share,
+            reach_share_short=self.settings.reach_share,
+            coverage=held / self.open_interest if self.open_interest > 0 else 0.0,
+            late_rows=minute.late_rows,
+            revision=revision,
+        )
+
+
+INFERRED_CONFIDENCE = 0.4
+"""Confidence of inferred buckets until the model's own is learned."""
+
+
+def _last(values: npt.NDArray[Any], otherwise: float) -> float:
+    """Return the last value that is not NaN."""
+    known = values[~np.isnan(values)]
+    return float(known[-1]) if known.size else otherwise
+
+
+def _micro_usd(prices: npt.NDArray[Any], quantities: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    notionals = np.multiply(prices, quantities)
+    if not notionals.max() <= MAXIMUM_NOTIONAL_USD:
+        raise PoisonMessage(f"Expected notionals of at most {MAXIMUM_NOTIONAL_USD:.0e} USD, was {notionals.max():g}")
+    notionals *= MICRO_USD_PER_USD
+    amounts: npt.NDArray[np.int64] = np.rint(notionals, out=notionals).astype(np.int64)
+    return amounts

@@ -1,0 +1,121 @@
+"""Output rows: closed minutes as columns, gathered over one `apply` and cut into batches that fit a message.
+
+The engine adds levels and minutes as they close; sinks and signals read the batches.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from liqheat.domain.events import Batch, Kind, MarketMinute, schema_of
+from liqheat.domain.market import LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND, Basis
+from liqheat.domain.price_grid import lower_edge
+from processors.heatmap.book import CLOSED, OPENED, SWEPT, SideBook
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+BATCH_ROWS = 5_000
+"""Rows of one output batch, well under Kafka's 1 MB message limit."""
+
+UNKNOWN_BAND = len(LEVERAGE_BANDS)
+"""Index of the band of executed liquidations, whose leverage nobody tells."""
+
+_BAND_NAMES = pl.Series([*LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND])
+_BASES = tuple(Basis)
+_BASIS_NAMES = pl.Series([basis.value for basis in _BASES])
+
+
+@dataclass(slots=True)
+class Output:
+    """Rows of one market gathered while a batch is applied."""
+
+    venue: str
+    symbol: str
+    instrument: str
+    pieces: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
+    minutes: list[MarketMinute] = field(default_factory=list)
+
+    def add_levels(
+        self, window_start: int, revision: int, basis: Basis, book: SideBook, confidence: FloatArray | float
+    ) -> None:
+        """Add a row for every bucket of `book` that holds a level or had a flow.
+
+        Args:
+            window_start: of the minute, ms.
+            revision: rows of the symbol's log applied so far.
+            basis: how these positions are known.
+            book: one side.
+            confidence: 0 to 1, one number or one a leverage band and published bucket, (bands, n).
+        """
+        levels = book.published_levels()
+        bands, columns = np.nonzero(levels | book.flows[OPENED] | book.flows[CLOSED] | book.flows[SWEPT])
+        if not bands.size:
+            return
+        flows = book.flows[:, bands, columns]
+        piece = _piece(window_start, revision, basis, columns + book.base // book.factor, book.factor)
+        piece["side"] = np.full(bands.size, int(book.side), dtype=np.int8)
+        piece["leverage_band"] = bands
+        piece["at_risk_usd"] = levels[bands, columns]
+        piece["opened_usd"], piece["closed_usd"], piece["swept_usd"] = flows[OPENED], flows[CLOSED], flows[SWEPT]
+        piece["liquidated_usd"] = np.zeros(bands.size, dtype=np.int64)
+        shaped = np.broadcast_to(np.asarray(confidence, dtype=np.float64), levels.shape)
+        piece["confidence"] = shaped[bands, columns]
+        self.pieces.append(piece)
+
+    def add_liquidated(
+        self, window_start: int, revision: int, basis: Basis, factor: int, liquidated: dict[tuple[int, int], int]
+    ) -> None:
+        """Add executed liquidations: micro-USD by (side, published bucket), in rows of the unknown leverage band."""
+        if not liquidated:
+            return
+        keys = sorted(liquidated)
+        piece = _piece(window_start, revision, basis, np.array([bucket for _, bucket in keys]), factor)
+        zeros = np.zeros(len(keys), dtype=np.int64)
+        piece["side"] = np.array([side for side, _ in keys], dtype=np.int8)
+        piece["leverage_band"] = np.full(len(keys), UNKNOWN_BAND)
+        for name in ("at_risk_usd", "opened_usd", "closed_usd", "swept_usd"):
+            piece[name] = zeros
+        piece["liquidated_usd"] = np.array([liquidated[key] for key in keys], dtype=np.int64)
+        piece["confidence"] = np.ones(len(keys))
+        self.pieces.append(piece)
+
+    def batches(self) -> list[Batch]:
+        """Return what was gathered as batches of at most `BATCH_ROWS` rows: buckets first, then minutes."""
+        frames: list[tuple[Kind, pl.DataFrame]] = []
+        if self.pieces:
+            frames.append((Kind.HEATMAP_BUCKETS, _bucket_frame(self.pieces)))
+        if self.minutes:
+            names = schema_of(Kind.MARKET_MINUTES).polars
+            columns = {name: [getattr(minute, name) for minute in self.minutes] for name in names}
+            frames.append((Kind.MARKET_MINUTES, pl.DataFrame(columns, schema=names)))
+        return [
+            Batch(kind, self.venue, self.symbol, self.instrument, part)
+            for kind, frame in frames
+            for part in frame.iter_slices(BATCH_ROWS)
+        ]
+
+
+def _piece(
+    window_start: int, revision: int, basis: Basis, buckets: IntArray, factor: int
+) -> dict[str, npt.NDArray[Any]]:
+    rows = buckets.size
+    return {
+        "window_start": np.full(rows, window_start),
+        "basis": np.full(rows, _BASES.index(basis)),
+        "price_low": lower_edge(buckets, factor),
+        "price_high": lower_edge(buckets + 1, factor),
+        "revision": np.full(rows, revision),
+    }
+
+
+def _bucket_frame(pieces: list[dict[str, npt.NDArray[Any]]]) -> pl.DataFrame:
+    columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    frame = pl.DataFrame(columns)
+    return frame.with_columns(
+        _BAND_NAMES.gather(frame["leverage_band"]).alias("leverage_band"),
+        _BASIS_NAMES.gather(frame["basis"]).alias("basis"),
+    ).select(schema_of(Kind.HEATMAP_BUCKETS).polars.keys())
