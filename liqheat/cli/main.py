@@ -5,6 +5,7 @@ stays quick. Exit status: 0 done, 1 failed, 2 wrong settings or usage, 130 inter
 """
 
 import sys
+from functools import cache
 from importlib import import_module
 
 import typer
@@ -35,10 +36,16 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
-def main() -> None:
-    """Run the command line."""
+@cache
+def load_commands() -> None:
+    """Register every command on `app`, once."""
     for name in COMMAND_MODULES:
         import_module(f"liqheat.cli.{name}").register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    load_commands()
     try:
         app()
     except LiqheatError as error:
