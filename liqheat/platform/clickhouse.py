@@ -1,0 +1,125 @@
+"""The ClickHouse client as the settings want it: a server over HTTP, or the engine inside this process.
+
+The sink, the viewer's composition root and the command open their clients here. Driver exceptions leave as
+`TransientError` (try again) or `FatalError` with a sentence (`translated_errors`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError, ProgrammingError
+
+from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
+from liqheat.platform.settings import ClickHouse
+
+# Codes of src/Common/ErrorCodes.cpp after which the same bytes may be accepted a moment later.
+_TRANSIENT_CODES = {
+    159,  # TIMEOUT_EXCEEDED
+    202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+    209,  # SOCKET_TIMEOUT
+    210,  # NETWORK_ERROR
+    225,  # NO_ZOOKEEPER
+    241,  # MEMORY_LIMIT_EXCEEDED
+    242,  # TABLE_IS_READ_ONLY
+    243,  # NOT_ENOUGH_SPACE
+    252,  # TOO_MANY_PARTS
+    285,  # TOO_FEW_LIVE_REPLICAS
+    319,  # UNKNOWN_STATUS_OF_INSERT: rows are idempotent, so writing them again is right
+    394,  # QUERY_WAS_CANCELLED
+    425,  # SYSTEM_ERROR
+    999,  # KEEPER_EXCEPTION
+}
+_MISSING_SCHEMA_CODES = {16, 60, 81}  # NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_TABLE, UNKNOWN_DATABASE
+_DENIED_CODES = {192, 193, 194, 497, 516}  # unknown user, wrong or missing password, access denied, authentication
+
+
+def address_of(clickhouse: ClickHouse) -> str:
+    """Return where the database is, for people: `host:port`, or the data directory."""
+    if clickhouse.interface == "chdb":
+        return str(clickhouse.data_directory or "memory")
+    return f"{clickhouse.host}:{clickhouse.port}"
+
+
+@contextmanager
+def translated_errors(clickhouse: ClickHouse) -> Iterator[None]:
+    """Turn the driver's exceptions into liqheat's.
+
+    Raises:
+        TransientError: no connection, or the server is overloaded, read-only or short of something.
+        ConfigurationError: wrong credentials, or the tables are missing.
+        FatalError: anything else; the sentence is ClickHouse's own.
+    """
+    where = address_of(clickhouse)
+    try:
+        yield
+    except DatabaseError as error:
+        if error.code in _TRANSIENT_CODES:
+            raise TransientError(f"ClickHouse at {where} refused for now: {error}") from error
+        if error.code in _MISSING_SCHEMA_CODES:
+            raise ConfigurationError(f"ClickHouse at {where} lacks a table; run `liqheat migrate` ({error})") from error
+        if error.code in _DENIED_CODES:
+            raise ConfigurationError(
+                f"ClickHouse at {where} refused {clickhouse.username!r}; set LIQHEAT_CLICKHOUSE__USERNAME and "
+                f"LIQHEAT_CLICKHOUSE__PASSWORD to a user with the rights ({error})"
+            ) from error
+        if isinstance(error, OperationalError) or error.code is None:
+            raise TransientError(f"Cannot reach ClickHouse at {where}: {error}") from error
+        raise FatalError(f"ClickHouse at {where}: {error}") from error
+    except ClickHouseError as error:
+        raise FatalError(f"ClickHouse at {where}: {error}") from error
+
+
+def open_clickhouse(clickhouse: ClickHouse) -> Client:
+    """Connect; unqualified table names then mean the database of the settings, which need not exist yet.
+
+    A client may be shared between threads: its calls wait for one another. Threads that should not wait open
+    one each; in `chdb` all clients of a process share the one engine, and must name the same data directory.
+
+    Raises:
+        TransientError: the server does not answer.
+        ConfigurationError: wrong credentials; or the data directory is missing or held by another process.
+    """
+    if clickhouse.interface == "chdb":
+        client = _open_chdb(clickhouse)
+    else:
+        with translated_errors(clickhouse):
+            client = clickhouse_connect.get_client(
+                interface="https" if clickhouse.secure else "http",
+                host=clickhouse.host,
+                port=clickhouse.port,
+                username=clickhouse.username,
+                password=clickhouse.password.get_secret_value() if clickhouse.password else "",
+                ca_cert=str(clickhouse.ca_file) if clickhouse.ca_file else None,
+                client_name="liqheat",
+                connect_timeout=5,
+                # A session would make the server refuse a second thread's query while one runs.
+                autogenerate_session_id=False,
+            )
+    client.database = clickhouse.database
+    return client
+
+
+def _open_chdb(clickhouse: ClickHouse) -> Client:
+    if clickhouse.data_directory is None:
+        raise ConfigurationError("The interface chdb needs LIQHEAT_CLICKHOUSE__DATA_DIRECTORY, a folder for its data")
+    directory = clickhouse.data_directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Times are UTC in every column; without this, chdb would show some in the machine's own zone.
+        return clickhouse_connect.get_client(
+            interface="chdb", path=str(directory), settings={"session_timezone": "UTC"}
+        )
+    except OSError as error:
+        raise ConfigurationError(f"Cannot make the data directory {directory}: {error.strerror}") from error
+    except (ProgrammingError, DatabaseError) as error:
+        raise ConfigurationError(
+            f"Cannot open the ClickHouse data in {directory}: another process holds it (one at a time may), "
+            f"or this process has opened another folder before ({error})"
+        ) from error
+    except ImportError as error:
+        raise ConfigurationError(
+            'Embedded ClickHouse is not installed; `pip install "liqheat[local]"`, or point '
+            "LIQHEAT_CLICKHOUSE__HOST at a server with LIQHEAT_CLICKHOUSE__INTERFACE=http"
+        ) from error

@@ -1,0 +1,185 @@
+"""The sink as a service: a Kafka consumer, a ClickHouse client and the loop between them.
+
+`liqheat sink` runs it in a process of its own; the local stack runs it in a thread beside the viewer, because
+embedded ClickHouse is one engine a process.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from clickhouse_connect.driver.client import Client
+from kafka import ConsumerRebalanceListener, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.errors import KafkaError
+
+from liqheat.platform import kafka
+from liqheat.platform.clock import Clock, SystemClock
+from liqheat.platform.errors import ConfigurationError, TransientError
+from liqheat.platform.settings import Settings
+from liqheat.platform.topics import Topic
+from sinks.clickhouse.migrate import pending_migrations
+from sinks.clickhouse.tables import TOPICS
+from sinks.clickhouse.writer import ClickHouseWriter
+from sinks.consumer import Message, SinkLoop
+
+log = structlog.get_logger()
+
+_DEAD_LETTER_TIMEOUT = 10.0
+
+
+class Sink:
+    """Reads the output topics into ClickHouse until told to stop."""
+
+    def __init__(self, settings: Settings, client: Client, clock: Clock | None = None) -> None:
+        """Take a client of its own: its calls must not wait for somebody's long query."""
+        self._settings = settings
+        self._client = client
+        self._clock = clock or SystemClock()
+        self._loop: SinkLoop | None = None
+        self.ready = threading.Event()
+        """Set once the consumer is connected and has begun to poll."""
+
+    def problem(self) -> str | None:
+        """Say what is wrong, for the health endpoint; None while all is well."""
+        return "The sink has not started" if self._loop is None else self._loop.problem()
+
+    def run(self, stop: threading.Event) -> None:
+        """Consume until `stop` is set, then write and commit what was read. Blocks; the caller brings a thread.
+
+        Raises:
+            TransientError: Kafka or ClickHouse cannot be reached at start, or a topic is missing.
+            ConfigurationError: the tables are missing or of another version.
+            FatalError: see `SinkLoop.step`.
+        """
+        pending = pending_migrations(self._client, self._settings)
+        if pending:
+            raise ConfigurationError(
+                f"The database {self._settings.clickhouse.database} lacks {len(pending)} migrations, the first "
+                f"{pending[0].number:04d}_{pending[0].name}; run `liqheat migrate`"
+            )
+        source = KafkaSource(self._settings)
+        dead_letters = KafkaDeadLetters(self._settings)
+        try:
+            database = ClickHouseWriter(self._client, self._settings.clickhouse)
+            loop = self._loop = SinkLoop(self._settings, source, database, dead_letters, self._clock)
+            source.start(loop)
+            while not stop.is_set():
+                loop.step()
+                self.ready.set()
+            loop.finish()
+        except KafkaError as error:
+            raise kafka.unreachable(self._settings.kafka, error) from error
+        finally:
+            source.close()
+            dead_letters.close()
+
+
+class KafkaSource:
+    """kafka-python as the loop's source: a member of a group, or all partitions for a single local sink."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sink = settings.sink
+        self._topics = [settings.kafka.topic(topic) for topic in TOPICS]
+        self._consumer = kafka.consumer(
+            settings.kafka, group=settings.kafka.topic_prefix + settings.sink.group, fetch_max_bytes=8_000_000
+        )
+
+    def start(self, loop: SinkLoop) -> None:
+        """Begin to read; when partitions are taken away, `loop` writes what it has.
+
+        Raises:
+            TransientError: a topic is missing.
+        """
+        if self._sink.join_group:
+            self._consumer.subscribe(self._topics, listener=_Rebalances(loop))
+            return
+        partitions = []
+        for topic in self._topics:
+            numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
+            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+        self._consumer.assign(partitions)
+
+    def poll(self, timeout: float, limit: int) -> Mapping[Any, Sequence[Message]]:
+        """See `Source`."""
+        polled: Mapping[Any, Sequence[Message]] = self._consumer.poll(
+            timeout_ms=int(timeout * 1_000), max_records=limit
+        )
+        return polled
+
+    def pause(self) -> None:
+        """See `Source`."""
+        self._consumer.pause(*self._consumer.assignment())
+
+    def resume(self) -> None:
+        """See `Source`; partitions that were taken away while paused are passed over."""
+        self._consumer.resume(*self._consumer.paused())
+
+    def commit(self, offsets: Mapping[Any, int]) -> None:
+        """See `Source`."""
+        self._consumer.commit(
+            {partition: OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}, timeout_ms=10_000
+        )
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close(autocommit=False, timeout_ms=5_000)
+
+
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python ships no types
+    def __init__(self, loop: SinkLoop) -> None:
+        self._loop = loop
+
+    def on_partitions_revoked(self, revoked: object) -> None:
+        if revoked:
+            self._loop.finish()
+
+    def on_partitions_assigned(self, assigned: object) -> None:
+        log.info("partitions assigned", partitions=len(assigned) if isinstance(assigned, (list, set)) else 0)
+
+
+class KafkaDeadLetters:
+    """The dead-letter topic; the producer is opened with the first dead letter."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka
+        self._producer: KafkaProducer | None = None
+        self._waiting: list[tuple[list[tuple[str, bytes]], bytes]] = []
+
+    def add(self, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
+        """Keep one dead letter for the next `flush`."""
+        self._waiting.append((list(headers), value))
+
+    def flush(self) -> None:
+        """Send what waits; what the broker does not confirm waits on.
+
+        Raises:
+            TransientError: something was not confirmed.
+        """
+        if not self._waiting:
+            return
+        if self._producer is None:
+            self._producer = kafka.producer(self._kafka)
+        topic = self._kafka.topic(Topic.DEAD_LETTERS)
+        failed, reason = [], ""
+        try:
+            sent = [
+                (message, self._producer.send(topic, value=message[1], headers=message[0])) for message in self._waiting
+            ]
+            self._producer.flush(timeout=_DEAD_LETTER_TIMEOUT)
+        except KafkaError as error:
+            raise kafka.unreachable(self._kafka, error) from error
+        for message, future in sent:
+            if not future.succeeded():
+                failed.append(message)
+                reason = str(future.exception)
+        self._waiting = failed
+        if failed:
+            raise TransientError(f"{len(failed)} dead letters were not taken by {topic}: {reason}")
+
+    def close(self) -> None:
+        """Close the producer, if there is one."""
+        if self._producer is not None:
+            self._producer.close(timeout=_DEAD_LETTER_TIMEOUT)
