@@ -1,0 +1,97 @@
+"""What the page may ask for, read from a query string and checked before any SQL sees it.
+
+A wrong parameter is a `BadRequest` with a sentence; the server answers it with status 400.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
+from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
+
+RANGES: dict[str, tuple[int, int]] = {
+    "1h": (HOUR_MS, MINUTE_MS),
+    "3h": (3 * HOUR_MS, MINUTE_MS),
+    "6h": (6 * HOUR_MS, MINUTE_MS),
+    "24h": (DAY_MS, 5 * MINUTE_MS),
+    "3d": (3 * DAY_MS, 15 * MINUTE_MS),
+    "7d": (7 * DAY_MS, 30 * MINUTE_MS),
+    "30d": (30 * DAY_MS, 2 * HOUR_MS),
+}
+"""Length and column width of each range, ms; none has more than 360 columns."""
+
+SPANS = (3, 5, 10, 20, 40)
+"""How far the picture reaches beyond the lowest and highest mark price, in %."""
+
+_SYMBOL = re.compile(r"^[A-Z0-9]{1,24}$")
+
+
+class BadRequest(ValueError):
+    """A parameter is missing or wrong; the message says which, and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapRequest:
+    """One picture: a symbol over a range, filtered; `since` and `grid` name what the page already has.
+
+    `since` is the start (ms) of the first column that the page wants again, 0 for all of them.
+    """
+
+    symbol: str
+    length: int
+    step: int
+    span: int
+    venues: tuple[str, ...]
+    bases: tuple[str, ...]
+    bands: tuple[str, ...]
+    since: int
+    grid: str
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> "MapRequest":
+        """Read a query string; filters left out mean "all", given but empty mean "none".
+
+        Raises:
+            BadRequest: a value is not one of those offered.
+        """
+        symbol = query.get("symbol", "")
+        if not _SYMBOL.match(symbol):
+            raise BadRequest("Expected a symbol such as VIRTUAL")
+        range_name = query.get("range", "6h")
+        if range_name not in RANGES:
+            raise BadRequest(f"Expected a range out of {', '.join(RANGES)}")
+        length, step = RANGES[range_name]
+        span = _integer(query, "span", 10)
+        if span not in SPANS:
+            raise BadRequest(f"Expected a span out of {', '.join(map(str, SPANS))} %")
+        return cls(
+            symbol=symbol,
+            length=length,
+            step=step,
+            span=span,
+            venues=_chosen(query, "venues", tuple(venue.value for venue in Venue)),
+            bases=_chosen(query, "bases", tuple(basis.value for basis in Basis)),
+            bands=_chosen(query, "bands", LEVERAGE_BANDS),
+            since=_integer(query, "since", 0),
+            grid=query.get("grid", ""),
+        )
+
+
+def _integer(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or len(text) > 15:
+        raise BadRequest(f"Expected {name} as a whole number")
+    return int(text)
+
+
+def _chosen(query: Mapping[str, str], name: str, offered: tuple[str, ...]) -> tuple[str, ...]:
+    text = query.get(name)
+    if text is None:
+        return offered
+    chosen = tuple(part for part in text.split(",") if part)
+    if unknown := set(chosen) - set(offered):
+        raise BadRequest(f"Expected {name} out of {', '.join(offered)}, not {', '.join(sorted(unknown))[:80]}")
+    return chosen

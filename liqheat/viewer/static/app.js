@@ -1,0 +1,222 @@
+// The page's state, its controls, and the loop that keeps the picture fresh.
+
+import { Chart, scaleOf } from "./chart.js";
+import { age, price } from "./format.js";
+import * as panels from "./panels.js";
+import { Picture } from "./picture.js";
+
+const REFRESH_MS = 2000;
+const WHOLE_EVERY_MS = 60_000;
+const STALE_MS = 90_000;
+
+const byId = (id) => document.getElementById(id);
+const address = new URLSearchParams(location.search);
+const state = {
+  symbol: address.get("symbol") ?? "",
+  range: address.get("range") ?? "6h",
+  span: address.get("span") ?? "10",
+  scale: address.get("scale") ?? "log",
+  venues: null, bases: null, bands: null,
+};
+const chart = new Chart(byId("chart"), byId("hover"));
+const changed = new Map(); // symbol and venue -> its numbers, and when this page first saw them
+let offered = null, markets = [], picture = null, wholeAt = 0, timer = 0, request = null;
+
+function setControl(id, values, label, chosen, exclusive, choose) {
+  const group = byId(id);
+  if (group.dataset.values !== values.join()) {
+    group.dataset.values = values.join();
+    group.replaceChildren(...values.map((value) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label(value);
+      button.dataset.value = value;
+      if (exclusive) button.setAttribute("role", "radio");
+      button.addEventListener("click", () => choose(value));
+      return button;
+    }));
+  }
+  for (const button of group.children) {
+    const on = exclusive ? button.dataset.value === chosen : chosen.has(button.dataset.value);
+    button.setAttribute(exclusive ? "aria-checked" : "aria-pressed", on);
+  }
+}
+
+function controls() {
+  const one = (name) => (value) => { state[name] = String(value); picture = name === "scale" ? picture : null; refresh(); };
+  const toggle = (name) => (value) => {
+    if (!state[name].delete(value)) state[name].add(value);
+    picture = null;
+    refresh();
+  };
+  const present = offered.venues.filter((venue) => markets.some((market) => market.venues.includes(venue)));
+  const same = (value) => value;
+  setControl("range", offered.ranges, same, state.range, true, one("range"));
+  setControl("span", offered.spans, (value) => `±${value}%`, state.span, true, one("span"));
+  setControl("venues", present, same, state.venues, false, toggle("venues"));
+  setControl("bases", offered.bases, same, state.bases, false, toggle("bases"));
+  setControl("bands", offered.bands, same, state.bands, false, toggle("bands"));
+  setControl("scale", ["log", "linear"], same, state.scale, true, one("scale"));
+}
+
+function symbols() {
+  const select = byId("symbol");
+  const names = markets.map((market) => market.symbol);
+  if (select.dataset.names === names.join()) return;
+  select.dataset.names = names.join();
+  select.replaceChildren(...names.map((name) => new Option(name, name, false, name === state.symbol)));
+  select.disabled = names.length === 0;
+}
+
+function filter(name) {
+  const chosen = state[name];
+  return chosen && chosen.size < offered[name].length ? [...chosen].join() : null;
+}
+
+function parameters() {
+  const query = new URLSearchParams({ symbol: state.symbol, range: state.range, span: state.span });
+  for (const name of ["venues", "bases", "bands"]) {
+    const chosen = filter(name);
+    if (chosen !== null) query.set(name, chosen);
+  }
+  return query;
+}
+
+function remember() {
+  const query = parameters();
+  if (state.scale !== "log") query.set("scale", state.scale);
+  history.replaceState(null, "", `?${query}`);
+}
+
+class Unanswered extends Error {}
+
+async function ask(path, signal) {
+  let response;
+  try {
+    response = await fetch(path, { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unanswered("No answer from liqheat. Is it still running? This page tries again by itself.");
+  }
+  const answer = await response.json().catch(() => ({ problem: `The server answered ${response.status}.` }));
+  if (!response.ok) throw new Unanswered(answer.problem ?? `The server answered ${response.status}.`);
+  return answer;
+}
+
+function notice(text, waiting = false) {
+  byId("notice").hidden = !text;
+  byId("notice").textContent = text;
+  byId("notice").className = waiting ? "waiting" : picture ? "corner" : "";
+  document.body.classList.toggle("empty", !picture);
+}
+
+function live(tone, text) {
+  byId("live").className = `live ${tone}`;
+  byId("live").lastElementChild.textContent = text;
+}
+
+async function askMarkets(signal) {
+  const answer = await ask("api/markets", signal);
+  markets = answer.symbols;
+  if (!offered) {
+    offered = answer.offered;
+    for (const name of ["venues", "bases", "bands"]) {
+      const wanted = address.get(name);
+      state[name] = new Set(wanted === null ? offered[name] : wanted.split(",").filter((value) => offered[name].includes(value)));
+    }
+    if (!offered.ranges.includes(state.range)) state.range = "6h";
+    if (!offered.spans.map(String).includes(state.span)) state.span = "10";
+  }
+  if (!markets.some((market) => market.symbol === state.symbol) && markets.length && !state.symbol) state.symbol = markets[0].symbol;
+  symbols();
+}
+
+// How long ago each venue's numbers last changed: as this page saw it, or by the age of its latest minute.
+function ages(answer) {
+  const result = new Map();
+  for (const row of answer.quality) {
+    const key = `${answer.symbol} ${row.venue}`, numbers = JSON.stringify(row), before = changed.get(key);
+    if (before?.numbers !== numbers) {
+      const seen = before ? 0 : Math.max(0, answer.now - row.latest - 60_000);
+      changed.set(key, { numbers, at: Date.now() - seen });
+    }
+    result.set(row.venue, Date.now() - changed.get(key).at);
+  }
+  return result;
+}
+
+async function takePicture(signal) {
+  const query = parameters();
+  const whole = !picture || Date.now() - wholeAt > WHOLE_EVERY_MS;
+  if (!whole) {
+    // The last two columns may still change; older ones come again with the whole picture.
+    query.set("since", picture.answer.latest - picture.step);
+    query.set("grid", picture.grid.name);
+  }
+  const answer = await ask(`api/heatmap?${query}`, signal);
+  if (answer.state !== "ready") return answer.state;
+  // History that arrives behind the last column (a backfill) asks for the whole picture.
+  const history = picture && answer.minutes - picture.answer.minutes > 4 * answer.quality.length;
+  if (!whole && !history && picture.continuedBy(answer)) picture.take(answer);
+  else if (answer.since === answer.start) { picture = new Picture(answer); wholeAt = Date.now(); } else { picture = null; return takePicture(signal); }
+  return "ready";
+}
+
+async function draw() {
+  const { answer } = picture;
+  const logarithmic = state.scale === "log";
+  const market = markets.find((one) => one.symbol === state.symbol);
+  const old = ages(answer);
+  panels.figures(picture, market, state.venues);
+  panels.ladder(picture);
+  panels.trust(picture, state.venues, old);
+  panels.gaps(picture);
+  panels.legend(picture, scaleOf(picture), logarithmic);
+  panels.summary(picture, state.symbol);
+  await chart.draw(picture, { logarithmic, identity: `${state.symbol}|${state.range}|${state.span}` });
+  document.title = `${price(picture.mark)} ${state.symbol} · liqheat`;
+  const youngest = Math.min(...old.values());
+  live(youngest > STALE_MS ? "stale" : "fresh", youngest > STALE_MS ? `no news for ${age(youngest)}` : `live, data ${age(youngest)} old`);
+}
+
+async function step(signal) {
+  await askMarkets(signal);
+  controls();
+  if (!state.symbol) {
+    live("waiting", "waiting");
+    notice("Waiting for the first minute… If this stays, nothing is being written: is the sink running?", true);
+    return;
+  }
+  const outcome = await takePicture(signal);
+  if (outcome === "ready") {
+    notice(picture.now.total ? "" : "Nothing at risk in this selection: switch a venue, basis or leverage band on.");
+    await draw();
+  } else {
+    live("waiting", "waiting");
+    notice(outcome === "no_price"
+      ? `Waiting for a mark price of ${state.symbol}…`
+      : `Waiting for the first minute of ${state.symbol}… If this stays: is the symbol among the ingested ones, and is the sink running?`, true);
+  }
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  request?.abort();
+  const own = new AbortController();
+  request = own;
+  if (offered) { controls(); remember(); }
+  try {
+    await step(own.signal);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    live("failed", "not connected");
+    notice(error instanceof Unanswered ? error.message : `The page failed: ${error.message}`);
+    if (!(error instanceof Unanswered)) console.error(error);
+  }
+  if (request === own) timer = setTimeout(refresh, document.hidden ? 10 * REFRESH_MS : REFRESH_MS);
+}
+
+byId("symbol").addEventListener("change", (event) => { state.symbol = event.target.value; picture = null; refresh(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { if (picture) draw(); });
+refresh();

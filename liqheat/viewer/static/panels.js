@@ -1,0 +1,115 @@
+// Everything around the figure: key figures, the ladder of heaviest levels, trust by venue, gaps, legend.
+
+import { age, clock, countdown, percent, price, share, usd } from "./format.js";
+
+const byId = (id) => document.getElementById(id);
+
+function make(tag, text = "", className = "", title = "") {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;
+  if (className) element.className = className;
+  if (title) element.title = title;
+  return element;
+}
+
+const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] || 0), 0);
+
+export function figures(picture, market, chosen) {
+  const { quality, heat, now: time } = picture.answer;
+  const rows = quality.filter((row) => chosen.has(row.venue));
+  const near = picture.within(heat.focus);
+  const imbalance = near.long + near.short > 0 ? (near.short - near.long) / (near.long + near.short) : null;
+  const lead = rows.find((row) => row.venue === picture.answer.price.venue) ?? rows[0];
+  const ofAdv = (value) => (heat.adv_usd ? `${share(value / heat.adv_usd)} of ADV` : "ADV unknown");
+  const openInterest = sum(rows, "open_interest");
+  const cards = [
+    ["ADV", usd(heat.adv_usd || null), "24 h turnover, all venues"],
+    ["Open interest", usd(openInterest || null), ofAdv(openInterest)],
+    [`Longs within −${heat.focus}%`, usd(near.long), ofAdv(near.long), "long"],
+    [`Shorts within +${heat.focus}%`, usd(near.short), ofAdv(near.short), "short"],
+    ["Imbalance", percent(imbalance, 0, true), imbalance == null ? "" : imbalance > 0 ? "more shorts at risk near price" : "more longs at risk near price"],
+    ["Funding", lead ? percent(lead.funding_rate, 4, true) : "–", lead?.next_funding_time > time ? `settles in ${countdown(lead.next_funding_time - time)}` : "per interval"],
+    ["Observed", picture.now.total ? percent(picture.now.observed / picture.now.total, 0) : "–", "of the map; the rest is inferred"],
+  ];
+  byId("figures").replaceChildren(...cards.map(([name, value, note, tone]) => {
+    const card = make("div");
+    card.append(make("dt", name), make("dd", value, tone), make("small", note));
+    return card;
+  }));
+  byId("price").textContent = price(picture.mark);
+  byId("change").textContent = market?.change == null ? "" : percent(market.change, 2, true);
+  byId("change").className = market?.change < 0 ? "short" : "long";
+}
+
+export function ladder(picture) {
+  const { heat } = picture.answer;
+  const levels = { short: picture.heaviest("short", 6), long: picture.heaviest("long", 6) };
+  const most = Math.max(1, ...[...levels.short, ...levels.long].map((level) => level.value));
+  const rung = (side) => ({ row, value }) => {
+    const line = make("div", "", `rung ${side}`);
+    const bar = make("i");
+    bar.style.width = `${(100 * value) / most}%`;
+    line.append(bar, make("span", price(picture.middle(row))), make("span", percent(picture.middle(row) / picture.mark - 1, 1, true)),
+      make("b", usd(value)), make("span", heat.adv_usd ? share(value / heat.adv_usd) : "–"));
+    return line;
+  };
+  const head = make("div", "", "rung head");
+  head.append(make("span", "price"), make("span", "distance"), make("span", "at risk"), make("span", "of ADV"));
+  const mark = make("div", "", "rung now");
+  mark.append(make("span", price(picture.mark)), make("span", "mark price"));
+  byId("ladder").replaceChildren(head, ...levels.short.map(rung("short")), mark, ...levels.long.map(rung("long")));
+}
+
+export function trust(picture, chosen, ages) {
+  const table = make("table");
+  const head = make("tr");
+  for (const [name, title] of [["venue", ""], ["positions", "observed: read from the venue; inferred: estimated from open interest and trades"],
+    ["cover", "observed notional over open interest"], ["scale", "factor that holds each side to open interest, long / short; 1 needs no correction"], ["age", "time since the venue's numbers last changed"]]) {
+    head.append(make("th", name, "", title));
+  }
+  table.append(head);
+  for (const row of picture.answer.quality) {
+    const line = make("tr", "", chosen.has(row.venue) ? "" : "off");
+    const old = ages.get(row.venue) ?? 0;
+    const name = make("td", row.venue);
+    name.prepend(make("i", "", old > 90_000 ? "dot stale" : "dot"));
+    const factor = (value) => (value == null || value === 0 ? "–" : value.toFixed(2));
+    line.append(name, make("td", row.coverage > 0 ? "observed" : "inferred"), make("td", percent(row.coverage || 0, 0)),
+      make("td", `${factor(row.scale_long)} / ${factor(row.scale_short)}`), make("td", age(old)));
+    if (row.late_rows > 0) line.title = `${row.late_rows} rows came after their minute had closed`;
+    table.append(line);
+  }
+  byId("trust").replaceChildren(table);
+}
+
+export function gaps(picture) {
+  const rows = picture.answer.gaps;
+  byId("gaps-section").hidden = rows.length === 0;
+  byId("gaps").replaceChildren(...rows.slice(0, 5).map(([start, end, venue, stream, missing, reason, filled]) => {
+    const count = missing ? `${missing} missing, ` : "";
+    return make("li", `${venue} ${stream} ${clock(start)}–${clock(end)}: ${count}${reason}${filled ? ", filled" : ""}`, filled ? "filled" : "");
+  }));
+}
+
+export function legend(picture, scale, logarithmic) {
+  const width = picture.edge(1) - picture.edge(0);
+  const bucket = picture.answer.grid.edges.length > 1 ? ` per bucket of about $${Number(width.toPrecision(2))}` : "";
+  const unit = scale.known ? `% of ADV${bucket}` : "% of the largest bucket (ADV not known yet)";
+  const place = (level) => (logarithmic ? Math.log(level / scale.lowest) / Math.log(scale.highest / scale.lowest) : level / scale.highest);
+  const shown = scale.levels.filter((level, i) => logarithmic ? i % 2 === 0 : place(level) >= 0.1 || i === 0);
+  byId("ticks").replaceChildren(...shown.map((level) => {
+    const tick = make("span", `${Number(level.toPrecision(2))}`);
+    tick.style.left = `${100 * place(level)}%`;
+    return tick;
+  }), make("small", unit));
+  byId("key-price").textContent = `mark price (${picture.answer.price.venue}), band: its low to high`;
+  const observed = picture.answer.quality.filter((row) => row.coverage > 0).map((row) => row.venue);
+  byId("honesty").textContent = `Inferred, not observed: exchanges${observed.length ? ` other than ${observed.join(", ")}` : ""} publish no positions, so levels are estimated from open interest, trades and margin tiers. An estimate, not advice.`;
+}
+
+export function summary(picture, symbol) {
+  const total = (cells) => cells.reduce((a, b) => a + b, 0);
+  byId("summary").textContent = `Liquidation heatmap of ${symbol}: ${usd(total(picture.now.long))} of long positions at risk below and `
+    + `${usd(total(picture.now.short))} of short positions at risk above the mark price of ${price(picture.mark)}, `
+    + `over ${picture.columns} columns of ${picture.step / 60000} min and ${picture.rows} price rows.`;
+}
