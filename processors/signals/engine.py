@@ -1,0 +1,205 @@
+"""Signals of one symbol, driven by what the position engine says about its markets' closed minutes.
+
+Venues close their minutes at different times. A minute of the *symbol* is judged once, as soon as every
+live venue has closed it, or the fastest is `lag_minutes` ahead; a venue is live until its latest minute is
+`stale_minutes` old. A venue behind counts with the latest map it has closed, and what it swept and executed
+later counts in the next minute that is judged. All of that depends on the order of the log alone.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.market import Side, Venue
+from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.settings import Signals
+from processors.signals import clusters, funding, history, readings
+from processors.signals.alerts import Minute, cascade_alerts, cluster_alerts
+from processors.signals.book import Rows, SideBook, read_rows, side_book
+from processors.signals.clusters import Tracked
+from processors.signals.state import NO_ROWS, Market, Reading, SignalState
+
+ALL_VENUES = "all"
+"""Stands for the venue in batches about a symbol over all its venues."""
+
+Record = Cluster | Alert | SymbolSignal | MarketSignal
+
+_KINDS: dict[type[Record], Kind] = {
+    Cluster: Kind.CLUSTERS,
+    Alert: Kind.ALERTS,
+    SymbolSignal: Kind.SYMBOL_SIGNALS,
+    MarketSignal: Kind.MARKET_SIGNALS,
+}
+
+
+def update(state: SignalState, outputs: Sequence[Batch], settings: Signals) -> list[Batch]:
+    """Take in what the position engine closed; return the rows of the symbol's minutes that this completes.
+
+    Args:
+        state: the symbol's memory; changed.
+        outputs: batches of `HEATMAP_BUCKETS` and `MARKET_MINUTES` of closed windows; other kinds are ignored.
+        settings: thresholds of the symbol (`Signals.of`).
+    """
+    records: dict[tuple[Kind, str], list[Record]] = defaultdict(list)
+    for venue, reading, factor in _closed(outputs):
+        state.grid_factor = factor or state.grid_factor
+        usual = funding.USUAL_INTERVAL_MS[venue]
+        market = state.markets.setdefault(venue.value, Market(funding_interval=usual))
+        market.closed = max(market.closed, reading.window)
+        if reading.window <= state.window:
+            _count(market, reading)
+        else:
+            market.waiting[reading.window] = reading
+        for place, record in _judge_ready(state, settings):
+            records[_KINDS[type(record)], place].append(record)
+    return [_to_batch(kind, place, state.symbol, rows) for (kind, place), rows in records.items()]
+
+
+def _closed(outputs: Sequence[Batch]) -> list[tuple[Venue, Reading, int]]:
+    """Return the closed market minutes in `outputs`, by window."""
+    maps: dict[tuple[str, int], pl.DataFrame] = {}
+    for batch in outputs:
+        if batch.kind is Kind.HEATMAP_BUCKETS:
+            parts = batch.frame.partition_by("window_start", as_dict=True, maintain_order=True)
+            maps |= {(batch.venue, window): frame for (window,), frame in parts.items()}
+    closed = []
+    for batch in outputs:
+        if batch.kind is not Kind.MARKET_MINUTES:
+            continue
+        for row in batch.frame.iter_rows(named=True):
+            frame = maps.get((batch.venue, row["window_start"]))
+            rows, factor = (NO_ROWS, 0) if frame is None else read_rows(frame)
+            fields = {name: row[name] for name in Reading.__struct_fields__ if name in row}
+            closed.append((Venue(batch.venue), Reading(window=row["window_start"], rows=rows, **fields), factor))
+    closed.sort(key=lambda each: each[1].window)
+    return closed
+
+
+def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, Record]]:
+    while True:
+        waiting = [window for market in state.markets.values() for window in market.waiting if window > state.window]
+        if not waiting:
+            return
+        window = min(waiting)
+        stale = window - settings.stale_minutes * MINUTE_MS
+        live = [market for market in state.markets.values() if market.closed > stale]
+        fastest = max(market.closed for market in live)
+        behind = any(market.closed < window for market in live)
+        if behind and fastest < window + settings.lag_minutes * MINUTE_MS:
+            return
+        for market in state.markets.values():
+            for each in sorted(each for each in market.waiting if each <= window):
+                _count(market, market.waiting.pop(each))
+        state.window = window
+        current = {Venue(name): market for name, market in state.markets.items() if market.reached > stale}
+        yield from _judge(state, current, settings)
+        for market in state.markets.values():
+            market.flows, market.executed = NO_ROWS, (0, 0)
+            market.mark_high = market.mark_low = math.nan
+
+
+def _count(market: Market, reading: Reading) -> None:
+    """Let a minute of a market count: its level if it is the latest, its flows in any case."""
+    long_usd, short_usd = market.executed
+    market.executed = long_usd + reading.liquidated_long_usd, short_usd + reading.liquidated_short_usd
+    market.flows = np.concatenate((market.flows, _flows(reading.rows)))
+    if reading.window <= market.reached:
+        return
+    before = market.latest
+    if before is not None:
+        market.funding_interval = funding.learned_interval(
+            market.funding_interval, before.next_funding_time, reading.next_funding_time
+        )
+    market.mark_high = float(np.fmax(market.mark_high, reading.mark_high))
+    market.mark_low = float(np.fmin(market.mark_low, reading.mark_low))
+    market.reached, market.latest = reading.window, reading
+    market.history = history.appended(
+        market.history, reading.window, reading.mark_close, reading.funding_rate, reading.open_interest
+    )
+
+
+def _flows(rows: Rows) -> Rows:
+    """Return the rows that swept something, without their level."""
+    flows = rows[rows["swept"] > 0].copy()
+    flows["at_risk"] = 0
+    return flows
+
+
+def _levels(rows: Rows) -> Rows:
+    """Return the rows that hold something, without their flow."""
+    levels = rows[rows["at_risk"] > 0].copy()
+    levels["swept"] = 0
+    return levels
+
+
+def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) -> Iterator[tuple[str, Record]]:
+    """Yield the records of the minute `state.window`, with the venue that each belongs to."""
+    minute = _minute(state, markets)
+    if minute is None or not state.grid_factor:
+        return
+    rows: dict[Venue, list[Rows]] = {}
+    executed = {Side.LONG: 0, Side.SHORT: 0}
+    for venue, market in markets.items():
+        latest = NO_ROWS if market.latest is None else market.latest.rows
+        rows[venue] = [_levels(latest), market.flows]
+        executed[Side.LONG] += market.executed[0]
+        executed[Side.SHORT] += market.executed[1]
+    books: dict[Side, SideBook] = {}
+    now: list[Tracked] = []
+    ended: list[Tracked] = []
+    for side in Side:
+        book = side_book(side, minute.low, minute.high, settings.reach_percent, state.grid_factor, rows)
+        known = [cluster for cluster in state.clusters if cluster.side == side]
+        alive, over = clusters.follow(state.symbol, minute.window, book, known, minute.low, minute.high, settings)
+        now += alive
+        ended += over
+        books[side] = book
+    alerts = cluster_alerts(minute, state.clusters, now, ended, state.episodes, settings)
+    alerts += cascade_alerts(minute, executed, state.cascades, settings)
+    state.clusters, state.mark_close = now, minute.mark
+    seen = [cluster for cluster in now if cluster.seen == minute.window]
+    rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
+    for row in rows_out:
+        yield ALL_VENUES, row
+    for alert in alerts:
+        yield ALL_VENUES, alert
+    signals = {venue: readings.market_signal(minute, market) for venue, market in markets.items()}
+    for venue, signal in signals.items():
+        yield venue.value, signal
+    alive_rows = rows_out[: len(seen)]
+    inside = frozenset(name for name, episode in state.episodes.items() if episode.entry_edge)
+    yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
+
+
+def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
+    """Return the symbol's minute: the median over venues of each mark, so that one broken feed moves nothing."""
+    latest = [market.latest for market in markets.values() if market.latest is not None]
+    closes = [reading.mark_close for reading in latest if not math.isnan(reading.mark_close)]
+    if not closes:
+        return None
+    mark = float(np.median(closes))
+    lows = [market.mark_low for market in markets.values() if not math.isnan(market.mark_low)]
+    highs = [market.mark_high for market in markets.values() if not math.isnan(market.mark_high)]
+    before = state.mark_close
+    volumes = [reading.turnover_24h_usd for reading in latest if reading.turnover_24h_usd > 0]
+    return Minute(
+        symbol=state.symbol,
+        window=state.window,
+        mark=mark,
+        low=float(np.nanmin([mark, before, np.median(lows) if lows else mark])),
+        high=float(np.nanmax([mark, before, np.median(highs) if highs else mark])),
+        adv=sum(volumes) if volumes else math.nan,
+        revision=max(reading.revision for reading in latest),
+    )
+
+
+def _to_batch(kind: Kind, venue: str, symbol: str, rows: Sequence[Record]) -> Batch:
+    schema = schema_of(kind)
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.polars}
+    return Batch(kind, venue, symbol, "", pl.DataFrame(columns, schema=schema.polars))
