@@ -5,6 +5,7 @@ while it decodes, and a mapper only ever sees numbers that a batch may hold.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -58,19 +59,25 @@ def number_or_nan(text: str | None) -> float:
 
 
 class InstrumentBook:
-    """Instruments by the venue's name, parsed once; what is left out is noted with its reason in `ignored`."""
+    """Instruments by the venue's name, parsed once; what is left out is noted with its reason in `ignored`.
 
-    def __init__(self, venue: Venue) -> None:
+    Args:
+        instruments: the only ones wanted; None for every linear USDT or USDC perpetual that is named.
+    """
+
+    def __init__(self, venue: Venue, instruments: Sequence[Instrument] | None = None) -> None:
         self.ignored: dict[str, str] = {}
         self._venue = venue
-        self._known: dict[str, Instrument | None] = {}
+        self._is_open = instruments is None
+        self._known: dict[str, Instrument | None] = {item.name: item for item in instruments or ()}
 
     def get(self, name: str) -> Instrument | None:
-        """Return the instrument; None where it is not a linear USDT or USDC perpetual."""
+        """Return the instrument; None where it is not wanted or not a linear USDT or USDC perpetual."""
         try:
             return self._known[name]
         except KeyError:
-            instrument = self._known[name] = parse_instrument(self._venue, name)
+            instrument = parse_instrument(self._venue, name)
             if instrument is None:
                 self.ignored[name] = "not a linear USDT or USDC perpetual"
-            return instrument
+            self._known[name] = instrument if self._is_open else None
+            return self._known[name]

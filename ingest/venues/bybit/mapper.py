@@ -4,7 +4,7 @@ Traps held here: tickers come as a snapshot and then deltas, open interest count
 field is the newer single-sided one, and a liquidation's `S` is the side of the position that died.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Raw
@@ -49,8 +49,13 @@ class BybitMapper:
 
     venue = Venue.BYBIT
 
-    def __init__(self) -> None:
-        self.instruments = InstrumentBook(Venue.BYBIT)
+    def __init__(
+        self,
+        instruments: Sequence[Instrument] | None = None,
+        contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
+    ) -> None:
+        """Map frames of `instruments`, or (None) of every linear perpetual that a frame names."""
+        self.instruments = InstrumentBook(Venue.BYBIT, instruments)
         self._tickers: dict[str, _TickerState] = {}
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:

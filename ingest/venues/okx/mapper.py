@@ -4,7 +4,7 @@ Traps held here: sizes are contracts and their value differs a coin, so it is al
 the first liquidation message after subscribing is backlog; margin tiers are cut by contracts, not by USD.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Raw
@@ -49,14 +49,19 @@ class OkxMapper:
     """Maps OKX connections; remembers contract values, marks, and which liquidations it has seen.
 
     Args:
+        instruments: the only ones wanted; None for every linear perpetual that a frame names.
         contract_values: coins of one contract by the venue's symbol, for offline use; instruments that pass
             through add to them.
     """
 
     venue = Venue.OKX
 
-    def __init__(self, contract_values: Mapping[str, float] | None = None) -> None:
-        self.instruments = InstrumentBook(Venue.OKX)
+    def __init__(
+        self,
+        instruments: Sequence[Instrument] | None = None,
+        contract_values: Mapping[str, float] | None = None,
+    ) -> None:
+        self.instruments = InstrumentBook(Venue.OKX, instruments)
         self.contract_values: dict[str, float] = dict(contract_values or {})
         self._marks: dict[str, _MarkState] = {}
         self._liquidations = Recent()

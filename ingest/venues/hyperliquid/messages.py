@@ -1,0 +1,170 @@
+"""Hyperliquid as it arrives: WebSocket frames and answers of `POST /info`, field for field (its gitbook, API).
+
+Sizes are coins of the quoted unit (kPEPE is a thousand). Most numbers are text; contexts carry no time.
+"""
+
+from msgspec import Raw, Struct, field
+
+from ingest.venues.wire import WirePrice, WireQuantity, WireTime, WireUsd
+
+
+class Frame(Struct, gc=False):
+    """Any object that arrives: a channel's data, or the bare answer to a request."""
+
+    channel: str = ""
+    data: Raw = field(default_factory=Raw)
+    user: str = ""  # whose clearinghouse state this is; the feed adds it, the answer itself does not say
+    universe: Raw = field(default_factory=Raw)  # of a bare `meta`
+
+
+class Trade(Struct, gc=False):
+    """`trades` and `recentTrades`."""
+
+    coin: str
+    side: str  # taker's: B bought, A sold
+    px: WirePrice
+    sz: WireQuantity
+    time: WireTime  # ms
+    tid: int  # unique
+    users: tuple[str, str] | None = None  # buyer, seller; older recordings lack it
+
+
+class Context(Struct, gc=False):
+    """The state of one coin's market."""
+
+    open_interest: WireQuantity = field(name="openInterest")  # one-sided
+    mark_price: str | None = field(default=None, name="markPx")
+    oracle_price: str | None = field(default=None, name="oraclePx")
+    funding: str | None = None  # rate of this hour
+    day_notional_volume: WireUsd = field(default=0.0, name="dayNtlVlm")  # USD, 24 h
+
+
+class ActiveContext(Struct, gc=False):
+    """`activeAssetCtx`."""
+
+    coin: str
+    ctx: Context
+
+
+class AllContexts(Struct, gc=False):
+    """`allDexsAssetCtxs`: contexts of each exchange, aligned with its universe; the venue's own is named ""."""
+
+    ctxs: list[tuple[str, list[Context]]]
+
+
+class Coin(Struct, gc=False):
+    """One market of the universe."""
+
+    name: str
+    max_leverage: float = field(name="maxLeverage")
+    size_decimals: int = field(default=0, name="szDecimals")
+    margin_table: int | None = field(default=None, name="marginTableId")  # below 50: one tier of that leverage
+    is_delisted: bool | None = field(default=None, name="isDelisted")
+
+
+class MarginStep(Struct, gc=False):
+    """One step of a margin table."""
+
+    lower_bound: WireUsd = field(name="lowerBound")  # notional, USD
+    max_leverage: WireUsd = field(name="maxLeverage")
+
+
+class MarginTable(Struct, gc=False):
+    """A margin table that several coins share."""
+
+    steps: list[MarginStep] = field(name="marginTiers")
+
+
+class Meta(Struct, gc=False):
+    """`meta`: the universe of one exchange, the venue's own or a builder's."""
+
+    universe: list[Coin]
+    margin_tables: list[tuple[int, MarginTable]] = field(default_factory=list, name="marginTables")
+    collateral: int = field(default=0, name="collateralToken")  # 0 is USDC
+
+
+class Leverage(Struct, gc=False):
+    """How a position is margined."""
+
+    type: str = "cross"  # cross or isolated
+    value: float = 0.0
+
+
+class PositionDetail(Struct, gc=False):
+    """One position of an account."""
+
+    coin: str
+    szi: float  # signed size: above 0 long
+    entry_price: str | None = field(default=None, name="entryPx")
+    position_value: WireUsd = field(default=0.0, name="positionValue")  # USD at mark
+    liquidation_price: str | None = field(default=None, name="liquidationPx")  # null where there is none
+    margin_used: str | None = field(default=None, name="marginUsed")  # USD; isolated: with unrealised profit
+    leverage: Leverage = field(default_factory=Leverage)
+
+
+class AssetPosition(Struct, gc=False):
+    """A position and its kind."""
+
+    position: PositionDetail
+
+
+class MarginSummary(Struct, gc=False):
+    """An account's totals, USD."""
+
+    account_value: str = field(default="", name="accountValue")
+
+
+class ClearinghouseState(Struct, gc=False):
+    """`clearinghouseState`: all positions of one account."""
+
+    asset_positions: list[AssetPosition] = field(name="assetPositions")
+    time: WireTime  # ms
+    margin_summary: MarginSummary = field(default_factory=MarginSummary, name="marginSummary")
+    cross_margin_summary: MarginSummary = field(default_factory=MarginSummary, name="crossMarginSummary")
+    cross_maintenance_margin_used: str = field(default="", name="crossMaintenanceMarginUsed")
+
+
+class FillLiquidation(Struct, gc=False):
+    """Whose liquidation a fill belongs to."""
+
+    liquidated_user: str = field(default="", name="liquidatedUser")
+
+
+class Fill(Struct, gc=False):
+    """A fill of a watched account."""
+
+    coin: str
+    px: WirePrice
+    sz: WireQuantity
+    side: str  # of this account's order: B bought, A sold
+    time: WireTime
+    tid: int
+    crossed: bool = False  # whether this account took
+    liquidation: FillLiquidation | None = None
+
+
+class Fills(Struct, gc=False):
+    """`user` and `userFills`."""
+
+    fills: list[Fill] = field(default_factory=list)
+    user: str = ""  # `userFills` only
+
+
+class Candle(Struct, gc=False):
+    """`candleSnapshot`: one bar of trading."""
+
+    t: WireTime  # open, ms
+    s: str  # coin
+    o: WirePrice
+    c: WirePrice
+    h: WirePrice
+    l: WirePrice  # noqa: E741 - the venue's name for the low
+    v: WireQuantity
+
+
+class Marker(Struct, gc=False):
+    """The first item of an answer that is a list, by the field that only its kind has."""
+
+    universe: Raw = field(default_factory=Raw)  # metaAndAssetCtxs, allPerpMetas
+    tid: int | None = None  # recentTrades
+    candle: WireTime | None = field(default=None, name="t")  # candleSnapshot
