@@ -16,6 +16,8 @@ from liqheat.platform.errors import ConfigurationError, LiqheatError
 COMMAND_MODULES: tuple[str, ...] = (
     "liquidation_price",
     "health",
+    "process",
+    "topics",
     "grafana",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
