@@ -1,5 +1,6 @@
 """A bounded memory of what was seen, for mappers whose venue gives no consecutive numbers."""
 
+from collections import deque
 from collections.abc import Hashable
 
 
@@ -8,15 +9,18 @@ class Recent:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._keys: dict[Hashable, None] = {}
+        self._keys: set[Hashable] = set()
+        # A dict alone would do, but finding its oldest key slows down with every key that was deleted.
+        self._order: deque[Hashable] = deque()
 
     def add(self, key: Hashable) -> bool:
         """Remember `key`; return whether it was new."""
         if key in self._keys:
             return False
-        if len(self._keys) >= self._capacity:
-            del self._keys[next(iter(self._keys))]
-        self._keys[key] = None
+        if len(self._order) >= self._capacity:
+            self._keys.discard(self._order.popleft())
+        self._keys.add(key)
+        self._order.append(key)
         return True
 
     def __len__(self) -> int:
