@@ -64,10 +64,12 @@ def update(state: SignalState, outputs: Sequence[Batch], settings: Signals) -> l
 def _closed(outputs: Sequence[Batch]) -> list[tuple[Venue, Reading, int]]:
     """Return the closed market minutes in `outputs`, by window."""
     maps: dict[tuple[str, int], pl.DataFrame] = {}
-    for batch in outputs:
-        if batch.kind is Kind.HEATMAP_BUCKETS:
-            parts = batch.frame.partition_by("window_start", as_dict=True, maintain_order=True)
-            maps |= {(batch.venue, window): frame for (window,), frame in parts.items()}
+    for venue in {batch.venue for batch in outputs}:
+        # A large minute is cut into several batches.
+        frames = [each.frame for each in outputs if each.venue == venue and each.kind is Kind.HEATMAP_BUCKETS]
+        if frames:
+            parts = pl.concat(frames).partition_by("window_start", as_dict=True, maintain_order=True)
+            maps |= {(venue, window): frame for (window,), frame in parts.items()}
     closed = []
     for batch in outputs:
         if batch.kind is not Kind.MARKET_MINUTES:

@@ -1,0 +1,161 @@
+"""Hand-made maps for the signals' tests: a bucket is $0.01 wide from $0.50 to $1.00, so a reader can count.
+
+`market` makes what the position engine would say of one venue's minute; `Story` plays minutes one by one.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.market import Side, Venue
+from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.price_grid import bucket_of, lower_edge
+from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.settings import Signals
+from processors.signals.book import SideBook, read_rows, side_book
+from processors.signals.engine import update
+from processors.signals.state import SignalState, dump, load
+
+FACTOR = 20
+START = 1_767_225_600_000
+"""2026-01-01 00:00 UTC."""
+
+Levels = Mapping[float, float]
+"""USD at risk (or swept) by the lower edge of a $0.01 bucket."""
+
+
+def heatmap_frame(
+    window: int,
+    longs: Levels,
+    shorts: Levels,
+    swept_longs: Levels | None = None,
+    swept_shorts: Levels | None = None,
+    *,
+    band: str = "10-25x",
+    basis: str = "inferred",
+    confidence: float = 0.5,
+    factor: int = FACTOR,
+) -> pl.DataFrame:
+    """Return rows as the position engine writes them for one closed minute."""
+    rows = []
+    for side, levels, swept in ((1, longs, swept_longs or {}), (-1, shorts, swept_shorts or {})):
+        for price in sorted({*levels, *swept}):
+            bucket = bucket_of([price * (1 + 1e-9)], factor)
+            rows.append(
+                {
+                    "window_start": window,
+                    "side": side,
+                    "basis": basis,
+                    "leverage_band": band,
+                    "price_low": float(lower_edge(bucket, factor)[0]),
+                    "price_high": float(lower_edge(bucket + 1, factor)[0]),
+                    "at_risk_usd": round(levels.get(price, 0) * MICRO_USD_PER_USD),
+                    "opened_usd": 0,
+                    "closed_usd": 0,
+                    "swept_usd": round(swept.get(price, 0) * MICRO_USD_PER_USD),
+                    "liquidated_usd": 0,
+                    "confidence": confidence,
+                    "revision": 1,
+                }
+            )
+    return pl.DataFrame(rows, schema=schema_of(Kind.HEATMAP_BUCKETS).polars)
+
+
+def minute_frame(window: int, mark: float, **changes: Any) -> pl.DataFrame:
+    """Return the market minute; `low`, `high` are the mark's range, other names are columns."""
+    row = dict.fromkeys(schema_of(Kind.MARKET_MINUTES).polars, 0) | {
+        "window_start": window,
+        "mark_open": mark,
+        "mark_high": changes.pop("high", mark),
+        "mark_low": changes.pop("low", mark),
+        "mark_close": mark,
+        "index_price": math.nan,
+        "funding_rate": math.nan,
+        "open_interest": math.nan,
+        "open_interest_usd": math.nan,
+        "turnover_24h_usd": 100e6,
+        "revision": 1,
+    }
+    return pl.DataFrame([row | changes], schema=schema_of(Kind.MARKET_MINUTES).polars)
+
+
+def market(
+    window: int,
+    mark: float,
+    *frames: pl.DataFrame,
+    venue: Venue = Venue.BINANCE,
+    symbol: str = "VIRTUAL",
+    **changes: Any,
+) -> list[Batch]:
+    """Return what the position engine publishes when a venue closes `window`."""
+    buckets = [Batch(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame) for frame in frames if frame.height]
+    minutes = Batch(Kind.MARKET_MINUTES, venue, symbol, f"{symbol}USDT", minute_frame(window, mark, **changes))
+    return [*buckets, minutes]
+
+
+def book(side: Side, levels: Levels, mark: float = 0.95, reach: float = 25.0, **options: Any) -> SideBook:
+    """Return one side's book around `mark` from levels of one venue."""
+    longs, shorts = (levels, {}) if side == Side.LONG else ({}, levels)
+    rows, factor = read_rows(heatmap_frame(START, longs, shorts, **options))
+    return side_book(side, mark, mark, reach, factor or FACTOR, {Venue.BINANCE: [rows]})
+
+
+class Story:
+    """One symbol told a minute at a time by one venue; gathers everything that is said."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = Signals(**settings)
+        self.state = SignalState("VIRTUAL")
+        self.window = START
+        self.clusters: list[Cluster] = []
+        self.alerts: list[Alert] = []
+        self.readings: list[SymbolSignal] = []
+        self.market_readings: list[tuple[str, MarketSignal]] = []
+
+    def minute(
+        self,
+        mark: float,
+        longs: Levels | None = None,
+        shorts: Levels | None = None,
+        swept_longs: Levels | None = None,
+        swept_shorts: Levels | None = None,
+        **changes: Any,
+    ) -> list[Alert]:
+        """Close the next minute; return the alerts of it."""
+        frame = heatmap_frame(self.window, longs or {}, shorts or {}, swept_longs, swept_shorts)
+        told = self.hear(market(self.window, mark, frame, **changes))
+        self.window += MINUTE_MS
+        return told
+
+    def hear(self, outputs: list[Batch]) -> list[Alert]:
+        """Take in outputs of the position engine; return the alerts that follow."""
+        told: list[Alert] = []
+        for batch in update(self.state, outputs, self.settings):
+            for row in batch.frame.iter_rows():
+                if batch.kind is Kind.CLUSTERS:
+                    self.clusters.append(Cluster(*row))
+                elif batch.kind is Kind.ALERTS:
+                    told.append(Alert(*row))
+                elif batch.kind is Kind.SYMBOL_SIGNALS:
+                    self.readings.append(SymbolSignal(*row))
+                else:
+                    self.market_readings.append((batch.venue, MarketSignal(*row)))
+        self.alerts += told
+        return told
+
+    def restart(self) -> None:
+        """Go on from a checkpoint."""
+        self.state = load(dump(self.state))
+
+    def latest_clusters(self) -> list[Cluster]:
+        """Return the clusters of the last judged minute."""
+        return [cluster for cluster in self.clusters if cluster.window_start == self.clusters[-1].window_start]
+
+
+def rules(alerts: list[Alert]) -> list[str]:
+    """Return the rules of alerts in order."""
+    return [alert.rule for alert in alerts]
