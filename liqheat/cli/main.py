@@ -19,6 +19,10 @@ COMMAND_MODULES: tuple[str, ...] = (
     "process",
     "topics",
     "grafana",
+    "sink",
+    "migrate",
+    "sql",
+    "export",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 

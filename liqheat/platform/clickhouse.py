@@ -71,18 +71,19 @@ def translated_errors(clickhouse: ClickHouse) -> Iterator[None]:
         raise FatalError(f"ClickHouse at {where}: {error}") from error
 
 
-def open_clickhouse(clickhouse: ClickHouse) -> Client:
+def open_clickhouse(clickhouse: ClickHouse, *, readonly: bool = False) -> Client:
     """Connect; unqualified table names then mean the database of the settings, which need not exist yet.
 
     A client may be shared between threads: its calls wait for one another. Threads that should not wait open
     one each; in `chdb` all clients of a process share the one engine, and must name the same data directory.
+    With `readonly` every statement that writes, or reaches outside the database, is refused.
 
     Raises:
         TransientError: the server does not answer.
         ConfigurationError: wrong credentials; or the data directory is missing or held by another process.
     """
     if clickhouse.interface == "chdb":
-        client = _open_chdb(clickhouse)
+        client = _open_chdb(clickhouse, readonly)
     else:
         with translated_errors(clickhouse):
             client = clickhouse_connect.get_client(
@@ -94,6 +95,7 @@ def open_clickhouse(clickhouse: ClickHouse) -> Client:
                 ca_cert=str(clickhouse.ca_file) if clickhouse.ca_file else None,
                 client_name="liqheat",
                 connect_timeout=5,
+                settings={"readonly": 1} if readonly else None,
                 # A session would make the server refuse a second thread's query while one runs.
                 autogenerate_session_id=False,
             )
@@ -101,16 +103,18 @@ def open_clickhouse(clickhouse: ClickHouse) -> Client:
     return client
 
 
-def _open_chdb(clickhouse: ClickHouse) -> Client:
+def _open_chdb(clickhouse: ClickHouse, readonly: bool) -> Client:
     if clickhouse.data_directory is None:
         raise ConfigurationError("The interface chdb needs LIQHEAT_CLICKHOUSE__DATA_DIRECTORY, a folder for its data")
     directory = clickhouse.data_directory
+    # Times are UTC in every column; without this, chdb would show some in the machine's own zone.
+    settings: dict[str, str | int] = {"session_timezone": "UTC"}
+    if readonly:
+        # The last one: after it no setting can be changed.
+        settings["readonly"] = 1
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # Times are UTC in every column; without this, chdb would show some in the machine's own zone.
-        return clickhouse_connect.get_client(
-            interface="chdb", path=str(directory), settings={"session_timezone": "UTC"}
-        )
+        return clickhouse_connect.get_client(interface="chdb", path=str(directory), settings=settings)
     except OSError as error:
         raise ConfigurationError(f"Cannot make the data directory {directory}: {error.strerror}") from error
     except (ProgrammingError, DatabaseError) as error:

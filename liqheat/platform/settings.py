@@ -65,6 +65,9 @@ class ClickHouse(Section):
     username: str = "default"
     password: SecretStr | None = None
     database: str = Field("liqheat", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$")
+    writer_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_writer, the sink")
+    reader_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_reader, services")
+    grafana_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_grafana")
     data_directory: Path | None = Field(None, description="where chdb keeps its data")
     cluster: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,60}$", description="ON CLUSTER name")
 

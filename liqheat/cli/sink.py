@@ -1,0 +1,39 @@
+"""`liqheat sink`: carry the pipeline's output from Kafka into ClickHouse."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(sink)
+
+
+def sink(
+    migrate: bool = typer.Option(False, "--migrate", help="Apply missing migrations first (needs the right to)."),
+) -> None:
+    """Read the output topics into ClickHouse until stopped; SIGTERM writes and commits what was read."""
+    import signal
+    import threading
+
+    from liqheat.platform import logging
+    from liqheat.platform.clickhouse import open_clickhouse
+    from liqheat.platform.health import HealthServer
+    from liqheat.platform.settings import load
+    from sinks.clickhouse import migrate as migrations
+    from sinks.service import Sink
+
+    settings = load()
+    service = settings.service
+    logging.configure(service.log_level, service.log_style)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    client = open_clickhouse(settings.clickhouse)
+    try:
+        if migrate:
+            migrations.migrate(client, settings)
+        running = Sink(settings, client)
+        with HealthServer("sink", running.problem, service.host, service.port):
+            running.run(stop)
+    finally:
+        client.close()

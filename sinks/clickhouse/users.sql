@@ -1,0 +1,39 @@
+-- Who may do what, least privilege first; `liqheat migrate --users` runs it as an administrator, again after upgrades.
+-- Passwords come as SHA-256, so that no server log ever holds one. GRANT ... WITH REPLACE OPTION takes back what an
+-- older version granted. `{raw_table}` stands for each table that the sink writes: its statement is repeated.
+
+-- The datasource plugin sets max_execution_time on every query, and a plain readonly user may set nothing at all.
+CREATE SETTINGS PROFILE OR REPLACE liqheat_reader {on_cluster} SETTINGS
+    readonly = 1,
+    max_execution_time = 60 MIN 1 MAX 120 CHANGEABLE_IN_READONLY,
+    max_result_rows = 5000000 MIN 1 MAX 5000000 CHANGEABLE_IN_READONLY,
+    result_overflow_mode = 'throw',
+    max_memory_usage = 4000000000,
+    max_concurrent_queries_for_user = 50,
+    max_threads = 4 MIN 1 MAX 8 CHANGEABLE_IN_READONLY;
+
+CREATE USER IF NOT EXISTS liqheat_writer {on_cluster} IDENTIFIED WITH sha256_hash BY '{writer_hash}';
+ALTER USER liqheat_writer {on_cluster} IDENTIFIED WITH sha256_hash BY '{writer_hash}' DEFAULT DATABASE {database};
+-- Rollups read minutes and hours; the sink checks at start which migrations there are.
+GRANT {on_cluster} SELECT ON {database}.heatmap_raw TO liqheat_writer WITH REPLACE OPTION;
+GRANT {on_cluster} SELECT ON {database}.heatmap_1h_raw TO liqheat_writer;
+GRANT {on_cluster} SELECT ON {database}.migrations TO liqheat_writer;
+GRANT {on_cluster} INSERT ON {database}.{raw_table} TO liqheat_writer;
+
+CREATE USER IF NOT EXISTS liqheat_reader {on_cluster} IDENTIFIED WITH sha256_hash BY '{reader_hash}';
+ALTER USER liqheat_reader {on_cluster} IDENTIFIED WITH sha256_hash BY '{reader_hash}'
+    DEFAULT DATABASE {database} SETTINGS PROFILE 'liqheat_reader';
+GRANT {on_cluster} SELECT ON {database}.* TO liqheat_reader WITH REPLACE OPTION;
+
+CREATE USER IF NOT EXISTS liqheat_grafana {on_cluster} IDENTIFIED WITH sha256_hash BY '{grafana_hash}';
+ALTER USER liqheat_grafana {on_cluster} IDENTIFIED WITH sha256_hash BY '{grafana_hash}'
+    DEFAULT DATABASE {database} SETTINGS PROFILE 'liqheat_reader';
+GRANT {on_cluster} SELECT ON {database}.* TO liqheat_grafana WITH REPLACE OPTION;
+-- Grafana's query builder lists these.
+GRANT {on_cluster} SELECT ON system.databases TO liqheat_grafana;
+GRANT {on_cluster} SELECT ON system.tables TO liqheat_grafana;
+GRANT {on_cluster} SELECT ON system.columns TO liqheat_grafana;
+
+CREATE QUOTA OR REPLACE liqheat_reader {on_cluster} KEYED BY user_name
+    FOR INTERVAL 1 minute MAX queries = 1200, execution_time = 600
+    TO liqheat_reader;
