@@ -14,6 +14,8 @@ from liqheat import __version__
 from liqheat.platform.errors import ConfigurationError, LiqheatError
 
 COMMAND_MODULES: tuple[str, ...] = (
+    "demo",
+    "view",
     "liquidation_price",
     "health",
     "process",

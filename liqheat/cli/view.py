@@ -1,0 +1,93 @@
+"""`liqheat view` and `liqheat serve-local`: the page over a ClickHouse server, or with the sink in one process.
+
+Embedded ClickHouse is one engine a process, so the local stack's sink and page share one.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from liqheat.platform.settings import Settings
+    from sinks.service import Sink
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(view)
+    app.command("serve-local", hidden=True)(serve_local)
+
+
+def view(
+    port: int = typer.Option(None, help="Port of the page.  [default: LIQHEAT_VIEWER__PORT, 8080]"),
+    data_dir: Path = typer.Option(None, help="Show what `liqheat demo` or `live` left here, instead of a server's."),
+) -> None:
+    """Serve the page over the ClickHouse of the settings, until interrupted."""
+    from liqheat.cli.sql import stored_in
+    from liqheat.platform import clickhouse, settings
+
+    loaded = settings.load()
+    if port is not None:
+        loaded = loaded.model_copy(update={"viewer": loaded.viewer.model_copy(update={"port": port})})
+    stored = stored_in(loaded.clickhouse, data_dir)
+    _run(loaded, clickhouse.open_clickhouse(stored, readonly=True), None)
+
+
+def serve_local() -> None:
+    """Run the sink and the page in one process over embedded ClickHouse; part of `liqheat demo` and `live`."""
+    from liqheat.platform import clickhouse, settings
+    from liqheat.platform.kafka import create_topics
+    from sinks.clickhouse.migrate import migrate
+    from sinks.service import Sink
+
+    loaded = settings.load()
+    client = clickhouse.open_clickhouse(loaded.clickhouse)
+    migrate(client, loaded)
+    create_topics(loaded.kafka)
+    _run(loaded, client, Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse)))
+
+
+def _run(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
+    import asyncio
+
+    from liqheat.platform import logging
+
+    logging.configure(settings.service.log_level, settings.service.log_style)
+    asyncio.run(_serve(settings, client, sink))
+
+
+async def _serve(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
+    """Serve until a signal, or until the sink's thread ends; its error is then raised here."""
+    import asyncio
+    import signal
+    import threading
+    from contextlib import ExitStack
+
+    import structlog
+
+    from liqheat.platform.health import HealthServer
+    from liqheat.viewer.server import ViewerServer
+
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with ExitStack() as stack:
+        if sink is not None:
+            service = settings.service
+            stack.enter_context(HealthServer("serve-local", sink.problem, service.host, service.port))
+        async with ViewerServer(settings.viewer, client, settings.engine.grid_factor) as viewer:
+            structlog.get_logger().info("viewer_ready", address=viewer.address)
+            if sink is None:
+                print(f"Heatmap: {viewer.address}  (Ctrl-C ends)")
+                await stop.wait()
+                return
+            finish = threading.Event()
+            consuming = asyncio.ensure_future(asyncio.to_thread(sink.run, finish))
+            interrupted = asyncio.ensure_future(stop.wait())
+            await asyncio.wait({consuming, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            interrupted.cancel()
+            finish.set()
+            await consuming
