@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
+from ingest.recent import Recent
+from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.bybit import messages as raw
+from ingest.venues.bybit.reference import contract, tables_of
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
-from liqheat.domain.events import NAN, Contract, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
+from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
 
@@ -26,12 +28,11 @@ _MARKER = decoder_of(raw.Marker)
 _INSTRUMENT = decoder_of(raw.InstrumentInfo)
 _RISK_LIMIT = decoder_of(raw.RiskLimit)
 _OPEN_INTEREST = decoder_of(raw.OpenInterestPoint)
+_BARS = decoder_of(raw.Bars)
 _RECENT_TRADE = decoder_of(raw.RecentTrade)
 
 _TAKER_SIDES = {"Buy": int(TakerSide.BUY), "Sell": int(TakerSide.SELL)}
 _POSITION_SIDES = {"Buy": int(Side.LONG), "Sell": int(Side.SHORT)}
-_MINUTE_MS = 60_000
-_HOUR_MS = 60 * _MINUTE_MS
 
 
 @dataclass(slots=True)
@@ -55,14 +56,19 @@ class BybitMapper:
         contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
     ) -> None:
         """Map frames of `instruments`, or (None) of every linear perpetual that a frame names."""
+        self.duplicates = 0
         self.instruments = InstrumentBook(Venue.BYBIT, instruments)
+        self._trades = Recent()
+        self._liquidations = Recent()
         self._tickers: dict[str, _TickerState] = {}
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events of a WebSocket frame or REST body; see `ingest.contract.Mapper.map`."""
         message = read(_FRAME, frame, "a Bybit frame")
         topic = message.topic
-        if not topic:
+        if message.stream:
+            yield from self._map_request(message, received_at)
+        elif not topic:
             yield from self._map_answer(message, received_at)
         elif topic.startswith(("publicTrade.", "trade.")):
             yield from self._map_trades(message.data)
@@ -73,15 +79,15 @@ class BybitMapper:
 
     def _map_trades(self, data: Raw) -> Iterator[Event]:
         for trade in read(_TRADES, data, "Bybit trades"):
-            instrument = self.instruments.get(trade.s)
-            if instrument is None:
-                continue
-            yield _trade(instrument, trade.T, trade.p, trade.v, trade.S)
+            yield from self._map_trade(trade.s, trade.T, trade.p, trade.v, trade.S, trade.i)
 
     def _map_liquidations(self, data: Raw) -> Iterator[Event]:
         for liquidation in read(_LIQUIDATIONS, data, "Bybit liquidations"):
             instrument = self.instruments.get(liquidation.s)
             if instrument is None:
+                continue
+            if not self._liquidations.add((liquidation.s, liquidation.T, liquidation.S, liquidation.v, liquidation.p)):
+                self.duplicates += 1
                 continue
             coins = instrument.coins_per_unit
             price = liquidation.p / coins
@@ -142,7 +148,7 @@ class BybitMapper:
         marker = read(_MARKER, result.items[0], "a Bybit list")
         if marker.contract_type is not None:
             for item in result.items:
-                yield from self._map_instrument(item, at)
+                yield from self._map_instrument(read(_INSTRUMENT, item, "a Bybit instrument"), at)
         elif marker.risk_limit_value is not None:
             yield from self._map_risk_limits(result, at)
         elif marker.mark_price is not None:
@@ -153,50 +159,28 @@ class BybitMapper:
         elif marker.execution is not None:
             # Past things come newest first.
             for item in reversed(result.items):
-                yield from self._map_recent_trade(item)
+                trade = read(_RECENT_TRADE, item, "a Bybit trade")
+                yield from self._map_trade(
+                    trade.symbol, trade.time, trade.price, trade.size, trade.side, trade.execution
+                )
 
-    def _map_instrument(self, item: Raw, event_time: int) -> Iterator[Event]:
-        info = read(_INSTRUMENT, item, "a Bybit instrument")
+    def _map_instrument(self, info: raw.InstrumentInfo, event_time: int) -> Iterator[Event]:
         if info.contract_type != "LinearPerpetual":
-            self.instruments.ignored[info.symbol] = f"a {info.contract_type}"
-            return
-        instrument = self.instruments.get(info.symbol)
-        if instrument is None:
-            return
-        coins = instrument.coins_per_unit
-        # No venue settles more often than hourly, so a number below 60 is in hours.
-        unit = _HOUR_MS if info.funding_interval < 60 else _MINUTE_MS
-        yield Contract(
-            Venue.BYBIT,
-            instrument.symbol,
-            instrument.name,
-            event_time,
-            info.status.lower(),
-            info.price_filter.tick_size / coins,
-            info.lot_size_filter.quantity_step * coins,
-            coins,
-            info.funding_interval * unit,
-        )
+            self.instruments.ignored[info.symbol] = info.contract_type
+        elif (instrument := self.instruments.get(info.symbol)) is not None:
+            yield contract(instrument, info, event_time)
 
     def _map_risk_limits(self, result: raw.Result, event_time: int) -> Iterator[Event]:
         """Yield each symbol's table; a broken one is refused after the others have been read."""
-        tables: dict[str, list[raw.RiskLimit]] = {}
-        for item in result.items:
-            limit = read(_RISK_LIMIT, item, "a Bybit risk limit")
-            tables.setdefault(limit.symbol, []).append(limit)
-        broken: list[str] = []
-        for name, limits in tables.items():
+        limits = [read(_RISK_LIMIT, item, "a Bybit risk limit") for item in result.items]
+        tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.symbol)])
+        for name, tiers in tables.items():
             instrument = self.instruments.get(name)
-            if instrument is None:
-                continue
-            try:
-                tiers = _margin_tiers(limits)
-            except BrokenMarginTiers as error:
-                broken.append(f"{name}: {error}")
-                continue
-            yield from tiers.to_events(Venue.BYBIT, instrument.symbol, name, event_time)
-        if broken:
-            raise PoisonMessage(f"Broken margin tiers of Bybit: {'; '.join(broken)}")
+            if instrument is not None:
+                yield from tiers.to_events(Venue.BYBIT, instrument.symbol, name, event_time)
+        if refused:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+            raise PoisonMessage(f"Margin tiers of Bybit contradict themselves: {reasons}")
 
     def _map_open_interest(self, result: raw.Result) -> Iterator[Event]:
         instrument = self.instruments.get(result.symbol)
@@ -214,24 +198,38 @@ class BybitMapper:
                     quantity * instrument.coins_per_unit,
                 )
 
-    def _map_recent_trade(self, item: Raw) -> Iterator[Event]:
-        trade = read(_RECENT_TRADE, item, "a Bybit trade")
-        instrument = self.instruments.get(trade.symbol)
-        if instrument is not None:
-            yield _trade(instrument, trade.time, trade.price, trade.size, trade.side)
+    def _map_trade(
+        self, name: str, event_time: int, price: float, size: float, side: str, trade_id: str
+    ) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return
+        if trade_id and not self._trades.add(trade_id):
+            self.duplicates += 1
+            return
+        coins = instrument.coins_per_unit
+        taker_side = _side(_TAKER_SIDES, side)
+        yield Trade(
+            Venue.BYBIT, instrument.symbol, instrument.name, event_time, price / coins, size * coins, taker_side
+        )
 
-
-def _trade(instrument: Instrument, event_time: int, price: float, size: float, side: str) -> Trade:
-    coins = instrument.coins_per_unit
-    return Trade(
-        Venue.BYBIT,
-        instrument.symbol,
-        instrument.name,
-        event_time,
-        price / coins,
-        size * coins,
-        _side(_TAKER_SIDES, side),
-    )
+    def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
+        """Map an answer that the client wrapped with the name of its stream; bars need that name."""
+        answer = read(_FRAME, message.data, "a Bybit answer")
+        name, _, stream = message.stream.partition("@")
+        instrument = self.instruments.get(name) if stream in ("kline", "mark-price-kline") else None
+        if instrument is None or answer.ret_code != 0:
+            yield from self._map_answer(answer, received_at)
+            return
+        rows = read(_BARS, answer.result, "Bybit bars").rows
+        coins = instrument.coins_per_unit
+        for row in reversed(rows):
+            bar = Bar(row.start, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
+            if stream == "mark-price-kline":
+                yield from marks_of(instrument, bar)
+            elif row.volume > 0:
+                quantity = row.volume * coins
+                yield from trades_of(instrument, bar, quantity, row.turnover / quantity)
 
 
 def _side(sides: dict[str, int], text: str) -> int:
@@ -246,14 +244,3 @@ def _one_sided(ticker: raw.Ticker | raw.OpenInterestPoint) -> float | None:
     if ticker.single_open_interest is not None:
         return ticker.single_open_interest
     return None if ticker.open_interest is None else ticker.open_interest / 2
-
-
-def _margin_tiers(limits: list[raw.RiskLimit]) -> MarginTiers:
-    rows: list[list[float]] = []
-    for limit in sorted(limits, key=lambda each: each.risk_limit_value):
-        # Rates are fractions in newer and percents in older answers; initial margin is 1 / leverage in either.
-        scale = 100 if limit.initial_margin * limit.max_leverage > 10 else 1
-        amount = number_or_nan(limit.deduction or "0")
-        floor = rows[-1][1] if rows else 0.0
-        rows.append([floor, limit.risk_limit_value, limit.max_leverage, limit.maintenance_margin / scale, amount])
-    return MarginTiers.of(rows)

@@ -11,6 +11,7 @@ from ingest.venues.wire import WirePrice, WireQuantity, WireTime, WireUsd
 class Frame(Struct, gc=False):
     """Any frame or body: a topic, an answer to an operation, or a REST answer."""
 
+    stream: str = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
     topic: str = ""  # e.g. publicTrade.BTCUSDT
     type: str = ""  # snapshot or delta
     ts: WireTime = 0  # when the system made the frame, ms
@@ -32,6 +33,7 @@ class Trade(Struct, gc=False):
     S: str  # taker's side: Buy or Sell
     v: WireQuantity  # size, quoted units
     p: WirePrice  # price
+    i: str = ""  # trade id
 
 
 class Liquidation(Struct, gc=False):
@@ -73,6 +75,7 @@ class Result(Struct, gc=False):
     items: list[Raw] = field(default_factory=list, name="list")
     symbol: str = ""  # of open-interest and klines
     category: str = ""
+    next_page: str | None = field(default=None, name="nextPageCursor")  # "" or null on the last page
 
 
 class PriceFilter(Struct, gc=False):
@@ -125,3 +128,22 @@ class RecentTrade(Struct, gc=False):
     size: WireQuantity
     side: str  # taker's: Buy or Sell
     time: WireTime  # ms
+    execution: str = field(default="", name="execId")  # trade id, as on the stream
+
+
+class BarRow(Struct, gc=False, array_like=True):
+    """REST `/v5/market/kline`; `/v5/market/mark-price-kline` has no volumes."""
+
+    start: WireTime  # ms
+    open: WirePrice
+    high: WirePrice
+    low: WirePrice
+    close: WirePrice
+    volume: WireQuantity = 0.0  # quoted units
+    turnover: WireUsd = 0.0  # USD
+
+
+class Bars(Struct, gc=False):
+    """The `result` of a REST answer of bars, newest first."""
+
+    rows: list[BarRow] = field(name="list")

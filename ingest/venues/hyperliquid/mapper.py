@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Raw
 
 from ingest.recent import Recent
+from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.reference import contract, margin_tiers
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
@@ -28,6 +29,7 @@ _ALL_CONTEXTS = decoder_of(raw.AllContexts)
 _CONTEXTS = decoder_of(list[raw.Context])
 _META = decoder_of(raw.Meta)
 _STATE = decoder_of(raw.ClearinghouseState)
+_CANDLES = decoder_of(list[raw.Candle])
 _FILLS = decoder_of(raw.Fills)
 
 _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
@@ -47,6 +49,7 @@ class HyperliquidMapper:
         contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
     ) -> None:
         """Map frames of `instruments`, or (None) of every perpetual that a frame names."""
+        self.duplicates = 0
         self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
         self.traders: dict[str, float] = {}
         self.universe: list[str] = []
@@ -71,7 +74,9 @@ class HyperliquidMapper:
             yield from self._map_list(frame, received_at)
             return
         message = read(_FRAME, frame, "a Hyperliquid frame")
-        if reader := self._readers.get(message.channel):
+        if message.stream:
+            yield from self.map(bytes(message.data), received_at)
+        elif reader := self._readers.get(message.channel):
             yield from reader(message.data, received_at)
         elif message.channel == "clearinghouseState":
             yield from self._map_positions(message)
@@ -85,7 +90,9 @@ class HyperliquidMapper:
         if not items or not bytes(items[0]).startswith(b"{"):
             return
         marker = read(_MARKER, items[0], "a Hyperliquid list")
-        if marker.tid is not None:
+        if marker.candle is not None:
+            yield from self._map_candles(frame)
+        elif marker.tid is not None:
             yield from self._map_trades(Raw(frame), received_at)
         elif len(bytes(marker.universe)):
             # Either one universe with its contexts, or the universes of all exchanges, the venue's own first.
@@ -97,14 +104,30 @@ class HyperliquidMapper:
                     for coin in read(_META, other, "a Hyperliquid universe").universe:
                         self.instruments.ignored[coin.name] = "a builder-deployed market"
 
+    def _map_candles(self, frame: bytes) -> Iterator[Event]:
+        """Yield bars of trading as trades and, for the venue keeps no history of marks, as marks too."""
+        for candle in read(_CANDLES, frame, "Hyperliquid candles"):
+            instrument = self.instruments.get(candle.s)
+            if instrument is None:
+                continue
+            coins = instrument.coins_per_unit
+            bar = Bar(candle.t, candle.o / coins, candle.h / coins, candle.l / coins, candle.c / coins)
+            first, second, third, last = marks_of(instrument, bar)
+            yield from (first, second)
+            yield from trades_of(instrument, bar, candle.v * coins, (bar.open + bar.high + bar.low + bar.close) / 4)
+            yield from (third, last)
+
     def _map_trades(self, data: Raw, _: int) -> Iterator[Event]:
         trades = read(_TRADES, data, "Hyperliquid trades")
         if len(trades) > 1:
             trades.sort(key=lambda trade: (trade.time, trade.tid))
         for trade in trades:
             instrument = self.instruments.get(trade.coin)
+            if instrument is None:
+                continue
             # The first message after subscribing is backlog.
-            if instrument is None or not self._trades.add((trade.coin, trade.tid)):
+            if trade.tid >= 0 and not self._trades.add((trade.coin, trade.tid)):
+                self.duplicates += 1
                 continue
             coins = instrument.coins_per_unit
             for user in trade.users or ():

@@ -11,6 +11,7 @@ from ingest.venues.wire import WirePrice, WireQuantity, WireTime, WireUsd
 class Frame(Struct, gc=False):
     """Any object that arrives: a channel's data, or the bare answer to a request."""
 
+    stream: str = ""  # what the REST client asked, where it wrapped the answer: <coin>@<name>
     channel: str = ""
     data: Raw = field(default_factory=Raw)
     user: str = ""  # whose clearinghouse state this is; the feed adds it, the answer itself does not say
@@ -25,7 +26,7 @@ class Trade(Struct, gc=False):
     px: WirePrice
     sz: WireQuantity
     time: WireTime  # ms
-    tid: int  # unique
+    tid: int = -1  # unique
     users: tuple[str, str] | None = None  # buyer, seller; older recordings lack it
 
 

@@ -11,9 +11,10 @@ from msgspec import Raw
 
 from ingest.recent import Recent
 from ingest.venues.okx import messages as raw
-from ingest.venues.okx.tiers import margin_tiers
+from ingest.venues.okx.history import HISTORY_STREAMS, map_history
+from ingest.venues.okx.reference import contract, margin_tiers
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
-from liqheat.domain.events import NAN, Contract, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
+from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
@@ -61,8 +62,11 @@ class OkxMapper:
         instruments: Sequence[Instrument] | None = None,
         contract_values: Mapping[str, float] | None = None,
     ) -> None:
+        self.duplicates = 0
         self.instruments = InstrumentBook(Venue.OKX, instruments)
-        self.contract_values: dict[str, float] = dict(contract_values or {})
+        self.contract_values = {item.name: item.contract_value for item in instruments or ()}
+        self.contract_values.update(contract_values or {})
+        self._last_trade: dict[str, tuple[int, int]] = {}
         self._marks: dict[str, _MarkState] = {}
         self._liquidations = Recent()
         self._waiting_tiers: dict[str, tuple[list[raw.PositionTier], int]] = {}
@@ -83,14 +87,25 @@ class OkxMapper:
         if frame == b"pong":
             return
         message = read(_FRAME, frame, "an OKX frame")
-        if message.event == "error" or message.code != "0":
-            raise PoisonMessage(f"OKX refused: {message.msg or 'no reason given'} (code {message.code})")
+        _check_accepted(message)
         if message.event:
             return
-        if message.arg is None:
+        if message.stream:
+            yield from self._map_request(message, received_at)
+        elif message.arg is None:
             yield from self._map_answer(message.data, received_at)
         elif reader := self._readers.get(message.arg.channel):
             yield from reader(message.data, received_at)
+
+    def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
+        """Map an answer that the client wrapped with the name of its stream; history needs that name."""
+        name, _, stream = message.stream.partition("@")
+        answer = read(_FRAME, message.data, "an OKX answer")
+        _check_accepted(answer)
+        if stream not in HISTORY_STREAMS:
+            yield from self._map_answer(answer.data, received_at)
+        elif (instrument := self.instruments.get(name)) is not None:
+            yield from map_history(stream, instrument, message.data, self._coins_a_contract(name))
 
     def _map_answer(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Map a REST answer, whose kind only its items tell."""
@@ -123,6 +138,9 @@ class OkxMapper:
             instrument = self.instruments.get(trade.instrument)
             if instrument is None:
                 continue
+            if self._is_old(trade):
+                self.duplicates += 1
+                continue
             side = _TAKER_SIDES.get(trade.side)
             if side is None:
                 raise PoisonMessage(f"Expected the side buy or sell, was {trade.side!r}")
@@ -136,6 +154,14 @@ class OkxMapper:
                 side,
                 trade.trade_id,
             )
+
+    def _is_old(self, trade: raw.Trade) -> bool:
+        """Whether the trade was seen: ids rise; a smaller id at a later time means that OKX counts anew."""
+        last_id, last_time = self._last_trade.get(trade.instrument, (-1, 0))
+        if 0 <= trade.trade_id <= last_id and trade.ts <= last_time:
+            return True
+        self._last_trade[trade.instrument] = (trade.trade_id, trade.ts)
+        return False
 
     def _map_marks(self, data: Raw, _: int) -> Iterator[Event]:
         for mark in read(_MARKS, data, "OKX marks"):
@@ -194,6 +220,7 @@ class OkxMapper:
                 continue
             side = _side_that_died(detail)
             if not self._liquidations.add((name, detail.ts, side, detail.sz, detail.bankruptcy_price)):
+                self.duplicates += 1
                 continue
             price = detail.bankruptcy_price / instrument.coins_per_unit
             quantity = detail.sz * self.contract_values[name]
@@ -216,25 +243,10 @@ class OkxMapper:
         for info in read(_INSTRUMENTS, data, "OKX instruments"):
             if info.contract_type != "linear":
                 self.instruments.ignored[info.instrument] = f"{info.contract_type or info.instrument_type} contract"
-                continue
-            instrument = self.instruments.get(info.instrument)
-            if instrument is None:
-                continue
-            multiplier = number_or_nan(info.contract_multiplier or "1")
-            coins = number_or_nan(info.contract_value) * multiplier * instrument.coins_per_unit
-            if not coins > 0:
-                raise PoisonMessage(f"Expected a contract value of {info.instrument}, was {info.contract_value!r}")
-            self.contract_values[instrument.name] = coins
-            yield Contract(
-                Venue.OKX,
-                instrument.symbol,
-                instrument.name,
-                received_at,
-                "trading" if info.state == "live" else info.state,
-                number_or_nan(info.tick_size) / instrument.coins_per_unit,
-                number_or_nan(info.lot_size) * coins,
-                coins,
-            )
+            elif (instrument := self.instruments.get(info.instrument)) is not None:
+                listed = contract(instrument, info, received_at)
+                self.contract_values[instrument.name] = listed.contract_value
+                yield listed
 
     def _map_tiers(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Yield the tables whose mark is known; the others wait for theirs, for USD tiers need a price."""
@@ -283,6 +295,11 @@ class OkxMapper:
             state.funding_rate,
             state.next_funding_time,
         )
+
+
+def _check_accepted(message: raw.Frame) -> None:
+    if message.event == "error" or message.code != "0":
+        raise PoisonMessage(f"OKX refused: {message.msg or 'no reason given'} (code {message.code})")
 
 
 def _side_that_died(detail: raw.LiquidationDetail) -> int:

@@ -19,6 +19,7 @@ class Argument(Struct, gc=False):
 class Frame(Struct, gc=False):
     """Any frame or body: data of a channel, an event (subscribe, error), or a REST answer."""
 
+    stream: str = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
     arg: Argument | None = None  # WebSocket only
     data: Raw = field(default_factory=Raw)
     event: str = ""  # subscribe, unsubscribe, error, notice, channel-conn-count
@@ -136,3 +137,52 @@ class Marker(Struct, gc=False):
     volume: str | None = field(default=None, name="volCcy24h")  # tickers
     trade_id: str | None = field(default=None, name="tradeId")  # trades
     funding_rate: str | None = field(default=None, name="fundingRate")  # funding-rate
+
+
+class CandleRow(Struct, gc=False, array_like=True):
+    """REST `/market/history-candles`, newest first."""
+
+    ts: WireTime  # start, ms
+    open: WirePrice
+    high: WirePrice
+    low: WirePrice
+    close: WirePrice
+    volume: WireQuantity  # contracts
+    volume_coins: WireQuantity
+    volume_quote: WireUsd  # USD
+
+
+class MarkCandleRow(Struct, gc=False, array_like=True):
+    """REST `/market/history-mark-price-candles`, newest first."""
+
+    ts: WireTime  # start, ms
+    open: WirePrice
+    high: WirePrice
+    low: WirePrice
+    close: WirePrice
+
+
+class OpenInterestRow(Struct, gc=False, array_like=True):
+    """REST `/rubik/stat/contracts/open-interest-history`, newest first."""
+
+    ts: WireTime  # ms
+    oi: WireQuantity  # contracts
+    oi_coins: WireQuantity
+
+
+class CandleAnswer(Struct, gc=False):
+    """A REST answer of candles."""
+
+    data: list[CandleRow]
+
+
+class MarkCandleAnswer(Struct, gc=False):
+    """A REST answer of mark candles."""
+
+    data: list[MarkCandleRow]
+
+
+class OpenInterestAnswer(Struct, gc=False):
+    """A REST answer of open-interest history."""
+
+    data: list[OpenInterestRow]

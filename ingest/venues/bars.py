@@ -1,0 +1,45 @@
+"""One-minute bars of REST history as the events they stand for, shared by venues that split no taker volume.
+
+Bars are an approximation: a bar's volume becomes one trade a taker side, half each, at its average price in
+mid-bar; a mark bar becomes four marks on the shorter way through its prices.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from liqheat.domain.events import Mark, Trade
+from liqheat.domain.instruments import Instrument
+from liqheat.domain.market import TakerSide
+from liqheat.domain.windows import MINUTE_MS
+
+_MARK_OFFSETS_MS = (0, MINUTE_MS // 3, 2 * MINUTE_MS // 3, MINUTE_MS - 1)
+"""Where in its minute each of a bar's four prices is put: the open first, the close last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One minute's prices, USD per coin; `start` in ms."""
+
+    start: int
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+def trades_of(instrument: Instrument, bar: Bar, quantity: float, average_price: float) -> Iterator[Trade]:
+    """Yield the bar's volume (coins) as one trade a taker side; nothing where it is 0."""
+    if quantity <= 0:
+        return
+    # Rounding of the venue's sums must not put a trade outside the prices of its bar.
+    price = min(max(average_price, bar.low), bar.high)
+    at = bar.start + MINUTE_MS // 2
+    for side in (TakerSide.BUY, TakerSide.SELL):
+        yield Trade(instrument.venue, instrument.symbol, instrument.name, at, price, quantity / 2, int(side))
+
+
+def marks_of(instrument: Instrument, bar: Bar) -> Iterator[Mark]:
+    """Yield four marks: a rising bar saw its low first, a falling one its high."""
+    turns = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
+    for offset, price in zip(_MARK_OFFSETS_MS, (bar.open, *turns, bar.close), strict=True):
+        yield Mark(instrument.venue, instrument.symbol, instrument.name, bar.start + offset, price)
