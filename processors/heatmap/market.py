@@ -269,8 +269,9 @@ class Market:
         buckets = bucket_of(columns["price"], self.settings.grid_factor)
         liquidated = self.minute.liquidated
         for side, bucket, amount in zip(columns["side"], buckets, columns["micro_usd"], strict=True):
-            key = (int(side), int(bucket))
-            liquidated[key] = liquidated.get(key, 0) + int(amount)
+            if amount:
+                key = (int(side), int(bucket))
+                liquidated[key] = liquidated.get(key, 0) + int(amount)
 
     def _apply_open_interest(self, time: int, coins: float) -> None:
         if time < self.open_interest_time:
