@@ -15,7 +15,6 @@ import structlog
 from liqheat.domain.events import Batch
 from liqheat.platform.codec import Headers, encode
 from liqheat.platform.errors import FatalError, PoisonMessage
-from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES
 from liqheat.platform.metrics import (
     BATCH_SECONDS,
     CHECKPOINT_BYTES,
@@ -34,8 +33,8 @@ from processors.dead_letters import STAGE, LogMessage, PoisonLimit, letter_heade
 
 _LOG = structlog.get_logger()
 
-# An output message is cut well below Kafka's limit, since a frame's size is only an estimate of its bytes.
-_OUTPUT_BYTES = MAXIMUM_MESSAGE_BYTES // 2
+# A heatmap row takes some 120 bytes, so this is half of the megabyte that Kafka takes for one message.
+_OUTPUT_ROWS = 4_000
 # Checkpoints and snapshots are made so many symbols at a time, letting messages through in between.
 _SYMBOLS_AT_ONCE = 16
 
@@ -246,7 +245,6 @@ class Driver(Generic[State]):
         return _Covered(packed, deliveries, messages)
 
     async def _save(self, partition: _Partition[State], symbol: _Symbol[State], covered: "_Covered") -> None:
-        await asyncio.gather(*covered.deliveries)
         if partition.is_lost or covered.packed is None:
             return
         await self._outlet.save(symbol.name, symbol.partition, covered.packed)
@@ -279,12 +277,10 @@ def _check_follows(partition: _Partition[Any], message: LogMessage) -> None:
 
 def _parts(batch: Batch) -> Iterator[Batch]:
     """Cut an output so that each part fits into a message."""
-    size = max(int(batch.frame.estimated_size()), 1)
-    rows = max(1, batch.frame.height * _OUTPUT_BYTES // size)
-    if batch.frame.height <= rows:
+    if batch.frame.height <= _OUTPUT_ROWS:
         yield batch
         return
-    for frame in batch.frame.iter_slices(rows):
+    for frame in batch.frame.iter_slices(_OUTPUT_ROWS):
         yield Batch(batch.kind, batch.venue, batch.symbol, batch.instrument, frame)
 
 

@@ -11,10 +11,10 @@ def register(app: typer.Typer) -> None:
         """Turn position events into heatmap rows: one Faust worker; start more to share the partitions."""
         from liqheat.platform import logging, settings
         from liqheat.platform.kafka import create_topics
-        from processors import engine
         from processors.app import run
+        from processors.pipeline import Pipeline
 
         loaded = settings.load()
         logging.configure(loaded.service.log_level, loaded.service.log_style)
         create_topics(loaded.kafka)
-        run(loaded, engine)
+        run(loaded, Pipeline(loaded.signals))
