@@ -61,7 +61,7 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     distance: Percent
     round_number: Price
     round_number_distance: Percent
-    born: Time
+    born_time: Time
     age_minutes: Count
     revision: Revision
 

@@ -52,7 +52,7 @@ def cluster_row(minute: Minute, book: SideBook, cluster: Tracked) -> Cluster:
         distance=distance_percent(cluster.side, cluster.nearer_edge, minute.mark),
         round_number=round_number,
         round_number_distance=round_number_distance(round_number, cluster.price_low, cluster.price_high),
-        born=cluster.born,
+        born_time=cluster.born,
         age_minutes=(minute.window - cluster.born) // MINUTE_MS,
         revision=minute.revision,
     )
