@@ -245,6 +245,7 @@ class Driver(Generic[State]):
         return _Covered(packed, deliveries, messages)
 
     async def _save(self, partition: _Partition[State], symbol: _Symbol[State], covered: "_Covered") -> None:
+        await asyncio.gather(*covered.deliveries)
         if partition.is_lost or covered.packed is None:
             return
         await self._outlet.save(symbol.name, symbol.partition, covered.packed)

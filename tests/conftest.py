@@ -1,15 +1,19 @@
-"""Fixtures for all tests that need a broker: one for the whole session, topics of its own for each test."""
+"""Fixtures for all tests that need a broker or ClickHouse: one for the session, names of its own for each test."""
 
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from liqheat.platform.broker import Broker
+from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import LiqheatError
 from liqheat.platform.kafka import create_topics
-from liqheat.platform.settings import Kafka
+from liqheat.platform.settings import ClickHouse, Kafka, Settings, Sink
+from sinks.clickhouse.migrate import migrate
 from tests.integration import brokers
 
 _STARTED = pytest.StashKey[str]()
@@ -37,6 +41,44 @@ def kafka(broker: Broker) -> Kafka:
     )
     create_topics(settings)
     return settings
+
+
+@pytest.fixture(scope="session")
+def clickhouse_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data directory of the one embedded ClickHouse that a process can have, kept open for the session."""
+    directory = tmp_path_factory.mktemp("clickhouse")
+    client = open_clickhouse(ClickHouse(interface="chdb", data_directory=directory))
+    yield directory
+    client.close()
+
+
+@pytest.fixture
+def settings(clickhouse_directory: Path) -> Settings:
+    """Settings of a database that no other test sees; it does not exist yet, and rows of any age are kept."""
+    return Settings(
+        clickhouse=ClickHouse(
+            interface="chdb", data_directory=clickhouse_directory, database=f"test_{uuid.uuid4().hex[:8]}"
+        ),
+        sink=Sink(
+            retention_days=20_000, hour_retention_days=20_000, day_retention_days=20_000, record_retention_days=20_000
+        ),
+    )
+
+
+@pytest.fixture
+def empty_clickhouse(settings: Settings) -> Iterator[Client]:
+    """A client of the test's own database, before any migration."""
+    client = open_clickhouse(settings.clickhouse)
+    yield client
+    client.command(f"DROP DATABASE IF EXISTS {settings.clickhouse.database} SYNC", use_database=False)
+    client.close()
+
+
+@pytest.fixture
+def clickhouse(settings: Settings, empty_clickhouse: Client) -> Client:
+    """A client of the test's own database with the whole schema in it."""
+    migrate(empty_clickhouse, settings)
+    return empty_clickhouse
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
