@@ -17,6 +17,11 @@ RETENTION: dict[str, tuple[str, str]] = {
     "liquidations_raw": ("event_time", "record_retention_days"),
     "gaps_raw": ("event_time", "record_retention_days"),
     "dead_letters_raw": ("received_at", "record_retention_days"),
+    "clusters_raw": ("window_start", "retention_days"),
+    "symbol_signals_raw": ("window_start", "retention_days"),
+    "market_signals_raw": ("window_start", "retention_days"),
+    "alerts_raw": ("event_time", "record_retention_days"),
+    "catalysts_raw": ("event_time", "record_retention_days"),
     "heatmap_1h_raw": ("window_start", "hour_retention_days"),
     "heatmap_1d_raw": ("window_start", "day_retention_days"),
 }

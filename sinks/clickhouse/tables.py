@@ -46,6 +46,11 @@ TABLES: dict[Kind, Table] = {
     Kind.CONTRACTS: Table("contracts_raw", Topic.POSITION_EVENTS),
     Kind.MARGIN_TIERS: Table("margin_tiers_raw", Topic.POSITION_EVENTS),
     Kind.GAPS: Table("gaps_raw", Topic.GAPS),
+    Kind.CLUSTERS: Table("clusters_raw", Topic.CLUSTERS, instrument=False),
+    Kind.ALERTS: Table("alerts_raw", Topic.ALERTS, instrument=False),
+    Kind.SYMBOL_SIGNALS: Table("symbol_signals_raw", Topic.SIGNALS, instrument=False),
+    Kind.MARKET_SIGNALS: Table("market_signals_raw", Topic.SIGNALS, instrument=False),
+    Kind.CATALYSTS: Table("catalysts_raw", Topic.CATALYSTS, instrument=False),
 }
 """Every kind that is stored. A new output kind needs a line here and a migration."""
 
