@@ -15,6 +15,7 @@ from liqheat.platform.errors import ConfigurationError, LiqheatError
 
 COMMAND_MODULES: tuple[str, ...] = (
     "demo",
+    "simulate",
     "view",
     "liquidation_price",
     "health",

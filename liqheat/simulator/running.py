@@ -1,0 +1,115 @@
+"""The simulator as a process: history first, then one line that tells where it listens, then live until stopped.
+
+Called by `liqheat simulate`; the only part of the simulator that knows the machine's clock and signals.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from liqheat.domain.market import Venue
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.platform.clock import SystemClock
+from liqheat.platform.errors import ConfigurationError
+from liqheat.simulator.exchange import Exchange
+from liqheat.simulator.faults import Faults, parse_faults
+from liqheat.simulator.server import SimulatorServer, environment_of, serving
+from liqheat.simulator.simulation import SimulationConfig
+from liqheat.simulator.traders import Population
+from liqheat.simulator.wire.base import Wire
+
+HISTORY_STEP_MS = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says; see `liqheat simulate --help`."""
+
+    port: int
+    seed: int
+    hours: float
+    speed: float
+    symbols: tuple[str, ...]
+    venues: str
+    regime: str
+    mix: str
+    traders: int
+    truth: Path | None
+    faults: tuple[str, ...]
+    start_ms: int
+    clock_skew_seconds: float
+
+
+def run_simulator(options: RunOptions, tell: Callable[[str], None]) -> None:
+    """Run until interrupted; `tell` gets the lines a person reads.
+
+    Raises:
+        ConfigurationError: an option is wrong, or the port is taken.
+    """
+    faults = Faults(parse_faults(list(options.faults)), seed=options.seed)
+    exchange = Exchange(_config(options))
+    tell(f"Computing {options.hours:g} h of {len(options.symbols)} markets ...")
+    for _ in exchange.run_history():
+        pass
+    asyncio.run(_serve(exchange, faults, options, tell))
+
+
+def wires_for(exchange: Exchange) -> Mapping[Venue, Wire]:
+    """Return the wire of each venue that the exchange simulates."""
+    from liqheat.simulator.wire.binance import BinanceWire
+
+    makers: dict[Venue, Callable[..., Wire]] = {Venue.BINANCE: BinanceWire}
+    return {venue: makers[venue](views) for venue, views in exchange.views.items() if views and venue in makers}
+
+
+def _config(options: RunOptions) -> SimulationConfig:
+    try:
+        venues = tuple(Venue(name.strip()) for name in options.venues.split(","))
+    except ValueError:
+        raise ConfigurationError(f"Expected venues out of {', '.join(Venue)}, was {options.venues!r}") from None
+    if not options.symbols:
+        raise ConfigurationError("Expected at least one symbol")
+    now = options.start_ms or SystemClock().now_ms() + round(options.clock_skew_seconds * 1_000)
+    minutes = max(round(options.hours * HOUR_MS / MINUTE_MS), 1)
+    return SimulationConfig(
+        seed=options.seed,
+        symbols=options.symbols,
+        venues=venues,
+        regime=options.regime,
+        hours=minutes * MINUTE_MS / HOUR_MS,
+        step_ms=HISTORY_STEP_MS,
+        open_interest_ms=MINUTE_MS,
+        start_ms=now // MINUTE_MS * MINUTE_MS - minutes * MINUTE_MS,
+        population=Population.with_mix(options.mix, options.traders),
+    )
+
+
+async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: Callable[[str], None]) -> None:
+    clock = SystemClock()
+    if not options.start_ms:
+        # History ends on a full minute, and took its time: catch up, so that events are stamped about now.
+        while exchange.now < clock.now_ms() + options.clock_skew_seconds * 1_000:
+            exchange.advance(1_000)
+    server = SimulatorServer(exchange, wires_for(exchange), clock, faults, options.truth)
+    server.write_truth()
+    async with serving(server, "127.0.0.1", options.port) as base_url:
+        variables = environment_of(base_url, exchange.config.venues)
+        settings = " ".join(f"{name}={value}" for name, value in variables.items())
+        tell(f"Simulated exchange on {base_url} (Ctrl-C stops it). Point an ingest at it with: {settings}")
+        markets = asyncio.create_task(server.run(options.speed))
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({markets, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if markets.done():
+            markets.result()
+        markets.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await markets
+    server.write_truth()
+    tell("Simulated exchange stopped.")

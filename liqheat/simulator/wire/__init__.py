@@ -1,0 +1,1 @@
+"""How each venue writes: one module a venue behind the interface in `base`."""
