@@ -40,12 +40,29 @@ Partition = Any
 class Message(Protocol):
     """One record as kafka-python hands it out."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    headers: Sequence[tuple[str, bytes]]
-    value: bytes | None
+    @property
+    def topic(self) -> str:
+        """Name of its topic on the broker."""
+
+    @property
+    def partition(self) -> int:
+        """Number of its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it was written, ms."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Kind, version, venue, symbol and instrument; see `liqheat.platform.codec`."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The batch."""
 
 
 class Source(Protocol):

@@ -73,9 +73,7 @@ def newest(client: Client, symbol: str) -> int:
     ).result_rows
     count, seconds = rows[0]
     if not count:
-        raise FatalError(
-            f"The database has no minutes of {symbol}; the view market_minutes has all symbols"
-        )
+        raise FatalError(f"The database has no minutes of {symbol}; the view market_minutes has all symbols")
     return int(seconds) * 1_000 + MINUTE_MS
 
 
