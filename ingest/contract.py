@@ -218,7 +218,8 @@ class VenueFeed(Protocol):
         """Read what a lost connection missed from `start` to `end` (ms).
 
         The connection's own mapper maps the frames, before the first frame of the new connection, and drops
-        what it has seen. Also called between the end of the history and the first live frame.
+        what it has seen (`start` is a few seconds early, for the venue's clock is not ours). Also called for
+        the time between the end of the history, then the exact `start`, and the first live frame.
         """
         ...
 

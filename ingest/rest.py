@@ -1,0 +1,172 @@
+"""The REST client of one venue: budgets kept, bans obeyed, failures turned into liqheat's errors.
+
+Pollers, recovery, backfill and reference reads all go through one client, so they share the venue's budget.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import aiohttp
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from ingest.contract import RateLimit, Request
+from liqheat.domain.market import Venue
+from liqheat.platform import metrics
+from liqheat.platform.clock import Clock
+from liqheat.platform.errors import Origin, PoisonMessage, TransientError
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_SECONDS = 20.0
+# A venue that limits without saying for how long is left alone for this long.
+_UNKNOWN_BAN_SECONDS = 60.0
+_LIMITED = (429, 418)
+# Spent at once at most; the rest of the budget comes in evenly, so no window can hold more than the budget.
+_BURST_SHARE = 0.25
+
+
+@dataclass(slots=True)
+class _Budget:
+    """A token bucket for one rate limit; refills evenly up to a burst."""
+
+    limit: RateLimit
+    tokens: float
+    refilled_at: float
+
+    @property
+    def burst(self) -> float:
+        return max(self.limit.weight * _BURST_SHARE, 1.0)
+
+    def wait_for(self, weight: float, now: float) -> float:
+        """Take `weight` if it is there and return 0, else return the seconds until it may be."""
+        rate = self.limit.weight * (1.0 - _BURST_SHARE) / self.limit.seconds
+        self.tokens = min(self.burst, self.tokens + (now - self.refilled_at) * rate)
+        self.refilled_at = now
+        # One request may weigh more than the burst; it then leaves a debt.
+        if self.tokens >= min(weight, self.burst):
+            self.tokens -= weight
+            return 0.0
+        return (min(weight, self.burst) - self.tokens) / rate
+
+
+class RestClient:
+    """Fetches bodies within the venue's budgets; an async context manager.
+
+    Up to `concurrency` requests run at once; others wait in line.
+    """
+
+    def __init__(self, venue: Venue, clock: Clock, concurrency: int = 8) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._budgets: dict[str, _Budget] = {}
+        self._banned_until = 0.0
+        self._slots = asyncio.Semaphore(concurrency)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "RestClient":
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(self, request: Request, attempts: int = 5) -> bytes:
+        """Return the body; see `ingest.contract.Rest`."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(attempts),
+            # A ban is waited for with the budget; this only spreads out what failed together.
+            wait=wait_random_exponential(multiplier=0.5, max=20.0),
+            sleep=self._clock.sleep,
+            reraise=True,
+        ):
+            with attempt:
+                return await self._fetch_once(request)
+        raise AssertionError("Retrying ends with a result or an error")
+
+    async def _fetch_once(self, request: Request) -> bytes:
+        assert self._session is not None, "The client is used as a context manager"  # noqa: S101 - a caller's mistake
+        async with self._slots:
+            await self._await_budget(request)
+            try:
+                async with self._session.request(
+                    "GET" if request.body is None else "POST",
+                    request.url,
+                    params=dict(request.parameters),
+                    data=request.body,
+                    headers=_headers(request),
+                ) as response:
+                    body = await response.read()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+                raise TransientError(f"{request.url} cannot be reached: {reason}") from error
+        self._note_usage(request.limit, response.headers)
+        return self._judge(request, response.status, response.headers, body)
+
+    def _judge(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+        if status == 200:
+            return body
+        text = body[:200].decode(errors="replace")
+        if status in _LIMITED:
+            seconds = _retry_after(headers)
+            self._banned_until = max(self._banned_until, self._clock.monotonic() + seconds)
+            metrics.RATE_LIMITED.labels(self._venue.value).inc()
+            log.warning("The venue limits our requests", venue=self._venue.value, status=status, seconds=seconds)
+            raise TransientError(f"{request.url} answered {status}: {text}", retry_after=seconds)
+        if status >= 500 or status in (403, 408, 451):
+            raise TransientError(f"{request.url} answered {status}: {text}")
+        raise PoisonMessage(
+            f"{request.url} refused the request ({status}): {text}", Origin(request.stream or request.url)
+        )
+
+    async def _await_budget(self, request: Request) -> None:
+        limit = request.limit
+        while True:
+            now = self._clock.monotonic()
+            if (ban := self._banned_until - now) > 0:
+                await self._clock.sleep(ban)
+                continue
+            budget = self._budgets.get(limit.name)
+            if budget is None:
+                budget = self._budgets[limit.name] = _Budget(limit, 0.0, now)
+                budget.tokens = budget.burst
+            seconds = budget.wait_for(request.weight, now)
+            if seconds <= 0:
+                return
+            await self._clock.sleep(seconds)
+
+    def _note_usage(self, limit: RateLimit, headers: Mapping[str, str]) -> None:
+        """Believe the venue where it counts more than we do: others may share our address."""
+        used = _number(headers.get(limit.used_header or ""))
+        if used is None:
+            return
+        metrics.REQUEST_WEIGHT.labels(self._venue.value).set(used)
+        budget = self._budgets[limit.name]
+        left = limit.weight - used
+        if left < budget.tokens:
+            budget.tokens = left
+            budget.refilled_at = self._clock.monotonic()
+
+
+def _headers(request: Request) -> dict[str, str]:
+    content = {} if request.body is None else {"Content-Type": "application/json"}
+    return content | dict(request.headers)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    seconds = _number(headers.get("Retry-After"))
+    return _UNKNOWN_BAN_SECONDS if seconds is None else max(seconds, 1.0)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        # Retry-After may also be a date; then the default holds.
+        return None
