@@ -118,6 +118,8 @@ class Backfill:
                 self._record_hole(instrument, position, until, str(error))
             else:
                 await self._publish(instrument, requests, bodies, position, until)
+            # Only what Kafka has taken counts as done.
+            await self._publisher.flush()
             self._progressed.note(instrument, until)
             position = until
             if self._progress is not None:

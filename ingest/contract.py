@@ -158,10 +158,20 @@ NOTHING_RECOVERED = Recovery()
 class Context(Protocol):
     """What the service lends to a venue's own tasks (see `VenueFeed.tasks`)."""
 
-    rest: Rest
-    clock: Clock
-    mapper: Mapper
-    """The mapper of REST polls and tasks (WebSocket connections have theirs)."""
+    @property
+    def rest(self) -> Rest:
+        """The venue's REST client."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the service."""
+        ...
+
+    @property
+    def mapper(self) -> Mapper:
+        """The mapper of REST polls and tasks (WebSocket connections have theirs)."""
+        ...
 
     @property
     def instruments(self) -> Sequence[Instrument]:

@@ -93,7 +93,8 @@ class Publisher:
         self._close_seconds = close_seconds
         self._open: dict[_Key, list[Any]] = {}
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._waiting = 0
+        self._added = 0
+        self._delivered_rows = 0
         self._drained = asyncio.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="publisher", daemon=True)
@@ -116,13 +117,13 @@ class Publisher:
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
         await asyncio.to_thread(self._producer.close, 5.0)
-        if self._waiting and error is None:
-            raise FatalError(f"{self._waiting} rows could not be delivered to Kafka before the end")
+        if self.waiting and error is None:
+            raise FatalError(f"{self.waiting} rows could not be delivered to Kafka before the end")
 
     @property
     def waiting(self) -> int:
         """Rows added and not yet delivered."""
-        return self._waiting
+        return self._added - self._delivered_rows
 
     def add(self, event: Event) -> None:
         """Put one event into its batch. Never waits; the caller awaits `room` between frames."""
@@ -131,7 +132,7 @@ class Publisher:
         if rows is None:
             rows = self._open[key] = []
         rows.append(event)
-        self._waiting += 1
+        self._added += 1
         if len(rows) >= self._policy.rows:
             self._hand_over(self._open.pop(key))
 
@@ -146,7 +147,7 @@ class Publisher:
         for key, rows in slices.items():
             if earlier := self._open.pop(key, None):
                 self._hand_over(earlier)
-            self._waiting += len(rows)
+            self._added += len(rows)
             self._hand_over(rows)
         await self.room()
 
@@ -154,7 +155,7 @@ class Publisher:
         """Give a raw frame up as poison: it goes to the dead letters with its reason, cut at Kafka's limit."""
         metrics.DEAD_LETTERS.labels(STAGE).inc()
         log.warning("A frame became a dead letter", reason=reason, origin=str(origin))
-        self._waiting += 1
+        self._added += 1
         self._jobs.put(
             _Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:_VALUE_LIMIT])
         )
@@ -165,10 +166,27 @@ class Publisher:
         Raises:
             FatalError: the delivering thread has died.
         """
-        while self._waiting >= self._policy.queue_rows and self._failure is None:
-            self._seal_all()
-            self._drained.clear()
-            await self._drained.wait()
+        while self.waiting >= self._policy.queue_rows and self._failure is None:
+            await self._wait_for_delivery()
+        self._check()
+
+    async def flush(self) -> None:
+        """Wait until everything added so far is delivered.
+
+        Raises:
+            FatalError: the delivering thread has died.
+        """
+        target = self._added
+        while self._delivered_rows < target and self._failure is None:
+            await self._wait_for_delivery()
+        self._check()
+
+    async def _wait_for_delivery(self) -> None:
+        self._seal_all()
+        self._drained.clear()
+        await self._drained.wait()
+
+    def _check(self) -> None:
         if self._failure is not None:
             raise FatalError(f"Publishing to Kafka failed: {self._failure}") from self._failure
 
@@ -176,7 +194,7 @@ class Publisher:
         while True:
             await asyncio.sleep(self._policy.age)
             self._seal_all()
-            self._gauge.set(self._waiting)
+            self._gauge.set(self.waiting)
 
     def _seal_all(self) -> None:
         batches, self._open = self._open, {}
@@ -187,7 +205,7 @@ class Publisher:
         self._jobs.put(rows)
 
     def _delivered(self, rows: int) -> None:
-        self._waiting -= rows
+        self._delivered_rows += rows
         self._drained.set()
 
     def _failed(self, error: BaseException) -> None:

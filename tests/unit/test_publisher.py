@@ -172,4 +172,4 @@ async def test_a_dead_thread_is_an_error_where_rows_are_added() -> None:
         await until(lambda: publisher._failure is not None)
         with pytest.raises(FatalError, match="Publishing to Kafka failed"):
             await publisher.room()
-        publisher._waiting = 0
+        publisher._added = 0
