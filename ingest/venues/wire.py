@@ -81,3 +81,9 @@ class InstrumentBook:
                 self.ignored[name] = "not a linear USDT or USDC perpetual"
             self._known[name] = instrument if self._is_open else None
             return self._known[name]
+
+
+def split(instruments: Sequence[Instrument], connections: int) -> list[tuple[Instrument, ...]]:
+    """Spread instruments over at most `connections` sockets, evenly, none of them empty."""
+    count = min(connections, len(instruments))
+    return [tuple(instruments[index::count]) for index in range(count)]

@@ -80,7 +80,8 @@ def test_builder_deployed_markets_are_left_out_and_noted() -> None:
 
 
 def test_recent_trades_and_their_traders() -> None:
-    mapper = HyperliquidMapper()
+    traders: dict[str, float] = {}
+    mapper = HyperliquidMapper(traders=traders)
     expected: list[Event] = [
         Trade(*BTC, 1769916000000, 104300.0, 0.005, -1, 300001),
         Trade(*BTC, 1769916001000, 104310.5, 0.02, 1, 300002),
@@ -88,8 +89,8 @@ def test_recent_trades_and_their_traders() -> None:
     ]
     same(play(recorded("http_recent_trades_btc"), recorded("http_recent_trades_btc"), mapper=mapper), expected)
     assert mapper.duplicates == 3
-    assert len(mapper.traders) == 6
-    assert mapper.traders["0xseller2"] == pytest.approx(104310.5 * 0.02)
+    assert len(traders) == 6
+    assert traders["0xseller2"] == pytest.approx(104310.5 * 0.02)
 
 
 def test_contexts_are_aligned_with_the_universe() -> None:
@@ -277,6 +278,13 @@ def test_an_account_is_absolute_positions_and_what_it_left_ends() -> None:
 def test_only_wanted_coins_of_an_account_are_mapped() -> None:
     mapper = HyperliquidMapper([Instrument(Venue.HYPERLIQUID, "ETH", "ETH")])
     assert [event.symbol for event in play(account(1, LONG_ETH, SHORT_PEPE), mapper=mapper)] == ["ETH"]
+
+
+def test_an_account_seen_first_ends_what_it_may_have_left() -> None:
+    wanted = [Instrument(Venue.HYPERLIQUID, "ETH", "ETH"), Instrument(Venue.HYPERLIQUID, "BTC", "BTC")]
+    mapper = HyperliquidMapper(wanted)
+    same(play(account(1, LONG_ETH), mapper=mapper)[1:], [Position(*BTC, 1, "0xabc", 1, 0.0)])
+    assert len(play(account(2, LONG_ETH), mapper=mapper)) == 1
 
 
 def fill(side: str, user: str = "", crossed: bool = False) -> str:

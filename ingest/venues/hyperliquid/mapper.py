@@ -38,7 +38,10 @@ _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 class HyperliquidMapper:
     """Maps Hyperliquid; remembers the universe, recent trade ids, and which coins each account holds.
 
-    `traders` gathers the addresses seen in trades with their notional (USD), for whoever polls wallets to take.
+    Args:
+        instruments: the only ones wanted; None for every perpetual that a frame names.
+        traders: gathers the addresses seen in trades with their notional (USD), for whoever polls wallets to
+            take; None where nobody does.
     """
 
     venue = Venue.HYPERLIQUID
@@ -47,11 +50,12 @@ class HyperliquidMapper:
         self,
         instruments: Sequence[Instrument] | None = None,
         contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
+        traders: dict[str, float] | None = None,
     ) -> None:
-        """Map frames of `instruments`, or (None) of every perpetual that a frame names."""
         self.duplicates = 0
         self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
-        self.traders: dict[str, float] = {}
+        self._wanted = tuple(instruments or ())
+        self._traders = traders
         self.universe: list[str] = []
         self._trades = Recent()
         self._fills = Recent()
@@ -130,8 +134,9 @@ class HyperliquidMapper:
                 self.duplicates += 1
                 continue
             coins = instrument.coins_per_unit
-            for user in trade.users or ():
-                self.traders[user] = self.traders.get(user, 0.0) + trade.px * trade.sz
+            if self._traders is not None:
+                for user in trade.users or ():
+                    self._traders[user] = self._traders.get(user, 0.0) + trade.px * trade.sz
             yield Trade(
                 Venue.HYPERLIQUID,
                 instrument.symbol,
@@ -199,11 +204,17 @@ class HyperliquidMapper:
             raise PoisonMessage(f"Broken margin tiers of Hyperliquid: {'; '.join(broken)}")
 
     def _map_positions(self, message: raw.Frame) -> Iterator[Event]:
-        """Yield the account's positions as they are now, and a zero for each that it no longer holds."""
+        """Yield the account's positions as they are now, and a zero for each that it no longer holds.
+
+        An account that is seen for the first time may have left any coin while nobody looked, so then every
+        wanted one that it does not hold is ended.
+        """
         if not message.user:
             raise PoisonMessage("Expected the user of a clearinghouse state beside it")
         state = read(_STATE, message.data, "a Hyperliquid account")
-        held = self._holdings.pop(message.user, {})
+        held = self._holdings.get(message.user)
+        if held is None:
+            held = dict.fromkeys((instrument.name for instrument in self._wanted), int(Side.LONG))
         holding: dict[str, int] = {}
         for item in state.asset_positions:
             position = item.position
@@ -217,8 +228,7 @@ class HyperliquidMapper:
             instrument = self.instruments.get(name)
             if name not in holding and instrument is not None:
                 yield Position(Venue.HYPERLIQUID, instrument.symbol, name, state.time, message.user, side, quantity=0.0)
-        if holding:
-            self._holdings[message.user] = holding
+        self._holdings[message.user] = holding
 
     def _map_fills(self, data: Raw, _: int) -> Iterator[Event]:
         """Yield liquidations among the fills of watched accounts; there is no market-wide feed."""

@@ -163,6 +163,19 @@ class Candle(Struct, gc=False):
     v: WireQuantity
 
 
+class LeaderboardRow(Struct, gc=False):
+    """One trader of the leaderboard."""
+
+    address: str = field(name="ethAddress")
+    account_value: float = field(default=0.0, name="accountValue")  # USD
+
+
+class Leaderboard(Struct, gc=False):
+    """The leaderboard file: more than 30,000 traders."""
+
+    rows: list[LeaderboardRow] = field(name="leaderboardRows")
+
+
 class Marker(Struct, gc=False):
     """The first item of an answer that is a list, by the field that only its kind has."""
 

@@ -1,0 +1,68 @@
+"""What a clearinghouse state says of its positions, and our own liquidation prices beside the venue's. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from ingest.venues.hyperliquid.messages import ClearinghouseState, PositionDetail
+from ingest.venues.hyperliquid.wallets import Holding
+from ingest.venues.wire import number_or_nan
+from liqheat.domain.instruments import Instrument
+from liqheat.domain.liquidation_models import ModelName, Terms, liquidation_price_at_tier
+from liqheat.domain.margin_tiers import MarginTiers
+from liqheat.domain.market import Side
+
+
+def holdings_of(state: ClearinghouseState, instruments: Mapping[str, Instrument]) -> Iterator[Holding]:
+    """Yield the positions in wanted instruments (by the venue's name)."""
+    for position in _open_positions(state):
+        instrument = instruments.get(position.coin)
+        if instrument is None:
+            continue
+        mark_price = position.position_value / abs(position.szi)
+        liquidation_price = number_or_nan(position.liquidation_price)
+        quantity = position.szi * instrument.coins_per_unit
+        if liquidation_price > 0 and mark_price > 0:
+            distance = abs(mark_price - liquidation_price) / mark_price
+            yield Holding(instrument.symbol, quantity, position.position_value, distance)
+        else:
+            yield Holding(instrument.symbol, quantity, position.position_value)
+
+
+def price_differences(state: ClearinghouseState, tables: Mapping[str, MarginTiers]) -> Iterator[float]:
+    """Yield the relative difference of our liquidation price from the venue's, where both have one.
+
+    `tables` holds margin tiers by coin; a coin without is passed over.
+    """
+    for position in _open_positions(state):
+        theirs = number_or_nan(position.liquidation_price)
+        tiers = tables.get(position.coin)
+        if tiers is None or not theirs > 0 or not position.position_value > 0:
+            continue
+        ours = own_liquidation_price(position, state, tiers)
+        if ours > 0:
+            yield abs(ours - theirs) / theirs
+
+
+def own_liquidation_price(position: PositionDetail, state: ClearinghouseState, tiers: MarginTiers) -> float:
+    """Return our liquidation price in USD a quoted unit, NaN where there is none.
+
+    Isolated by the position's margin, which includes its unrealised profit; cross by the account's value and
+    the maintenance margin of all its cross positions.
+    """
+    quantity = abs(position.szi)
+    mark_price = position.position_value / quantity
+    is_cross = position.leverage.type == "cross"
+    terms = Terms(
+        side=int(Side.LONG if position.szi > 0 else Side.SHORT),
+        entry_price=mark_price,
+        quantity=quantity,
+        wallet_balance=None if is_cross else number_or_nan(position.margin_used),
+        account_value=number_or_nan(state.cross_margin_summary.account_value) if is_cross else None,
+        maintenance_margin_required=number_or_nan(state.cross_maintenance_margin_used) if is_cross else None,
+    )
+    return float(liquidation_price_at_tier(ModelName.HYPERLIQUID, terms, tiers).price)
+
+
+def _open_positions(state: ClearinghouseState) -> Iterator[PositionDetail]:
+    for item in state.asset_positions:
+        if item.position.szi != 0:
+            yield item.position

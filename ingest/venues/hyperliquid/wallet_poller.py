@@ -1,0 +1,126 @@
+"""Reads wallets within the venue's weight and publishes their positions: Hyperliquid's observed side.
+
+Addresses come from trades and the leaderboard; `WalletBook` says whose turn it is. Coverage of each coin and
+the difference of our liquidation prices from the venue's are published as metrics.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from ingest.contract import Context, RateLimit, Request
+from ingest.venues.hyperliquid import messages as raw
+from ingest.venues.hyperliquid.accounts import holdings_of, price_differences
+from ingest.venues.hyperliquid.reference import margin_tiers
+from ingest.venues.hyperliquid.wallets import WalletBook
+from ingest.venues.wire import decoder_of, read
+from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from liqheat.domain.market import Venue
+from liqheat.platform import metrics
+from liqheat.platform.errors import PoisonMessage, TransientError
+
+log = structlog.get_logger(__name__)
+
+LIMIT = RateLimit("hyperliquid", 1_200.0, 60.0)
+"""1,200 weight a minute an address."""
+LEADERBOARD_LIMIT = RateLimit("hyperliquid leaderboard", 1.0, 60.0)
+STATE_WEIGHT = 2.0
+CONTEXTS_WEIGHT = 20.0
+
+WALLETS_A_ROUND = 15
+ROUND_SECONDS = 2.0
+"""15 wallets of weight 2 in 2 s are 900 a minute: the rest is for recovery, history and reference reads."""
+MARKET_SECONDS = 60.0
+LEADERBOARD_SECONDS = 6 * 3_600.0
+LEADERBOARD_WALLETS = 2_000
+
+_STATE = decoder_of(raw.ClearinghouseState)
+_CONTEXTS = decoder_of(tuple[raw.Meta, list[raw.Context]])
+_LEADERBOARD = decoder_of(raw.Leaderboard)
+
+
+class WalletPoller:
+    """Runs as long as the service; `traders` is filled by the mappers of the trades sockets and emptied here."""
+
+    def __init__(
+        self, info_url: str, leaderboard_url: str, traders: dict[str, float], context: Context, book: WalletBook
+    ) -> None:
+        self._info_url = info_url
+        self._leaderboard_url = leaderboard_url
+        self._traders = traders
+        self._context = context
+        self._book = book
+        self._tables: dict[str, MarginTiers] = {}
+
+    async def run(self) -> None:
+        """Read wallets, markets and the leaderboard until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat("wallets", self.read_wallets, ROUND_SECONDS))
+            group.create_task(self._repeat("markets", self.read_markets, MARKET_SECONDS))
+            group.create_task(self._repeat("leaderboard", self.read_leaderboard, LEADERBOARD_SECONDS))
+
+    async def read_wallets(self) -> None:
+        """Read the most urgent wallets once."""
+        traded = dict(self._traders)
+        self._traders.clear()
+        now = self._context.clock.now_ms()
+        self._book.discover(traded, now)
+        await asyncio.gather(*(self._read_wallet(address) for address in self._book.due(now, WALLETS_A_ROUND)))
+
+    async def _read_wallet(self, address: str) -> None:
+        request = self._info({"type": "clearinghouseState", "user": address}, STATE_WEIGHT)
+        try:
+            body = await self._context.rest.fetch(request, attempts=1)
+            state = read(_STATE, body, "a Hyperliquid account")
+        except (TransientError, PoisonMessage) as error:
+            log.warning("A wallet cannot be read", wallet=address, error=str(error))
+            self._book.note_failure(address, self._context.clock.now_ms())
+            return
+        frame = b'{"channel":"clearinghouseState","user":%b,"data":%b}' % (json.dumps(address).encode(), body)
+        await self._context.handle(frame, "clearinghouseState")
+        instruments = {instrument.name: instrument for instrument in self._context.instruments}
+        self._book.note_read(address, holdings_of(state, instruments), self._context.clock.now_ms())
+        for difference in price_differences(state, self._tables):
+            metrics.LIQUIDATION_PRICE_DIFFERENCE.labels(Venue.HYPERLIQUID.value).observe(difference)
+
+    async def read_markets(self) -> None:
+        """Read margin tables and open interest, and publish the coverage of each coin."""
+        request = self._info({"type": "metaAndAssetCtxs"}, CONTEXTS_WEIGHT)
+        meta, contexts = read(_CONTEXTS, await self._context.rest.fetch(request), "Hyperliquid's contexts")
+        shared = dict(meta.margin_tables)
+        for coin in meta.universe:
+            try:
+                self._tables[coin.name] = margin_tiers(coin, shared)
+            except BrokenMarginTiers as error:
+                log.warning("Margin tiers contradict themselves", instrument=coin.name, reason=str(error))
+        open_interest = {
+            coin.name: context.open_interest for coin, context in zip(meta.universe, contexts, strict=False)
+        }
+        observed = self._book.observed()
+        for instrument in self._context.instruments:
+            coins = open_interest.get(instrument.name, 0.0) * instrument.coins_per_unit
+            if coins > 0:
+                share = observed.get(instrument.symbol, 0.0) / coins
+                metrics.COVERAGE.labels(Venue.HYPERLIQUID.value, instrument.symbol).set(share)
+
+    async def read_leaderboard(self) -> None:
+        """Discover the accounts of largest value."""
+        body = await self._context.rest.fetch(Request(self._leaderboard_url, LEADERBOARD_LIMIT), attempts=2)
+        rows = read(_LEADERBOARD, body, "Hyperliquid's leaderboard").rows
+        largest = sorted(rows, key=lambda row: row.account_value, reverse=True)[:LEADERBOARD_WALLETS]
+        self._book.discover({row.address: row.account_value for row in largest}, self._context.clock.now_ms())
+
+    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], interval: float) -> None:
+        while True:
+            started = self._context.clock.monotonic()
+            try:
+                await work()
+            except (TransientError, PoisonMessage) as error:
+                log.warning("Hyperliquid's accounts are read less well", part=name, error=str(error))
+            spent = self._context.clock.monotonic() - started
+            await self._context.clock.sleep(max(interval - spent, 0.05))
+
+    def _info(self, query: dict[str, str], weight: float) -> Request:
+        return Request(self._info_url, LIMIT, weight=weight, body=json.dumps(query).encode())
