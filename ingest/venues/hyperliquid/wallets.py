@@ -1,7 +1,8 @@
 """Which Hyperliquid accounts to read next: a pure priority queue over the wallets discovered so far.
 
 Far more wallets trade than the venue lets anyone read, so the large ones near their liquidation come often,
-small or distant ones seldom, and every one in the end: what waits gains urgency with every second.
+small or distant ones seldom, and every one in the end: urgency grows with the square of the time waited, so
+a wallet a hundred times as pressing is read ten times as often.
 """
 
 import heapq
@@ -15,6 +16,8 @@ _NEAREST = 0.005
 """Nearer to liquidation than this changes the urgency no more."""
 _DISTANT = 1.0
 """Distance of a position that has no liquidation price."""
+SOONEST_MS = 5_000
+"""No wallet is read again within this time, however few there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,16 @@ class Wallet:
     holdings: tuple[Holding, ...] = field(default=())
 
     def urgency(self, now: int) -> float:
-        """Return how much it wants to be read at `now` (ms): seconds waited, times size over distance."""
+        """Return how much it wants to be read at `now` (ms): seconds waited, squared, times size over distance."""
         waited = (now - (self.read_at or self.discovered_at)) / 1_000 + 1.0
         if not self.read_at:
             # What it traded is all that is known of its size, and a new wallet is worth a look.
-            return waited * math.sqrt(max(self.traded_usd, _SMALLEST_USD)) / _NEAREST
+            return waited**2 * math.sqrt(max(self.traded_usd, _SMALLEST_USD)) / _NEAREST
         weight = max(
             (math.sqrt(max(item.notional, _SMALLEST_USD)) / max(item.distance, _NEAREST) for item in self.holdings),
             default=math.sqrt(_SMALLEST_USD) / _DISTANT,
         )
-        return waited * weight
+        return waited**2 * weight
 
 
 class WalletBook:
@@ -75,8 +78,9 @@ class WalletBook:
             wallet.traded_usd = max(wallet.traded_usd, usd)
 
     def due(self, now: int, count: int) -> list[str]:
-        """Return the `count` most urgent addresses at `now` (ms), the most urgent first."""
-        urgent = heapq.nlargest(count, self._wallets.values(), key=lambda wallet: (wallet.urgency(now), wallet.address))
+        """Return up to `count` addresses that may be read at `now` (ms), the most urgent first."""
+        waiting = [wallet for wallet in self._wallets.values() if now - wallet.read_at >= SOONEST_MS]
+        urgent = heapq.nlargest(count, waiting, key=lambda wallet: (wallet.urgency(now), wallet.address))
         return [wallet.address for wallet in urgent]
 
     def note_read(self, address: str, holdings: Iterable[Holding], now: int) -> None:
