@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.domain.events import Kind, MarketMinute
+from liqheat.domain.events import Kind, MarketMinute, schema_of
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Basis, Side
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
@@ -38,6 +38,11 @@ TIMED_KINDS: dict[Kind, tuple[str, ...]] = {
 The other kinds are absolute facts, often read when a service starts and older or newer than its history:
 they hold from where they stand in the log, whatever their time.
 """
+
+_PLACES: dict[Kind, tuple[tuple[str, int], ...]] = {
+    kind: tuple((name, list(schema_of(kind).polars).index(name)) for name in names)
+    for kind, names in TIMED_KINDS.items()
+}
 
 SIDES = (Side.LONG, Side.SHORT)
 
@@ -104,7 +109,8 @@ class Market:
         Raises:
             PoisonMessage: a notional is beyond all reason; nothing was applied.
         """
-        columns: Columns = {name: frame.get_column(name).to_numpy() for name in TIMED_KINDS[kind]}
+        series = frame.get_columns()
+        columns: Columns = {name: series[place].to_numpy() for name, place in _PLACES[kind]}
         if kind in (Kind.TRADES, Kind.LIQUIDATIONS):
             columns["micro_usd"] = _micro_usd(columns["price"], columns["quantity"])
         times = columns["event_time"]
@@ -230,20 +236,19 @@ class Market:
                     self._apply_open_interest(int(time), float(quantity))
 
     def _apply_trades(self, columns: Columns, late: npt.NDArray[np.bool_] | None) -> None:
-        amounts, sides = columns["micro_usd"], columns["taker_side"]
-        bought = int(amounts @ (sides > 0))
-        self.minute.taker_buy += bought
-        self.minute.taker_sell += int(amounts.sum()) - bought
-        if late is not None:
+        prices, amounts, sold = columns["price"], columns["micro_usd"], columns["taker_side"] < 0
+        taker_sell = int(amounts @ sold)
+        self.minute.taker_sell += taker_sell
+        self.minute.taker_buy += int(amounts.sum()) - taker_sell
+        if late is None:
+            self.profile.add(prices, sold, amounts)
+        else:
             useful = ~late | (columns["event_time"] > self.open_interest_time)
             if useful.any():
-                self.profile.add(columns["price"][useful], sides[useful], amounts[useful])
-            if late.all():
+                self.profile.add(prices[useful], sold[useful], amounts[useful])
+            prices = prices[~late]
+            if not prices.size:
                 return
-            columns = select(columns, ~late)
-        else:
-            self.profile.add(columns["price"], sides, amounts)
-        prices = columns["price"]
         self.last_trade_price = float(prices[-1])
         if math.isnan(self.mark_price):
             self._sweep(float(prices.min()), float(prices.max()))
@@ -286,7 +291,7 @@ class Market:
             self.uncovered[index] = uncovered
         self.open_interest, self.open_interest_time = coins, time
         self.swept_since = [0, 0]
-        self.profile.clear()
+        self.profile.clear(price)
         self._calibrate()
 
     def _change_side(self, index: int, side: Side, previous: float, coins: float, price: float) -> None:

@@ -6,6 +6,7 @@ The engine adds levels and minutes as they close; sinks and signals read the bat
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -51,6 +52,8 @@ class Output:
             book: one side.
             confidence: 0 to 1, one number or one a leverage band and published bucket, (bands, n).
         """
+        if not book.standing.size:
+            return
         levels = book.published_levels()
         bands, columns = np.nonzero(levels | book.flows[OPENED] | book.flows[CLOSED] | book.flows[SWEPT])
         if not bands.size:
@@ -85,13 +88,14 @@ class Output:
 
     def batches(self) -> list[Batch]:
         """Return what was gathered as batches of at most `BATCH_ROWS` rows: buckets first, then minutes."""
+        if not self.minutes:
+            return []
         frames: list[tuple[Kind, pl.DataFrame]] = []
         if self.pieces:
             frames.append((Kind.HEATMAP_BUCKETS, _bucket_frame(self.pieces)))
-        if self.minutes:
-            names = schema_of(Kind.MARKET_MINUTES).polars
-            columns = {name: [getattr(minute, name) for minute in self.minutes] for name in names}
-            frames.append((Kind.MARKET_MINUTES, pl.DataFrame(columns, schema=names)))
+        minutes = [msgspec.structs.astuple(minute) for minute in self.minutes]
+        schema = schema_of(Kind.MARKET_MINUTES).polars
+        frames.append((Kind.MARKET_MINUTES, pl.DataFrame(minutes, schema=schema, orient="row")))
         return [
             Batch(kind, self.venue, self.symbol, self.instrument, part)
             for kind, frame in frames
@@ -113,9 +117,7 @@ def _piece(
 
 
 def _bucket_frame(pieces: list[dict[str, npt.NDArray[Any]]]) -> pl.DataFrame:
-    columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    frame = pl.DataFrame(columns)
-    return frame.with_columns(
-        _BAND_NAMES.gather(frame["leverage_band"]).alias("leverage_band"),
-        _BASIS_NAMES.gather(frame["basis"]).alias("basis"),
-    ).select(schema_of(Kind.HEATMAP_BUCKETS).polars.keys())
+    columns: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    columns["leverage_band"] = _BAND_NAMES.gather(columns["leverage_band"])
+    columns["basis"] = _BASIS_NAMES.gather(columns["basis"])
+    return pl.DataFrame({name: columns[name] for name in schema_of(Kind.HEATMAP_BUCKETS).polars})

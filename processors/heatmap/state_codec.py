@@ -43,7 +43,7 @@ class PackedMarket(msgspec.Struct, array_like=True):
     uncovered: list[float]
     swept_since: list[int]
     scale: list[float]
-    profile: tuple[PackedArray, PackedArray]
+    profile: tuple[float, PackedArray, PackedArray]
     books: list[PackedSide]
     observed_seen: bool
     observed_books: list[PackedSide]
@@ -85,7 +85,8 @@ def unpack(data: bytes) -> PackedState:
 def pack_market(market: Market) -> PackedMarket:
     """Take a market's state apart."""
     minute, window = market.minute, market.window
-    buckets, amounts = market.profile.traded()
+    profile = market.profile.amounts.reshape(-1)
+    traded = np.flatnonzero(profile)
     return PackedMarket(
         venue=market.venue,
         instrument=market.instrument,
@@ -115,7 +116,7 @@ def pack_market(market: Market) -> PackedMarket:
         uncovered=market.uncovered,
         swept_since=market.swept_since,
         scale=market.scale,
-        profile=(_pack(buckets), _pack(amounts.reshape(-1))),
+        profile=(market.profile.reference, _pack(traded), _pack(profile[traded])),
         books=[_pack_side(book) for book in market.books],
         observed_seen=market.observed.seen,
         observed_books=[_pack_side(book) for book in market.observed.books],
@@ -149,8 +150,9 @@ def unpack_market(packed: PackedMarket, settings: EngineSettings) -> Market:
     ) = packed.prices
     market.open_interest, market.open_interest_time = packed.open_interest
     market.uncovered, market.swept_since, market.scale = packed.uncovered, packed.swept_since, packed.scale
-    buckets, amounts = (_unpack(values) for values in packed.profile)
-    market.profile.restore(buckets, amounts.reshape(2, -1))
+    reference, cells, amounts = packed.profile
+    market.profile.reference = reference
+    market.profile.amounts.reshape(-1)[_unpack(cells)] = _unpack(amounts)
     for book, side in zip(market.books, packed.books, strict=True):
         _unpack_side(book, side)
     market.observed.seen = packed.observed_seen

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from liqheat.domain.market import Side
 from liqheat.domain.money import MICRO_USD_PER_USD
-from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, bucket_of, middle
+from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, bucket_of
 from processors.positions.leverage_mix import LeverageMix
 from processors.positions.traded_profile import BUY, SELL, TradedProfile
 
@@ -53,7 +53,7 @@ def change_of(previous_coins: float, coins: float, price: float, swept_usd: floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
-    """Where an interval's positions were entered: middle prices of the buckets (USD) and weights that sum to 1."""
+    """Where an interval's positions were entered: prices (USD) and weights that sum to 1."""
 
     prices: FloatArray
     weights: FloatArray
@@ -61,12 +61,12 @@ class Entries:
 
 def entries_of(profile: TradedProfile, side: Side, price: float) -> Entries:
     """Return where one side was entered; at `price` (USD) if the interval had no trades."""
-    buckets, amounts = profile.traded()
-    if not buckets.size:
+    prices, amounts = profile.traded()
+    if not prices.size:
         return Entries(np.array([price]), np.ones(1))
     aggressive, passive = (BUY, SELL) if side is Side.LONG else (SELL, BUY)
     weights = AGGRESSOR_WEIGHT * amounts[aggressive] + PASSIVE_WEIGHT * amounts[passive]
-    return Entries(middle(buckets), weights / weights.sum())
+    return Entries(prices, weights / weights.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

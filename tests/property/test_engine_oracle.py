@@ -29,7 +29,7 @@ from liqheat.domain.events import (
 )
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
-from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge, middle
+from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
 from liqheat.platform.settings import Engine as EngineSettings
 from processors import engine
 from processors.positions.leverage_mix import TAKER_FEE_RATES, default_tiers, mix_within
@@ -152,7 +152,7 @@ class SlowMarket:
         self.flows: dict[tuple[str, int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self.rows_in_minute = 0
         self.minute = dict.fromkeys(("buy", "sell", "late"), 0)
-        self.mark, self.trade = NAN, NAN
+        self.mark, self.trade, self.reference = NAN, NAN, NAN
         self.coins, self.coins_time = NAN, -1
         self.uncovered = {1: NAN, -1: NAN}
         self.swept = {1: 0, -1: 0}
@@ -215,7 +215,10 @@ class SlowMarket:
             is_late = event.event_time < self.start
             self.minute["buy" if event.taker_side > 0 else "sell"] += amount
             if not is_late or event.event_time > self.coins_time:
-                self.profile[bucket_of(event.price)][event.taker_side < 0] += amount
+                if math.isnan(self.reference):
+                    self.reference = event.price
+                place = (event.price - self.reference / 2) * (1_000 / self.reference)
+                self.profile[int(min(max(place, 0), 999))][event.taker_side < 0] += amount
             if not is_late:
                 self.trade = event.price
                 if math.isnan(self.mark):
@@ -258,10 +261,11 @@ class SlowMarket:
                 stock = before * self.price - swept
                 self.keep(side, max(1 + net / stock, 0.0) if stock > 0 else 0.0)
             usd = min(max(net, 0.0) * SETTINGS.reach_share, 1e12)
-            traded = {bucket: amounts for bucket, amounts in sorted(self.profile.items()) if any(amounts)}
-            weight = {bucket: 3.0 * pair[index] + 2.0 * pair[1 - index] for bucket, pair in traded.items()}
+            traded = {place: amounts for place, amounts in sorted(self.profile.items()) if any(amounts)}
+            weight = {place: 3.0 * pair[index] + 2.0 * pair[1 - index] for place, pair in traded.items()}
             whole = np.sum(np.array(list(weight.values())))
-            entries = [(float(middle(bucket)), value / whole) for bucket, value in weight.items()]
+            step = self.reference / 1_000
+            entries = [(self.reference / 2 + (place + 0.5) * step, value / whole) for place, value in weight.items()]
             for entry, part in entries or [(self.price, 1.0)]:
                 for band, factor, share in zip(mix.bands, mix.factors[index], mix.shares, strict=True):
                     level, amount = entry * factor, int(np.rint(usd * 1_000_000 * part * share))
@@ -272,6 +276,7 @@ class SlowMarket:
         self.coins, self.coins_time = event.quantity, event.event_time
         self.swept = {1: 0, -1: 0}
         self.profile.clear()
+        self.reference = self.price
         self.calibrate()
 
     def put(self, event: Position) -> None:
