@@ -41,28 +41,30 @@ def heatmap_frame(
     factor: int = FACTOR,
 ) -> pl.DataFrame:
     """Return rows as the position engine writes them for one closed minute."""
-    rows = []
-    for side, levels, swept in ((1, longs, swept_longs or {}), (-1, shorts, swept_shorts or {})):
-        for price in sorted({*levels, *swept}):
-            bucket = bucket_of([price * (1 + 1e-9)], factor)
-            rows.append(
-                {
-                    "window_start": window,
-                    "side": side,
-                    "basis": basis,
-                    "leverage_band": band,
-                    "price_low": float(lower_edge(bucket, factor)[0]),
-                    "price_high": float(lower_edge(bucket + 1, factor)[0]),
-                    "at_risk_usd": round(levels.get(price, 0) * MICRO_USD_PER_USD),
-                    "opened_usd": 0,
-                    "closed_usd": 0,
-                    "swept_usd": round(swept.get(price, 0) * MICRO_USD_PER_USD),
-                    "liquidated_usd": 0,
-                    "confidence": confidence,
-                    "revision": 1,
-                }
-            )
-    return pl.DataFrame(rows, schema=schema_of(Kind.HEATMAP_BUCKETS).polars)
+    sides = ((1, longs, swept_longs or {}), (-1, shorts, swept_shorts or {}))
+    cells = [
+        (side, price, levels.get(price, 0), swept.get(price, 0))
+        for side, levels, swept in sides
+        for price in sorted({*levels, *swept})
+    ]
+    buckets = bucket_of([price * (1 + 1e-9) for _, price, _, _ in cells], factor)
+    zeros = [0] * len(cells)
+    columns = {
+        "window_start": [window] * len(cells),
+        "side": [side for side, _, _, _ in cells],
+        "basis": [basis] * len(cells),
+        "leverage_band": [band] * len(cells),
+        "price_low": lower_edge(buckets, factor),
+        "price_high": lower_edge(buckets + 1, factor),
+        "at_risk_usd": [round(at_risk * MICRO_USD_PER_USD) for _, _, at_risk, _ in cells],
+        "opened_usd": zeros,
+        "closed_usd": zeros,
+        "swept_usd": [round(swept * MICRO_USD_PER_USD) for _, _, _, swept in cells],
+        "liquidated_usd": zeros,
+        "confidence": [confidence] * len(cells),
+        "revision": [1] * len(cells),
+    }
+    return pl.DataFrame(columns, schema=schema_of(Kind.HEATMAP_BUCKETS).polars)
 
 
 def minute_frame(window: int, mark: float, **changes: Any) -> pl.DataFrame:

@@ -26,6 +26,8 @@ COMMAND_MODULES: tuple[str, ...] = (
     "migrate",
     "sql",
     "export",
+    "dictionary",
+    "alerts_webhook",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 
