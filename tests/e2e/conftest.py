@@ -80,9 +80,9 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def eventually(self, script: str, timeout: float = 30.0) -> Any:
+    async def eventually(self, script: str, patience: float = 30.0) -> Any:
         """Poll a JavaScript expression until it is truthy; return its value."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience
         while True:
             answer = await self.call("Runtime.evaluate", expression=script, returnByValue=True)
             value = answer["result"].get("value")
@@ -108,10 +108,10 @@ class Page:
         for offset in (2, 0):
             await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + offset, y=y)
 
-    async def screenshot(self, path: Path) -> None:
-        """Write a PNG of what is in the window."""
+    async def screenshot(self) -> bytes:
+        """Return a PNG of what is in the window."""
         picture = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(picture["data"]))
+        return base64.b64decode(picture["data"])
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
     profile = tmp_path / "chromium"
     command = [chromium, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
     with ChildProcess("chromium", command, tmp_path / "chromium.log") as browser:
-        address = await _devtools_address(profile / "DevToolsActivePort", browser)
+        address = _devtools_address(profile / "DevToolsActivePort", browser)
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://{address}/json/list") as answer:
                 targets = await answer.json()
@@ -135,10 +135,10 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
                 yield tab
 
 
-async def _devtools_address(port_file: Path, browser: ChildProcess) -> str:
+def _devtools_address(port_file: Path, browser: ChildProcess) -> str:
     deadline = time.monotonic() + 30
     while not (port_file.exists() and port_file.read_text().strip()):
         assert browser.exit_status is None, browser.last_words()
         assert time.monotonic() < deadline, browser.last_words()
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
     return f"127.0.0.1:{port_file.read_text().splitlines()[0]}"

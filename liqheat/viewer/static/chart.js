@@ -148,7 +148,7 @@ function layout(picture, options, narrow) {
     ],
     annotations: [
       caption(`At-risk notional by liquidation price, ${venues.size === 1 ? [...venues][0] : `${venues.size} venues`}, UTC`, map[0], 1.003),
-      ...(narrow ? [] : [caption("The map now<br>bars: each bucket (scale below)<br>lines: cumulative from the price (scale above)", 0.815, 0.1, { yanchor: "top", align: "left" })]),
+      ...(narrow ? [] : [caption("The map now<br>bars: each bucket, scale below<br>lines: from the price on, scale above", 0.815, 0.1, { yanchor: "top", align: "left" })]),
       caption("Executed liquidations (bars: shorts up, longs down) and open interest (line)", map[0], 0.142),
       {
         text: price(picture.mark), x: narrow ? 1 : 0.806, xref: "paper", xanchor: narrow ? "right" : "center", y: picture.mark, yref: "y", showarrow: false,
@@ -204,10 +204,11 @@ export class Chart {
   #lines(point) {
     const { picture } = this;
     const name = point.data.name ?? "";
+    const digits = decimals(picture.mark);
     const ofAdv = (value) => (this.scale.known ? `${share(value / this.scale.adv)} of ADV` : "ADV unknown");
     if (name === "executed") {
       const [time, venue, side, at, size] = picture.answer.executed[point.pointIndex];
-      return [["executed", `${side} liquidation`, side], ["time", `${moment(time)} UTC`], ["venue", venue], ["price", price(at)], ["notional", fullUsd(size)], ["", ofAdv(size)]];
+      return [["executed", `${side} liquidation`, side], ["time", `${moment(time)} UTC`], ["venue", venue], ["price", price(at, digits)], ["notional", fullUsd(size)], ["", ofAdv(size)]];
     }
     if (name.startsWith("flow-")) {
       const column = point.pointIndex;
@@ -219,11 +220,11 @@ export class Chart {
     const row = onMap ? point.pointIndex : point.pointIndex[0];
     const column = onMap ? picture.columns - 1 : point.pointIndex[1];
     const cell = row * picture.columns + column;
-    const range = `${price(picture.edge(row))} – ${price(picture.edge(row + 1))}`;
+    const range = `${price(picture.edge(row), digits)} – ${price(picture.edge(row + 1), digits)}`;
     const index = picture.answer.price.column.indexOf(column);
     const mark = index >= 0 ? picture.answer.price.close[index] : null;
     const lines = [["time", onMap ? "now" : `${moment(picture.time(column))} – ${clock(picture.time(column + 1))} UTC`], ["price", range]];
-    if (mark) lines.push(["mark price", price(mark)], ["distance", percent(picture.middle(row) / mark - 1, 2, true)]);
+    if (mark) lines.push(["mark price", price(mark, digits)], ["distance", percent(picture.middle(row) / mark - 1, 2, true)]);
     for (const [side, cells] of [["short", picture.short], ["long", picture.long]]) {
       if (cells[cell] > 0) lines.push([`${side}s at risk`, fullUsd(cells[cell]), side], ["", ofAdv(cells[cell])]);
     }

@@ -1,6 +1,6 @@
 // Everything around the figure: key figures, the ladder of heaviest levels, trust by venue, gaps, legend.
 
-import { age, clock, countdown, percent, price, share, usd } from "./format.js";
+import { age, clock, countdown, decimals, percent, price, share, usd } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -49,7 +49,7 @@ export function ladder(picture) {
     const line = make("div", "", `rung ${side}`);
     const bar = make("i");
     bar.style.width = `${(100 * value) / most}%`;
-    line.append(bar, make("span", price(picture.middle(row))), make("span", percent(picture.middle(row) / picture.mark - 1, 1, true)),
+    line.append(bar, make("span", price(picture.middle(row), decimals(picture.mark))), make("span", percent(picture.middle(row) / picture.mark - 1, 1, true)),
       make("b", usd(value)), make("span", heat.adv_usd ? share(value / heat.adv_usd) : "–"));
     return line;
   };
@@ -92,8 +92,8 @@ export function gaps(picture) {
 }
 
 export function legend(picture, scale, logarithmic) {
-  const width = picture.edge(1) - picture.edge(0);
-  const bucket = picture.answer.grid.edges.length > 1 ? ` per bucket of about $${Number(width.toPrecision(2))}` : "";
+  const above = picture.grid.edges.findIndex((edge) => edge > picture.mark);
+  const bucket = above > 0 ? ` per bucket of $${plain(picture.edge(above) - picture.edge(above - 1))}` : "";
   const unit = scale.known ? `% of ADV${bucket}` : "% of the largest bucket (ADV not known yet)";
   const place = (level) => (logarithmic ? Math.log(level / scale.lowest) / Math.log(scale.highest / scale.lowest) : level / scale.highest);
   const shown = scale.levels.filter((level, i) => logarithmic ? i % 2 === 0 : place(level) >= 0.1 || i === 0);
@@ -106,6 +106,9 @@ export function legend(picture, scale, logarithmic) {
   const observed = picture.answer.quality.filter((row) => row.coverage > 0).map((row) => row.venue);
   byId("honesty").textContent = `Inferred, not observed: exchanges${observed.length ? ` other than ${observed.join(", ")}` : ""} publish no positions, so levels are estimated from open interest, trades and margin tiers. An estimate, not advice.`;
 }
+
+// A width without a float's last digits and without an exponent.
+const plain = (value) => Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 15 });
 
 export function summary(picture, symbol) {
   const total = (cells) => cells.reduce((a, b) => a + b, 0);
