@@ -19,6 +19,8 @@ COMMAND_MODULES: tuple[str, ...] = (
     "view",
     "liquidation_price",
     "health",
+    "ingest",
+    "playback",
     "process",
     "topics",
     "grafana",
