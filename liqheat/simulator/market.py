@@ -69,11 +69,13 @@ class Market:
         self._turnover_minutes: deque[tuple[int, FloatArray]] = deque()
         self._turnover = np.zeros(len(listings))
         self._owners = _FIRST_OWNER
-        self._impact = self._premium = 0.0
+        self._impact = self._premium = self._tilt = 0.0
+        self._arrivals_per_hour = population.arrivals_per_hour
         self.index_price = path.advance(0)
         self.mark_prices = np.full(len(listings), self.index_price)
         self._fast = self._slow = log(self.index_price)
         self._variance = coin.volatility**2
+        self._held_usd = np.zeros(len(listings))
         opened = self._open(population.traders, standing=True)
         self._execute([opened], 1)
 
@@ -130,14 +132,16 @@ class Market:
         self.index_price = self._path.advance(step_ms) * exp(self._impact)
         level = log(self.index_price)
         # The perpetual trades above the index where traders are net long, and the other way round.
-        longs = float(self.open_interest.sum())
-        imbalance = -float(self.makers.net.sum()) / longs if longs else 0.0
+        interest = self.open_interest
+        longs = float(interest.sum())
+        self._tilt = -float(self.makers.net.sum()) / longs if longs else 0.0
         memory = exp(-4 * hours)
         noise = self._generator.standard_normal(1 + len(self.listings))
-        self._premium = self._premium * memory + (1 - memory) * 0.004 * imbalance
+        self._premium = self._premium * memory + (1 - memory) * 0.004 * self._tilt
         self._premium += 0.0002 * sqrt(1 - memory * memory) * float(noise[0])
         basis = self._premium + 0.00002 * noise[1:]
         self.mark_prices = np.round(self.index_price * (1 + basis), self._decimals + 2)
+        self._held_usd = interest * self.quantity_steps * self.mark_prices
         self._fast += (level - self._fast) * (1 - exp(-6 * hours))
         self._slow += (level - self._slow) * (1 - exp(-1 * hours))
         weight = 1 - exp(-2 * hours)
@@ -150,15 +154,13 @@ class Market:
 
     def _mood(self) -> Mood:
         volatility = sqrt(self._variance)
-        longs = float(self.open_interest.sum())
         # Makers who are short (traders net long) quote higher, so the next trader rather sells.
-        pressure = float(self.makers.net.sum()) / longs if longs else 0.0
         trend = float(self._fast - self._slow) / max(volatility, 0.3 * self.coin.volatility)
-        return Mood(min(max(trend, -2.0), 2.0), max(volatility, 0.3 * self.coin.volatility), 8.0 * pressure)
+        return Mood(min(max(trend, -2.0), 2.0), max(volatility, 0.3 * self.coin.volatility), -8.0 * self._tilt)
 
     def _arrivals(self, step_ms: int) -> int:
-        wanted = self.coin.open_interest_usd / max(float(self.open_interest_usd.sum()), 1.0)
-        rate = self.population.arrivals_per_hour * self._activity * min(max(wanted**3, 0.2), 4.0)
+        wanted = self.coin.open_interest_usd / max(float(self._held_usd.sum()), 1.0)
+        rate = self._arrivals_per_hour * self._activity * min(max(wanted**3, 0.2), 4.0)
         return int(self._generator.poisson(rate * step_ms / HOUR_MS))
 
     # -- closes --------------------------------------------------------------------------------------------
@@ -316,8 +318,8 @@ class Market:
         venue = np.repeat(np.arange(len(counts)), counts)
         size = len(venue)
         chance = generator.random((5, size))
-        usd = people.daily_turnover * self.open_interest_usd / 86_400 * seconds * self._activity / mean_count
-        usd = np.minimum(usd, 0.02 * self.open_interest_usd)
+        usd = people.daily_turnover * self._held_usd / 86_400 * seconds * self._activity / mean_count
+        usd = np.minimum(usd, 0.02 * self._held_usd)
         each = usd[venue] * -np.log(np.maximum(chance[0], 1e-12))
         lots = np.maximum((each / (self.quantity_steps * self.mark_prices)[venue]).astype(np.int64), 1)
         first = (chance[1] * people.makers).astype(np.int64)

@@ -16,12 +16,25 @@ from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Faults, parse_faults
+from liqheat.simulator.history import VenueMarket
 from liqheat.simulator.server import SimulatorServer, environment_of, serving
 from liqheat.simulator.simulation import SimulationConfig
 from liqheat.simulator.traders import Population
 from liqheat.simulator.wire.base import Wire
+from liqheat.simulator.wire.binance import BinanceWire
+from liqheat.simulator.wire.bybit import BybitWire
+from liqheat.simulator.wire.hyperliquid import HyperliquidWire
+from liqheat.simulator.wire.okx import OkxWire
 
 HISTORY_STEP_MS = 15_000
+WARM_UP_HOURS = 12.0
+
+_WIRES: dict[Venue, Callable[[dict[str, VenueMarket]], Wire]] = {
+    Venue.BINANCE: BinanceWire,
+    Venue.BYBIT: BybitWire,
+    Venue.OKX: OkxWire,
+    Venue.HYPERLIQUID: HyperliquidWire,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +72,7 @@ def run_simulator(options: RunOptions, tell: Callable[[str], None]) -> None:
 
 def wires_for(exchange: Exchange) -> Mapping[Venue, Wire]:
     """Return the wire of each venue that the exchange simulates."""
-    from liqheat.simulator.wire.binance import BinanceWire
-
-    makers: dict[Venue, Callable[..., Wire]] = {Venue.BINANCE: BinanceWire}
-    return {venue: makers[venue](views) for venue, views in exchange.views.items() if views and venue in makers}
+    return {venue: _WIRES[venue](views) for venue, views in exchange.views.items() if views}
 
 
 def _config(options: RunOptions) -> SimulationConfig:
@@ -81,6 +91,7 @@ def _config(options: RunOptions) -> SimulationConfig:
         regime=options.regime,
         hours=minutes * MINUTE_MS / HOUR_MS,
         step_ms=HISTORY_STEP_MS,
+        warm_up_hours=WARM_UP_HOURS,
         open_interest_ms=MINUTE_MS,
         start_ms=now // MINUTE_MS * MINUTE_MS - minutes * MINUTE_MS,
         population=Population.with_mix(options.mix, options.traders),

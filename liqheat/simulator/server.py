@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, web
@@ -192,7 +193,7 @@ class SimulatorServer:
     async def _request(self, request: web.Request) -> web.Response:
         venue, path = _venue_and_path(request)
         wire = self._wires[venue]
-        query: dict[str, str] = dict(request.query)
+        query: dict[str, Any] = dict(request.query)
         if request.method == "POST":
             try:
                 query.update(await request.json())

@@ -13,7 +13,7 @@ from liqheat.domain.market import Venue
 from liqheat.simulator.history import VenueMarket
 
 Payload = dict[str, Any] | list[Any]
-Query = Mapping[str, str]
+Query = Mapping[str, Any]
 
 
 class Frame(NamedTuple):
