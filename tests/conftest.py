@@ -52,9 +52,8 @@ def clickhouse_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     client.close()
 
 
-@pytest.fixture
-def settings(clickhouse_directory: Path) -> Settings:
-    """Settings of a database that no other test sees; it does not exist yet, and rows of any age are kept."""
+def settings_of(clickhouse_directory: Path) -> Settings:
+    """Return settings of a database that no other test sees; it does not exist yet, and rows of any age are kept."""
     return Settings(
         clickhouse=ClickHouse(
             interface="chdb", data_directory=clickhouse_directory, database=f"test_{uuid.uuid4().hex[:8]}"
@@ -63,6 +62,28 @@ def settings(clickhouse_directory: Path) -> Settings:
             retention_days=20_000, hour_retention_days=20_000, day_retention_days=20_000, record_retention_days=20_000
         ),
     )
+
+
+@pytest.fixture
+def settings(clickhouse_directory: Path) -> Settings:
+    """Settings of the test's own database."""
+    return settings_of(clickhouse_directory)
+
+
+@pytest.fixture(scope="module")
+def module_settings(clickhouse_directory: Path) -> Settings:
+    """Settings of the module's own database."""
+    return settings_of(clickhouse_directory)
+
+
+@pytest.fixture(scope="module")
+def module_clickhouse(module_settings: Settings) -> Iterator[Client]:
+    """A client of a database with the whole schema, for tests that share what the module wrote and only read it."""
+    client = open_clickhouse(module_settings.clickhouse)
+    migrate(client, module_settings)
+    yield client
+    client.command(f"DROP DATABASE {module_settings.clickhouse.database} SYNC", use_database=False)
+    client.close()
 
 
 @pytest.fixture

@@ -179,3 +179,15 @@ def heatmap_batch(
 def hour(symbol: str, number: int) -> MarketHour:
     """Return the hour `number` of the tests' day."""
     return MarketHour(symbol, MIDNIGHT + number * HOUR_MS)
+
+
+def filled_batch(kind: Kind, *rows: Mapping[str, object], symbol: str = "TAO", venue: str = "binance") -> Batch:
+    """Rows of any kind; columns that a row does not name are 0, NaN, empty or false."""
+    columns = schema_of(kind).polars
+    blank: dict[str, object] = {}
+    for name, dtype in columns.items():
+        blank[name] = (
+            0 if dtype.is_integer() else float("nan") if dtype.is_float() else "" if dtype == pl.String else False
+        )
+    frame = pl.DataFrame([blank | dict(row) for row in rows], schema=columns)
+    return Batch(kind, venue, symbol, f"{symbol}USDT", frame)

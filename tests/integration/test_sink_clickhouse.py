@@ -3,11 +3,10 @@
 import random
 import threading
 
-import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from liqheat.domain.events import Batch, Gap, Kind, Liquidation, schema_of, to_batch
+from liqheat.domain.events import Batch, Gap, Kind, Liquidation, to_batch
 from liqheat.domain.market import Venue
 from liqheat.platform import kafka as kafka_clients
 from liqheat.platform.broker import Broker
@@ -20,7 +19,7 @@ from liqheat.platform.topics import Topic
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.consumer import SinkLoop
 from sinks.service import Sink as SinkService
-from tests.sink_fakes import MIDNIGHT, TIME_MS, MemoryDeadLetters, MemorySource, heatmap_batch
+from tests.sink_fakes import MIDNIGHT, TIME_MS, MemoryDeadLetters, MemorySource, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -57,10 +56,8 @@ def a_log(seed: int = 7) -> MemorySource:
 
 
 def market_minute(minute: int, revision: int) -> Batch:
-    columns = schema_of(Kind.MARKET_MINUTES).polars
-    row = {name: 1 if dtype.is_integer() else float("nan") for name, dtype in columns.items()}
-    row |= {"window_start": MIDNIGHT + minute * 60_000, "next_funding_time": 0, "mark_close": 1.5, "revision": revision}
-    return Batch(Kind.MARKET_MINUTES, "okx", "TAO", "T", pl.DataFrame([row], schema=columns))
+    row = {"window_start": MIDNIGHT + minute * 60_000, "mark_close": 1.5, "taker_buy_usd": 1, "revision": revision}
+    return filled_batch(Kind.MARKET_MINUTES, row, venue="okx")
 
 
 def read(source: MemorySource, client: Client, settings: Settings, batch_rows: int, steps: int = 100) -> SinkLoop:
