@@ -29,8 +29,6 @@ _LOG = structlog.get_logger()
 
 _GROUP = "liqheat-processors"
 _TABLE = "engine-state"
-# A worker that says nothing for so long is taken for dead and its partitions go to the others.
-_SESSION_SECONDS = 6.0
 # Beyond this the event loop counts as blocked.
 _ROUND_SECONDS = 30.0
 # A clean end must fit into the ten seconds that a container is given.
@@ -141,12 +139,13 @@ class Worker:
             await asyncio.sleep(0.5)
 
     async def _finish(self) -> None:
-        """Bring the checkpoints up to date, so that the next worker begins where this one ends."""
+        """Bring outputs and checkpoints up to date, so that the next worker begins where this one ends."""
         self._is_stopping = True
         if not self._is_assigned:
             return
         try:
             async with asyncio.timeout(_FINAL_CHECKPOINT_SECONDS):
+                await self._driver.publish_open_windows()
                 await self._driver.checkpoint()
                 await self._app.consumer.commit()
         except TimeoutError:
@@ -219,8 +218,9 @@ def make_app(kafka: Kafka) -> _App:
         stream_wait_empty=False,
         stream_buffer_maxsize=_WAITING_MESSAGES,
         stream_recovery_delay=0.0,
-        broker_session_timeout=_SESSION_SECONDS,
-        broker_heartbeat_interval=_SESSION_SECONDS / 3,
+        broker_session_timeout=kafka.session_seconds,
+        broker_heartbeat_interval=kafka.session_seconds / 3,
+        broker_rebalance_timeout=max(15.0, kafka.session_seconds),
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=4_194_304,

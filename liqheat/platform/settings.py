@@ -43,6 +43,9 @@ class Kafka(Section):
     )
     partitions: int = Field(8, ge=1, le=1_000, description="partitions of the topics keyed by symbol")
     replication_factor: int = Field(1, ge=1, le=10, description="copies of each partition")
+    session_seconds: float = Field(
+        6.0, ge=1, le=90, description="silence after which a worker counts as dead and its partitions go to others"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
