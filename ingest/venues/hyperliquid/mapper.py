@@ -68,6 +68,12 @@ class HyperliquidMapper:
             "userFills": self._map_fills,
         }
 
+    def want(self, instruments: Sequence[Instrument]) -> None:
+        """Map these instruments from now on, those listed while running among them."""
+        if tuple(instruments) != self._wanted:
+            self._wanted = tuple(instruments)
+            self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
+
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events of a WebSocket frame or answer; see `ingest.contract.Mapper.map`.
 

@@ -13,6 +13,7 @@ import structlog
 from ingest.contract import Context, RateLimit, Request
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import holdings_of, price_differences
+from ingest.venues.hyperliquid.mapper import HyperliquidMapper
 from ingest.venues.hyperliquid.reference import margin_tiers
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.wire import decoder_of, read
@@ -63,6 +64,8 @@ class WalletPoller:
 
     async def read_wallets(self) -> None:
         """Read the most urgent wallets once."""
+        if isinstance(self._context.mapper, HyperliquidMapper):
+            self._context.mapper.want(self._context.instruments)
         traded = dict(self._traders)
         self._traders.clear()
         now = self._context.clock.now_ms()

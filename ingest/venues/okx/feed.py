@@ -106,7 +106,7 @@ class OkxFeed:
                 continue
             for instrument in page:
                 own = [step for step in steps if f"{step.family}-SWAP" == instrument.name]
-                usd_a_contract = instrument.contract_value * marks[instrument.name] / instrument.coins_per_unit
+                usd_a_contract = instrument.contract_value * marks[instrument.name]
                 try:
                     tables[instrument.name] = margin_tiers(own, usd_a_contract)
                 except BrokenMarginTiers as error:

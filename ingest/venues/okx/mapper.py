@@ -64,7 +64,7 @@ class OkxMapper:
     ) -> None:
         self.duplicates = 0
         self.instruments = InstrumentBook(Venue.OKX, instruments)
-        self.contract_values = {item.name: item.contract_value for item in instruments or ()}
+        self.contract_values = {item.name: item.contract_value * item.coins_per_unit for item in instruments or ()}
         self.contract_values.update(contract_values or {})
         self._last_trade: dict[str, tuple[int, int]] = {}
         self._marks: dict[str, _MarkState] = {}

@@ -62,10 +62,12 @@ class HyperliquidInfo:
     def _clearinghouse_state(self, query: Query) -> Payload:
         owner = self._owners.get(str(query.get("user", "")).lower())
         if owner is None:
-            return account_state(next(iter(self._views.values())).time, [], 0.0)
+            return account_state(next(iter(self._views.values())).time, [], 0.0, 0.0)
         view, account = owner
         positions, value = _positions_of(view, account)
-        return account_state(view.time, positions, value)
+        cross = [each["position"] for each in positions if each["position"]["leverage"]["type"] == "cross"]
+        notionals = [float(position["positionValue"]) for position in cross]
+        return account_state(view.time, positions, value, float(view.listing.tiers.maintenance_margin(notionals).sum()))
 
     def _candles(self, query: Query) -> Payload:
         request = query.get("req") or {}
@@ -148,8 +150,8 @@ class HyperliquidInfo:
         }
 
 
-def account_state(time: int, positions: list[dict[str, Any]], value: float) -> dict[str, Any]:
-    """Return a clearinghouseState body."""
+def account_state(time: int, positions: list[dict[str, Any]], value: float, maintenance: float) -> dict[str, Any]:
+    """Return a clearinghouseState body; `maintenance` is the margin that cross positions ask, USD."""
     notional = sum(float(each["position"]["positionValue"]) for each in positions)
     used = sum(float(each["position"]["marginUsed"]) for each in positions)
     summary = {
@@ -161,7 +163,7 @@ def account_state(time: int, positions: list[dict[str, Any]], value: float) -> d
     return {
         "marginSummary": summary,
         "crossMarginSummary": summary,
-        "crossMaintenanceMarginUsed": "0.0",
+        "crossMaintenanceMarginUsed": number(maintenance, 6),
         "withdrawable": number(max(value - used, 0.0), 6),
         "assetPositions": positions,
         "time": time,

@@ -1,0 +1,226 @@
+"""Bybit, OKX and Hyperliquid feeds against the simulated exchange, over real sockets and REST on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from ingest.contract import Connection, Mapper, VenueFeed, wrap
+from ingest.feed import ConnectionPolicy, ConnectionRunner
+from ingest.rest import RestClient
+from ingest.sanity import check, sane_events
+from ingest.universe import choose
+from ingest.venues.hyperliquid.wallet_poller import WalletPoller
+from ingest.venues.hyperliquid.wallets import WalletBook
+from ingest.venues.registry import feed_for
+from liqheat.domain.events import KIND_OF, Event, Kind, Mark, OpenInterest, Position, Trade
+from liqheat.domain.instruments import Instrument
+from liqheat.domain.market import Venue
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.platform import metrics
+from liqheat.platform.clock import SystemClock
+from liqheat.platform.settings import BybitVenue, HyperliquidVenue, OkxVenue, Settings
+from liqheat.simulator.exchange import Exchange
+from liqheat.simulator.running import wires_for
+from liqheat.simulator.server import SimulatorServer, serving
+from liqheat.simulator.simulation import SimulationConfig
+
+VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
+SYMBOLS = ("AIXBT", "WLD")
+
+
+@dataclass
+class Simulated:
+    """A running simulator and the settings that lead to it."""
+
+    server: SimulatorServer
+    settings: Settings
+    rest: RestClient
+
+    async def instruments(self, feed: VenueFeed) -> tuple[Instrument, ...]:
+        listings = await feed.listings(self.rest, self.server.exchange.now)
+        return choose(feed.venue, listings, SYMBOLS).instruments
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Exchange:
+    config = SimulationConfig(
+        symbols=SYMBOLS, venues=VENUES, hours=0.5, step_ms=15_000, open_interest_ms=MINUTE_MS, warm_up_hours=6.0
+    )
+    exchange = Exchange(config)
+    for _ in exchange.run_history():
+        pass
+    return exchange
+
+
+@pytest.fixture(params=VENUES, ids=str)
+async def simulated(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncIterator[tuple[Simulated, VenueFeed]]:
+    server = SimulatorServer(exchange, wires_for(exchange), SystemClock())
+    async with serving(server, "127.0.0.1", 0) as url, RestClient(request.param, SystemClock()) as rest:
+        sockets = url.replace("http://", "ws://")
+        settings = Settings(
+            bybit=BybitVenue(websocket_url=f"{sockets}/bybit", rest_url=f"{url}/bybit"),
+            okx=OkxVenue(websocket_url=f"{sockets}/okx", rest_url=f"{url}/okx"),
+            hyperliquid=HyperliquidVenue(
+                websocket_url=f"{sockets}/hyperliquid",
+                rest_url=f"{url}/hyperliquid",
+                leaderboard_url=f"{url}/hyperliquid/Mainnet/leaderboard",
+            ),
+        )
+        yield Simulated(server, settings, rest), feed_for(request.param, settings)
+
+
+@dataclass
+class Collected:
+    """A frame handler that keeps what a mapper makes of the frames."""
+
+    mapper: Mapper
+    by_kind: dict[Kind, list[Event]] = field(default_factory=dict)
+
+    async def handle(self, frame: bytes, stream: str) -> Sequence[Instrument]:
+        for event in sane_events(self.mapper, frame, SystemClock().now_ms()):
+            self.by_kind.setdefault(KIND_OF[type(event)], []).append(event)
+        return ()
+
+    async def recover(self, connection: Connection, start: int, end: int, reason: str) -> None:
+        raise AssertionError("Nothing was lost")
+
+    def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:
+        raise AssertionError("Nothing was missed")
+
+
+async def test_listings_tiers_and_history_are_read(simulated: tuple[Simulated, VenueFeed]) -> None:
+    venue, feed = simulated
+    instruments = await venue.instruments(feed)
+    assert {instrument.symbol for instrument in instruments} == set(SYMBOLS)
+    tables = await feed.margin_tiers(instruments, venue.rest)
+    assert set(tables) == {instrument.name for instrument in instruments}
+
+    end = venue.server.exchange.now // MINUTE_MS * MINUTE_MS
+    start = end - HOUR_MS // 4
+    for instrument in instruments:
+        mapper = feed.mapper([instrument])
+        events: list[Event] = []
+        for request in feed.history(instrument, start, end):
+            body = await venue.rest.fetch(request)
+            events += mapper.map(wrap(request.stream, body), end)
+        for event in events:
+            check(event)
+        marks = [event for event in events if isinstance(event, Mark)]
+        trades = [event for event in events if isinstance(event, Trade)]
+        assert len(marks) == 4 * 15
+        assert all(start <= event.event_time < end for event in [*marks, *trades])
+        bought = sum(trade.quantity for trade in trades if trade.taker_side > 0)
+        assert bought == pytest.approx(sum(trade.quantity for trade in trades) / 2)
+        truth = venue.server.exchange.views[feed.venue][instrument.name]
+        assert sum(trade.quantity for trade in trades) == pytest.approx(
+            sum(
+                bar.volume * instrument.coins_per_unit
+                for bar in truth.bars(MINUTE_MS, of_marks=False)
+                if start <= bar.time < end
+            ),
+            rel=1e-6,
+        )
+        points = [event for event in events if isinstance(event, OpenInterest)]
+        if feed.venue is Venue.HYPERLIQUID:
+            assert not points
+        else:
+            assert points
+            assert points[-1].quantity == pytest.approx(truth.open_interest_points()[-1][1], rel=0.5)
+
+
+async def test_sockets_carry_trades_marks_open_interest_and_turnover(simulated: tuple[Simulated, VenueFeed]) -> None:
+    venue, feed = simulated
+    instruments = await venue.instruments(feed)
+    (connection,) = feed.connections(instruments)
+    collected = Collected(feed.mapper(instruments))
+    wanted = {Kind.TRADES, Kind.MARKS, Kind.OPEN_INTEREST}
+    async with aiohttp.ClientSession() as session:
+        runner = ConnectionRunner(feed.venue, connection, collected, ConnectionPolicy(), SystemClock(), session)
+        task = asyncio.create_task(runner.run())
+        try:
+            async with asyncio.timeout(20):
+                while not wanted <= set(collected.by_kind) or len(collected.by_kind[Kind.MARKS]) < 10:
+                    assert not task.done(), task
+                    venue.server.step()
+                    await asyncio.sleep(0.02)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    for instrument in instruments:
+        truth = venue.server.exchange.views[feed.venue][instrument.name]
+        last = [event for event in collected.by_kind[Kind.OPEN_INTEREST] if event.symbol == instrument.symbol][-1]
+        assert isinstance(last, OpenInterest)
+        assert last.quantity == pytest.approx(truth.open_interest, rel=0.05)
+        mark = [event for event in collected.by_kind[Kind.MARKS] if event.symbol == instrument.symbol][-1]
+        assert isinstance(mark, Mark)
+        assert mark.mark_price == pytest.approx(truth.mark_price, rel=0.02)
+        assert mark.next_funding_time > 0
+    if feed.venue is Venue.OKX:
+        (poll,) = feed.polls(instruments)
+        (request,) = poll.requests
+        await collected.handle(wrap(request.stream, await venue.rest.fetch(request)), request.stream)
+    assert {event.symbol for event in collected.by_kind[Kind.TURNOVER]} == set(SYMBOLS)
+
+
+async def test_what_a_lost_connection_missed_is_read_and_not_twice(simulated: tuple[Simulated, VenueFeed]) -> None:
+    venue, feed = simulated
+    (instrument, *_) = await venue.instruments(feed)
+    mapper = feed.mapper([instrument])
+    now = venue.server.exchange.now
+    recovery = await feed.recover(instrument, now - 3_000, now, venue.rest)
+    trades = [event for frame in recovery.frames for event in mapper.map(frame, now) if isinstance(event, Trade)]
+    again = [event for frame in recovery.frames for event in mapper.map(frame, now) if isinstance(event, Trade)]
+    assert trades
+    assert not again
+    assert mapper.duplicates >= len(trades)
+
+
+@dataclass
+class Service:
+    """What the wallet poller needs of a service."""
+
+    rest: RestClient
+    mapper: Mapper
+    instruments: Sequence[Instrument]
+    clock: SystemClock = field(default_factory=SystemClock)
+    events: list[Event] = field(default_factory=list)
+
+    async def handle(self, frame: bytes, stream: str) -> None:
+        self.events += sane_events(self.mapper, frame, self.clock.now_ms())
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+
+def differences(at_most: str) -> float:
+    """How many liquidation prices of ours were at most this far from the venue's."""
+    name, labels = "liqheat_liquidation_price_difference_bucket", {"venue": "hyperliquid", "le": at_most}
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.mark.parametrize("simulated", [Venue.HYPERLIQUID], ids=str, indirect=True)
+async def test_wallets_of_the_leaderboard_are_read(simulated: tuple[Simulated, VenueFeed]) -> None:
+    venue, feed = simulated
+    instruments = await venue.instruments(feed)
+    service = Service(venue.rest, feed.mapper(instruments), instruments)
+    settings = venue.settings.hyperliquid
+    poller = WalletPoller(f"{settings.rest_url}/info", settings.leaderboard_url, {}, service, WalletBook())
+    await poller.read_leaderboard()
+    await poller.read_markets()
+    before = differences("+Inf")
+    close_before = differences("0.0001")
+    for _ in range(4):
+        await poller.read_wallets()
+    await poller.read_markets()
+    held = [event for event in service.events if isinstance(event, Position) and event.quantity > 0]
+    assert held
+    assert {event.symbol for event in held} <= set(SYMBOLS)
+    coverage = metrics.REGISTRY.get_sample_value("liqheat_coverage", {"venue": "hyperliquid", "symbol": held[0].symbol})
+    assert coverage is not None
+    assert 0 < coverage <= 1.5
+    priced = [event for event in held if event.liquidation_price > 0]
+    assert differences("+Inf") - before == len(priced) > 0
+    assert differences("0.0001") - close_before == len(priced)
