@@ -26,6 +26,8 @@ _VENUES = typer.Option(None, help="Venues parted by commas.  [default: all that 
 _FIRST_PICTURE_SECONDS = 60.0
 _REACH_SECONDS = 18.0
 _STATUS_SECONDS = 2.0
+_LINE_SECONDS = 10.0
+"""How often the status is printed where no terminal keeps a line for it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -147,7 +149,7 @@ def _watch(
     """Keep a status line until stopped or until the monotonic time `until`; raise when a service ends."""
     import time
 
-    seen, at = stack.rows_published(), time.monotonic()
+    seen, at, told = stack.rows_published(), time.monotonic(), 0.0
     with console.status("") as line:
         while not stop.is_set():
             if until is not None and time.monotonic() >= until:
@@ -160,7 +162,11 @@ def _watch(
             rate = (published - seen) / max(now - at, 0.1)
             seen, at = published, now
             problems = "".join(f"  [yellow]{name}: {problem}[/]" for name, problem in stack.unreachable().items())
-            line.update(
+            status = (
                 f"{stack.address}  {rate:,.0f} rows/s in, {behind:,.0f} rows behind, "
                 f"{stack.rows_stored():,.0f} rows stored{problems}"
             )
+            line.update(status)
+            if not console.is_terminal and now - told >= _LINE_SECONDS:
+                told = now
+                console.print(status, soft_wrap=True)

@@ -71,9 +71,7 @@ class LocalStack:
         self._environment = environment_of(plan, broker.bootstrap_servers)
         self._launch(SINK, "serve-local")
         if plan.seed is not None:
-            port = free_port()
-            self._launch(SIMULATOR, *simulate_command(plan, port))
-            self._environment |= addresses_of_simulator(port)
+            self._simulate(plan)
         self._launch(WORKER, "process")
         if not supervisor.wait_healthy([SINK], 60, stopping):
             return False
@@ -123,6 +121,16 @@ class LocalStack:
         """Return the rows that the sink has inserted since it started."""
         return self._supervisor.metric(SINK, "liqheat_rows_inserted_total")
 
+    def _simulate(self, plan: Plan) -> None:
+        """Start the simulated exchange, and point the services that come after it there."""
+        from liqheat.simulator.server import environment_of as addresses_of
+
+        port = free_port()
+        command = [*_LIQHEAT, "simulate", f"--port={port}", f"--seed={plan.seed}", f"--hours={plan.hours}"]
+        command += [f"--symbols={','.join(plan.symbols)}", f"--venues={','.join(plan.venues)}"]
+        self._supervisor.launch(Service(SIMULATOR, command, self._environment, port, "/_state"))
+        self._environment |= addresses_of(f"http://{HOST}:{port}", plan.venues)
+
     def _launch(self, name: str, *command: str) -> None:
         port = free_port()
         environment = {**self._environment, "LIQHEAT_SERVICE__PORT": str(port)}
@@ -146,19 +154,6 @@ def environment_of(plan: Plan, bootstrap_servers: str) -> dict[str, str]:
         "LIQHEAT_SERVICE__HOST": HOST,
         "LIQHEAT_VIEWER__HOST": HOST,
         "LIQHEAT_VIEWER__PORT": str(plan.port),
-    }
-
-
-def simulate_command(plan: Plan, port: int) -> tuple[str, ...]:
-    """Return the simulator's command line."""
-    return ("simulate", "--port", str(port), "--seed", str(plan.seed), "--history", f"{plan.hours}h")
-
-
-def addresses_of_simulator(port: int) -> Mapping[str, str]:
-    """Return the venue settings that point at the simulator."""
-    return {
-        "LIQHEAT_BINANCE__WEBSOCKET_URL": f"ws://{HOST}:{port}",
-        "LIQHEAT_BINANCE__REST_URL": f"http://{HOST}:{port}",
     }
 
 

@@ -25,12 +25,13 @@ _ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What to start: its name, command, environment beside the parent's, and the port of its health endpoint."""
+    """What to start: its name, command, environment beside the parent's, and where it answers for its health."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
+    health_path: str = "/healthz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Supervisor:
 
     def health(self, name: str) -> Health:
         """Ask a service how it is; one that does not answer yet is not healthy and has no problem."""
-        answer = self._get(name, "/healthz")
+        answer = self._get(name, self._services[name].health_path)
         if answer is None:
             return Health(healthy=False)
         status, body = answer
