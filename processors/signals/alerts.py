@@ -105,7 +105,8 @@ def cluster_alerts(
     for cluster in ended:
         episode = episodes.pop(cluster.cluster_id, Episode())
         if cluster.state == "swept" and cluster.largest >= settings.cluster_usd * MICRO_USD_PER_USD:
-            text = f"swept: price went through {_name(cluster)}, {_usd(cluster.swept)} of {_usd(cluster.largest)} swept"
+            taken, held = _usd(cluster.swept), _usd(cluster.largest)
+            text = f"swept: price took {taken} of {_name(cluster)}, which held {held} at most"
             alerts += _told("swept", minute, cluster, episode, settings, cluster.swept, text)
     return alerts
 
@@ -184,14 +185,13 @@ def cascade_alerts(
             watch.running, watch.calm_minutes = True, 0
             if minute.window - watch.told >= settings.cooldown_minutes * MINUTE_MS:
                 watch.told = minute.window
-                alerts.append(_cascade(minute, side, amount, watch.usual))
+                alerts.append(_cascade(minute, side, amount, settings.cascade_factor * amount / bar))
         watch.usual += (min(amount, bar) - watch.usual) / min(watch.minutes + 1, settings.cascade_baseline_minutes)
         watch.minutes += 1
     return alerts
 
 
-def _cascade(minute: Minute, side: Side, amount: int, usual: float) -> Alert:
-    times = f", {amount / usual:.0f} times the usual" if usual >= MICRO_USD_PER_USD else ""
+def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
     return Alert(
         event_time=minute.window + MINUTE_MS,
         alert_id=f"cascade-{minute.symbol}-{side.label}-{minute.window // MINUTE_MS}",
@@ -203,7 +203,10 @@ def _cascade(minute: Minute, side: Side, amount: int, usual: float) -> Alert:
         notional_usd=amount,
         percent_of_adv=percent_of_adv(amount, minute.adv),
         distance=math.nan,
-        message=f"{minute.symbol} cascade: {_usd(amount)} of {side.label}s liquidated in a minute{times}",
+        message=(
+            f"{minute.symbol} cascade: {_usd(amount)} of {side.label}s liquidated in a minute, "
+            f"{times:.0f} times the usual or more"
+        ),
         revision=minute.revision,
     )
 
