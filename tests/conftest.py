@@ -46,7 +46,8 @@ def kafka(broker: Broker) -> Kafka:
 @pytest.fixture(scope="session")
 def clickhouse_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The data directory of the one embedded ClickHouse that a process can have, kept open for the session."""
-    directory = tmp_path_factory.mktemp("clickhouse")
+    # Laid out as a demo leaves it, so that its parent can be given as --data-dir.
+    directory = tmp_path_factory.mktemp("data") / "clickhouse"
     client = open_clickhouse(ClickHouse(interface="chdb", data_directory=directory))
     yield directory
     client.close()
