@@ -18,7 +18,7 @@ from ingest.publisher import Publisher
 from ingest.sanity import sane_events
 from liqheat.domain.events import Event, Gap
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.windows import MINUTE_MS, window_start
+from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import ConfigurationError, Origin, PoisonMessage, SequenceGap, TransientError
 
@@ -28,8 +28,22 @@ _INSTRUMENTS_AT_ONCE = 4
 # History this fresh is left to the recovery between history and live.
 _CLOSE_ENOUGH_MS = 2 * MINUTE_MS
 
+_UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+
 Progress = Callable[[Instrument, int, int, int], None]
 """Called as `(instrument, start, done, end)` (ms) after each window."""
+
+
+def duration_ms(text: str) -> int:
+    """Read a span such as `90m`, `6h` or `2d` as ms.
+
+    Raises:
+        ConfigurationError: `text` is none.
+    """
+    count, unit = text[:-1], text[-1:]
+    if not count.isdecimal() or unit not in _UNITS_MS:
+        raise ConfigurationError(f"Expected a span such as 90m, 6h or 2d, was {text!r}")
+    return int(count) * _UNITS_MS[unit]
 
 
 class Progressed:
@@ -42,23 +56,25 @@ class Progressed:
             ConfigurationError: the file is not one of ours.
         """
         self._path = path
-        self._done: dict[str, int] = {}
+        self._spans: dict[str, tuple[int, int]] = {}
         if path is not None and path.exists():
             try:
-                self._done = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+                self._spans = msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[int, int]])
             except msgspec.DecodeError as error:
                 raise ConfigurationError(f"{path} is no backfill state ({error}); remove it to start anew") from error
 
-    def start_of(self, instrument: Instrument, start: int) -> int:
-        """Return where to go on: `start`, or later if some of it was done."""
-        return max(start, self._done.get(_key(instrument), start))
+    def position(self, instrument: Instrument, start: int) -> int:
+        """Return where to go on: behind the published span where it holds `start`, else at `start`."""
+        first, last = self._spans.get(_key(instrument), (start, start))
+        return last if first <= start <= last else start
 
-    def note(self, instrument: Instrument, until: int) -> None:
-        """Remember that everything before `until` (ms) was published."""
-        self._done[_key(instrument)] = until
+    def note(self, instrument: Instrument, start: int, end: int) -> None:
+        """Remember that `[start, end)` (ms) was published."""
+        first, last = self._spans.get(_key(instrument), (start, start))
+        self._spans[_key(instrument)] = (first if first <= start <= last else start, end)
         if self._path is not None:
             part = self._path.with_suffix(".part")
-            part.write_bytes(msgspec.json.encode(self._done))
+            part.write_bytes(msgspec.json.encode(self._spans))
             part.replace(self._path)
 
 
@@ -106,7 +122,7 @@ class Backfill:
                 return end
 
     async def _read(self, instrument: Instrument, start: int, end: int) -> None:
-        position = self._progressed.start_of(instrument, start)
+        position = self._progressed.position(instrument, start)
         while position < end:
             until = min(position + self._feed.history_window, end)
             requests = self._feed.history(instrument, position, until)
@@ -120,7 +136,7 @@ class Backfill:
                 await self._publish(instrument, requests, bodies, position, until)
             # Only what Kafka has taken counts as done.
             await self._publisher.flush()
-            self._progressed.note(instrument, until)
+            self._progressed.note(instrument, position, until)
             position = until
             if self._progress is not None:
                 self._progress(instrument, start, position, end)

@@ -6,25 +6,30 @@ instruments let go. Everything runs in one task group: a fatal error of any part
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 import structlog
 
-from ingest.backfill import Backfill, Progress
+from ingest.backfill import Backfill, Progress, Progressed
 from ingest.contract import Mapper, Rest, VenueFeed
 from ingest.feed import BackOff, ConnectionPolicy, ConnectionRunner
 from ingest.intake import Intake
 from ingest.poller import Poller
-from ingest.publisher import Publisher
+from ingest.publisher import BatchPolicy, Publisher
+from ingest.rest import RestClient
 from ingest.universe import Universe, choose
+from ingest.venues.registry import feed_for
 from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
+from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import PoisonMessage, TransientError
-from liqheat.platform.settings import Ingest
+from liqheat.platform.kafka import producer
+from liqheat.platform.settings import Ingest, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -87,9 +92,12 @@ class VenueService:
         """Return None while events come in, else what is wrong, for the health endpoint."""
         if self._waiting_for:
             return f"{self._feed.venue.value}: waiting for {self._waiting_for}"
-        newest = max((intake.last_event_at for intake in self._intakes), default=None)
-        if newest is None:
+        if not self.instruments:
             return f"{self._feed.venue.value}: lists none of the symbols asked for"
+        if not self._intakes:
+            # Still at the history; there is nothing to hear yet.
+            return None
+        newest = max(intake.last_event_at for intake in self._intakes)
         silence = self._clock.monotonic() - newest
         limit = 2 * self._settings.silence_limit
         return f"{self._feed.venue.value}: no event for {silence:.0f} s" if silence > limit else None
@@ -98,27 +106,32 @@ class VenueService:
         """Publish events as they are."""
         await self._publisher.publish(events)
 
-    async def run(self, history_ms: int = 0, progress: Progress | None = None) -> None:
+    async def run(self, history_ms: int = 0) -> None:
         """Publish `history_ms` of history, then live events until cancelled."""
-        start = self._clock.now_ms() - history_ms
-        universe = await self._listed(start)
-        self._tell(universe)
-        self._universe = universe
-        await self._publish_reference(universe.contracts, start)
-        resume_from = None
-        if history_ms and universe.instruments:
-            self._waiting_for = ""
-            backfill = Backfill(self._feed, self._rest, self._publisher, self._clock, progress=progress)
-            resume_from = await backfill.run(universe.instruments, start)
-        self._waiting_for = ""
+        resume_from = await self.backfill(history_ms)
         try:
             async with asyncio.TaskGroup() as group:
-                self._start(group, universe.instruments, resume_from)
+                self._start(group, self.instruments, resume_from)
                 group.create_task(self._report(), name="report")
                 group.create_task(self._follow_listings(group), name="listings")
         finally:
             for intake in self._intakes:
                 await intake.close()
+
+    async def backfill(
+        self, history_ms: int, progressed: Progressed | None = None, progress: Progress | None = None
+    ) -> int | None:
+        """Publish contracts, margin tiers and `history_ms` of history; return where it ends (ms), None without."""
+        start = self._clock.now_ms() - history_ms
+        universe = await self._listed(start)
+        self._waiting_for = ""
+        self._universe = universe
+        self._tell(universe)
+        await self._publish_reference(universe.contracts, start)
+        if not history_ms or not universe.instruments:
+            return None
+        reader = Backfill(self._feed, self._rest, self._publisher, self._clock, progressed, progress)
+        return await reader.run(universe.instruments, start)
 
     def _start(self, group: asyncio.TaskGroup, instruments: Sequence[Instrument], resume_from: int | None) -> None:
         """Start sockets, polls and the venue's own tasks for instruments that have none yet."""
@@ -213,3 +226,20 @@ class VenueService:
 
 async def _awaited(task: Awaitable[None]) -> None:
     await task
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, venue: Venue, clock: Clock) -> AsyncIterator[VenueService]:
+    """Give the service of `venue` with everything it needs, and deliver all it has published on the way out.
+
+    Raises:
+        TransientError: no broker answers.
+    """
+    feed = feed_for(venue, settings)
+    connected = await asyncio.to_thread(producer, settings.kafka)
+    async with (
+        Publisher(connected, BatchPolicy.of(settings.ingest)) as publisher,
+        RestClient(venue, clock) as rest,
+        aiohttp.ClientSession() as session,
+    ):
+        yield VenueService(feed, settings.ingest, publisher, rest, session, clock)
