@@ -1,0 +1,119 @@
+"""`liqheat catalyst`: write down events, import them, list them, and watch news feeds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from ingest.catalysts import Tagged
+
+catalyst = typer.Typer(help="News and known events that may set a cluster off.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to `app`."""
+    app.add_typer(catalyst, name="catalyst")
+
+
+@catalyst.command()
+def add(
+    symbol: list[str] = typer.Argument(..., help="Canonical symbols, for example VIRTUAL."),
+    title: str = typer.Option(..., help="What happens."),
+    at: str = typer.Option(..., help="When: ISO 8601, UTC unless it says otherwise."),
+    link: str = typer.Option("", help="Where to read more."),
+    importance: str = typer.Option("normal", help="low, normal or high."),
+) -> None:
+    """Write down one event."""
+    from ingest.catalysts import Tagged, event
+
+    item = event(at, title, "command", link, importance)
+    _publish([Tagged(name.upper(), item) for name in symbol])
+    typer.echo(item.catalyst_id)
+
+
+@catalyst.command("import")
+def import_(file: Path = typer.Argument(..., help="CSV with the columns time,symbol,title[,link,importance].")) -> None:
+    """Write down the events of a CSV; importing it again changes nothing."""
+    from ingest.catalysts import read_csv
+    from liqheat.platform.errors import ConfigurationError
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read {file} ({error.strerror})") from error
+    tagged = read_csv(text, file.name)
+    _publish(tagged)
+    typer.echo(f"{len(tagged)} catalysts of {len({each.symbol for each in tagged})} symbols")
+
+
+@catalyst.command("list")
+def list_(
+    symbol: str = typer.Option(None, help="Only this symbol."),
+    limit: int = typer.Option(50, min=1, max=10_000, help="The newest so many."),
+    data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
+) -> None:
+    """Show what is stored, newest first."""
+    from liqheat.cli.sql import stored_in
+    from liqheat.platform.clickhouse import open_clickhouse, translated_errors
+    from liqheat.platform.settings import load
+
+    clickhouse = stored_in(load().clickhouse, data_dir)
+    client = open_clickhouse(clickhouse, readonly=True)
+    try:
+        with translated_errors(clickhouse):
+            rows = client.query(
+                "SELECT event_time, symbol, importance, title, source FROM catalysts "
+                "WHERE {symbol:String} IN ('', symbol) ORDER BY event_time DESC, symbol LIMIT {limit:UInt32}",
+                parameters={"symbol": (symbol or "").upper(), "limit": limit},
+            ).result_rows
+    finally:
+        client.close()
+    for moment, name, importance, title, source in rows:
+        typer.echo(f"{moment:%Y-%m-%d %H:%M}  {name:<10}  {importance:<6}  {title}  ({source})")
+
+
+@catalyst.command()
+def watch() -> None:
+    """Read the feeds of LIQHEAT_CATALYSTS__FEEDS until stopped."""
+    import asyncio
+    import signal
+
+    from ingest.catalyst_service import CatalystService
+    from liqheat.domain.instruments import DEFAULT_WATCH_LIST
+    from liqheat.platform import logging
+    from liqheat.platform.health import HealthServer
+    from liqheat.platform.kafka import producer
+    from liqheat.platform.settings import load
+
+    settings = load()
+    logging.configure(settings.service.log_level, settings.service.log_style)
+    wanted = {*settings.ingest.symbols, *settings.catalysts.names} - {"all"} | set(DEFAULT_WATCH_LIST)
+    sending = producer(settings.kafka)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        service = CatalystService(settings, wanted, sending)
+        with HealthServer("catalysts", service.problem, settings.service.host, settings.service.port):
+            await service.run(stop)
+
+    try:
+        asyncio.run(run())
+    finally:
+        sending.close(timeout=10)
+
+
+def _publish(tagged: "list[Tagged]") -> None:
+    from ingest.catalyst_service import publish
+    from liqheat.platform.kafka import producer
+    from liqheat.platform.settings import load
+
+    kafka = load().kafka
+    sending = producer(kafka)
+    try:
+        publish(kafka, sending, tagged)
+    finally:
+        sending.close(timeout=10)
