@@ -24,6 +24,7 @@ from liqheat.platform.settings import Viewer
 from liqheat.viewer import picture
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import RANGES, SPANS, BadRequest, MapRequest
+from liqheat.viewer.signals import signals_picture
 
 _LOG = structlog.get_logger()
 _STATIC = Path(str(resources.files("liqheat.viewer") / "static"))
@@ -113,6 +114,7 @@ class ViewerServer:
         application.router.add_get("/plotly.js", _plotly)
         application.router.add_get("/api/markets", self._markets)
         application.router.add_get("/api/heatmap", self._heatmap)
+        application.router.add_get("/api/signals", self._signals)
         return application
 
     async def _markets(self, _: web.Request) -> web.Response:
@@ -132,6 +134,10 @@ class ViewerServer:
         return _json(
             await self._in_thread(lambda: picture.heatmap_picture(self._client, wanted, self._stored_factor, now))
         )
+
+    async def _signals(self, request: web.Request) -> web.Response:
+        symbol = request.query.get("symbol", "").upper()
+        return _json(await self._in_thread(lambda: signals_picture(self._client, symbol)))
 
     async def _in_thread(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,0 +1,49 @@
+"""`liqheat clusters`: the clusters of liquidations around the price, for people or as JSON."""
+
+import json
+from pathlib import Path
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(clusters)
+
+
+def clusters(
+    symbol: list[str] = typer.Argument(None, help="Canonical symbols.  [default: the watch list of the settings]"),
+    as_json: bool = typer.Option(False, "--json", help="One JSON object a cluster and line: USD, %, ms."),
+    viewer: str = typer.Option(None, help="Address of a running page.  [default: that of the settings]"),
+    server: bool = typer.Option(False, "--server", help="Read the ClickHouse server of the settings."),
+    data_dir: Path = typer.Option(None, help="Data directory of a finished demo."),
+) -> None:
+    """List the clusters of the latest minute, nearest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from liqheat.cli.signal_source import signal_source
+    from liqheat.cli.watch_screen import duration, percent, price, usd
+    from liqheat.platform.settings import load
+
+    table = Table("symbol", "side", "range", "notional", "% of ADV", "distance", "state", "age", "id")
+    wanted = [name.upper() for name in symbol or load().ingest.symbols]
+    with signal_source(viewer, server, data_dir) as read:
+        for name in wanted:
+            for row in read(name)["clusters"]:
+                if as_json:
+                    typer.echo(json.dumps(row))
+                    continue
+                table.add_row(
+                    row["symbol"],
+                    row["side"],
+                    f"{price(row['price_low'])} - {price(row['price_high'])}",
+                    usd(row["at_risk_usd"]),
+                    percent(row["percent_of_adv"], signed=False),
+                    percent(row["distance"], signed=False),
+                    row["state"],
+                    duration(60 * row["age_minutes"]),
+                    row["cluster_id"],
+                )
+    if not as_json:
+        Console().print(table)

@@ -1,0 +1,159 @@
+"""The picture of `liqheat watch`: a pure function from one answer of `signals_picture` to rich renderables."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+CLUSTERS_A_SIDE = 5
+ALERTS = 6
+CATALYSTS = 3
+
+_LONG, _SHORT = "green", "red"
+_PARTS = (("cluster", 40), ("imbalance", 20), ("funding", 15), ("open_interest", 15), ("round_number", 10))
+
+
+def screen(answer: dict[str, Any], now_ms: int) -> RenderableType:
+    """Return the whole picture.
+
+    Args:
+        answer: what `liqheat.viewer.signals.signals_picture` returns.
+        now_ms: to say how old it is.
+    """
+    reading = answer["reading"]
+    if reading is None:
+        return Panel(f"No minute of {answer['symbol']} is stored yet.", title=answer["symbol"])
+    parts: list[RenderableType] = [_head(reading, now_ms), _clusters(answer["clusters"], reading["mark_price"])]
+    parts += [_venues(answer["venues"]), _alerts(answer["alerts"])]
+    if answer["catalysts"]:
+        parts.append(_catalysts(answer["catalysts"]))
+    return Panel(Group(*parts), title=f"[bold]{answer['symbol']}[/bold]  {price(reading['mark_price'])}")
+
+
+def _head(reading: dict[str, Any], now_ms: int) -> RenderableType:
+    age = max(now_ms - reading["window_start"] - 60_000, 0) / 1_000
+    arrow = {1: "up", -1: "down", 0: "neither way"}[reading["direction"]]
+    lines = Table.grid(padding=(0, 2))
+    lines.add_row("minute", f"{clock(reading['window_start'])} UTC, closed {age:.0f} s ago, {reading['venues']} venues")
+    breakdown = ", ".join(
+        f"{name.replace('_', ' ')} {reading[f'conviction_{name}']:.0f}/{most}" for name, most in _PARTS
+    )
+    lines.add_row("conviction", f"[bold]{reading['conviction']:.0f}[/bold] {arrow}  ({breakdown})")
+    lines.add_row(
+        "within 5 %",
+        f"[{_LONG}]{usd(reading['near_long_usd'])} long[/], [{_SHORT}]{usd(reading['near_short_usd'])} short[/], "
+        f"imbalance {percent(reading['imbalance'])}",
+    )
+    down = "  ".join(f"{step} % {usd(reading[f'down_{step}_usd'])}" for step in (1, 2, 5, 10))
+    up = "  ".join(f"{step} % {usd(reading[f'up_{step}_usd'])}" for step in (1, 2, 5, 10))
+    lines.add_row("a fall of", f"[{_LONG}]{down}[/]")
+    lines.add_row("a rise of", f"[{_SHORT}]{up}[/]")
+    lines.add_row("funding 4 h", f"{_funding(reading)}; next settlement in {duration(reading['settlement_seconds'])}")
+    agreement = reading["open_interest_agreement_1h"]
+    agreed = f"{abs(agreement)} of 3 {'rise' if agreement > 0 else 'fall'}" if agreement else "no agreement"
+    hour, four_hours = (percent(reading[f"open_interest_change_{span}"]) for span in ("1h", "4h"))
+    lines.add_row("open interest", f"1 h {hour} ({agreed}), 4 h {four_hours}")
+    if reading["coiled_spring"]:
+        lines.add_row("", "[yellow]coiled spring: open interest up at a flat price beside a heavy cluster[/]")
+    if reading["exposure_reduction"]:
+        share = reading["exposure_reduction"]
+        lines.add_row("", f"[yellow]inside a cluster; rule of thumb: reduce exposure by {share:.0%}[/]")
+    return lines
+
+
+def _funding(reading: dict[str, Any]) -> str:
+    rate = reading["funding_rate_4h"]
+    payer = {1: "longs pay", -1: "shorts pay", 0: "nobody pays"}[reading["funding_direction"]]
+    return "unknown" if rate is None else f"{100 * rate:+.4f} % of 8 h, {payer}"
+
+
+def _clusters(clusters: list[dict[str, Any]], mark_price: float) -> RenderableType:
+    """Shorts above the price, then the price, then longs below: as on the map."""
+    table = Table(title="Clusters", title_justify="left", expand=True)
+    for name in ("side", "range", "notional", "% of ADV", "distance", "state", "age", "observed", "round number"):
+        table.add_column(name, justify="left" if name in ("side", "range", "state") else "right")
+    shorts = [row for row in clusters if row["side"] == "short"][:CLUSTERS_A_SIDE]
+    longs = [row for row in clusters if row["side"] == "long"][:CLUSTERS_A_SIDE]
+    for row in reversed(shorts):
+        table.add_row(*_cluster(row), style=_SHORT)
+    table.add_row("mark", price(mark_price), style="bold")
+    for row in longs:
+        table.add_row(*_cluster(row), style=_LONG)
+    return table
+
+
+def _cluster(row: dict[str, Any]) -> list[str]:
+    return [
+        row["side"],
+        f"{price(row['price_low'])} - {price(row['price_high'])}",
+        usd(row["at_risk_usd"]),
+        percent(row["percent_of_adv"], signed=False),
+        percent(row["distance"], signed=False),
+        row["state"],
+        duration(60 * row["age_minutes"]),
+        "-" if row["observed_share"] is None else f"{row['observed_share']:.0%}",
+        price(row["round_number"]),
+    ]
+
+
+def _venues(venues: list[dict[str, Any]]) -> RenderableType:
+    table = Table(expand=True)
+    for name in ("venue", "funding 4 h (8 h)", "settles in", "open interest 1 h", "4 h"):
+        table.add_column(name, justify="left" if name == "venue" else "right")
+    for row in venues:
+        rate = row["funding_rate_4h"]
+        table.add_row(
+            row["venue"],
+            "-" if rate is None else f"{100 * rate:+.4f} %",
+            duration(row["settlement_seconds"]),
+            percent(row["open_interest_change_1h"]),
+            percent(row["open_interest_change_4h"]),
+        )
+    return table
+
+
+def _alerts(alerts: list[dict[str, Any]]) -> RenderableType:
+    lines = [Text(f"{clock(row['event_time'])}  {row['message']}", overflow="ellipsis") for row in alerts[:ALERTS]]
+    return Panel(Group(*lines) if lines else Text("none yet"), title="Latest alerts", title_align="left")
+
+
+def _catalysts(catalysts: list[dict[str, Any]]) -> RenderableType:
+    lines = [Text(f"{clock(row['event_time'])}  {row['title']}") for row in catalysts[:CATALYSTS]]
+    return Panel(Group(*lines), title="Catalysts", title_align="left")
+
+
+def clock(time_ms: int) -> str:
+    """Return `01-31 12:00`."""
+    return f"{datetime.fromtimestamp(time_ms / 1_000, UTC):%m-%d %H:%M}"
+
+
+def price(value: float) -> str:
+    """Return a price with six significant digits, without an exponent."""
+    return f"{value:,.2f}" if value >= 1_000 else f"{value:.6g}" if value >= 1e-4 else f"{value:.10f}"
+
+
+def usd(value: float) -> str:
+    """Return `$1.2M`, `$340k` or `$0`."""
+    if value >= 1e6:
+        return f"${value / 1e6:,.1f}M"
+    return f"${value / 1e3:,.0f}k" if value else "$0"
+
+
+def percent(value: float | None, *, signed: bool = True) -> str:
+    """Return a percentage, `-` where it is unknown."""
+    if value is None:
+        return "-"
+    return f"{value:+.1f} %" if signed else f"{value:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return `3 h 05 min`, `12 min` or `40 s`; `-` where it is unknown."""
+    if seconds is None:
+        return "-"
+    minutes = int(seconds) // 60
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
