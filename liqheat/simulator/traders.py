@@ -54,7 +54,7 @@ class Population:
     notional_shares: tuple[float, float, float, float] = (0.50, 0.20, 0.20, 0.10)
     """Standing notional of retail, cross, hedgers and holders."""
     relative_sizes: tuple[float, float, float, float] = (1.0, 3.0, 8.0, 5.0)
-    size_spread: float = 1.1
+    size_spread: float = 1.6
     """Standard deviation of the log notional within a kind."""
     median_hours: tuple[float, float, float, float] = (60.0, 36.0, 200.0, 150.0)
     """Median life by kind; a retail position's is divided by leverage ** 0.8."""
