@@ -1,7 +1,7 @@
 """Times cryptofeed's own message handlers on frames from a file; run by the bench in a throwaway environment.
 
-Usage: cryptofeed_parser.py VENUE FRAMES SECONDS; prints frames a second of processor time. Only the symbol table is left out,
-for it would be read from the venue.
+Usage: cryptofeed_parser.py VENUE FRAMES SECONDS; prints frames a second of processor time. Only the symbol
+table is left out, for it would be read from the venue.
 """
 
 import asyncio
