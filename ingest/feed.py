@@ -22,6 +22,7 @@ from liqheat.platform.settings import Ingest
 log = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 15.0
+_CLOSE_SECONDS = 2.0
 _MAXIMUM_FRAME_BYTES = 32 * 1024 * 1024
 # The venue's clock is not ours: a hole is read from this much before the last event we had.
 _CLOCK_MARGIN_MS = 3_000
@@ -89,7 +90,12 @@ class _Link:
             if task is not None:
                 task.cancel()
         await asyncio.gather(*(task for task in (self.reader, self.pinger) if task), return_exceptions=True)
-        await self.socket.close()
+        try:
+            # The client waits anew after each frame that still comes, so the limit has to be around it.
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.socket.close()
+        except TimeoutError:
+            log.debug("A venue did not say goodbye; its connection was cut")
 
 
 class ConnectionRunner:
@@ -140,29 +146,34 @@ class ConnectionRunner:
         if not current.is_reading:
             # An error of the reader itself (a fatal one, or a mistake of ours) ends the service here.
             reason = current.reader.result()
-            await current.close()
+            log.warning("A connection was lost", venue=self._venue.value, name=self._connection.name, reason=reason)
             if self._clock.monotonic() - current.opened_at > self._policy.healthy_after:
                 self._backoff.reset()
             await self._clock.sleep(self._backoff.next())
-            log.warning("A connection was lost", venue=self._venue.value, name=self._connection.name, reason=reason)
+        successor = await self._open()
         try:
-            successor = await self._open()
-        except asyncio.CancelledError:
-            await current.close()
+            if current.is_reading:
+                await self._overlap(current, successor)
+            else:
+                await self._replace(current, successor)
+        except BaseException:
+            await successor.close()
             raise
-        if current.is_reading:
-            metrics.RECONNECTS.labels(self._venue.value, "planned").inc()
-            await self._overlap(current, successor)
-            return successor
+        await current.close()
+        return successor
+
+    async def _replace(self, current: _Link, successor: _Link) -> None:
+        """Read by REST what the lost connection missed, then read its successor on."""
+        assert current.reader is not None  # noqa: S101 - every current link has been started
         reason = current.reader.result()
         metrics.RECONNECTS.labels(self._venue.value, reason.partition(":")[0]).inc()
         start = current.last_event_ms - _CLOCK_MARGIN_MS
         await self._handler.recover(self._connection, start, self._clock.now_ms(), reason)
         self._start(successor)
-        return successor
 
     async def _overlap(self, current: _Link, successor: _Link) -> None:
         """Read both until the successor has spoken and a little longer; the mapper drops what comes twice."""
+        metrics.RECONNECTS.labels(self._venue.value, "planned").inc()
         self._start(successor)
         assert successor.reader is not None  # noqa: S101 - just started
         heard = asyncio.create_task(successor.heard.wait())
@@ -171,7 +182,6 @@ class ConnectionRunner:
             await self._clock.sleep(self._policy.overlap)
         finally:
             heard.cancel()
-            await current.close()
         # Were the successor already gone, its hole would start where the old connection ended.
         successor.last_event_ms = max(successor.last_event_ms, current.last_event_ms)
 
@@ -183,7 +193,7 @@ class ConnectionRunner:
                     self._connection.url,
                     decode_text=False,
                     max_msg_size=_MAXIMUM_FRAME_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 )
                 try:
                     for message in self._connection.subscriptions:

@@ -192,7 +192,8 @@ class Intake:
         metrics.GAPS_SEEN.labels(venue.value, stream).inc()
         if filled:
             metrics.GAPS_FILLED.labels(venue.value, stream).inc()
-        log.warning(
+        tell = log.info if filled else log.warning
+        tell(
             "A hole in a feed", instrument=instrument.name, stream=stream, missing=missing, reason=reason, filled=filled
         )
         self._publisher.add(Gap(venue, instrument.symbol, instrument.name, start, end, stream, missing, reason, filled))
