@@ -168,6 +168,7 @@ class VenueService:
                 return choose(self._feed.venue, listings, self._settings.symbols)
             except (TransientError, PoisonMessage) as error:
                 seconds = backoff.next()
+                self._waiting_for = f"the venue's listing: {error}"
                 venue = self._feed.venue.value
                 log.warning("Cannot read what the venue lists", venue=venue, error=str(error), retry_seconds=seconds)
                 await self._clock.sleep(seconds)

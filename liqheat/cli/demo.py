@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from liqheat.cli.local_stack import LocalStack, Plan
-    from liqheat.cli.supervisor import Supervisor
 
 _DURATION = typer.Option(None, min=1, help="Seconds after which it ends by itself; the data stay.")
 _HOURS = typer.Option(6, min=1, max=48, help="Hours of history to read before going live.")
@@ -24,7 +23,6 @@ _PORT = typer.Option(None, min=1, max=65_535, help="Port of the page.  [default:
 _VENUES = typer.Option(None, help="Venues parted by commas.  [default: all that are ready]")
 
 _FIRST_PICTURE_SECONDS = 60.0
-_REACH_SECONDS = 18.0
 _STATUS_SECONDS = 2.0
 _LINE_SECONDS = 10.0
 """How often the status is printed where no terminal keeps a line for it."""
@@ -106,11 +104,11 @@ def _run(plan: "Plan", duration: float | None) -> None:
         stack = LocalStack(plan, supervisor, lambda line: console.print(f"[green]✓[/] {line}"))
         try:
             with console.status("starting"):
-                ready = stack.start(stop.is_set) and _first_picture(plan, stack, supervisor, stop)
+                ready = stack.start(stop.is_set) and _first_picture(stack, stop)
             if ready:
                 console.print(f"\n[bold]Heatmap: {stack.address}[/]   (Ctrl-C ends)\n", soft_wrap=True)
                 until = None if duration is None else max(started + duration, time.monotonic() + _STATUS_SECONDS)
-                _watch(console, stack, supervisor, stop, until)
+                _watch(console, stack, stop, until)
         finally:
             with console.status("stopping"):
                 stack.stop()
@@ -118,36 +116,28 @@ def _run(plan: "Plan", duration: float | None) -> None:
     console.print(f'Query them: liqheat sql --data-dir {plan.data_directory} "SHOW TABLES"', soft_wrap=True)
 
 
-def _first_picture(plan: "Plan", stack: "LocalStack", supervisor: "Supervisor", stop: "threading.Event") -> bool:
+def _first_picture(stack: "LocalStack", stop: "threading.Event") -> bool:
     """Wait until the page has something to show; False if stopped first.
 
     Raises:
-        FatalError: a service ended; or the exchanges cannot be reached.
+        FatalError: a service ended, or no exchange can be reached.
     """
     import time
 
-    from liqheat.cli.local_stack import no_exchange
-
     begun = time.monotonic()
     while not stop.wait(0.3):
-        supervisor.check()
-        if stack.symbols_shown():
-            return True
-        waited = time.monotonic() - begun
-        problems = stack.unreachable()
-        if waited > _REACH_SECONDS and len(problems) == len(plan.venues):
-            raise no_exchange(problems)
-        if waited > _FIRST_PICTURE_SECONDS:
-            # The page itself says what it waits for.
+        stack.check()
+        # Past the limit the page itself says what it waits for.
+        if stack.symbols_shown() or time.monotonic() - begun > _FIRST_PICTURE_SECONDS:
             return True
     return False
 
 
-def _watch(
-    console: "Console", stack: "LocalStack", supervisor: "Supervisor", stop: "threading.Event", until: float | None
-) -> None:
+def _watch(console: "Console", stack: "LocalStack", stop: "threading.Event", until: float | None) -> None:
     """Keep a status line until stopped or until the monotonic time `until`; raise when a service ends."""
     import time
+
+    from rich.markup import escape
 
     seen, at, told = stack.rows_published(), time.monotonic(), 0.0
     with console.status("") as line:
@@ -156,12 +146,15 @@ def _watch(
                 return
             left = _STATUS_SECONDS if until is None else max(0.0, until - time.monotonic())
             stop.wait(min(_STATUS_SECONDS, left))
-            supervisor.check()
+            stack.check()
             published, now = stack.rows_published(), time.monotonic()
             behind = max(0, published - stack.rows_processed())
             rate = (published - seen) / max(now - at, 0.1)
             seen, at = published, now
-            problems = "".join(f"  [yellow]{name}: {problem}[/]" for name, problem in stack.unreachable().items())
+            problems = "".join(
+                f"  [yellow]{escape(problem or name + ' does not answer')}[/]"
+                for name, problem in stack.problems().items()
+            )
             status = (
                 f"{stack.address}  {rate:,.0f} rows/s in, {behind:,.0f} rows behind, "
                 f"{stack.rows_stored():,.0f} rows stored{problems}"

@@ -6,6 +6,7 @@ real ones. All of it listens on loopback and is told everything by environment.
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -21,6 +22,9 @@ from liqheat.platform.errors import FatalError
 
 BROKER, SIMULATOR, WORKER, SINK = "broker", "simulate", "process", "serve-local"
 _LIQHEAT = (sys.executable, "-m", "liqheat")
+
+_REACH_SECONDS = 12.0
+"""How long all exchanges may be out of reach at the start."""
 
 Tell = Callable[[str], None]
 Stopping = Callable[[], bool]
@@ -52,6 +56,8 @@ class LocalStack:
         self._supervisor = supervisor
         self._tell = tell
         self._environment: dict[str, str] = {}
+        self._reaching_since = 0.0
+        self._has_reached = False
 
     @property
     def address(self) -> str:
@@ -82,10 +88,26 @@ class LocalStack:
             self._tell(f"simulated exchange with {plan.hours} h of history")
         for venue, name in zip(plan.venues, plan.ingests, strict=True):
             self._launch(name, "ingest", "--venue", venue.value)
-        if not supervisor.wait_healthy([WORKER], 60, stopping):
+        self._reaching_since = time.monotonic()
+        if not supervisor.wait_healthy([WORKER], 60, self._unless_unreachable(stopping)):
             return False
         self._tell("worker ready")
         return True
+
+    def check(self) -> None:
+        """Return while every service runs and an exchange can be reached.
+
+        Raises:
+            FatalError: a service ended; or every exchange has been out of reach since the start.
+        """
+        self._supervisor.check()
+        if self._has_reached:
+            return
+        problems = self.problems()
+        self._has_reached = len(problems) < len(self._plan.venues)
+        # A service that does not answer yet is still starting.
+        if None not in problems.values() and time.monotonic() - self._reaching_since > _REACH_SECONDS:
+            raise _no_exchange(problems)
 
     def stop(self) -> None:
         """Stop in the direction of the flow, so that what is under way arrives."""
@@ -104,10 +126,10 @@ class LocalStack:
             connection.close()
         return {item["symbol"]: item["latest"] for item in answer.get("symbols", [])}
 
-    def unreachable(self) -> dict[str, str]:
-        """Return the ingest services that are not well, each with its reason."""
+    def problems(self) -> dict[str, str | None]:
+        """Return the ingest services that are not well, each with its reason; None while it does not answer."""
         reports = {name: self._supervisor.health(name) for name in self._plan.ingests}
-        return {name: report.problem or "no answer" for name, report in reports.items() if not report.healthy}
+        return {name: report.problem for name, report in reports.items() if not report.healthy}
 
     def rows_published(self) -> float:
         """Return the event rows that all feeds have published since they started."""
@@ -120,6 +142,13 @@ class LocalStack:
     def rows_stored(self) -> float:
         """Return the rows that the sink has inserted since it started."""
         return self._supervisor.metric(SINK, "liqheat_rows_inserted_total")
+
+    def _unless_unreachable(self, stopping: Stopping) -> Stopping:
+        def answer() -> bool:
+            self.check()
+            return stopping()
+
+        return answer
 
     def _simulate(self, plan: Plan) -> None:
         """Start the simulated exchange, and point the services that come after it there."""
@@ -157,9 +186,8 @@ def environment_of(plan: Plan, bootstrap_servers: str) -> dict[str, str]:
     }
 
 
-def no_exchange(problems: Mapping[str, str]) -> FatalError:
-    """Return the error that says that no exchange can be reached, with each venue's reason."""
-    reasons = "\n".join(f"  {name.removeprefix('ingest-')}: {problem}" for name, problem in problems.items())
+def _no_exchange(problems: Mapping[str, str | None]) -> FatalError:
+    reasons = "\n".join(f"  {problem}" for problem in problems.values())
     return FatalError(
         f"No exchange can be reached:\n{reasons}\n"
         "Check the network and the addresses (LIQHEAT_BINANCE__REST_URL and the like), or try `liqheat demo`."
