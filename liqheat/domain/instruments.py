@@ -16,7 +16,9 @@ MIGRATIONS: dict[str, str] = {"AI16Z": "ELIZAOS", "RNDR": "RENDER", "AGIX": "FET
 """Tokens that became another: the old name is read as the new one."""
 
 _QUOTES = ("USDT", "USDC")
-_MULTIPLIER = re.compile(r"^(1000000|1000|1M)(?=[A-Z])")
+_MULTIPLIER = re.compile(r"^(1(?:0{3,6})|1M)(?=[A-Z])")
+_NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
+"""Bybit's one contract that puts the multiplier last."""
 _TOKEN = re.compile(r"^[A-Z0-9]{1,24}$")
 
 
@@ -40,8 +42,10 @@ def canonical_symbol(base: str) -> tuple[str, float]:
     coins = 1.0
     if re.match(r"^k[A-Z]", base):
         base, coins = base[1:], 1_000.0
+    elif base in _NAMED_BACKWARDS:
+        base, coins = _NAMED_BACKWARDS[base]
     elif match := _MULTIPLIER.match(base):
-        coins = 1_000_000.0 if match[1] in ("1000000", "1M") else 1_000.0
+        coins = 1_000_000.0 if match[1] == "1M" else float(match[1])
         base = base[match.end() :]
     symbol = base.upper()
     return MIGRATIONS.get(symbol, symbol), coins

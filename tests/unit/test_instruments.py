@@ -15,6 +15,8 @@ from liqheat.domain.market import Venue
         (Venue.BINANCE, "BTCUSDC", "BTC", 1),
         (Venue.BINANCE, "0GUSDT", "0G", 1),
         (Venue.BYBIT, "1000PEPEUSDT", "PEPE", 1_000),
+        (Venue.BYBIT, "10000SATSUSDT", "SATS", 10_000),
+        (Venue.BYBIT, "SHIB1000USDT", "SHIB", 1_000),
         (Venue.BYBIT, "BTCPERP", "BTC", 1),
         (Venue.OKX, "PEPE-USDT-SWAP", "PEPE", 1),
         (Venue.HYPERLIQUID, "kPEPE", "PEPE", 1_000),
