@@ -12,6 +12,7 @@ from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap.market import TIMED_KINDS, Market
 from processors.heatmap.rows import Output
 from processors.heatmap.state_codec import PackedState, pack, pack_market, unpack, unpack_market
+from processors.positions.reach import SymbolReach
 
 ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS})
 """Kinds that `apply` takes; any other on its topic is a mistake."""
@@ -25,6 +26,10 @@ class SymbolState:
     settings: EngineSettings
     applied_rows: int = 0
     markets: dict[str, Market] = field(default_factory=dict)
+    reach: SymbolReach = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reach = SymbolReach(self.settings.reach_share)
 
 
 def new_state(symbol: str, settings: EngineSettings) -> SymbolState:
@@ -52,7 +57,7 @@ def apply(state: SymbolState, batch: Batch) -> list[Batch]:
         raise PoisonMessage(f"Expected position events, was {batch.kind.value!r}")
     market = state.markets.get(batch.venue)
     if market is None:
-        market = Market(batch.venue, state.settings)
+        market = Market(batch.venue, state.settings, state.reach)
     market.take_instrument(batch.instrument)
     output = Output(batch.venue, batch.symbol, batch.instrument)
     if batch.kind in TIMED_KINDS:
@@ -99,5 +104,7 @@ def load(data: bytes, settings: EngineSettings) -> SymbolState:
             f"The checkpoint has grid factor {packed.grid_factor}, the settings {settings.grid_factor}: "
             "set LIQHEAT_ENGINE__GRID_FACTOR back, or replay the log from its start"
         )
-    markets = {market.venue: unpack_market(market, settings) for market in packed.markets}
-    return SymbolState(packed.symbol, settings, packed.applied_rows, markets)
+    state = SymbolState(packed.symbol, settings, packed.applied_rows)
+    for market in packed.markets:
+        state.markets[market.venue] = unpack_market(market, settings, state.reach)
+    return state

@@ -90,6 +90,14 @@ class SideBook:
         self.flows[CLOSED] += self._published(self.standing - kept)
         self.standing = kept
 
+    def rescale(self, factors: FloatArray) -> None:
+        """Multiply every level by its band's factor, shape (bands,): what grows is opened, what shrinks is closed."""
+        scaled = np.rint(self.standing * factors[:, None]).astype(np.int64)
+        change = scaled - self.standing
+        self.flows[OPENED] += self._published(np.maximum(change, 0))
+        self.flows[CLOSED] += self._published(np.maximum(-change, 0))
+        self.standing = scaled
+
     def hold_to(self, limit: int) -> float:
         """Close proportionally until the side's total is at most `limit` micro-USD; return the factor, 1 if it fits."""
         total = self.total()

@@ -19,12 +19,13 @@ from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.book import SideBook
+from processors.heatmap.book import BANDS, SideBook
 from processors.heatmap.rows import Output
 from processors.heatmap.windows import NAN, Columns, Minute, Window, select
 from processors.positions.inference import change_of, entries_of, levels_of
 from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
 from processors.positions.observed import ObservedPositions
+from processors.positions.reach import SymbolReach, unsampled
 from processors.positions.traded_profile import TradedProfile
 
 TIMED_KINDS: dict[Kind, tuple[str, ...]] = {
@@ -53,7 +54,7 @@ class Market:
     Pairs are longs first. Open interest is in coins, prices in USD, notionals in micro-USD.
     """
 
-    def __init__(self, venue: str, settings: EngineSettings) -> None:
+    def __init__(self, venue: str, settings: EngineSettings, symbol_reach: SymbolReach) -> None:
         self.venue = venue
         self.settings = settings
         self.instrument = ""
@@ -72,6 +73,9 @@ class Market:
         self.uncovered = [NAN, NAN]
         self.swept_since = [0, 0]
         self.scale = [1.0, 1.0]
+        self.symbol_reach = symbol_reach
+        self.reach = np.full(BANDS, settings.reach_share)
+        self.swept_minute = np.zeros(BANDS, dtype=np.int64)
         self.profile = TradedProfile()
         self.books = (SideBook(Side.LONG, settings.grid_factor), SideBook(Side.SHORT, settings.grid_factor))
         self.observed = ObservedPositions(settings.grid_factor)
@@ -187,6 +191,7 @@ class Market:
                 self._decay(skipped)
                 continue
             self._decay(1)
+            self._learn()
             self._calibrate()
             self.add_open_minute(revision, output)
             self._begin_minute()
@@ -204,6 +209,25 @@ class Market:
         share = self._minute_share**minutes
         for book in self.books:
             book.keep(share)
+
+    def _learn(self) -> None:
+        """Compare the minute's executed liquidations with what was predicted, and take what that teaches."""
+        executed = unsampled(
+            self.venue, sum(self.minute.liquidated.values()) / MICRO_USD_PER_USD, self.minute.liquidations
+        )
+        evidence = self.symbol_reach.of(self.venue)
+        evidence.add(self.swept_minute / MICRO_USD_PER_USD / self.reach, executed, self.reach)
+        evidence.forget(1)
+        self.swept_minute[:] = 0
+        notional = self.open_interest * self.price
+        if math.isnan(notional):
+            return
+        reach = self.symbol_reach.shares(self.venue, notional)
+        change = reach / self.reach
+        if np.abs(change - 1).max() > REACH_STEP:
+            for book in self.books:
+                book.rescale(change)
+            self.reach = reach
 
     def _apply_rows(self, kind: Kind, columns: Columns) -> None:
         """Apply rows between two closings: those ahead of the open minute wait, late ones are counted."""
@@ -273,6 +297,7 @@ class Market:
     def _apply_liquidations(self, columns: Columns) -> None:
         buckets = bucket_of(columns["price"], self.settings.grid_factor)
         liquidated = self.minute.liquidated
+        self.minute.liquidations += len(buckets)
         for side, bucket, amount in zip(columns["side"], buckets, columns["micro_usd"], strict=True):
             if amount:
                 key = (int(side), int(bucket))
@@ -299,9 +324,9 @@ class Market:
         change = change_of(previous, coins, price, self.swept_since[index] / MICRO_USD_PER_USD)
         if change.kept_share < 1:
             book.keep(change.kept_share)
-        usd = min(change.opened_usd * self.settings.reach_share, MAXIMUM_NOTIONAL_USD)
+        usd = min(change.opened_usd, MAXIMUM_NOTIONAL_USD)
         if usd > 0:
-            levels = levels_of(side, usd, entries_of(self.profile, side, price), self.mix)
+            levels = levels_of(side, usd, entries_of(self.profile, side, price), self.mix, self.reach)
             book.open(levels.bands, levels.buckets, levels.amounts)
             # An entry so near that the price has passed its liquidation price since: opened, and swept already.
             book.sweep(int(bucket_of(price)))
@@ -312,7 +337,9 @@ class Market:
             book, observed = self.books[index], self.observed.books[index]
             if book.is_reached(price) or observed.is_reached(price):
                 bucket = int(bucket_of(price))
-                self.swept_since[index] += int(book.sweep(bucket).sum())
+                swept = book.sweep(bucket)
+                self.swept_since[index] += int(swept.sum())
+                self.swept_minute += swept
                 self.observed.sweep(side, bucket)
 
     def _calibrate(self) -> None:
@@ -329,6 +356,8 @@ class Market:
         price = self.price
         totals = [book.total() + seen.total() for book, seen in zip(self.books, self.observed.books, strict=True)]
         by_side = [sum(amount for (side, _), amount in minute.liquidated.items() if side == wanted) for wanted in SIDES]
+        mix = self.mix
+        reach = float(mix.shares @ self.reach[mix.bands])
         held = (self.observed.coins(Side.LONG) + self.observed.coins(Side.SHORT)) / 2
         return MarketMinute(
             window_start=self.window.start,
@@ -350,13 +379,16 @@ class Market:
             at_risk_short_usd=totals[1],
             scale_long=self.scale[0],
             scale_short=self.scale[1],
-            reach_share_long=self.settings.reach_share,
-            reach_share_short=self.settings.reach_share,
+            reach_share_long=reach,
+            reach_share_short=reach,
             coverage=held / self.open_interest if self.open_interest > 0 else 0.0,
             late_rows=minute.late_rows,
             revision=revision,
         )
 
+
+REACH_STEP = 0.02
+"""Learned shares move the book only once one differs by this much, so that flows are not all rescaling."""
 
 INFERRED_CONFIDENCE = 0.4
 """Confidence of inferred buckets until the model's own is learned."""

@@ -25,9 +25,9 @@ BATCH_ROWS = 5_000
 UNKNOWN_BAND = len(LEVERAGE_BANDS)
 """Index of the band of executed liquidations, whose leverage nobody tells."""
 
-_BAND_NAMES = pl.Series([*LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND])
+_BAND_NAMES = pl.Enum([*LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND])
 _BASES = tuple(Basis)
-_BASIS_NAMES = pl.Series([basis.value for basis in _BASES])
+_BASIS_NAMES = pl.Enum([basis.value for basis in _BASES])
 
 
 @dataclass(slots=True)
@@ -118,6 +118,10 @@ def _piece(
 
 def _bucket_frame(pieces: list[dict[str, npt.NDArray[Any]]]) -> pl.DataFrame:
     columns: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    columns["leverage_band"] = _BAND_NAMES.gather(columns["leverage_band"])
-    columns["basis"] = _BASIS_NAMES.gather(columns["basis"])
+    columns["leverage_band"] = _names(columns["leverage_band"], _BAND_NAMES)
+    columns["basis"] = _names(columns["basis"], _BASIS_NAMES)
     return pl.DataFrame({name: columns[name] for name in schema_of(Kind.HEATMAP_BUCKETS).polars})
+
+
+def _names(indices: IntArray, names: pl.Enum) -> pl.Series:
+    return pl.Series(indices, dtype=pl.UInt8).cast(names).cast(pl.String)

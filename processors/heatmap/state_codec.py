@@ -19,8 +19,9 @@ from processors.heatmap.book import BANDS, SideBook
 from processors.heatmap.market import Market
 from processors.heatmap.windows import Minute, Window
 from processors.positions.observed import ObservedPosition
+from processors.positions.reach import Evidence, SymbolReach
 
-VERSION = 1
+VERSION = 2
 _LEVEL = 3
 
 PackedArray = tuple[str, int, bytes]
@@ -36,13 +37,17 @@ class PackedMarket(msgspec.Struct, array_like=True):
     tier_rows: list[list[float]]
     window: tuple[int, int]
     ahead: list[tuple[str, dict[str, PackedArray]]]
-    minute: tuple[int, float, float, float, int, int, int]
+    minute: tuple[int, float, float, float, int, int, int, int]
     liquidated: list[tuple[int, int, int]]
     prices: tuple[float, float, float, int, float, float]
     open_interest: tuple[float, int]
     uncovered: list[float]
     swept_since: list[int]
     scale: list[float]
+    reach: list[float]
+    swept_minute: list[int]
+    predicted: list[float]
+    executed: list[float]
     profile: tuple[float, PackedArray, PackedArray]
     books: list[PackedSide]
     observed_seen: bool
@@ -85,6 +90,7 @@ def unpack(data: bytes) -> PackedState:
 def pack_market(market: Market) -> PackedMarket:
     """Take a market's state apart."""
     minute, window = market.minute, market.window
+    evidence = market.symbol_reach.of(market.venue)
     profile = market.profile.amounts.reshape(-1)
     traded = np.flatnonzero(profile)
     return PackedMarket(
@@ -102,6 +108,7 @@ def pack_market(market: Market) -> PackedMarket:
             minute.taker_buy,
             minute.taker_sell,
             minute.late_rows,
+            minute.liquidations,
         ),
         liquidated=[(side, bucket, amount) for (side, bucket), amount in sorted(minute.liquidated.items())],
         prices=(
@@ -116,6 +123,10 @@ def pack_market(market: Market) -> PackedMarket:
         uncovered=market.uncovered,
         swept_since=market.swept_since,
         scale=market.scale,
+        reach=market.reach.tolist(),
+        swept_minute=market.swept_minute.tolist(),
+        predicted=evidence.predicted.tolist(),
+        executed=evidence.executed.tolist(),
         profile=(market.profile.reference, _pack(traded), _pack(profile[traded])),
         books=[_pack_side(book) for book in market.books],
         observed_seen=market.observed.seen,
@@ -127,9 +138,9 @@ def pack_market(market: Market) -> PackedMarket:
     )
 
 
-def unpack_market(packed: PackedMarket, settings: EngineSettings) -> Market:
-    """Put a market's state together."""
-    market = Market(packed.venue, settings)
+def unpack_market(packed: PackedMarket, settings: EngineSettings, symbol_reach: SymbolReach) -> Market:
+    """Put a market's state together; its evidence goes into `symbol_reach`."""
+    market = Market(packed.venue, settings, symbol_reach)
     market.instrument = packed.instrument
     market.tiers = MarginTiers.of(packed.tiers) if packed.tiers else None
     market.tier_rows = packed.tier_rows
@@ -150,6 +161,9 @@ def unpack_market(packed: PackedMarket, settings: EngineSettings) -> Market:
     ) = packed.prices
     market.open_interest, market.open_interest_time = packed.open_interest
     market.uncovered, market.swept_since, market.scale = packed.uncovered, packed.swept_since, packed.scale
+    market.reach = np.array(packed.reach)
+    market.swept_minute = np.array(packed.swept_minute, dtype=np.int64)
+    symbol_reach.evidence[packed.venue] = Evidence(np.array(packed.predicted), np.array(packed.executed))
     reference, cells, amounts = packed.profile
     market.profile.reference = reference
     market.profile.amounts.reshape(-1)[_unpack(cells)] = _unpack(amounts)

@@ -34,6 +34,7 @@ class Minute:
     taker_buy: int = 0
     taker_sell: int = 0
     late_rows: int = 0
+    liquidations: int = 0
     liquidated: dict[tuple[int, int], int] = field(default_factory=dict)
     """Executed liquidations by (side, published bucket)."""
 

@@ -78,14 +78,17 @@ class Levels:
     amounts: IntArray
 
 
-def levels_of(side: Side, usd: float, entries: Entries, mix: LeverageMix) -> Levels:
+def levels_of(side: Side, usd: float, entries: Entries, mix: LeverageMix, reach: FloatArray) -> Levels:
     """Spread `usd` of newly opened positions over entries and leverages, and price their liquidation.
 
-    What has no liquidation price, or one off the price grid, becomes no level.
+    `reach` is the share of each leverage band that is near liquidation, shape (bands,). What has no
+    liquidation price, or one off the price grid, becomes no level.
     """
     factors = mix.factors[0 if side is Side.LONG else 1]
     prices = entries.prices[:, None] * factors
-    amounts = np.rint(usd * MICRO_USD_PER_USD * entries.weights[:, None] * mix.shares).astype(np.int64)
+    amounts = np.rint(usd * MICRO_USD_PER_USD * entries.weights[:, None] * (mix.shares * reach[mix.bands])).astype(
+        np.int64
+    )
     bands = np.broadcast_to(mix.bands, prices.shape)
     on_grid = (prices >= MINIMUM_PRICE) & (prices < MAXIMUM_PRICE) & (amounts > 0)
     return Levels(bands[on_grid], bucket_of(prices[on_grid]), amounts[on_grid])

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,7 +34,9 @@ from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
 from liqheat.platform.settings import Engine as EngineSettings
 from processors import engine
 from processors.positions.leverage_mix import TAKER_FEE_RATES, default_tiers, mix_within
+from processors.positions.reach import SymbolReach, unsampled
 
+IntArray = npt.NDArray[np.int64]
 SETTINGS = EngineSettings(lateness_ms=2_000, half_life_hours=(0.2, 0.2, 0.1, 0.1, 0.05))
 START = 1_767_225_600_000
 MINUTE = 60_000
@@ -144,14 +147,17 @@ class SlowAccount:
 class SlowMarket:
     """What one market should be, in dictionaries."""
 
-    def __init__(self, venue: str) -> None:
+    def __init__(self, venue: str, symbol_reach: SymbolReach) -> None:
         self.venue = venue
+        self.symbol_reach = symbol_reach
+        self.reach = np.full(5, SETTINGS.reach_share)
+        self.swept_minute = np.zeros(5, dtype=np.int64)
         self.start, self.watermark = -1, -1
         self.ahead: list[Event] = []
         self.standing: dict[str, dict[tuple[int, int, int], int]] = {"inferred": {}, "observed": {}}
         self.flows: dict[tuple[str, int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self.rows_in_minute = 0
-        self.minute = dict.fromkeys(("buy", "sell", "late"), 0)
+        self.minute = dict.fromkeys(("buy", "sell", "late", "liquidated", "liquidations"), 0)
         self.mark, self.trade, self.reference = NAN, NAN, NAN
         self.coins, self.coins_time = NAN, -1
         self.uncovered = {1: NAN, -1: NAN}
@@ -188,11 +194,11 @@ class SlowMarket:
     def total(self, basis: str, side: int) -> int:
         return sum(amount for key, amount in self.standing[basis].items() if key[0] == side)
 
-    def sweep(self, basis: str, side: int, price: float) -> int:
-        edge, gone = bucket_of(price), 0
+    def sweep(self, basis: str, side: int, price: float) -> IntArray:
+        edge, gone = bucket_of(price), np.zeros(5, dtype=np.int64)
         for key, amount in self.standing[basis].items():
             if key[0] == side and (edge - key[2]) * side <= 0:
-                gone += amount
+                gone[key[1]] += amount
                 self.take(basis, key, amount, 2)
         for account in self.accounts.values() if basis == "observed" else ():
             if account.side == side and account.bucket is not None and (edge - account.bucket) * side <= 0:
@@ -208,6 +214,23 @@ class SlowMarket:
             total = self.total("inferred", side)
             if total > limit:
                 self.keep(side, max(limit / total * (1 - 1e-12), 0.0))
+
+    def learn(self) -> None:
+        executed = unsampled(self.venue, self.minute["liquidated"] / 1_000_000, self.minute["liquidations"])
+        evidence = self.symbol_reach.of(self.venue)
+        evidence.add(self.swept_minute / 1_000_000 / self.reach, executed, self.reach)
+        evidence.forget(1)
+        self.swept_minute[:] = 0
+        self.minute = dict.fromkeys(self.minute, 0)
+        if math.isnan(self.coins * self.price):
+            return
+        reach = self.symbol_reach.shares(self.venue, self.coins * self.price)
+        if max(abs(reach / self.reach - 1)) > 0.02:
+            for key, amount in self.standing["inferred"].items():
+                change = int(np.rint(amount * (reach / self.reach)[key[1]])) - amount
+                self.add("inferred", key, max(change, 0))
+                self.take("inferred", key, max(-change, 0), 1)
+            self.reach = reach
 
     def read(self, event: Event) -> None:
         if isinstance(event, Trade):
@@ -225,6 +248,8 @@ class SlowMarket:
                     self.sweep_both(event.price)
         elif isinstance(event, Liquidation):
             amount = int(np.rint(event.price * event.quantity * 1_000_000))
+            self.minute["liquidated"] += amount
+            self.minute["liquidations"] += 1
             self.flows["liquidated", event.side, 5, bucket_of(event.price) // FACTOR][3] += amount
         elif isinstance(event, Mark) and event.event_time >= self.start:
             self.mark = event.mark_price
@@ -237,7 +262,9 @@ class SlowMarket:
 
     def sweep_both(self, price: float) -> None:
         for side in (1, -1):
-            self.swept[side] += self.sweep("inferred", side, price)
+            gone = self.sweep("inferred", side, price)
+            self.swept[side] += int(gone.sum())
+            self.swept_minute += gone
             self.sweep("observed", side, price)
 
     def change(self, event: OpenInterest) -> None:
@@ -260,7 +287,7 @@ class SlowMarket:
             if net < 0:
                 stock = before * self.price - swept
                 self.keep(side, max(1 + net / stock, 0.0) if stock > 0 else 0.0)
-            usd = min(max(net, 0.0) * SETTINGS.reach_share, 1e12)
+            usd = min(max(net, 0.0), 1e12)
             traded = {place: amounts for place, amounts in sorted(self.profile.items()) if any(amounts)}
             weight = {place: 3.0 * pair[index] + 2.0 * pair[1 - index] for place, pair in traded.items()}
             whole = np.sum(np.array(list(weight.values())))
@@ -268,7 +295,7 @@ class SlowMarket:
             entries = [(self.reference / 2 + (place + 0.5) * step, value / whole) for place, value in weight.items()]
             for entry, part in entries or [(self.price, 1.0)]:
                 for band, factor, share in zip(mix.bands, mix.factors[index], mix.shares, strict=True):
-                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * part * share))
+                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * part * (share * self.reach[band])))
                     if MINIMUM_PRICE <= level < MAXIMUM_PRICE and amount:
                         self.add("inferred", (side, int(band), bucket_of(level)), amount)
             if usd > 0:
@@ -317,6 +344,7 @@ class SlowMarket:
 def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
     """Return the closed bucket rows of a log, sorted: venue, window, side, basis, band, price and values."""
     markets: dict[str, SlowMarket] = {}
+    reach = SymbolReach(SETTINGS.reach_share)
     rows: list[tuple[Any, ...]] = []
 
     def close(market: SlowMarket, revision: int) -> None:
@@ -330,6 +358,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
             if skipped:
                 market.start += skipped * MINUTE
                 continue
+            market.learn()
             market.calibrate()
             levels: dict[tuple[str, int, int, int], int] = defaultdict(int)
             for basis, standing in market.standing.items():
@@ -359,7 +388,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
             market.read(event)
 
     for revision, event in enumerate(events, start=1):
-        market = markets.setdefault(event.venue, SlowMarket(event.venue))
+        market = markets.setdefault(event.venue, SlowMarket(event.venue, reach))
         if isinstance(event, Position):
             market.put(event)
         elif isinstance(event, MarginTier):
@@ -373,7 +402,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
     return sorted(rows)
 
 
-RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BUCKETS = Kind.HEATMAP_BUCKETS
 VALUES = ("at_risk_usd", "opened_usd", "closed_usd", "swept_usd", "liquidated_usd")
 
