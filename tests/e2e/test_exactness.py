@@ -77,6 +77,7 @@ def test_two_workers_that_come_and_go_change_nothing(kafka: Kafka, tmp_path: Pat
     time.sleep(chance.uniform(0.5, 2.0))
     fourth = start_worker(kafka, tmp_path, "fourth")
     writing.join()
+    wait_until_assigned(fourth)
     wait_until_done(kafka, [third, fourth])
     for worker in (third, fourth):
         assert worker.stop() == 0, worker.last_words(40)
