@@ -1,0 +1,126 @@
+"""`liqheat score`: simulated markets with known positions, our map and the methods in use, judged alike."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from liqheat.cli.scoring_run import Judged
+
+QUICK = {"seeds": 1, "hours": 42, "burn_in": 18}
+FULL = {"seeds": 3, "hours": 72, "burn_in": 24}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(score)
+
+
+def score(
+    quick: bool = typer.Option(False, "--quick", help="One seed and shorter markets: under five minutes on 2 cores."),
+    as_json: bool = typer.Option(False, "--json", help="Print the figures of each method as JSON."),
+    report: Path = typer.Option(None, help="Write a page with tables and pictures to this file."),
+    regime: list[str] = typer.Option([], help="Only these regimes; may be repeated.  [default: all]"),
+    seeds: int = typer.Option(None, min=1, help="Markets for each regime."),
+    processes: int = typer.Option(None, min=1, help="Markets at once.  [default: one a core]"),
+) -> None:
+    """Measure the map against markets whose positions are known, beside the methods in use.
+
+    For each method: earth mover's distance (% of price), overlap and top-5 hit rate within 10% of the mark, notional
+    inferred over true, and calibration (what the map said the next hour's move would liquidate, against what was).
+    """
+    import json
+    import os
+    import sys
+
+    from rich.console import Console
+
+    from liqheat.cli.scoring_run import standard_runs
+    from liqheat.platform.errors import ConfigurationError
+    from liqheat.platform.settings import load
+
+    plan = QUICK if quick else FULL
+    runs = standard_runs(seeds or plan["seeds"], plan["hours"], plan["burn_in"], load().engine)
+    known = sorted({run.regime for run in runs})
+    unknown = set(regime) - set(known)
+    if unknown:
+        raise ConfigurationError(f"Expected regimes out of {', '.join(known)}, was {', '.join(sorted(unknown))}")
+    runs = [run for run in runs if not regime or run.regime in regime]
+    console = Console(file=sys.stderr if as_json else sys.stdout)
+    judged = list(_run_all(runs, processes or os.cpu_count() or 1, console))
+    overall = _figures(judged)
+    by_regime = {name: _figures([one for one in judged if one.run.regime == name]) for name in dict.fromkeys(known)}
+    by_regime = {name: methods for name, methods in by_regime.items() if methods}
+    if as_json:
+        print(json.dumps({"methods": overall, "regimes": by_regime}, indent=2))
+    else:
+        _print_table(console, "all regimes", overall)
+        for name, methods in by_regime.items():
+            _print_table(console, name, methods)
+    if report is not None:
+        report.write_text(_page(judged, overall, by_regime))
+        console.print(f"Wrote {report}")
+
+
+def _run_all(runs: list[Any], processes: int, console: Any) -> "Iterable[Judged]":
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from liqheat.cli.scoring_run import score as score_run
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    # Spawned, not forked: polars' threads do not survive a fork.
+    with (
+        Progress(*columns, console=console, transient=True) as progress,
+        ProcessPoolExecutor(min(processes, len(runs)), mp_context=get_context("spawn")) as pool,
+    ):
+        task = progress.add_task("Scoring markets", total=len(runs))
+        futures = {pool.submit(score_run, run): number for number, run in enumerate(runs)}
+        results = {}
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                progress.advance(task)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [results[number] for number in sorted(results)]
+
+
+def _figures(judged: "list[Judged]") -> dict[str, dict[str, float | None]]:
+    from liqheat.scoring.measures import Tally
+
+    totals: dict[str, Tally] = {}
+    for one in judged:
+        for name, tally in one.tallies.items():
+            totals.setdefault(name, Tally.empty()).join(tally)
+    return {name: tally.figures() for name, tally in totals.items()}
+
+
+def _print_table(console: Any, title: str, methods: dict[str, dict[str, float | None]]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for heading in ("method", "EMD %", "overlap", "top-5", "notional", "calibration error"):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for name, figures in methods.items():
+        keys = ("emd_pct", "overlap", "top5_hit_rate", "notional_ratio", "calibration_error")
+        table.add_row(name, *("-" if figures[key] is None else f"{figures[key]:.2f}" for key in keys))
+    console.print(table)
+
+
+def _page(judged: "list[Judged]", overall: dict[str, Any], by_regime: dict[str, Any]) -> str:
+    from liqheat.cli.scoring_run import OURS
+    from liqheat.scoring.report import page, picture
+
+    pictures = []
+    for one in judged:
+        venue = one.picture[0][0]
+        sides = [(side, true, ours) for of_venue, side, _, true, ours in one.picture if of_venue == venue]
+        title = f"{one.run.symbol} on {venue}, {one.run.regime}, leverage mix {one.run.mix} (not told)"
+        pictures.append(picture(title, one.picture[0][2], sides))
+    return page(overall, by_regime, pictures, OURS)
