@@ -49,6 +49,8 @@ def register(app: typer.Typer) -> None:
         It computes the history, prints the environment variables that point an ingest at it, and runs until
         Ctrl-C. POST /_faults {"fault": "disconnect", "venue": "binance", "count": 1} makes one happen at once.
         """
+        from functools import partial
+
         from liqheat.simulator.running import RunOptions, run_simulator
 
         run_simulator(
@@ -67,5 +69,5 @@ def register(app: typer.Typer) -> None:
                 start_ms=start,
                 clock_skew_seconds=clock_skew,
             ),
-            print,
+            partial(print, flush=True),
         )

@@ -106,15 +106,14 @@ async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: 
             exchange.advance(1_000)
     server = SimulatorServer(exchange, wires_for(exchange), clock, faults, options.truth)
     server.write_truth()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving(server, "127.0.0.1", options.port) as base_url:
         variables = environment_of(base_url, exchange.config.venues)
         settings = " ".join(f"{name}={value}" for name, value in variables.items())
         tell(f"Simulated exchange on {base_url} (Ctrl-C stops it). Point an ingest at it with: {settings}")
         markets = asyncio.create_task(server.run(options.speed))
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({markets, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if markets.done():
