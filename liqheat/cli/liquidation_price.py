@@ -75,6 +75,11 @@ def liquidation_price(
         found = _answer(name, terms, tiers)
     except (BadQuery, MissingTerm) as error:
         raise ConfigurationError(str(error)) from error
+    if tiers is not None and leverage is not None:
+        size = float(terms.need("quantity")) * entry
+        most = float(tiers.maximum_leverage[tiers.tier_at(size)])
+        if leverage > most:
+            print(f"Note: {venue} allows at most {most:g}x at ${size:,.0f} of {symbol}", file=sys.stderr)
     found = {"venue": venue.value, "symbol": symbol, "model": name.value, "side": side.lower(), **found}
     print(json.dumps(found) if as_json else _sentence(found))
 
@@ -93,7 +98,10 @@ def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers
         return tables[symbol]
     if tables:
         raise ConfigurationError(f"Expected an instrument of {venue}, e.g. VIRTUALUSDT, was {symbol!r}")
-    raise ConfigurationError(f"No margin tiers of {venue} are shipped: give --maintenance-margin-rate")
+    from liqheat.cli.venue_tiers import read_tiers
+    from liqheat.platform.settings import load
+
+    return read_tiers(venue, symbol, load())
 
 
 def _answer(model: "ModelName", terms: "Terms", tiers: "MarginTiers | None") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Bybit, OKX and Hyperliquid feeds against the simulated exchange, over real sockets and REST on loopback."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,12 +16,14 @@ from ingest.universe import choose
 from ingest.venues.hyperliquid.wallet_poller import WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.registry import feed_for
+from liqheat.cli.liquidation_price import liquidation_price
 from liqheat.domain.events import KIND_OF, Event, Kind, Mark, OpenInterest, Position, Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform import metrics
 from liqheat.platform.clock import SystemClock
+from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import BybitVenue, HyperliquidVenue, OkxVenue, Settings
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
@@ -176,6 +179,29 @@ async def test_what_a_lost_connection_missed_is_read_and_not_twice(simulated: tu
     assert trades
     assert not again
     assert mapper.duplicates >= len(trades)
+
+
+async def test_a_liquidation_price_takes_the_venues_own_tiers(
+    simulated: tuple[Simulated, VenueFeed], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue, feed = simulated
+    instrument = (await venue.instruments(feed))[0]
+    monkeypatch.setattr("liqheat.platform.settings.load", lambda: venue.settings)
+    table = (await feed.margin_tiers([instrument], venue.rest))[instrument.name]
+
+    def ask(symbol: str) -> None:
+        liquidation_price(
+            venue=feed.venue, symbol=symbol, side="long", entry=1.0, leverage=2, notional=1_000.0, quantity=None,
+            margin=None, extra_margin=0.0, taker_fee_rate=0.0, maintenance_margin_rate=None, maintenance_amount=0.0,
+            model=None, as_json=True, jsonl=False,
+        )  # fmt: skip
+
+    await asyncio.to_thread(ask, instrument.name)
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["tier"]["number"] == 1
+    assert answer["liquidation_price"] == pytest.approx(0.5 / (1 - table.maintenance_margin_rate[0]))
+    with pytest.raises(ConfigurationError, match="lists no linear perpetual 'NOPE'"):
+        await asyncio.to_thread(ask, "NOPE")
 
 
 @dataclass

@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from liqheat.cli import liquidation_price as command
+from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
 
 VIRTUAL = "--venue binance --symbol VIRTUALUSDT --side long --entry 1.00 --leverage 10 --notional 5000"
@@ -50,6 +51,15 @@ def test_the_tier_is_that_of_the_liquidation_notional() -> None:
     # A short that opens at the top of tier 1 dies in tier 2.
     answer = json.loads(run(VIRTUAL.replace("long", "short").replace("5000", "4990") + " --json"))
     assert answer["tier"]["number"] == 2
+
+
+def test_a_leverage_that_the_venue_does_not_allow_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    command.liquidation_price(
+        venue=Venue.BINANCE, symbol="VIRTUALUSDT", side="long", entry=1.0, leverage=60, notional=1e6, quantity=None,
+        margin=None, extra_margin=0.0, taker_fee_rate=0.0, maintenance_margin_rate=None, maintenance_amount=0.0,
+        model=None, as_json=True, jsonl=False,
+    )  # fmt: skip
+    assert "allows at most 4x at $1,000,000 of VIRTUALUSDT" in capfd.readouterr().err
 
 
 def test_the_model_can_be_chosen() -> None:

@@ -1,0 +1,46 @@
+"""Margin tiers read from a venue for one command, where none are shipped with the package."""
+
+import asyncio
+
+from ingest.rest import RestClient
+from ingest.venues.registry import feed_for
+from liqheat.domain.instruments import parse_instrument
+from liqheat.domain.margin_tiers import MarginTiers
+from liqheat.domain.market import Venue
+from liqheat.platform.clock import Clock, SystemClock
+from liqheat.platform.errors import ConfigurationError, PoisonMessage, TransientError
+from liqheat.platform.settings import Settings
+
+
+def read_tiers(venue: Venue, name: str, settings: Settings) -> MarginTiers:
+    """Return the tiers of the venue's instrument `name`, as of now.
+
+    Raises:
+        ConfigurationError: the venue lists no such linear perpetual, or tells no tiers of it.
+        TransientError: the venue cannot be reached.
+    """
+    return asyncio.run(_read(venue, name, settings, SystemClock()))
+
+
+async def _read(venue: Venue, name: str, settings: Settings, clock: Clock) -> MarginTiers:
+    feed = feed_for(venue, settings)
+    async with RestClient(venue, clock) as rest:
+        try:
+            listings = await feed.listings(rest, clock.now_ms())
+            contract = next((each for each in listings.contracts if each.instrument == name), None)
+            known = parse_instrument(venue, name)
+            if contract is None or known is None:
+                examples = ", ".join(each.instrument for each in listings.contracts[:3])
+                raise ConfigurationError(f"{venue} lists no linear perpetual {name!r}; it lists e.g. {examples}")
+            quoted_units = contract.contract_value / known.coins_per_unit
+            instrument = parse_instrument(venue, name, quoted_units) or known
+            tables = await feed.margin_tiers([instrument], rest)
+        except TransientError as error:
+            raise TransientError(
+                f"{venue}'s margin tiers cannot be read ({error}); give --maintenance-margin-rate instead"
+            ) from error
+        except PoisonMessage as error:
+            raise ConfigurationError(f"{venue}'s margin tiers cannot be read: {error}") from error
+    if name not in tables:
+        raise ConfigurationError(f"{venue} tells no margin tiers of {name}: give --maintenance-margin-rate instead")
+    return tables[name]
