@@ -46,10 +46,12 @@ class _Budget:
         self.tokens = min(self.burst, self.tokens + (now - self.refilled_at) * rate)
         self.refilled_at = now
         # One request may weigh more than the burst; it then leaves a debt.
-        if self.tokens >= min(weight, self.burst):
+        needed = min(weight, self.burst)
+        if self.tokens >= needed:
             self.tokens -= weight
             return 0.0
-        return (min(weight, self.burst) - self.tokens) / rate
+        # At least a millisecond, for a clock may not see less go by.
+        return max((needed - self.tokens) / rate, 0.001)
 
 
 class RestClient:

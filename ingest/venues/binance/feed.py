@@ -177,6 +177,7 @@ class BinanceFeed:
         stream = f"{instrument.name}@aggTrades"
         query = dict(first)
         frames: list[bytes] = []
+        rows = 0
         for _ in range(_PAGES_PER_HOLE):
             parameters = {"symbol": instrument.name, **query, "limit": str(_TRADES_PER_PAGE)}
             body = await rest.fetch(self._request("/fapi/v1/aggTrades", parameters, weight=20, stream=stream))
@@ -185,11 +186,12 @@ class BinanceFeed:
             except msgspec.DecodeError as error:
                 raise PoisonMessage(f"Binance's aggTrades cannot be read: {error}") from error
             wanted = [row for row in page if before is None or row.a < before]
+            rows += len(wanted)
             if wanted:
                 frames.append(wrap(stream, msgspec.json.encode(wanted)))
             if len(wanted) < len(page) or len(page) < _TRADES_PER_PAGE:
-                # The whole hole, unless the venue keeps less than we asked for.
-                complete = before is None or (bool(wanted) and wanted[-1].a == before - 1)
+                # Ids are consecutive, so their count tells whether the venue still keeps the whole hole.
+                complete = before is None or rows == before - int(first["fromId"])
                 return Recovery(tuple(frames), complete)
             if until is not None and until <= page[-1].T:
                 return Recovery(tuple(frames), complete=True)
