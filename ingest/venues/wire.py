@@ -20,7 +20,8 @@ T = TypeVar("T")
 WirePrice = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 WireQuantity = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 WireUsd = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
-WireRate = Annotated[float, msgspec.Meta(ge=-10, le=10)]
+WireLeverage = Annotated[float, msgspec.Meta(gt=0, le=1_000)]
+WireDecimals = Annotated[int, msgspec.Meta(ge=0, le=30)]
 WireTime = Annotated[int, msgspec.Meta(ge=0, le=4_102_444_800_000)]
 
 

@@ -91,6 +91,7 @@ def test_history_of_funding_spot_and_coin_margined_emit_nothing(name: str) -> No
     [
         "pong",
         '{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT-SWAP"},"connId":"a4d3ae55"}',
+        '{"event":"notice","code":"64008","msg":"The connection will soon be closed for a service upgrade."}',
         '{"event":"channel-conn-count","channel":"trades","connCount":"2","connId":"abc"}',
         '{"arg":{"channel":"books5","instId":"BTC-USDT-SWAP"},"data":[{"asks":[],"bids":[],"ts":"1"}]}',
         '{"arg":{"channel":"mark-price","instId":"FIL-USDT-220325"},"data":[{"instId":"FIL-USDT-220325",'

@@ -5,7 +5,7 @@ Bybit writes most numbers as text; `ingest.venues.wire` types read and check the
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Frame(Struct, gc=False):
@@ -108,7 +108,7 @@ class RiskLimit(Struct, gc=False):
     risk_limit_value: WireUsd = field(name="riskLimitValue")  # cap of the tier, USD, inclusive
     maintenance_margin: WireUsd = field(name="maintenanceMargin")  # fraction, or percent in older answers
     initial_margin: WireUsd = field(name="initialMargin")  # the same unit
-    max_leverage: WireUsd = field(name="maxLeverage")
+    max_leverage: WireLeverage = field(name="maxLeverage")
     deduction: str = field(default="", name="mmDeduction")  # USD; "" in the first tier
 
 

@@ -5,7 +5,7 @@ Sizes are coins of the quoted unit (kPEPE is a thousand). Most numbers are text;
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Frame(Struct, gc=False):
@@ -57,8 +57,8 @@ class Coin(Struct, gc=False):
     """One market of the universe."""
 
     name: str
-    max_leverage: float = field(name="maxLeverage")
-    size_decimals: int = field(default=0, name="szDecimals")
+    max_leverage: WireLeverage = field(name="maxLeverage")
+    size_decimals: WireDecimals = field(default=0, name="szDecimals")
     margin_table: int | None = field(default=None, name="marginTableId")  # below 50: one tier of that leverage
     is_delisted: bool | None = field(default=None, name="isDelisted")
 
@@ -67,7 +67,7 @@ class MarginStep(Struct, gc=False):
     """One step of a margin table."""
 
     lower_bound: WireUsd = field(name="lowerBound")  # notional, USD
-    max_leverage: WireUsd = field(name="maxLeverage")
+    max_leverage: WireLeverage = field(name="maxLeverage")
 
 
 class MarginTable(Struct, gc=False):
@@ -88,7 +88,7 @@ class Leverage(Struct, gc=False):
     """How a position is margined."""
 
     type: str = "cross"  # cross or isolated
-    value: float = 0.0
+    value: WireUsd = 0.0  # times
 
 
 class PositionDetail(Struct, gc=False):

@@ -298,7 +298,8 @@ class OkxMapper:
 
 
 def _check_accepted(message: raw.Frame) -> None:
-    if message.event == "error" or message.code != "0":
+    # A notice has a code too: it announces that the connection will be closed for maintenance.
+    if message.event == "error" or (not message.event and message.code != "0"):
         raise PoisonMessage(f"OKX refused: {message.msg or 'no reason given'} (code {message.code})")
 
 

@@ -6,7 +6,7 @@ does not apply as "".
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Argument(Struct, gc=False):
@@ -122,7 +122,7 @@ class PositionTier(Struct, gc=False):
     minimum_size: WireQuantity = field(name="minSz")
     maximum_size: WireQuantity = field(name="maxSz")
     maintenance_margin_rate: WireUsd = field(name="mmr")
-    max_leverage: WireUsd = field(name="maxLever")
+    max_leverage: WireLeverage = field(name="maxLever")
     family: str = field(default="", name="instFamily")  # e.g. BTC-USDT; "" for margin trading
 
 
