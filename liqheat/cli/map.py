@@ -1,0 +1,144 @@
+"""`liqheat map`: the engine without Kafka, normalised events in, heatmap rows out, one JSON a line each."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from liqheat.domain.events import Batch
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="map")(map_events)
+
+
+def map_events(
+    file: Path | None = typer.Argument(None, help="File of events, one JSON a line; default: standard input."),
+    every: str = typer.Option("", help="Print the map at every multiple of this: 60m, 1h, 30m."),
+    at: list[str] = typer.Option([], help="Print the map at this time (ms or ISO 8601, UTC); may be given again."),
+) -> None:
+    """Turn normalised events, as `liqheat normalise` prints them, into the liquidation map.
+
+    Rows tell `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd, confidence`
+    of the minute that starts at each time asked for; without --every and --at, of each market's last minute.
+    A line that cannot be read is told on standard error with its number, and the exit status is 1 at the end.
+    """
+    import polars as pl
+
+    from liqheat.cli.map_events import batches, read_events
+    from liqheat.platform.errors import PoisonMessage
+
+    step = _duration_ms(every) if every else None
+    wanted = [_time_ms(text) for text in at]
+    events, bad_lines = [], 0
+    with sys.stdin.buffer if file is None else file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                events += read_events(line) if line.strip() else []
+            except PoisonMessage as poison:
+                bad_lines += 1
+                print(f"line {number}: {poison.reason}", file=sys.stderr)
+    chosen = [rows for frame in _minutes(batches(events)) if len(rows := _choose(frame, step, wanted))]
+    if chosen:
+        pl.concat(chosen).sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson(sys.stdout)
+    if bad_lines:
+        raise typer.Exit(1)
+
+
+def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
+    """Run the engine over `log`; yield each market's rows, all its minutes and the last one still open.
+
+    Events are sorted, so no minute waits for late ones.
+    """
+    import polars as pl
+
+    from liqheat.domain.events import Kind
+    from liqheat.domain.money import MICRO_USD_PER_USD
+    from liqheat.platform.settings import load
+    from processors import engine
+
+    settings = load().engine.model_copy(update={"lateness_ms": 0})
+    states: dict[str, engine.SymbolState] = {}
+    rows: dict[tuple[str, str], list[pl.DataFrame]] = {}
+
+    def take(outputs: "list[Batch]") -> None:
+        for output in outputs:
+            if output.kind is Kind.HEATMAP_BUCKETS:
+                levels = output.frame.filter(pl.col("at_risk_usd") > 0)
+                rows.setdefault((output.symbol, output.venue), []).append(
+                    levels.group_by("window_start", "side", "basis", "price_low", "price_high").agg(
+                        confidence=(pl.col("confidence") * pl.col("at_risk_usd")).sum() / pl.col("at_risk_usd").sum(),
+                        at_risk_usd=pl.col("at_risk_usd").sum() / MICRO_USD_PER_USD,
+                    )
+                )
+
+    for batch in log:
+        state = states.setdefault(batch.symbol, engine.new_state(batch.symbol, settings))
+        take(engine.apply(state, batch))
+    for state in states.values():
+        take(engine.snapshot(state))
+    for (symbol, venue), frames in rows.items():
+        yield pl.concat(frames).select(
+            pl.lit(symbol).alias("symbol"),
+            pl.lit(venue).alias("venue"),
+            pl.when(pl.col("side") > 0).then(pl.lit("long")).otherwise(pl.lit("short")).alias("side"),
+            "basis",
+            "window_start",
+            "price_low",
+            "price_high",
+            "at_risk_usd",
+            "confidence",
+        )
+
+
+def _choose(rows: "pl.DataFrame", step: int | None, wanted: list[int]) -> "pl.DataFrame":
+    """Return one market's rows of the minutes asked for; of a time past its last minute, the last."""
+    import polars as pl
+
+    last = rows["window_start"].max()
+    if last is None:
+        return rows
+    if step is None and not wanted:
+        return rows.filter(pl.col("window_start") == last)
+    starts = [min(time - time % 60_000, last) for time in wanted]
+    is_wanted = pl.col("window_start").is_in(starts)
+    return rows.filter(is_wanted if step is None else is_wanted | (pl.col("window_start") % step == 0))
+
+
+def _duration_ms(text: str) -> int:
+    """Read a duration in whole minutes, hours or days: `15m`, `1h`, `1d`.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    from liqheat.platform.errors import ConfigurationError
+
+    units = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+    if not (text[:-1].isdigit() and text[-1:] in units and int(text[:-1]) > 0):
+        raise ConfigurationError(f"Expected --every as whole minutes, hours or days (15m, 1h, 1d), was {text!r}")
+    return int(text[:-1]) * units[text[-1]]
+
+
+def _time_ms(text: str) -> int:
+    """Read a time: ms since 1970, or ISO 8601, UTC where it names no zone.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    from datetime import UTC, datetime
+
+    from liqheat.platform.errors import ConfigurationError
+
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"Expected --at in ms or as 2026-01-31T12:00, was {text!r}") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
