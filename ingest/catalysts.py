@@ -98,8 +98,9 @@ def read_feed(content: bytes, source: str, received_at: int, tagger: Tagger) -> 
     Raises:
         PoisonMessage: it is no feed.
     """
-    parsed = feedparser.parse(content)
-    if not parsed.entries and (parsed.bozo or not parsed.version):
+    # As a stream: given bytes, feedparser would first try them as the name of a file.
+    parsed = feedparser.parse(io.BytesIO(content))
+    if not parsed.entries and (parsed.bozo or not parsed.get("version")):
         reason = parsed.get("bozo_exception", "no feed of a known kind")
         raise PoisonMessage(f"Expected an RSS or Atom feed: {reason}")
     tagged = []
