@@ -10,10 +10,10 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.src import liquidation_heatmap, pipeline_health
+from deploy.grafana.src import liquidation_heatmap, market_overview, pipeline_health
 
 OUTPUT = Path(__file__).parents[1] / "dashboards" / "liquidations"
-MODULES = (liquidation_heatmap, pipeline_health)
+MODULES = (liquidation_heatmap, market_overview, pipeline_health)
 
 
 def generate() -> dict[str, str]:

@@ -1,8 +1,9 @@
 -- One side of the map: one row a time step, one column a price bucket, every step and every bucket once.
--- A level is averaged over the minutes of its step (a bucket without a row in a minute was empty then), so a
+-- A level is averaged over the windows of its step (a bucket without a row in a window was empty then), so a
 -- wider step never multiplies it. Steps of an hour and more read the hourly rollup.
-WITH minutes AS (
-    SELECT $__timeInterval(window_start) AS step, uniqExact(window_start) AS counted
+WITH windows AS (
+    SELECT $__timeInterval(window_start) AS step,
+           uniqExact(if($__interval_s < 3600, window_start, toStartOfHour(window_start))) AS counted
     FROM market_minutes
     WHERE $__timeFilter(window_start) AND symbol = ${symbol:singlequote}
     GROUP BY step
@@ -16,7 +17,7 @@ cells AS (
       AND $__conditionalAll(basis IN (${basis:singlequote}), $basis)
       AND price_low >= ${price_low} AND price_low < ${price_low} + ${price_step} * ${price_rows}
     UNION ALL
-    SELECT $__timeInterval(window_start), toInt64(floor(price_low / ${price_step} + 1e-6)), at_risk_usd * 60
+    SELECT $__timeInterval(window_start), toInt64(floor(price_low / ${price_step} + 1e-6)), at_risk_usd
     FROM heatmap_1h
     WHERE $__interval_s >= 3600 AND $__timeFilter(window_start) AND symbol = ${symbol:singlequote} AND side = '{side}'
       AND $__conditionalAll(venue IN (${venue:singlequote}), $venue)
@@ -27,8 +28,8 @@ cells AS (
 SELECT time, toString(round(bucket * ${price_step}, 12)) AS bucket, sum(usd) AS "Value"
 FROM (
     SELECT cells.step + toIntervalSecond($__interval_s) AS time, cells.bucket AS bucket,
-           cells.at_risk_usd / greatest(minutes.counted, 1) AS usd
-    FROM cells LEFT JOIN minutes ON minutes.step = cells.step
+           cells.at_risk_usd / greatest(windows.counted, 1) AS usd
+    FROM cells LEFT JOIN windows ON windows.step = cells.step
     UNION ALL
     SELECT toStartOfInterval($__fromTime, INTERVAL $__interval_s second) + toIntervalSecond($__interval_s * (number + 1)),
            toInt64(floor(${price_low} / ${price_step} + 1e-6)), 0.

@@ -1,6 +1,6 @@
 -- The map at the latest minute: notional at each price, by side, and what a move there would liquidate in all.
 WITH latest AS (
-    SELECT venue, max(window_start) AS window_start
+    SELECT venue, max(window_start) AS newest
     FROM market_minutes
     WHERE symbol = ${symbol:singlequote} AND window_start > $__toTime - INTERVAL 1 HOUR AND window_start <= $__toTime
     GROUP BY venue
@@ -10,7 +10,7 @@ levels AS (
            sumIf(at_risk_usd, side = 'long') AS long_usd, sumIf(at_risk_usd, side = 'short') AS short_usd
     FROM heatmap
     WHERE symbol = ${symbol:singlequote} AND window_start > $__toTime - INTERVAL 1 HOUR AND window_start <= $__toTime
-      AND (venue, window_start) IN (SELECT venue, window_start FROM latest)
+      AND (venue, window_start) IN (SELECT venue, newest FROM latest)
       AND $__conditionalAll(venue IN (${venue:singlequote}), $venue)
       AND $__conditionalAll(leverage_band IN (${leverage_band:singlequote}), $leverage_band)
       AND $__conditionalAll(basis IN (${basis:singlequote}), $basis)

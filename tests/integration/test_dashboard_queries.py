@@ -1,0 +1,148 @@
+"""Every dashboard query on the migrated schema, over data that went through the engine and the writer."""
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import yaml
+from clickhouse_connect.driver.client import Client
+
+from deploy.grafana.src.build import OUTPUT
+from liqheat.domain.market import Venue
+from liqheat.platform.errors import Origin
+from liqheat.platform.settings import Engine, Settings, Signals
+from liqheat.simulator.simulation import SimulationConfig, simulate
+from processors.pipeline import Pipeline
+from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.writer import ClickHouseWriter
+from tests.grafana_macros import Dashboard, expand
+
+pytestmark = pytest.mark.clickhouse
+
+START_MS = 1_767_225_600_000
+HOURS = 2
+SYMBOL = "VIRTUAL"
+BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(OUTPUT.glob("*.json"))}
+TARGETS = [
+    pytest.param(panel, target, id=f"{name}: {panel['title']} {target['refId']}")
+    for name, board in BOARDS.items()
+    for panel in board["panels"]
+    for target in panel["targets"]
+]
+QUIET = {"Gaps", "Dead letters"}
+"""Panels that are rightly empty where nothing went wrong."""
+
+
+@pytest.fixture(scope="module")
+def client(module_clickhouse: Client, module_settings: Settings) -> Client:
+    """Two simulated hours of two venues, through the engine into the tables."""
+    pipeline = Pipeline(Signals())
+    state = pipeline.new_state(SYMBOL, Engine())
+    writer = ClickHouseWriter(module_clickhouse, module_settings.clickhouse)
+    config = SimulationConfig(
+        symbols=(SYMBOL,),
+        venues=(Venue.BINANCE, Venue.BYBIT),
+        hours=HOURS,
+        start_ms=START_MS,
+        step_ms=15_000,
+        warm_up_hours=6,
+    )
+    gathered: dict[str, list[Any]] = {}
+    for item in simulate(config):
+        if not isinstance(item, list):
+            continue
+        for batch in item:
+            for output in pipeline.apply(state, batch):
+                table = TABLES[output.kind].name
+                gathered.setdefault(table, []).append(rows_of(output, Origin("test", 0, 0)))
+    for table, frames in gathered.items():
+        writer.insert(table, frames)
+    return module_clickhouse
+
+
+@pytest.fixture(scope="module")
+def dashboard(client: Client) -> Dashboard:
+    """Grafana's variables, worked out by the dashboards' own queries in their order."""
+    base = Dashboard(
+        START_MS // 1_000, START_MS // 1_000 + HOURS * 3_600, variables={"symbol": [SYMBOL], "span": ["10"]}
+    )
+    for variable in BOARDS["liquidation_heatmap"]["templating"]["list"]:
+        if variable["type"] == "query" and variable["name"] not in base.variables:
+            sql = expand(variable["query"]["rawSql"], base)
+            base.variables[variable["name"]] = [str(row[0]) for row in client.query(sql).result_rows]
+    return base
+
+
+def test_the_hidden_variables_make_a_regular_grid_around_the_mark(client: Client, dashboard: Dashboard) -> None:
+    mark = client.query("SELECT argMax(mark_close, window_start) FROM market_minutes").result_rows[0][0]
+    step, low, rows = (float(dashboard.variables[f"price_{name}"][0]) for name in ("step", "low", "rows"))
+    assert step in (0.005, 0.01, 0.02)
+    assert low == pytest.approx(round(low / step) * step)
+    assert low <= mark * 0.9 < low + step
+    assert mark * 1.1 <= low + rows * step <= mark * 1.1 + 2 * step
+    assert dashboard.variables["venue"] == ["binance", "bybit"]
+
+
+@pytest.mark.parametrize(("panel", "target"), TARGETS)
+def test_every_query_runs(client: Client, dashboard: Dashboard, panel: dict[str, Any], target: dict[str, Any]) -> None:
+    result = client.query(expand(target["rawSql"], dashboard))
+    if panel["title"] in QUIET | {"Behind"}:
+        return
+    # An alert needs a heavy cluster, which two quiet hours need not bring.
+    assert result.result_rows or panel["title"] == "Alerts", panel["title"]
+    if target["format"] == 0:
+        times = [row[0] for row in result.result_rows]
+        assert times == sorted(times), "a long series must be sorted by time"
+
+
+@pytest.mark.parametrize("interval", [60, 300])
+@pytest.mark.parametrize("side", ["long", "short"])
+def test_the_map_has_every_time_and_every_bucket(
+    client: Client, dashboard: Dashboard, side: str, interval: int
+) -> None:
+    panel = next(
+        panel for panel in BOARDS["liquidation_heatmap"]["panels"] if panel["title"].lower().startswith(f"{side} ")
+    )
+    at = Dashboard(dashboard.time_from, dashboard.time_to, interval, dashboard.variables)
+    rows = client.query(expand(panel["targets"][0]["rawSql"], at)).result_rows
+    cells = [(time, bucket) for time, bucket, _ in rows]
+    assert len(set(cells)) == len(cells), "LongToWide wants each cell once"
+    times, buckets = {time for time, _ in cells}, {float(bucket) for _, bucket in cells}
+    assert len(times) >= HOURS * 3_600 // interval
+    assert len(buckets) == int(dashboard.variables["price_rows"][0])
+    step = float(dashboard.variables["price_step"][0])
+    ladder = sorted(buckets)
+    assert all(high - low == pytest.approx(step) for low, high in pairwise(ladder))
+
+
+def test_a_cell_of_the_map_is_the_average_level_of_its_minutes(client: Client, dashboard: Dashboard) -> None:
+    panel = next(panel for panel in BOARDS["liquidation_heatmap"]["panels"] if panel["type"] == "heatmap")
+    at = Dashboard(dashboard.time_from, dashboard.time_to, 300, dashboard.variables)
+    rows = client.query(expand(panel["targets"][0]["rawSql"], at)).result_rows
+    edge = datetime.fromtimestamp(START_MS // 1_000 + 3_600, tz=UTC).replace(tzinfo=None)
+    shown = sum(value for time, _, value in rows if time.replace(tzinfo=None) == edge)
+    low, high = (float(dashboard.variables[name][0]) for name in ("price_low", "price_step"))
+    top = low + high * float(dashboard.variables["price_rows"][0])
+    stored = client.query(
+        "SELECT sum(at_risk_usd) / 5 FROM heatmap WHERE side = 'long' AND price_low >= {low:Float64} "
+        "AND price_low < {top:Float64} AND window_start >= toDateTime({first:UInt32}) "
+        "AND window_start < toDateTime({last:UInt32})",
+        parameters={"low": low, "top": top, "first": START_MS // 1_000 + 3_300, "last": START_MS // 1_000 + 3_600},
+    ).result_rows[0][0]
+    assert shown == pytest.approx(stored, rel=1e-9)
+
+
+def test_every_alert_rule_runs(client: Client, dashboard: Dashboard) -> None:
+    rules = yaml.safe_load((OUTPUT.parents[1] / "provisioning/alerting/rules.yaml").read_text())
+    ran = 0
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            for query in rule["data"]:
+                if "rawSql" in query["model"]:
+                    result = client.query(expand(query["model"]["rawSql"], dashboard))
+                    assert len(result.result_rows) == 1
+                    assert isinstance(result.result_rows[0][0], float)
+                    ran += 1
+    assert ran == 3
