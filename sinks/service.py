@@ -38,7 +38,7 @@ class Sink:
         self._clock = clock or SystemClock()
         self._loop: SinkLoop | None = None
         self.ready = threading.Event()
-        """Set once the consumer is connected and has begun to poll."""
+        """Set once the consumer has partitions to read."""
 
     def problem(self) -> str | None:
         """Say what is wrong, for the health endpoint; None while all is well."""
@@ -66,7 +66,8 @@ class Sink:
             source.start(loop)
             while not stop.is_set():
                 loop.step()
-                self.ready.set()
+                if source.assigned:
+                    self.ready.set()
             loop.finish()
         except KafkaError as error:
             raise kafka.unreachable(self._settings.kafka, error) from error
@@ -82,8 +83,18 @@ class KafkaSource:
         self._sink = settings.sink
         self._topics = [settings.kafka.topic(topic) for topic in TOPICS]
         self._consumer = kafka.consumer(
-            settings.kafka, group=settings.kafka.topic_prefix + settings.sink.group, fetch_max_bytes=8_000_000
+            settings.kafka,
+            group=settings.kafka.topic_prefix + settings.sink.group,
+            fetch_max_bytes=8_000_000,
+            # A sink that dies is replaced in seconds: the map is watched live.
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1_000,
         )
+
+    @property
+    def assigned(self) -> bool:
+        """Whether there are partitions to read."""
+        return bool(self._consumer.assignment())
 
     def start(self, loop: SinkLoop) -> None:
         """Begin to read; when partitions are taken away, `loop` writes what it has.

@@ -171,3 +171,59 @@ def test_from_kafka_to_the_views_over_a_restart(
     # Offsets were committed: the second life read one message, so the poison was not met again.
     assert clickhouse.query("SELECT count() FROM dead_letters_raw").result_rows == [(1,)]
     producer.close()
+
+
+@pytest.mark.kafka
+def test_a_second_sink_takes_over_partitions_without_loss(
+    clickhouse: Client, settings: Settings, broker: Broker, kafka: Kafka
+) -> None:
+    if "Tansu" in broker.name:
+        pytest.skip("Joining a group takes the embedded broker 20 s; Apache Kafka runs this")
+    # Rollups are never due in time, so a partition that moves has uncommitted rows behind it.
+    sink = Sink(batch_age=0.05, rollup_interval=600, retention_days=20_000, day_retention_days=20_000)
+    settings = settings.model_copy(update={"kafka": kafka, "sink": sink})
+    producer = kafka_clients.producer(kafka)
+    symbols = [f"S{number}" for number in range(12)]
+
+    def publish(minute: int) -> None:
+        for symbol in symbols:
+            headers, value = encode(heatmap_batch(minute, symbol=symbol))
+            producer.send(kafka.topic(Topic.HEATMAP_BUCKETS), key=symbol.encode(), value=value, headers=headers)
+        producer.flush()
+
+    def rows() -> int:
+        count: int = clickhouse.query("SELECT count() FROM heatmap").result_rows[0][0]
+        return count
+
+    def wait_for(expected: int) -> None:
+        for _ in range(1_200):
+            if rows() == expected:
+                return
+            threading.Event().wait(0.05)
+        raise AssertionError(f"{rows()} rows instead of {expected}")
+
+    stops = [threading.Event(), threading.Event()]
+    services = [SinkService(settings, open_clickhouse(settings.clickhouse)) for _ in stops]
+    threads = [
+        threading.Thread(target=service.run, args=(stop,)) for service, stop in zip(services, stops, strict=True)
+    ]
+    try:
+        publish(0)
+        threads[0].start()
+        wait_for(12)
+        threads[1].start()
+        # The second one has partitions only after the first has given them up.
+        assert services[1].ready.wait(60)
+        publish(1)
+        wait_for(24)
+        stops[0].set()
+        threads[0].join(30)
+        publish(2)
+        wait_for(36)
+    finally:
+        for stop, thread in zip(stops, threads, strict=True):
+            stop.set()
+            if thread.is_alive():
+                thread.join(30)
+    assert clickhouse.query("SELECT count(), sum(opened_usd) FROM heatmap_1d").result_rows == [(12, 36.0)]
+    producer.close()
