@@ -199,10 +199,26 @@ class VenueMarket:
         rest = (part.bankruptcy_price[here].tolist(), part.account[here].tolist(), part.mark_price[here].tolist())
         return list(map(LiquidationRow._make, zip(*columns, *rest, strict=True)))
 
-    def recent_trades(self) -> Iterator[TradeRow]:
-        """Yield the remembered trades, oldest first."""
-        for step in self.history.steps:
-            yield from self.trades_of(step)
+    def recent_trades(
+        self, *, since: int | None = None, from_id: int | None = None, latest: int | None = None
+    ) -> list[TradeRow]:
+        """Return remembered trades, oldest first; at least those from a time or number on, or the `latest` so many.
+
+        Walks back from now only as far as it must, for most requests ask for the last seconds.
+        """
+        parts: list[list[TradeRow]] = []
+        count = 0
+        for step in reversed(self.history.steps):
+            if since is not None and step.time < since:
+                break
+            rows = self.trades_of(step)
+            parts.append(rows)
+            count += len(rows)
+            if latest is not None and count >= latest:
+                break
+            if from_id is not None and rows and rows[0].identifier <= from_id:
+                break
+        return [row for rows in reversed(parts) for row in rows]
 
     def bars(self, interval: int = MINUTE_MS, *, of_marks: bool = False) -> list[Bar]:
         """Return the completed bars of `interval` (ms, whole minutes), oldest first."""

@@ -3,7 +3,7 @@
 Shapes: developers.binance.com, USD-M Market Data. Numbers are text unless the venue sends them bare.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
@@ -77,8 +77,13 @@ class BinanceRest:
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [_symbol_info(view) for view in self._views.values()],
+            "symbols": [*map(_symbol_info, self._views.values()), self._dated_future()],
         }
+
+    def _dated_future(self) -> dict[str, Any]:
+        """List one contract that is no perpetual, as the real venue lists many: readers must leave it out."""
+        info = _symbol_info(next(iter(self._views.values())))
+        return info | {"symbol": f"{info['symbol']}_301227", "contractType": "CURRENT_QUARTER"}
 
     def _open_interest(self, query: Query) -> Payload:
         view = self._view(query)
@@ -116,11 +121,13 @@ class BinanceRest:
         view = self._view(query)
         limit = min(int(query.get("limit", "500")), 1_000)
         from_id = optional_int(query, "fromId")
-        trades: Iterator[Any] = view.recent_trades()
+        start, end = optional_int(query, "startTime"), optional_int(query, "endTime")
         if from_id is not None:
-            rows = window(trades, from_id, None, limit)
+            rows = window(view.recent_trades(from_id=from_id), from_id, None, limit)
+        elif start is not None or end is not None:
+            rows = window(view.recent_trades(since=start), start, end, limit, key=1)
         else:
-            rows = window(trades, optional_int(query, "startTime"), optional_int(query, "endTime"), limit, key=1)
+            rows = view.recent_trades(latest=limit)[-limit:]
         return [
             {
                 "a": row.identifier,

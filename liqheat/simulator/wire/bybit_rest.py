@@ -130,7 +130,8 @@ class BybitRest:
         if len(views) != 1:
             return {}
         name = views[0].listing.instrument
-        rows = window(views[0].recent_trades(), None, None, min(int(query.get("limit", "500")), 1_000))
+        limit = min(int(query.get("limit", "500")), 1_000)
+        rows = views[0].recent_trades(latest=limit)[-limit:]
         return {
             "category": "linear",
             "list": [

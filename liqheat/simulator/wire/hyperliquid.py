@@ -79,7 +79,7 @@ class HyperliquidWire:
         yield dumps({"channel": "subscriptionResponse", "data": {"method": method, "subscription": wanted}})
         if method == "subscribe" and channel == "trades":
             view = self._views[name]
-            backlog = list(view.recent_trades())[-_BACKLOG:]
+            backlog = view.recent_trades(latest=_BACKLOG)[-_BACKLOG:]
             yield dumps({"channel": "trades", "data": [self._trade(view, trade) for trade in backlog]})
 
     def encode(self, frame: Frame, subscriber: Subscriber) -> str:  # noqa: ARG002 - one form for all

@@ -106,7 +106,7 @@ class HyperliquidInfo:
                 "tid": trade.identifier,
                 "users": [self.address(view, trade.buyer), self.address(view, trade.seller)],
             }
-            for trade in reversed(list(view.recent_trades())[-10:])
+            for trade in reversed(view.recent_trades(latest=10)[-10:])
         ]
 
     def _funding_history(self, query: Query) -> Payload:

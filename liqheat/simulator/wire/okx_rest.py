@@ -8,7 +8,7 @@ from typing import Any
 
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.simulator.history import Bar, VenueMarket
-from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, window
+from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int
 
 _INTERVALS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "15m": 15 * MINUTE_MS, "1H": HOUR_MS}
 
@@ -100,7 +100,8 @@ class OkxRest:
 
     def _trades(self, query: Query) -> list[Any]:
         view = self._view(query)
-        rows = window(view.recent_trades(), None, None, min(int(query.get("limit", "100")), 500))
+        limit = min(int(query.get("limit", "100")), 500)
+        rows = view.recent_trades(latest=limit)[-limit:]
         return [
             {
                 "instId": view.listing.instrument,

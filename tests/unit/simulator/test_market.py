@@ -1,13 +1,16 @@
 """The market core: open interest is conserved, liquidations follow mark price, the same seed gives the same market."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from liqheat.domain.liquidation_price import linear_at_tier
 from liqheat.domain.market import Venue
+from liqheat.simulator.listings import coin_of, listings_of
 from liqheat.simulator.market import Market
+from liqheat.simulator.price_paths import make_path
 from liqheat.simulator.regimes import REGIME_NAMES
 from liqheat.simulator.simulation import SimulationConfig, make_market
 from liqheat.simulator.tape import Step
@@ -148,6 +151,19 @@ def test_funding_is_charged_to_margins_at_settlement() -> None:
             assert table.margin[row] == pytest.approx(margin - owed)
             charged += 1
     assert charged > 10
+
+
+def test_forced_orders_push_the_price_of_a_thin_book() -> None:
+    def lowest(depth_usd: float) -> float:
+        coin = replace(coin_of("FARTCOIN"), depth_usd=depth_usd)
+        generator = np.random.default_rng(4)
+        path = make_path("crash", coin.price, coin.volatility, generator)
+        # Chance is drawn for the path alone, so that both books see the same prices.
+        people = np.random.default_rng(5)
+        market = Market(coin, listings_of(coin, (Venue.BINANCE,)), SMALL, path, people, 0)
+        return min(step.index_price for step in walk(market, 360, step_ms=30_000))
+
+    assert lowest(depth_usd=1e5) < 0.98 * lowest(depth_usd=1e12)
 
 
 def test_turnover_is_what_was_traded_in_24_hours() -> None:

@@ -264,12 +264,34 @@ def test_a_buyers_share_of_a_bar_is_his(exchange: Exchange) -> None:
 
 def test_binance_history_fills_a_hole_by_id(exchange: Exchange) -> None:
     wire, view = wires_for(exchange)[Venue.BINANCE], exchange.views[Venue.BINANCE]["TAOUSDT"]
-    trades = list(view.recent_trades())
+    trades = view.recent_trades()
     hole = trades[10:15]
     body: Any = wire.answer(
         "/fapi/v1/aggTrades", {"symbol": "TAOUSDT", "fromId": str(hole[0].identifier), "limit": "5"}
     )
     assert [row["a"] for row in body] == [row.identifier for row in hole]
+
+
+def test_recent_trades_reach_back_as_far_as_asked(exchange: Exchange) -> None:
+    view = exchange.views[Venue.BINANCE]["TAOUSDT"]
+    everything = view.recent_trades()
+    for asked in (everything[5], everything[-3]):
+        assert asked in view.recent_trades(from_id=asked.identifier)
+        later = [row for row in everything if row.time >= asked.time]
+        assert [row for row in view.recent_trades(since=asked.time) if row.time >= asked.time] == later
+    assert view.recent_trades(latest=7)[-7:] == everything[-7:]
+    wire = wires_for(exchange)[Venue.BINANCE]
+    for query in ({"startTime": str(everything[-3].time)}, {"limit": "3"}):
+        body: Any = wire.answer("/fapi/v1/aggTrades", {"symbol": "TAOUSDT", **query})
+        assert [row["a"] for row in body] == [row.identifier for row in everything[-3:]]
+
+
+def test_what_is_no_perpetual_is_listed_and_left_out(exchange: Exchange) -> None:
+    info = wires_for(exchange)[Venue.BINANCE].answer("/fapi/v1/exchangeInfo", {})
+    assert isinstance(info, dict)
+    assert [row["contractType"] for row in info["symbols"]] == ["PERPETUAL", "PERPETUAL", "CURRENT_QUARTER"]
+    events = mapper_for(Venue.BINANCE).map(json.dumps(info).encode(), exchange.now)
+    assert [event.instrument for event in events] == ["FARTCOINUSDT", "TAOUSDT"]
 
 
 def test_margin_tiers_survive_the_way_through_the_wire(exchange: Exchange) -> None:
