@@ -1,11 +1,13 @@
 """Fixtures for all tests that need a broker or ClickHouse: one for the session, names of its own for each test."""
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from clickhouse_connect.driver.client import Client
 
 from liqheat.platform.broker import Broker
@@ -17,6 +19,16 @@ from sinks.clickhouse.migrate import migrate
 from tests.integration import brokers
 
 _STARTED = pytest.StashKey[str]()
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging() -> Iterator[None]:
+    """Undo `logging.configure` of a test: it writes to the standard error of that test, which is closed after it."""
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(scope="session")
