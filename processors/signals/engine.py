@@ -9,13 +9,14 @@ later counts in the next minute that is judged. All of that depends on the order
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.market import Side, Venue
+from liqheat.domain.price_grid import IntArray
 from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
@@ -63,24 +64,37 @@ def update(state: SignalState, outputs: Sequence[Batch], settings: Signals) -> l
 
 def _closed(outputs: Sequence[Batch]) -> list[tuple[Venue, Reading, int]]:
     """Return the closed market minutes in `outputs`, by window."""
-    maps: dict[tuple[str, int], pl.DataFrame] = {}
-    for venue in {batch.venue for batch in outputs}:
-        # A large minute is cut into several batches.
+    maps: dict[tuple[str, int], Rows] = {}
+    factors: dict[str, int] = {}
+    for venue in dict.fromkeys(batch.venue for batch in outputs):
+        # A large minute is cut into several batches, and a batch may hold many minutes.
         frames = [each.frame for each in outputs if each.venue == venue and each.kind is Kind.HEATMAP_BUCKETS]
         if frames:
-            parts = pl.concat(frames).partition_by("window_start", as_dict=True, maintain_order=True)
-            maps |= {(venue, window): frame for (window,), frame in parts.items()}
+            frame = pl.concat(frames) if len(frames) > 1 else frames[0]
+            rows, factors[venue] = read_rows(frame)
+            maps |= {(venue, window): part for window, part in _by_window(frame["window_start"].to_numpy(), rows)}
     closed = []
     for batch in outputs:
         if batch.kind is not Kind.MARKET_MINUTES:
             continue
         for row in batch.frame.iter_rows(named=True):
-            frame = maps.get((batch.venue, row["window_start"]))
-            rows, factor = (NO_ROWS, 0) if frame is None else read_rows(frame)
             fields = {name: row[name] for name in Reading.__struct_fields__ if name in row}
-            closed.append((Venue(batch.venue), Reading(window=row["window_start"], rows=rows, **fields), factor))
+            rows = maps.get((batch.venue, row["window_start"]), NO_ROWS)
+            reading = Reading(window=row["window_start"], rows=rows, **fields)
+            closed.append((Venue(batch.venue), reading, factors.get(batch.venue, 0)))
     closed.sort(key=lambda each: each[1].window)
     return closed
+
+
+def _by_window(windows: IntArray, rows: Rows) -> Iterator[tuple[int, Rows]]:
+    """Yield each window with its rows, in their order."""
+    if windows[0] == windows[-1] and (windows == windows[0]).all():
+        yield int(windows[0]), rows
+        return
+    order = np.argsort(windows, kind="stable")
+    starts = np.flatnonzero(np.diff(windows[order], prepend=-1))
+    for start, part in zip(starts, np.split(rows[order], starts[1:]), strict=True):
+        yield int(windows[order[start]]), part
 
 
 def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, Record]]:
@@ -202,6 +216,6 @@ def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
 
 
 def _to_batch(kind: Kind, venue: str, symbol: str, rows: Sequence[Record]) -> Batch:
-    schema = schema_of(kind)
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in schema.polars}
-    return Batch(kind, venue, symbol, "", pl.DataFrame(columns, schema=schema.polars))
+    # Fields stand in the schema's order; by rows this is several times faster than a column at a time.
+    values = [msgspec.structs.astuple(row) for row in rows]
+    return Batch(kind, venue, symbol, "", pl.DataFrame(values, schema=schema_of(kind).polars, orient="row"))
