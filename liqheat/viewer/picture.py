@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, FOCUS_PERCENT, heat_scale
+from liqheat.domain.windows import MINUTE_MS
 from liqheat.viewer import queries
+from liqheat.viewer.decisions import decisions
 from liqheat.viewer.grid import DisplayGrid, display_grid
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import MapRequest
+
+_LEAD_MAY_LAG_MS = 3 * MINUTE_MS
 
 
 def market_list(client: Client) -> dict[str, Any]:
@@ -90,14 +94,17 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "executed": [list(row.values()) for row in queries.executed(client, request, start, end)],
         "gaps": [list(row.values()) for row in queries.gaps(client, request, start, end)],
         "quality": quality,
+        **decisions(client, request.symbol, start, end),
     }
 
 
 def _leading_venue(quality: list[dict[str, Any]], request: MapRequest) -> str:
-    """Return the venue whose mark price is drawn: the chosen one with the most open interest, else any."""
+    """Return the venue whose mark price is drawn: of the chosen and up to date, the one with most open interest."""
+    newest = max(row["latest"] for row in quality)
 
-    def rank(row: dict[str, Any]) -> tuple[bool, bool, float]:
-        return row["mark_price"] is not None, row["venue"] in request.venues, row["open_interest"] or 0.0
+    def rank(row: dict[str, Any]) -> tuple[bool, bool, bool, float]:
+        up_to_date = newest - row["latest"] <= _LEAD_MAY_LAG_MS
+        return row["mark_price"] is not None, row["venue"] in request.venues, up_to_date, row["open_interest"] or 0.0
 
     return str(max(quality, key=rank)["venue"])
 

@@ -149,6 +149,12 @@ LIMIT 100
 """
 
 
+def records(result: Any) -> list[dict[str, Any]]:
+    """Return a query's rows by column name."""
+    names = result.column_names
+    return [dict(zip(names, row, strict=True)) for row in result.result_rows]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
     """At-risk notional by column and row of the picture, parallel arrays, only where some stands."""
@@ -161,7 +167,7 @@ class Cells:
 
 def markets(client: Client) -> list[dict[str, Any]]:
     """Return symbol, venue, latest minute (ms), mark price now and a day before, and turnover, one a market."""
-    return _records(client.query(_MARKETS))
+    return records(client.query(_MARKETS))
 
 
 def latest(client: Client, symbol: str) -> tuple[int, int]:
@@ -172,12 +178,12 @@ def latest(client: Client, symbol: str) -> tuple[int, int]:
 
 def columns(client: Client, request: MapRequest, start: int, end: int) -> list[dict[str, Any]]:
     """Return mark prices, open interest and executed liquidations by column and venue, over all venues."""
-    return _records(client.query(_COLUMNS, parameters=_times(request, start, end)))
+    return records(client.query(_COLUMNS, parameters=_times(request, start, end)))
 
 
 def quality(client: Client, request: MapRequest, end: int) -> list[dict[str, Any]]:
     """Return how each venue's market stands at `end` (ms), and how well the estimate fits it."""
-    return _records(client.query(_QUALITY, parameters={"symbol": request.symbol, "end": end}))
+    return records(client.query(_QUALITY, parameters={"symbol": request.symbol, "end": end}))
 
 
 def cells(client: Client, request: MapRequest, grid: DisplayGrid, start: int, end: int, since: int) -> Cells:
@@ -206,13 +212,13 @@ def current(client: Client, request: MapRequest, grid: DisplayGrid, end: int) ->
 def executed(client: Client, request: MapRequest, start: int, end: int) -> list[dict[str, Any]]:
     """Return the largest executed liquidations: time (ms), venue, side of the position, price, USD."""
     parameters = _times(request, start, end) | {"venues": list(request.venues)}
-    return _records(client.query(_EXECUTED, parameters=parameters))
+    return records(client.query(_EXECUTED, parameters=parameters))
 
 
 def gaps(client: Client, request: MapRequest, start: int, end: int) -> list[dict[str, Any]]:
     """Return the holes in the feeds that touch the range, latest first."""
     parameters = _times(request, start, end) | {"venues": list(request.venues)}
-    return _records(client.query(_GAPS, parameters=parameters))
+    return records(client.query(_GAPS, parameters=parameters))
 
 
 def _times(request: MapRequest, start: int, end: int) -> Parameters:
@@ -230,8 +236,3 @@ def _filters(request: MapRequest, grid: DisplayGrid) -> Parameters:
 
 def _rows(grid: DisplayGrid, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     return np.searchsorted(grid.edges(), edges).astype(np.uint16)
-
-
-def _records(result: Any) -> list[dict[str, Any]]:
-    names = result.column_names
-    return [dict(zip(names, row, strict=True)) for row in result.result_rows]

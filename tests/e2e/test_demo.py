@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from liqheat.cli.data_directory import fresh_data_directory
 from liqheat.cli.supervisor import free_port
 from liqheat.platform.child import ChildProcess
 
@@ -122,29 +123,19 @@ def test_the_demo_shows_history_and_movement_and_ends_cleanly_leaving_its_data(d
     assert sql(tmp_path / "data", "SELECT * FROM dead_letters") == []
 
 
-def test_a_second_start_begins_afresh_and_a_duration_ends_it(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    for _ in range(2):
-        done = subprocess.run(
-            [
-                *LIQHEAT,
-                "demo",
-                f"--data-dir={tmp_path / 'data'}",
-                f"--port={free_port()}",
-                "--hours=1",
-                "--symbols=TAO",
-                "--duration=1",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        [row] = sql(
-            tmp_path / "data", "SELECT count() AS minutes, uniqExact(window_start) AS times FROM market_minutes"
-        )
-        assert int(row["minutes"]) == int(row["times"]) > 0
+def test_a_start_begins_afresh_and_a_duration_ends_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with fresh_data_directory(data):
+        (data / "clickhouse").mkdir()
+        (data / "clickhouse" / "of-an-earlier-run").touch()
+    command = [*LIQHEAT, "demo", f"--data-dir={data}", f"--port={free_port()}", "--hours=1", "--symbols=TAO"]
+    done = subprocess.run(
+        [*command, "--duration=1"], capture_output=True, text=True, timeout=PATIENCE + 50, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (data / "clickhouse" / "of-an-earlier-run").exists()
+    [row] = sql(data, "SELECT count() AS minutes, uniqExact(window_start) AS times FROM market_minutes")
+    assert int(row["minutes"]) == int(row["times"]) > 0
 
 
 def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.viewer import picture
 from liqheat.viewer.grid import MAXIMUM_ROWS, display_grid
 from liqheat.viewer.request import BadRequest, MapRequest
-from tests.viewer_map import Level, insert_gap, insert_liquidation, insert_minute
+from tests.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
 
 pytestmark = pytest.mark.clickhouse
 
@@ -115,6 +115,15 @@ def test_a_page_that_holds_the_grid_gets_only_the_columns_it_asks_for(clickhouse
     assert len(cells(other)) == 3
 
 
+def test_the_price_drawn_is_that_of_the_largest_venue_that_is_up_to_date(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [], open_interest_usd=90e6)
+    insert_minute(clickhouse, "bybit", START, 1.1, [])
+    assert shown(clickhouse)["price"]["venue"] == "binance"
+    assert shown(clickhouse, venues="bybit")["price"]["venue"] == "bybit"
+    insert_minute(clickhouse, "bybit", START + 9 * MINUTE_MS, 1.2, [])
+    assert shown(clickhouse)["price"]["venue"] == "bybit"
+
+
 def test_no_minute_is_waiting_and_no_price_says_so(clickhouse: Client) -> None:
     assert shown(clickhouse)["state"] == "waiting"
     insert_minute(clickhouse, "binance", START, math.nan, [])
@@ -133,6 +142,25 @@ def test_liquidations_gaps_and_quality_come_with_their_numbers(clickhouse: Clien
     assert (quality["venue"], quality["scale_long"], quality["late_rows"]) == ("binance", 0.8, 3)
     assert quality["next_funding_time"] == START + 90 * MINUTE_MS
     assert answer["heat"]["adv_usd"] == 50e6
+
+
+def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_time(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [])
+    standing = ["VIRTUAL", moment(START), "standing", "long", "steady", 0.94, 0.95, 0.95, 6_000_000_000_000]
+    swept = ["VIRTUAL", moment(START), "swept", "short", "swept", 1.04, 1.05, 1.04, 1_000_000_000_000]
+    names = ["symbol", "window_start", "cluster_id", "side", "state", "price_low", "price_high", "nearer_edge"]
+    clickhouse.insert("clusters_raw", [standing, swept], column_names=[*names, "at_risk_micro_usd"])
+    told = [
+        ["VIRTUAL", moment(START + 1_000), "a", "entered", "long", "price entered"],
+        ["TAO", moment(START + 1_000), "b", "entered", "long", "another token's"],
+        ["VIRTUAL", moment(START - 90 * MINUTE_MS), "c", "entered", "long", "before the hour"],
+    ]
+    names = ["symbol", "event_time", "alert_id", "rule", "side", "message"]
+    clickhouse.insert("alerts_raw", told, column_names=names)
+    answer = shown(clickhouse)
+    assert [(one["price_low"], one["at_risk_usd"]) for one in answer["clusters"]] == [(0.94, 6e6)]
+    assert [(one["time"], one["message"]) for one in answer["alerts"]] == [(START + 1_000, "price entered")]
+    assert (answer["conviction"], answer["catalysts"]) == (None, [])
 
 
 def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:

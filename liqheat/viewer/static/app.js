@@ -169,6 +169,7 @@ async function draw() {
   const old = ages(answer);
   panels.figures(picture, market, state.venues);
   panels.ladder(picture);
+  panels.told(picture);
   panels.trust(picture, state.venues, old);
   panels.gaps(picture);
   panels.legend(picture, scaleOf(picture), logarithmic);

@@ -144,6 +144,7 @@ function layout(picture, options, narrow) {
         type: "rect", xref: "x", yref: "paper", x0: start, x1: Math.max(finish, start + picture.step / 2), y0: 0.17, y1: 1,
         fillcolor: css(filled ? "--gap-filled" : "--gap"), line: { width: 0 }, layer: "above",
       })),
+      ...picture.answer.catalysts.map(({ time }) => ({ type: "line", x0: time, x1: time, yref: "paper", y0: 0.17, y1: 1, line: { color: css("--accent"), width: 1, dash: "dash" } })),
       { type: "line", xref: "paper", x0: map[0], x1: 1, yref: "y", y0: picture.mark, y1: picture.mark, line: { color: css("--price"), width: 1, dash: "dot" }, opacity: 0.45 },
     ],
     annotations: [

@@ -29,10 +29,11 @@ export function figures(picture, market, chosen) {
     [`Shorts within +${heat.focus}%`, usd(near.short), ofAdv(near.short), "short"],
     ["Imbalance", percent(imbalance, 0, true), imbalance == null ? "" : imbalance > 0 ? "more shorts at risk near price" : "more longs at risk near price"],
     ["Funding", lead ? percent(lead.funding_rate, 4, true) : "–", lead?.next_funding_time > time ? `settles in ${countdown(lead.next_funding_time - time)}` : "per interval"],
+    conviction(picture.answer.conviction),
     ["Observed", picture.now.total ? percent(picture.now.observed / picture.now.total, 0) : "–", "of the map; the rest is inferred"],
   ];
-  byId("figures").replaceChildren(...cards.map(([name, value, note, tone]) => {
-    const card = make("div");
+  byId("figures").replaceChildren(...cards.map(([name, value, note, tone, title]) => {
+    const card = make("div", "", "", title);
     card.append(make("dt", name), make("dd", value, tone), make("small", note));
     return card;
   }));
@@ -41,16 +42,40 @@ export function figures(picture, market, chosen) {
   byId("change").className = market?.change < 0 ? "short" : "long";
 }
 
+const PARTS = { cluster: 40, imbalance: 20, funding: 15, open_interest: 15, round_number: 10 };
+
+function conviction(reading) {
+  if (!reading) return ["Conviction", "–", "no reading yet"];
+  const direction = reading.direction > 0 ? "up" : reading.direction < 0 ? "down" : "no direction";
+  const parts = Object.entries(PARTS).map(([name, of]) => `${name.replace("_", " ")} ${reading[name].toFixed(0)} of ${of}`).join(", ");
+  return ["Conviction", `${reading.conviction.toFixed(0)} of 100`, reading.coiled_spring ? `${direction}, coiled spring` : direction,
+    reading.direction > 0 ? "long" : reading.direction < 0 ? "short" : "", parts];
+}
+
+// Clusters where the pipeline has found some, else the heaviest buckets in view: in falling price, like an order book.
 export function ladder(picture) {
-  const { heat } = picture.answer;
-  const levels = { short: picture.heaviest("short", 6), long: picture.heaviest("long", 6) };
+  const { heat, clusters } = picture.answer;
+  const levels = { short: [], long: [] };
+  for (const side of ["short", "long"]) {
+    levels[side] = clusters.length
+      ? clusters.filter((one) => one.side === side).map((one) => ({
+        low: one.price_low, high: one.price_high, value: one.at_risk_usd, edge: one.nearer_edge,
+        note: `${side} cluster, ${one.state}, ${one.age_minutes} min old; nearest round number ${price(one.round_number, 2)}`,
+      })).sort((a, b) => b.low - a.low)
+      : picture.heaviest(side, 6).map(({ row, value }) => ({ low: picture.edge(row), high: picture.edge(row + 1), value, edge: picture.middle(row), note: "" }));
+  }
+  byId("ladder-title").textContent = clusters.length ? "Clusters" : "Heaviest levels";
+  byId("ladder-note").textContent = clusters.length ? "now, all venues" : "now, within view";
   const most = Math.max(1, ...[...levels.short, ...levels.long].map((level) => level.value));
-  const rung = (side) => ({ row, value }) => {
-    const line = make("div", "", `rung ${side}`);
+  const digits = decimals(picture.mark);
+  const rung = (side) => ({ low, high, value, edge, note }) => {
+    const large = heat.adv_usd && (100 * value) / heat.adv_usd > heat.caution;
+    const line = make("div", "", `rung ${side}`, large ? `Above ${heat.caution}% of ADV: caution. ${note}` : note);
     const bar = make("i");
     bar.style.width = `${(100 * value) / most}%`;
-    line.append(bar, make("span", price(picture.middle(row), decimals(picture.mark))), make("span", percent(picture.middle(row) / picture.mark - 1, 1, true)),
-      make("b", usd(value)), make("span", heat.adv_usd ? share(value / heat.adv_usd) : "–"));
+    const range = clusters.length ? `${price(low, digits)}–${high.toFixed(digits).slice(-4)}` : price((low + high) / 2, digits);
+    line.append(bar, make("span", range), make("span", percent(edge / picture.mark - 1, 1, true)),
+      make("b", usd(value)), make("span", heat.adv_usd ? `${large ? "! " : ""}${share(value / heat.adv_usd)}` : "–"));
     return line;
   };
   const head = make("div", "", "rung head");
@@ -58,6 +83,19 @@ export function ladder(picture) {
   const mark = make("div", "", "rung now");
   mark.append(make("span", price(picture.mark)), make("span", "mark price"));
   byId("ladder").replaceChildren(head, ...levels.short.map(rung("short")), mark, ...levels.long.map(rung("long")));
+}
+
+export function told(picture) {
+  const lines = [
+    ...picture.answer.alerts.map((one) => [one.time, one.kind, one.message, one.side]),
+    ...picture.answer.catalysts.map((one) => [one.time, one.source, one.title, "news"]),
+  ].sort((a, b) => b[0] - a[0]).slice(0, 30);
+  byId("told-section").hidden = lines.length === 0;
+  byId("told").replaceChildren(...lines.map(([time, kind, text, tone]) => {
+    const line = make("li", "", tone);
+    line.append(make("time", clock(time)), make("b", kind), document.createTextNode(` ${text}`));
+    return line;
+  }));
 }
 
 export function trust(picture, chosen, ages) {

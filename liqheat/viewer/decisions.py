@@ -1,0 +1,60 @@
+"""What the pipeline concludes from the map: clusters, alerts, conviction and catalysts, read for the page.
+
+They are computed over all venues, bases and leverage bands, whatever the page's filters show.
+"""
+
+from typing import Any
+
+from liqheat.viewer.queries import Client, records
+
+_CLUSTERS = """
+SELECT side, price_low, price_high, nearer_edge, at_risk_usd, percent_of_adv, distance, state, age_minutes,
+       round_number, round_number_distance, observed_share
+FROM clusters
+WHERE symbol = {symbol:String} AND state NOT IN ('swept', 'gone') AND window_start = (
+    SELECT max(window_start) FROM clusters WHERE symbol = {symbol:String}
+      AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE)
+ORDER BY at_risk_usd DESC
+LIMIT 6 BY side
+"""
+
+_ALERTS = """
+SELECT toUnixTimestamp64Milli(event_time) AS time, kind, side, message
+FROM alerts
+WHERE symbol = {symbol:String} AND event_time >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
+  AND event_time <= toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+ORDER BY event_time DESC, alert_id
+LIMIT 30
+"""
+
+_CONVICTION = """
+SELECT direction, conviction, conviction_cluster AS cluster, conviction_imbalance AS imbalance,
+       conviction_funding AS funding, conviction_open_interest AS open_interest,
+       conviction_round_number AS round_number, coiled_spring, exposure_reduction, open_interest_agreement_1h,
+       funding_direction
+FROM symbol_signals
+WHERE symbol = {symbol:String} AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE
+ORDER BY window_start DESC
+LIMIT 1
+"""
+
+_CATALYSTS = """
+SELECT toUnixTimestamp64Milli(event_time) AS time, title, source, importance
+FROM catalysts
+WHERE symbol = {symbol:String} AND event_time >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
+  AND event_time <= toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+ORDER BY event_time DESC, catalyst_id
+LIMIT 20
+"""
+
+
+def decisions(client: Client, symbol: str, start: int, end: int) -> dict[str, Any]:
+    """Return the clusters standing at `end`, the latest conviction (or None), and what was told since `start` (ms)."""
+    parameters = {"symbol": symbol, "start": start, "end": end}
+    conviction = records(client.query(_CONVICTION, parameters=parameters))
+    return {
+        "clusters": records(client.query(_CLUSTERS, parameters=parameters)),
+        "alerts": records(client.query(_ALERTS, parameters=parameters)),
+        "conviction": conviction[0] if conviction else None,
+        "catalysts": records(client.query(_CATALYSTS, parameters=parameters)),
+    }
