@@ -195,6 +195,16 @@ class _FaustOutlet:
     def acknowledge(self, message: LogMessage) -> None:
         message.ack(self._app.consumer)  # type: ignore[attr-defined]  # Faust's own message class
 
+    async def start_offset(self, partition: int) -> int:
+        place = faust.types.TP(self._log, partition)
+        first = (await self._app.consumer.earliest_offsets(place)).get(place) or 0
+        # Set when the consumer went to the committed offsets; Faust offers no other way to ask for it.
+        committed: int | None = self._app.consumer._committed_offset.get(place)  # type: ignore[attr-defined]
+        return max(first, committed or 0)
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        await self._app.consumer.seek(faust.types.TP(self._log, partition), offset)
+
     def end_offset(self, partition: int) -> int:
         return int(self._app.consumer.highwater(faust.types.TP(self._log, partition)))
 

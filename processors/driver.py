@@ -54,8 +54,14 @@ class Outlet(Protocol):
     def acknowledge(self, message: LogMessage) -> None:
         """Note that `message` need not come again."""
 
+    async def start_offset(self, partition: int) -> int:
+        """Return the offset with which the group goes on: the committed one, or the log's first."""
+
     def end_offset(self, partition: int) -> int:
         """Return the offset that the log's next message will get."""
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Have the messages from `offset` on delivered again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +72,8 @@ class _Symbol(Generic[State]):
     partition: int
     state: State
     applied_offset: int
+    # Held while a message is applied and its outputs are handed over, so that no checkpoint falls in between.
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_published: bool = False
     deliveries: list[Awaitable[Any]] = field(default_factory=list)
     uncovered: list[LogMessage] = field(default_factory=list)
@@ -78,6 +86,7 @@ class _Partition(Generic[State]):
     limit: PoisonLimit
     symbols: dict[str, _Symbol[State]] = field(default_factory=dict)
     next_offset: int | None = None
+    ahead: int | None = None
     letters: list[tuple[Awaitable[Any], LogMessage]] = field(default_factory=list)
     taken_over: list[str] = field(default_factory=list)
     is_lost: bool = False
@@ -106,25 +115,24 @@ class Driver(Generic[State]):
             FatalError: the log and the checkpoints do not belong together.
         """
         partition = self._partition(message.partition)
-        _check_follows(partition, message)
+        if partition.next_offset is None:
+            partition.next_offset = await self._outlet.start_offset(message.partition)
+        if not await self._follows(partition, message):
+            return
+        partition.next_offset = message.offset + 1
         self._messages.inc()
         try:
             batch = read_batch(message, self._settings.maximum_lead_ms)
             symbol = self._symbol(partition, batch.symbol, message.partition)
             if message.offset <= symbol.applied_offset:
                 self._skip(symbol, message)
-                return
-            outputs = self._apply(symbol, batch)
+            else:
+                async with symbol.busy:
+                    await self._apply(symbol, message, batch)
         except PoisonMessage as error:
             await self._bury(partition, message, error)
-            return
-        partition.limit.good()
-        self._rows[batch.kind].inc(batch.frame.height)
-        symbol.applied_offset = message.offset
-        symbol.is_published = False
-        symbol.uncovered.append(message)
-        for output in outputs:
-            await self._publish(symbol, output)
+        else:
+            partition.limit.good()
 
     async def checkpoint(self) -> None:
         """Write the state of every symbol that has changed, then acknowledge the messages in it."""
@@ -133,8 +141,7 @@ class Driver(Generic[State]):
                 await self._settle_letters(partition)
                 changed = [each for each in partition.symbols.values() if each.uncovered or each.deliveries]
                 for group in _groups(changed):
-                    # Each state is dumped in the same breath as its messages are taken, so they fit together.
-                    await asyncio.gather(*[self._save(partition, symbol, self._covered(symbol)) for symbol in group])
+                    await asyncio.gather(*[self._save(partition, symbol) for symbol in group])
 
     async def publish_open_windows(self) -> None:
         """Send the still open windows of every symbol that has changed since, and of those just taken over.
@@ -146,9 +153,10 @@ class Driver(Generic[State]):
                 self._symbol(partition, partition.taken_over.pop(), number)
                 await asyncio.sleep(0)
             for symbol in [each for each in partition.symbols.values() if not each.is_published]:
-                symbol.is_published = True
-                for output in self._engine.snapshot(symbol.state):
-                    await self._publish(symbol, output)
+                async with symbol.busy:
+                    symbol.is_published = True
+                    for output in self._engine.snapshot(symbol.state):
+                        await self._publish(symbol, output)
                 await asyncio.sleep(0)
 
     def take_over(self, symbols: Iterable[tuple[str, int]]) -> None:
@@ -193,12 +201,34 @@ class Driver(Generic[State]):
     def _count_symbols(self) -> None:
         self._active.set(sum(len(each.symbols) for each in self._partitions.values()))
 
-    def _apply(self, symbol: _Symbol[State], batch: Batch) -> list[Batch]:
+    async def _follows(self, partition: _Partition[State], message: LogMessage) -> bool:
+        """Whether `message` comes next, or the log no longer holds what comes before it.
+
+        In a rebalance Faust may deliver messages that were fetched before it and go on from there, past the
+        committed offset. They are asked for again then, and what is ahead is passed over until they come.
+        """
+        offset, expected, ahead = message.offset, partition.next_offset or 0, partition.ahead
+        if offset <= expected or (ahead is not None and offset <= ahead):
+            partition.ahead = None
+            return True
+        if ahead is None:
+            _LOG.warning("asking again for messages", origin=str(origin_of(message)), expected=expected)
+            await self._outlet.rewind(message.partition, expected)
+        partition.ahead = offset
+        return False
+
+    async def _apply(self, symbol: _Symbol[State], message: LogMessage, batch: Batch) -> None:
         with self._seconds.time():
             try:
-                return self._engine.apply(symbol.state, batch)
+                outputs = self._engine.apply(symbol.state, batch)
             except ValueError as error:
                 raise PoisonMessage(f"The engine refuses this batch: {error}") from error
+        self._rows[batch.kind].inc(batch.frame.height)
+        symbol.applied_offset = message.offset
+        symbol.is_published = False
+        symbol.uncovered.append(message)
+        for output in outputs:
+            await self._publish(symbol, output)
 
     def _skip(self, symbol: _Symbol[State], message: LogMessage) -> None:
         if symbol.applied_offset >= self._outlet.end_offset(message.partition):
@@ -244,7 +274,9 @@ class Driver(Generic[State]):
         packed = Checkpoint(symbol.partition, symbol.applied_offset, state).pack(symbol.name)
         return _Covered(packed, deliveries, messages)
 
-    async def _save(self, partition: _Partition[State], symbol: _Symbol[State], covered: "_Covered") -> None:
+    async def _save(self, partition: _Partition[State], symbol: _Symbol[State]) -> None:
+        async with symbol.busy:
+            covered = self._covered(symbol)
         await asyncio.gather(*covered.deliveries)
         if partition.is_lost or covered.packed is None:
             return
@@ -263,17 +295,6 @@ class _Covered:
     packed: bytes | None
     deliveries: list[Awaitable[Any]]
     messages: list[LogMessage]
-
-
-def _check_follows(partition: _Partition[Any], message: LogMessage) -> None:
-    """Refuse a hole in the log: applying what follows it would make the hole permanent."""
-    expected = partition.next_offset
-    if expected is not None and message.offset > expected:
-        raise FatalError(
-            f"Messages {expected} to {message.offset - 1} of {message.topic}[{message.partition}] were not "
-            "delivered; a restart reads them again from the last checkpoint, if the log still holds them"
-        )
-    partition.next_offset = message.offset + 1
 
 
 def _parts(batch: Batch) -> Iterator[Batch]:

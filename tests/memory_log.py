@@ -84,7 +84,12 @@ class MemoryLog:
         return latest
 
     async def send(self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers) -> Awaitable[Any]:
-        """Take a message; the broker has it once the returned task is done, later than any checkpoint would be."""
+        """Take a message; the broker has it once the returned task is done, later than any checkpoint would be.
+
+        Like a producer with a full buffer it makes its caller wait first.
+        """
+        for _ in range(4):
+            await asyncio.sleep(0)
 
         async def deliver() -> None:
             for _ in range(3):
@@ -116,6 +121,14 @@ class MemoryLog:
         """Note that a message need not come again."""
         self.acknowledged.add((message.partition, message.offset))
         self.steps.append(f"acknowledge {message.offset}")
+
+    async def start_offset(self, partition: int) -> int:
+        """Return the first offset that is not acknowledged."""
+        return self.committed(partition)
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Note that messages are wanted again."""
+        self.steps.append(f"rewind {offset}")
 
     def end_offset(self, partition: int) -> int:
         """Return the offset of the log's next message."""

@@ -48,6 +48,7 @@ def test_kill_9_at_random_moments_and_a_second_reading_change_nothing(kafka: Kaf
         worker.kill()
     writing.join()
     with start_worker(kafka, tmp_path, "survivor") as worker:
+        wait_until_assigned(worker)
         wait_until_done(kafka, [worker])
         assert worker.stop() == 0, worker.last_words(40)
     wanted = expected(make_log(symbols=8, minutes=24, trades_a_minute=1_000, seed=SEED))
@@ -55,6 +56,7 @@ def test_kill_9_at_random_moments_and_a_second_reading_change_nothing(kafka: Kaf
 
     rewind(kafka)
     with start_worker(kafka, tmp_path, "second-reading") as worker:
+        wait_until_assigned(worker)
         wait_until_done(kafka, [worker])
         assert worker.stop() == 0, worker.last_words(40)
     assert difference(published(kafka), wanted) == ""
@@ -113,6 +115,7 @@ def test_poison_is_buried_and_too_much_of_it_in_a_row_ends_the_process(kafka: Ka
     assert all(letter["reason"].startswith(b"Not an Arrow IPC stream") for letter in letters[1:4])
 
     with start_worker(kafka, tmp_path, "told-to-pass-over", dead_letter_limit=100) as successor:
+        wait_until_assigned(successor)
         wait_until_done(kafka, [successor])
         assert successor.stop() == 0, successor.last_words(40)
     assert difference(published(kafka), expected(log)) == ""

@@ -208,13 +208,48 @@ async def test_as_many_poison_messages_in_a_row_as_the_limit_stop_it_with_their_
     assert len(log.letters()) == 5
 
 
-async def test_a_hole_in_the_log_stops_it() -> None:
+async def test_messages_ahead_of_their_turn_wait_until_those_before_them_have_come_again() -> None:
+    log = MemoryLog()
+    messages = [log.write(trades(start=NOW_MS - 600_000 + number)) for number in range(6)]
+    driver = driver_of(log)
+    for number in (0, 3, 4, 1, 2, 3, 4, 5):
+        await driver.handle(messages[number])
+    await driver.checkpoint()
+    assert [step for step in log.steps if "rewind" in step] == ["rewind 1"]
+    assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 600
+    assert log.committed(0) == 6
+
+
+async def test_the_first_message_after_an_assignment_must_be_the_committed_one() -> None:
+    log = MemoryLog()
+    messages = [log.write(trades()) for _ in range(3)]
+    driver = driver_of(log)
+    for number in (2, 0, 1, 2):
+        await driver.handle(messages[number])
+    await driver.checkpoint()
+    assert log.steps[0] == "rewind 0"
+    assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 300
+
+
+async def test_what_the_log_no_longer_holds_is_passed_over_once_it_was_asked_for_again() -> None:
+    log = MemoryLog()
+    messages = [log.write(trades()) for _ in range(5)]
+    driver = driver_of(log)
+    for number in (0, 2, 3, 2, 3, 4):
+        await driver.handle(messages[number])
+    await driver.checkpoint()
+    assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 400
+
+
+async def test_no_checkpoint_falls_between_a_message_and_its_outputs() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades()))
-    log.write(trades())
-    with pytest.raises(FatalError, match="Messages 1 to 1 "):
-        await driver.handle(log.write(trades()))
+    handling = asyncio.create_task(driver.handle(log.write(trades())))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await driver.checkpoint()
+    await handling
+    assert log.steps[:2] == ["deliver heatmap-buckets", "save FET"]
 
 
 async def test_a_log_that_was_made_anew_stops_it_instead_of_being_skipped() -> None:
