@@ -123,7 +123,8 @@ def test_a_replay_tells_the_same_again(uninterrupted: Story) -> None:
         again.hear(outputs)
     assert again.alerts
     assert again.alerts == uninterrupted.alerts[: len(again.alerts)]
-    assert again.clusters == uninterrupted.clusters[: len(again.clusters)]
+    # As text, since an ended cluster's shares are NaN.
+    assert repr(again.clusters) == repr(uninterrupted.clusters[: len(again.clusters)])
 
 
 @settings(max_examples=6, deadline=None)

@@ -26,6 +26,8 @@ def test_approaching_is_told_again_after_price_went_a_percent_further_and_the_co
     story = Story(cooldown_minutes=4)
     # Six percent away is 0.87 / 0.94 = $0.9255; the second approach comes five minutes after the first.
     assert told(story, [0.915, 0.92, 0.926, 0.926, 0.926, 0.915]) == [["approaching"], [], [], [], [], ["approaching"]]
+    trembling = Story(cooldown_minutes=0)
+    assert told(trembling, [0.915, 0.92, 0.915]) == [["approaching"], [], []]
     hasty = Story(cooldown_minutes=30)
     assert told(hasty, [0.915, 0.926, 0.915])[-1] == []
 

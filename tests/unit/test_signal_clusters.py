@@ -136,6 +136,17 @@ def test_a_cluster_that_price_went_through_is_swept() -> None:
     assert (last.state, last.swept_usd) == ("swept", 8_000_000 * MICRO_USD_PER_USD)
 
 
+def test_what_a_jump_between_two_minutes_swept_is_counted() -> None:
+    up, down = Story(), Story()
+    up.minute(0.90, shorts={0.96: 8e6})
+    up.minute(0.99, swept_shorts={0.96: 8e6}, low=0.99)
+    down.minute(0.99, longs={0.96: 8e6})
+    down.minute(0.90, swept_longs={0.96: 8e6}, high=0.90)
+    for story in (up, down):
+        last = story.clusters[-1]
+        assert (last.state, last.swept_usd) == ("swept", 8_000_000 * MICRO_USD_PER_USD)
+
+
 def test_a_cluster_that_was_mostly_closed_before_price_came_is_gone_not_swept() -> None:
     story = Story(patience_minutes=0)
     story.minute(0.95, longs={0.80: 8e6, 0.90: 8e6})
