@@ -14,7 +14,8 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def simulate(
-        port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 9010,
+        port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9010,
+        host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 only inside a container.")] = "127.0.0.1",
         seed: Annotated[int, typer.Option(help="Same seed and start: same positions, same events.")] = 1,
         hours: Annotated[float, typer.Option(help="Hours of history computed before it goes live.", min=0.1)] = 6.0,
         speed: Annotated[float, typer.Option(help="How much faster than real time it runs live.", min=0.1)] = 1.0,
@@ -51,6 +52,7 @@ def register(app: typer.Typer) -> None:
         """
         from functools import partial
 
+        from liqheat.platform.settings import load
         from liqheat.simulator.running import RunOptions, run_simulator
 
         run_simulator(
@@ -68,6 +70,8 @@ def register(app: typer.Typer) -> None:
                 faults=tuple(fault or ()),
                 start_ms=start,
                 clock_skew_seconds=clock_skew,
+                host=host,
+                service=load().service,
             ),
             partial(print, flush=True),
         )

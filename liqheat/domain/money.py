@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 MICRO_USD_PER_USD = 1_000_000
-MAXIMUM_NOTIONAL_USD = 1e12
-"""The largest notional one row may carry (a trillion USD): a million such rows still fit an int64."""
+MAXIMUM_NOTIONAL_USD = 1e11
+"""The largest notional one row may carry, ten times the largest open interest there is: 92 such rows fit an int64."""
 
 
 def to_micro_usd(usd: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -7,13 +7,15 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.health import HealthServer
+from liqheat.platform.settings import Service
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Faults, parse_faults
 from liqheat.simulator.history import VenueMarket
@@ -54,6 +56,9 @@ class RunOptions:
     faults: tuple[str, ...]
     start_ms: int
     clock_skew_seconds: float
+    host: str = "127.0.0.1"
+    service: Service = field(default_factory=Service)
+    """Where health and metrics listen."""
 
 
 def run_simulator(options: RunOptions, tell: Callable[[str], None]) -> None:
@@ -67,7 +72,8 @@ def run_simulator(options: RunOptions, tell: Callable[[str], None]) -> None:
     tell(f"Computing {options.hours:g} h of {len(options.symbols)} markets ...")
     for _ in exchange.run_history():
         pass
-    asyncio.run(_serve(exchange, faults, options, tell))
+    with HealthServer("simulator", lambda: None, options.service.host, options.service.port):
+        asyncio.run(_serve(exchange, faults, options, tell))
 
 
 def wires_for(exchange: Exchange) -> Mapping[Venue, Wire]:
@@ -109,7 +115,7 @@ async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(server, "127.0.0.1", options.port) as base_url:
+    async with serving(server, options.host, options.port) as base_url:
         variables = environment_of(base_url, exchange.config.venues)
         settings = " ".join(f"{name}={value}" for name, value in variables.items())
         tell(f"Simulated exchange on {base_url} (Ctrl-C stops it). Point an ingest at it with: {settings}")
