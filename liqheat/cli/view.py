@@ -38,12 +38,13 @@ def view(
 
 def serve_local() -> None:
     """Run the sink and the page in one process over embedded ClickHouse; part of `liqheat demo` and `live`."""
-    from liqheat.platform import clickhouse, settings
+    from liqheat.platform import clickhouse, logging, settings
     from liqheat.platform.kafka import create_topics
     from sinks.clickhouse.migrate import migrate
     from sinks.service import Sink
 
     loaded = settings.load()
+    logging.configure(loaded.service.log_level, loaded.service.log_style)
     client = clickhouse.open_clickhouse(loaded.clickhouse)
     migrate(client, loaded)
     create_topics(loaded.kafka)

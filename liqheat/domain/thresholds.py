@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from liqheat.domain.price_grid import DEFAULT_FACTOR
 
-HEAT_LEVELS_PERCENT_OF_ADV: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+HEAT_LEVELS_PERCENT_OF_ADV: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 """Colour steps of one bucket at the default grid level, in % of ADV; below the first a bucket is barely visible."""
 
 CAUTION_PERCENT_OF_ADV = 15.0

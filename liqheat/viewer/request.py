@@ -17,7 +17,6 @@ RANGES: dict[str, tuple[int, int]] = {
     "24h": (DAY_MS, 5 * MINUTE_MS),
     "3d": (3 * DAY_MS, 15 * MINUTE_MS),
     "7d": (7 * DAY_MS, 30 * MINUTE_MS),
-    "30d": (30 * DAY_MS, 2 * HOUR_MS),
 }
 """Length and column width of each range, ms; none has more than 360 columns."""
 

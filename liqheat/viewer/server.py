@@ -163,7 +163,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _sentence(error: ClickHouseError) -> str:
     text = str(error)
     if "UNKNOWN_DATABASE" in text or "UNKNOWN_TABLE" in text:
-        return "The database has no tables yet: start the sink, or run `liqheat migrate`."
+        return "The database lacks tables: start the sink, or run `liqheat migrate`."
     return f"ClickHouse does not answer: {text.splitlines()[0][:200]}"
 
 

@@ -8,6 +8,7 @@ import { Picture } from "./picture.js";
 const REFRESH_MS = 2000;
 const WHOLE_EVERY_MS = 60_000;
 const STALE_MS = 90_000;
+const MOVING_MS = 20_000;
 
 const byId = (id) => document.getElementById(id);
 const address = new URLSearchParams(location.search);
@@ -19,7 +20,7 @@ const state = {
   venues: null, bases: null, bands: null,
 };
 const chart = new Chart(byId("chart"), byId("hover"));
-const changed = new Map(); // symbol and venue -> its numbers, and when this page first saw them
+const changed = new Map(); // symbol and venue -> its numbers, when this page first saw them, and that they have changed since it opened
 let offered = null, markets = [], picture = null, wholeAt = 0, timer = 0, request = null;
 
 function setControl(id, values, label, chosen, exclusive, choose) {
@@ -131,18 +132,24 @@ async function askMarkets(signal) {
   symbols();
 }
 
-// How long ago each venue's numbers last changed: as this page saw it, or by the age of its latest minute.
+// How old each venue's numbers are: by its latest minute where that is behind, else by when they last changed here.
 function ages(answer) {
   const result = new Map();
   for (const row of answer.quality) {
     const key = `${answer.symbol} ${row.venue}`, numbers = JSON.stringify(row), before = changed.get(key);
-    if (before?.numbers !== numbers) {
-      const seen = before ? 0 : Math.max(0, answer.now - row.latest - 60_000);
-      changed.set(key, { numbers, at: Date.now() - seen });
-    }
-    result.set(row.venue, Date.now() - changed.get(key).at);
+    if (before?.numbers !== numbers) changed.set(key, { numbers, at: Date.now(), moved: before ? Date.now() : 0 });
+    const behind = answer.now - row.latest - 60_000;
+    result.set(row.venue, behind > STALE_MS ? behind : Date.now() - changed.get(key).at);
   }
   return result;
+}
+
+function tellLive(answer, old) {
+  const youngest = Math.min(...old.values());
+  const moved = Math.max(...answer.quality.map((row) => changed.get(`${answer.symbol} ${row.venue}`).moved));
+  if (youngest <= STALE_MS) live("fresh", `live, data ${age(youngest)} old`);
+  else if (Date.now() - moved < MOVING_MS) live("stale", `catching up, ${age(youngest)} behind`);
+  else live("stale", `no news for ${age(youngest)}`);
 }
 
 async function takePicture(signal) {
@@ -176,8 +183,7 @@ async function draw() {
   panels.summary(picture, state.symbol);
   await chart.draw(picture, { logarithmic, identity: `${state.symbol}|${state.range}|${state.span}` });
   document.title = `${price(picture.mark)} ${state.symbol} · liqheat`;
-  const youngest = Math.min(...old.values());
-  live(youngest > STALE_MS ? "stale" : "fresh", youngest > STALE_MS ? `no news for ${age(youngest)}` : `live, data ${age(youngest)} old`);
+  tellLive(answer, old);
 }
 
 async function step(signal) {

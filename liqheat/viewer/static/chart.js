@@ -123,6 +123,8 @@ function layout(picture, options, narrow) {
   const map = narrow ? [0, 1] : [0, 0.8];
   const axis = { gridcolor: css("--grid"), zeroline: false, linecolor: css("--line"), tickfont: text, fixedrange: narrow };
   const end = picture.time(picture.columns);
+  const { liquidated_long, liquidated_short } = picture.answer.flows;
+  const executed = Math.max(...liquidated_long, ...liquidated_short) > 0;
   const venues = new Set(picture.answer.quality.map((row) => row.venue));
   const caption = (content, x, y, more) => ({
     text: content, x, y, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { ...text, size: 10.5 }, ...more,
@@ -137,7 +139,7 @@ function layout(picture, options, narrow) {
     yaxis: { ...axis, domain: [0.17, 1], range: [picture.edge(0), picture.edge(picture.rows)], tickprefix: "$", tickformat: `,.${digits}f`, ...spike() },
     xaxis2: { ...axis, domain: narrow ? [0.999, 1] : [0.812, 1], anchor: "y", rangemode: "tozero", tickprefix: "$", tickformat: "~s", nticks: 4, showgrid: true, fixedrange: true, visible: !narrow },
     xaxis3: { overlaying: "x2", anchor: "y", side: "top", rangemode: "tozero", showgrid: false, zeroline: false, tickprefix: "$", tickformat: "~s", nticks: 4, tickfont: text, fixedrange: true, visible: !narrow },
-    yaxis2: { ...axis, domain: [0, 0.14], anchor: "x", tickprefix: "$", tickformat: "~s", nticks: 3, zeroline: true, zerolinecolor: css("--line"), fixedrange: true },
+    yaxis2: { ...axis, domain: [0, 0.14], anchor: "x", tickprefix: "$", tickformat: "~s", nticks: 3, showticklabels: executed, zeroline: true, zerolinecolor: css("--line"), fixedrange: true },
     yaxis3: { overlaying: "y2", anchor: "x", side: "right", showgrid: false, zeroline: false, showticklabels: false, fixedrange: true },
     shapes: [
       ...picture.answer.gaps.map(([start, finish, , , , , filled]) => ({
@@ -149,8 +151,8 @@ function layout(picture, options, narrow) {
     ],
     annotations: [
       caption(`At-risk notional by liquidation price, ${venues.size === 1 ? [...venues][0] : `${venues.size} venues`}, UTC`, map[0], 1.003),
-      ...(narrow ? [] : [caption("The map now<br>bars: each bucket, scale below<br>lines: from the price on, scale above", 0.815, 0.1, { yanchor: "top", align: "left" })]),
-      caption("Executed liquidations (bars: shorts up, longs down) and open interest (line)", map[0], 0.142),
+      ...(narrow ? [] : [caption("The map now<br>bars: per bucket, lower scale<br>lines: summed, upper scale", 0.815, 0.1, { yanchor: "top", align: "left" })]),
+      caption(`${executed ? "Executed liquidations (bars: shorts up, longs down)" : "No executed liquidations"} and open interest (line)`, map[0], 0.142),
       {
         text: price(picture.mark), x: narrow ? 1 : 0.806, xref: "paper", xanchor: narrow ? "right" : "center", y: picture.mark, yref: "y", showarrow: false,
         font: { ...text, color: css("--ground"), size: 11 }, bgcolor: css("--price"), borderpad: 2,

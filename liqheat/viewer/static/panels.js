@@ -73,7 +73,7 @@ export function ladder(picture) {
     const line = make("div", "", `rung ${side}`, large ? `Above ${heat.caution}% of ADV: caution. ${note}` : note);
     const bar = make("i");
     bar.style.width = `${(100 * value) / most}%`;
-    const range = clusters.length ? `${price(low, digits)}–${high.toFixed(digits).slice(-4)}` : price((low + high) / 2, digits);
+    const range = clusters.length ? `${price(low, digits - 1)}–${high.toFixed(digits - 1)}` : price((low + high) / 2, digits);
     line.append(bar, make("span", range), make("span", percent(edge / picture.mark - 1, 1, true)),
       make("b", usd(value)), make("span", heat.adv_usd ? `${large ? "! " : ""}${share(value / heat.adv_usd)}` : "–"));
     return line;
