@@ -1,4 +1,4 @@
-"""The fall of bitcoin from 43,400 to 38,300 on 20 and 21 January 2022 as a log of position events.
+"""The fall of bitcoin from 43,527 to 38,224 on 20 and 21 January 2022 as a log of position events.
 
 Prices and volume are the recorded minute bars that the simulator ships. What bars do not hold is modelled, simply
 and without chance: open interest grows by a tenth of what is traded, melts by 0.01 % a minute, and loses on
