@@ -47,7 +47,7 @@ def test_the_domain_is_pure() -> None:
         assert not any(name.startswith("liqheat.platform") for name in names), path
 
 
-@pytest.mark.parametrize("folder", ["processors/positions", "processors/heatmap"])
+@pytest.mark.parametrize("folder", ["processors/positions", "processors/heatmap", "processors/signals"])
 def test_the_engine_knows_no_clock_socket_or_faust(folder: str) -> None:
     edges = {"asyncio", "socket", "time", "random", "kafka", "faust", "aiohttp", "logging", "structlog", "threading"}
     for path in modules_of(folder):
