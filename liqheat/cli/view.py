@@ -27,9 +27,10 @@ def view(
 ) -> None:
     """Serve the page over the ClickHouse of the settings, until interrupted."""
     from liqheat.cli.sql import stored_in
-    from liqheat.platform import clickhouse, settings
+    from liqheat.platform import clickhouse, logging, settings
 
     loaded = settings.load()
+    logging.configure(loaded.service.log_level, "console")
     if port is not None:
         loaded = loaded.model_copy(update={"viewer": loaded.viewer.model_copy(update={"port": port})})
     stored = stored_in(loaded.clickhouse, data_dir)
@@ -54,9 +55,6 @@ def serve_local() -> None:
 def _run(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
     import asyncio
 
-    from liqheat.platform import logging
-
-    logging.configure(settings.service.log_level, settings.service.log_style)
     asyncio.run(_serve(settings, client, sink))
 
 
