@@ -62,7 +62,7 @@ def test_another_symbol_or_kind_is_poison_and_changes_nothing() -> None:
     rows = Batch(Kind.MARKET_MINUTES, "binance", "VIRTUAL", "VIRTUALUSDT", pl.DataFrame({"window_start": [0]}))
     with pytest.raises(PoisonMessage, match="Expected position events"):
         engine.apply(state, rows)
-    with pytest.raises(PoisonMessage, match="at most 1e\\+12 USD"):
+    with pytest.raises(PoisonMessage, match="at most 1e\\+11 USD"):
         engine.apply(state, to_batch([Trade(*AT, START, 1e8, 1e8, 1)]))
     with pytest.raises(PoisonMessage, match="contradict themselves"):
         engine.apply(state, to_batch([MarginTier(*AT, START, 1, 1, 5.0, 9.0, 50.0, 0.01, 0.0)]))
