@@ -1,7 +1,8 @@
 """The Faust worker: partitions, offsets and the changelog are Faust's, everything else is the driver's.
 
-One agent reads the log with an actor a partition and acknowledges nothing by itself. Two loops of our own
-write checkpoints and publish open windows. `run` ends cleanly on SIGTERM or SIGINT, and raises what
+One agent reads the log and acknowledges nothing by itself. (Faust's isolated partitions are of no use here:
+one event loop does the work anyway, and actors that come and go lose messages.) Two loops of our own write
+checkpoints and publish open windows. `run` ends cleanly on SIGTERM or SIGINT, and raises what
 stopped it otherwise.
 """
 
@@ -10,10 +11,11 @@ import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
+from faust.types import TP
 
 from liqheat.platform.codec import Headers
 from liqheat.platform.errors import ConfigurationError, FatalError
@@ -21,6 +23,7 @@ from liqheat.platform.health import HealthServer
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
 from processors.checkpoint import CheckpointTable, partition_of
+from processors.consumer import RewindingConsumer
 from processors.contract import Engine, State
 from processors.dead_letters import LogMessage
 from processors.driver import Driver
@@ -34,8 +37,8 @@ _ROUND_SECONDS = 30.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
-# Messages waiting in an actor; at 500 rows each this is a second's work at most, and little memory.
-_WAITING_MESSAGES = 128
+# At 500 rows each this is a second's work at most, and little memory.
+_WAITING_MESSAGES = 512
 
 
 class _App(faust.App):
@@ -59,7 +62,7 @@ class Worker:
         self._is_stopping = False
         self._last_round = time.monotonic()
         log = self._app.topic(self._log_topic, key_serializer="raw", value_serializer="raw", allow_empty=True)
-        self._app.agent(log, isolated_partitions=True, name="log")(self._consume)
+        self._app.agent(log, name="log")(self._consume)
         self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         self._table.on_recover(self._on_recovered)
 
@@ -196,22 +199,24 @@ class _FaustOutlet:
         message.ack(self._app.consumer)  # type: ignore[attr-defined]  # Faust's own message class
 
     async def start_offset(self, partition: int) -> int:
-        place = faust.types.TP(self._log, partition)
-        first = (await self._app.consumer.earliest_offsets(place)).get(place) or 0
-        # Set when the consumer went to the committed offsets; Faust offers no other way to ask for it.
-        committed: int | None = self._app.consumer._committed_offset.get(place)  # type: ignore[attr-defined]
-        return max(first, committed or 0)
+        place = TP(self._log, partition)
+        first = (await self._consumer.earliest_offsets(place)).get(place) or 0
+        return max(first, self._consumer.committed_offset(place) or 0)
 
-    async def rewind(self, partition: int, offset: int) -> None:
-        await self._app.consumer.seek(faust.types.TP(self._log, partition), offset)
+    def rewind(self, partition: int, offset: int) -> None:
+        self._consumer.rewind(TP(self._log, partition), offset)
 
     def end_offset(self, partition: int) -> int:
-        return int(self._app.consumer.highwater(faust.types.TP(self._log, partition)))
+        return int(self._consumer.highwater(TP(self._log, partition)))
+
+    @property
+    def _consumer(self) -> RewindingConsumer:
+        return cast(RewindingConsumer, self._app.consumer)
 
 
 def make_app(kafka: Kafka) -> _App:
     """Return the Faust app that reaches Kafka as the settings say; it creates no topics."""
-    return _App(
+    app = _App(
         kafka.topic_prefix + _GROUP,
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(kafka),
@@ -241,6 +246,8 @@ def make_app(kafka: Kafka) -> _App:
         producer_max_request_size=MAXIMUM_STATE_BYTES,
         producer_request_timeout=30.0,
     )
+    app.transport.Consumer = RewindingConsumer  # type: ignore[misc]  # how Faust lets it be replaced
+    return app
 
 
 def run(settings: Settings, engine: Engine[State]) -> None:

@@ -35,6 +35,8 @@ _LOG = structlog.get_logger()
 
 # A heatmap row takes some 120 bytes, so this is half of the megabyte that Kafka takes for one message.
 _OUTPUT_ROWS = 4_000
+# So many times the same message must come first before what is missing before it counts as not in the log.
+_RESTARTS = 10
 # Checkpoints and snapshots are made so many symbols at a time, letting messages through in between.
 _SYMBOLS_AT_ONCE = 16
 
@@ -60,7 +62,7 @@ class Outlet(Protocol):
     def end_offset(self, partition: int) -> int:
         """Return the offset that the log's next message will get."""
 
-    async def rewind(self, partition: int, offset: int) -> None:
+    def rewind(self, partition: int, offset: int) -> None:
         """Have the messages from `offset` on delivered again."""
 
 
@@ -87,6 +89,8 @@ class _Partition(Generic[State]):
     symbols: dict[str, _Symbol[State]] = field(default_factory=dict)
     next_offset: int | None = None
     ahead: int | None = None
+    restart: int | None = None
+    restarts: int = 0
     letters: list[tuple[Awaitable[Any], LogMessage]] = field(default_factory=list)
     taken_over: list[str] = field(default_factory=list)
     is_lost: bool = False
@@ -117,7 +121,7 @@ class Driver(Generic[State]):
         partition = self._partition(message.partition)
         if partition.next_offset is None:
             partition.next_offset = await self._outlet.start_offset(message.partition)
-        if not await self._follows(partition, message):
+        if not self._follows(partition, message):
             return
         partition.next_offset = message.offset + 1
         self._messages.inc()
@@ -201,20 +205,29 @@ class Driver(Generic[State]):
     def _count_symbols(self) -> None:
         self._active.set(sum(len(each.symbols) for each in self._partitions.values()))
 
-    async def _follows(self, partition: _Partition[State], message: LogMessage) -> bool:
-        """Whether `message` comes next, or the log no longer holds what comes before it.
+    def _follows(self, partition: _Partition[State], message: LogMessage) -> bool:
+        """Whether `message` comes next, or the log does not hold what comes before it.
 
         In a rebalance Faust may deliver messages that were fetched before it and go on from there, past the
         committed offset. They are asked for again then, and what is ahead is passed over until they come.
         """
         offset, expected, ahead = message.offset, partition.next_offset or 0, partition.ahead
-        if offset <= expected or (ahead is not None and offset <= ahead):
-            partition.ahead = None
+        if offset <= expected:
+            partition.ahead = partition.restart = None
             return True
-        if ahead is None:
-            _LOG.warning("asking again for messages", origin=str(origin_of(message)), expected=expected)
-            await self._outlet.rewind(message.partition, expected)
         partition.ahead = offset
+        if ahead is not None and offset > ahead:
+            return False
+        # The first message ahead, or the first after going back: only a hole is met there time and again.
+        partition.restarts = partition.restarts + 1 if offset == partition.restart else 0
+        partition.restart = offset
+        origin = str(origin_of(message))
+        if partition.restarts == _RESTARTS:
+            _LOG.warning("the log has a hole", origin=origin, expected=expected)
+            partition.ahead = partition.restart = None
+            return True
+        _LOG.info("asking again for messages", origin=origin, expected=expected)
+        self._outlet.rewind(message.partition, expected)
         return False
 
     async def _apply(self, symbol: _Symbol[State], message: LogMessage, batch: Batch) -> None:

@@ -126,7 +126,7 @@ class MemoryLog:
         """Return the first offset that is not acknowledged."""
         return self.committed(partition)
 
-    async def rewind(self, partition: int, offset: int) -> None:
+    def rewind(self, partition: int, offset: int) -> None:
         """Note that messages are wanted again."""
         self.steps.append(f"rewind {offset}")
 
