@@ -1,8 +1,9 @@
 """The WebSocket runner: one `Connection` of a venue kept alive for as long as the service runs.
 
-It connects, subscribes, pings, and hands every frame to a `FrameHandler`. A connection that is lost, silent,
-or silent for one instrument is replaced with jittered back-off, and the hole is read by REST before the new
-one is read on. Before the venue's own limit (24 h) it is replaced with an overlap, so that nothing is missed.
+It connects, subscribes, pings, and hands every frame to a `FrameHandler`. A connection that is lost or silent is
+replaced with jittered back-off, and the hole is read by REST before the new one is read on. Before the venue's own
+limit (24 h), and when a single stream falls silent, it is replaced with an overlap, so that no other stream misses
+anything.
 """
 
 import asyncio
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 
 import aiohttp
 import structlog
+from aiohttp.http import WSMessageDecodeText, WSMessageNoDecodeText
 
 from ingest.contract import Connection
-from ingest.intake import FrameHandler
+from ingest.intake import CLOCK_MARGIN_MS, FrameHandler
+from ingest.watch import Stream, StreamWatch
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
@@ -21,11 +24,12 @@ from liqheat.platform.settings import Ingest
 
 log = structlog.get_logger(__name__)
 
-_CONNECT_SECONDS = 15.0
 _CLOSE_SECONDS = 2.0
 _MAXIMUM_FRAME_BYTES = 32 * 1024 * 1024
-# The venue's clock is not ours: a hole is read from this much before the last event we had.
-_CLOCK_MARGIN_MS = 3_000
+# How long a venue may take to answer our subscriptions; then a hole is read without waiting for it.
+_ANSWER_SECONDS = 2.0
+
+_Message = WSMessageDecodeText | WSMessageNoDecodeText
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class ConnectionPolicy:
     """When a connection is replaced, and how patiently; seconds throughout.
 
     `reconnect_after` is shortened at random by up to a tenth, so that connections opened together are not
-    replaced together. An instrument may be quiet `instrument_silence_factor` times as long as a connection.
+    replaced together. A single stream may be quiet `stream_silence_factor` times as long as a connection, or
+    longer where it usually is.
     """
 
     silence_limit: float = 30.0
@@ -42,7 +47,7 @@ class ConnectionPolicy:
     backoff_initial: float = 0.5
     backoff_maximum: float = 30.0
     healthy_after: float = 30.0
-    instrument_silence_factor: float = 4.0
+    stream_silence_factor: float = 4.0
 
     @classmethod
     def of(cls, settings: Ingest) -> "ConnectionPolicy":
@@ -72,8 +77,15 @@ class BackOff:
 class _Link:
     """One physical connection: socket, reader and pinger."""
 
-    def __init__(self, socket: "aiohttp.ClientWebSocketResponse[bool]", now: float, now_ms: int) -> None:
+    def __init__(
+        self,
+        socket: "aiohttp.ClientWebSocketResponse[bool]",
+        answer: _Message | None,
+        now: float,
+        now_ms: int,
+    ) -> None:
         self.socket = socket
+        self.answer = answer
         self.opened_at = now
         self.last_event_at = now
         self.last_event_ms = now_ms
@@ -121,8 +133,10 @@ class ConnectionRunner:
         self._resume_from = resume_from
         self._backoff = BackOff(policy.backoff_initial, policy.backoff_maximum)
         self._silence_limit = connection.silence_limit or policy.silence_limit
-        self._spoke_at: dict[str, float] = {}
-        self._quiet: set[str] = set()
+        names = [instrument.name for instrument in connection.instruments]
+        self._watch = StreamWatch(names, self._silence_limit * policy.stream_silence_factor)
+        self._lost: list[Stream] = []
+        self._overdue = asyncio.Event()
 
     async def run(self) -> None:
         """Connect and read, again and again."""
@@ -141,8 +155,7 @@ class ConnectionRunner:
     async def _succeed(self, current: _Link) -> _Link:
         """Wait until the connection ends or is due, and return its reading successor."""
         assert current.reader is not None  # noqa: S101 - every current link has been started
-        lifetime = self._policy.reconnect_after * (1.0 - random.random() / 10)  # noqa: S311 - jitter
-        await asyncio.wait({current.reader}, timeout=lifetime)
+        await self._wait_until_due(current)
         if not current.is_reading:
             # An error of the reader itself (a fatal one, or a mistake of ours) ends the service here.
             reason = current.reader.result()
@@ -162,18 +175,40 @@ class ConnectionRunner:
         await current.close()
         return successor
 
+    async def _wait_until_due(self, current: _Link) -> None:
+        """Wait until the connection ends, a stream of it is overdue, or it is old."""
+        assert current.reader is not None  # noqa: S101 - every current link has been started
+        lifetime = self._policy.reconnect_after * (1.0 - random.random() / 10)  # noqa: S311 - jitter
+        overdue = asyncio.create_task(self._overdue.wait())
+        old = asyncio.create_task(self._clock.sleep(lifetime))
+        try:
+            await asyncio.wait({current.reader, overdue, old}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            overdue.cancel()
+            old.cancel()
+
     async def _replace(self, current: _Link, successor: _Link) -> None:
         """Read by REST what the lost connection missed, then read its successor on."""
         assert current.reader is not None  # noqa: S101 - every current link has been started
         reason = current.reader.result()
         metrics.RECONNECTS.labels(self._venue.value, reason.partition(":")[0]).inc()
-        start = current.last_event_ms - _CLOCK_MARGIN_MS
+        self._take_lost()
+        start = current.last_event_ms - CLOCK_MARGIN_MS
         await self._handler.recover(self._connection, start, self._clock.now_ms(), reason)
         self._start(successor)
 
     async def _overlap(self, current: _Link, successor: _Link) -> None:
-        """Read both until the successor has spoken and a little longer; the mapper drops what comes twice."""
-        metrics.RECONNECTS.labels(self._venue.value, "planned").inc()
+        """Read both until the successor has spoken and a little longer; the mapper drops what comes twice.
+
+        What lost streams missed is read by REST while their new frames still wait in the successor's socket.
+        """
+        lost = self._take_lost()
+        metrics.RECONNECTS.labels(self._venue.value, "subscription lost" if lost else "planned").inc()
+        if lost:
+            reason = f"subscription lost: no {', no '.join(map(str, lost))}"
+            log.warning("Subscriptions were lost", venue=self._venue.value, name=self._connection.name, reason=reason)
+            now = self._clock.now_ms()
+            await self._handler.recover(self._connection, now, now, reason, lost)
         self._start(successor)
         assert successor.reader is not None  # noqa: S101 - just started
         heard = asyncio.create_task(successor.heard.wait())
@@ -184,6 +219,11 @@ class ConnectionRunner:
             heard.cancel()
         # Were the successor already gone, its hole would start where the old connection ended.
         successor.last_event_ms = max(successor.last_event_ms, current.last_event_ms)
+
+    def _take_lost(self) -> list[Stream]:
+        lost, self._lost = self._lost, []
+        self._overdue.clear()
+        return lost
 
     async def _open(self) -> _Link:
         """Connect and subscribe, with back-off, until it works."""
@@ -200,11 +240,12 @@ class ConnectionRunner:
                         await socket.send_str(message)
                         if self._connection.subscription_pause:
                             await self._clock.sleep(self._connection.subscription_pause)
+                    answer = await _answer_of(socket)
                 except BaseException:
                     await socket.close()
                     raise
                 log.info("Connected", venue=self._venue.value, name=self._connection.name)
-                return _Link(socket, self._clock.monotonic(), self._clock.now_ms())
+                return _Link(socket, answer, self._clock.monotonic(), self._clock.now_ms())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 seconds = self._backoff.next()
                 log.warning(
@@ -225,44 +266,35 @@ class ConnectionRunner:
     async def _read(self, link: _Link) -> str:
         """Read until the connection ends; return why."""
         tick = self._silence_limit / 4
-        next_check = self._clock.monotonic() + tick
-        for instrument in self._connection.instruments:
-            if instrument.name not in self._quiet:
-                self._spoke_at[instrument.name] = self._clock.monotonic()
+        now = self._clock.monotonic()
+        checked_at = now
+        self._watch.restart(now)
         while True:
+            message, link.answer = link.answer, None
             try:
-                message = await link.socket.receive(timeout=tick)
+                message = message or await link.socket.receive(timeout=tick)
             except TimeoutError:
                 message = None
             now = self._clock.monotonic()
             if message is not None:
                 if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                     return f"disconnected: {message.type.name.lower()} {message.data or ''}".rstrip()
-                spoken_of = await self._handler.handle(message.data, self._connection.name)
-                if spoken_of:
+                streams = await self._handler.handle(message.data, self._connection.name)
+                if streams:
                     now = link.last_event_at = self._clock.monotonic()
                     link.last_event_ms = self._clock.now_ms()
                     link.heard.set()
-                    for instrument in spoken_of:
-                        self._spoke_at[instrument.name] = now
-            if now >= next_check:
-                next_check = now + tick
+                    self._watch.heard(streams, now)
+            if now - checked_at >= 2 * tick:
+                # We were held up, so what is silent may be waiting to be read.
+                self._watch.restart(now)
+            if now - checked_at >= tick:
+                checked_at = now
                 if now - link.last_event_at >= self._silence_limit:
                     return f"silence: nothing for {self._silence_limit:g} s"
-                if silent := self._newly_silent(now):
-                    return f"subscription lost: nothing of {', '.join(silent)}"
-
-    def _newly_silent(self, now: float) -> list[str]:
-        """Return instruments that fell silent on a connection that speaks, each once until it speaks again.
-
-        A subscription may be lost alone; a delisted instrument is silent for ever and replacing the
-        connection again would not help.
-        """
-        limit = self._silence_limit * self._policy.instrument_silence_factor
-        silent = {name for name, spoke_at in self._spoke_at.items() if now - spoke_at >= limit}
-        fresh = silent - self._quiet
-        self._quiet = silent
-        return sorted(fresh)
+                if overdue := self._watch.overdue(now):
+                    self._lost += overdue
+                    self._overdue.set()
 
     async def _keep_awake(self, link: _Link) -> None:
         ping = self._connection.ping
@@ -274,3 +306,11 @@ class ConnectionRunner:
             except (aiohttp.ClientError, OSError):
                 # The reader sees the same end and acts on it.
                 return
+
+
+async def _answer_of(socket: "aiohttp.ClientWebSocketResponse[bool]") -> _Message | None:
+    """Return the first message: once the venue speaks, it has our subscriptions, and what REST tells joins on."""
+    try:
+        return await socket.receive(timeout=_ANSWER_SECONDS)
+    except TimeoutError:
+        return None

@@ -6,7 +6,7 @@ mapper notices and records each as a `Gap`. The feed runner and the poller know 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
@@ -14,7 +14,8 @@ import structlog
 from ingest.contract import NOTHING_RECOVERED, Connection, Mapper, Recovery, Rest, VenueFeed
 from ingest.publisher import Publisher
 from ingest.sanity import sane_events
-from liqheat.domain.events import Event, Gap
+from ingest.watch import EXPECTED_KINDS, Stream
+from liqheat.domain.events import KIND_OF, Event, Gap, Kind, Mark
 from liqheat.domain.instruments import Instrument
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
@@ -26,19 +27,27 @@ log = structlog.get_logger(__name__)
 _FILLS_AT_ONCE = 4
 # How long a new connection may wait unread while what its predecessor missed is read by REST.
 RECOVERY_SECONDS = 30.0
+CLOCK_MARGIN_MS = 3_000
+"""The venue's clock is not ours: a hole is taken this much longer on both sides."""
 
 
 class FrameHandler(Protocol):
     """What sockets and polls hand their frames to."""
 
-    async def handle(self, frame: bytes, stream: str) -> Sequence[Instrument]:
-        """Take one raw frame of `stream`; return the instruments it spoke of, empty for control frames.
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
+        """Take one raw frame of `stream`; return what it spoke of, nothing for control frames.
 
         Waits while the publisher's queue is full, and so holds the socket up.
         """
 
-    async def recover(self, connection: Connection, start: int, end: int, reason: str) -> None:
-        """Close the hole from `start` to `end` (ms) that `connection` left, and record it."""
+    async def recover(
+        self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
+    ) -> None:
+        """Close the hole from `start` to `end` (ms) that `connection` left, and record it.
+
+        `lost` names the streams that fell silent while the rest went on; without it all were lost. The hole of
+        a stream starts earlier where its last event is older.
+        """
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:
         """Record that `count` polls of `stream` failed from `start` to `end` (ms)."""
@@ -66,52 +75,82 @@ class Intake:
         self._fill_slots = asyncio.Semaphore(_FILLS_AT_ONCE)
         self._frames: dict[str, int] = {}
         self._lags: dict[str, int] = {}
+        self._heard: dict[Stream, int] = {}  # venue's time of the latest event
+        self._listening_since = clock.now_ms()
         self._duplicates_reported = 0
         self.last_event_at = clock.monotonic()
 
-    async def handle(self, frame: bytes, stream: str) -> Sequence[Instrument]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
         """Map and publish one frame; see `FrameHandler`."""
         received_at = self._clock.now_ms()
         self._frames[stream] = self._frames.get(stream, 0) + 1
-        spoken_of: dict[str, None] = {}
+        spoken: dict[tuple[str, type], int] = {}
         event: Event | None = None
         try:
             for event in sane_events(self._mapper, frame, received_at):
                 self._publisher.add(event)
-                spoken_of[event.instrument] = None
+                spoken[event.instrument, type(event)] = event.event_time
         except PoisonMessage as poison:
             self._publisher.dead_letter(frame, poison.reason, self._origin(stream))
         except SequenceGap as gap:
             self._notice(gap, received_at)
+        streams = {Stream(name, KIND_OF[struct]): time for (name, struct), time in spoken.items()}
+        self._heard.update(streams)
         if event is not None:
             self._lags[stream] = received_at - event.event_time
             self.last_event_at = self._clock.monotonic()
         await self._publisher.room()
-        return [known for name in spoken_of if (known := self._instruments.get(name))]
+        return streams.keys()
 
-    async def recover(self, connection: Connection, start: int, end: int, reason: str) -> None:
+    async def recover(
+        self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
+    ) -> None:
         """Read by REST what the connection missed, with its own mapper, then record the hole of each instrument."""
-
-        async def recover_one(instrument: Instrument) -> bool:
-            recovery = await self._attempt(self._feed.recover(instrument, start, end, self._rest), instrument)
-            now = self._clock.now_ms()
-            events = self._map_all(self._mapper, recovery, connection.name, lambda gap: self._notice(gap, now))
-            await self._publisher.publish(events)
-            return recovery.complete
-
-        tasks = {asyncio.create_task(recover_one(instrument)): instrument for instrument in connection.instruments}
-        if not tasks:
+        holes: dict[Instrument, tuple[int, asyncio.Task[bool]]] = {}
+        for instrument in connection.instruments:
+            kinds = [item.kind for item in lost if item.instrument == instrument.name] if lost else EXPECTED_KINDS
+            if kinds:
+                since = min(start, *(self._last_heard(Stream(instrument.name, kind)) for kind in kinds))
+                task = asyncio.create_task(self._recover_one(connection, instrument, since, end))
+                holes[instrument] = since, task
+        if not holes:
             return
+        tasks = [task for _, task in holes.values()]
         try:
             await asyncio.wait(tasks, timeout=RECOVERY_SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
-        for task, instrument in tasks.items():
-            filled = task.done() and not task.cancelled() and task.exception() is None and task.result()
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-            self._record(instrument, start, end, connection.name, 0, reason, filled)
+        for instrument, (since, task) in holes.items():
+            complete = False
+            if task.done() and not task.cancelled():
+                complete = task.result()
+            own = [item for item in lost if item.instrument == instrument.name]
+            for item in own or [Stream(instrument.name, kind) for kind in EXPECTED_KINDS]:
+                # What came before is now told, so the next hole does not start there again.
+                self._heard[item] = max(self._heard.get(item, 0), end)
+            for item in own:
+                # Only of trades does the feed tell whether it has them all.
+                filled = complete and item.kind is Kind.TRADES
+                self._record(instrument, since, end + CLOCK_MARGIN_MS, item.kind.value, 0, reason, filled)
+            if not own:
+                self._record(instrument, since, end + CLOCK_MARGIN_MS, connection.name, 0, reason, complete)
+
+    def _last_heard(self, stream: Stream) -> int:
+        """Return from when on the stream may have missed something."""
+        heard = self._heard.get(stream)
+        return self._listening_since if heard is None else heard - CLOCK_MARGIN_MS
+
+    async def _recover_one(self, connection: Connection, instrument: Instrument, start: int, end: int) -> bool:
+        recovery = await self._attempt(self._feed.recover(instrument, start, end, self._rest), instrument)
+        now = self._clock.now_ms()
+        events = self._map_all(self._mapper, recovery, connection.name, lambda gap: self._notice(gap, now))
+        # The bars of marks reach back to the last trade; marks that came by themselves are better.
+        known = self._heard.get(Stream(instrument.name, Kind.MARKS), 0)
+        await self._publisher.publish(
+            [event for event in events if not (isinstance(event, Mark) and event.event_time <= known)]
+        )
+        return recovery.complete
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:
         """Record failed polls as a hole of their instrument, or of all when the poll is for all."""
@@ -144,24 +183,26 @@ class Intake:
         if instrument is None:
             log.warning("A gap in a stream of no instrument in use", stream=gap.stream, missing=gap.missing)
             return
-        task = asyncio.create_task(self._fill(gap, instrument, stream, received_at), name=f"fill {gap.stream}")
+        start = min(self._last_heard(Stream(name, Kind.TRADES)), received_at)
+        filling = self._fill(gap, instrument, stream, start, received_at)
+        task = asyncio.create_task(filling, name=f"fill {gap.stream}")
         self._fills.add(task)
         task.add_done_callback(self._fills.discard)
 
-    async def _fill(self, gap: SequenceGap, instrument: Instrument, stream: str, noticed_at: int) -> None:
-        events: list[Event] = []
-        filled = False
+    async def _fill(self, gap: SequenceGap, instrument: Instrument, stream: str, start: int, noticed_at: int) -> None:
+        end, filled = noticed_at + CLOCK_MARGIN_MS, False
         try:
             async with self._fill_slots:
                 recovery = await self._attempt(self._feed.fill(gap, instrument, self._rest), instrument)
             # The connection's mapper is past these numbers and would drop them; a fresh one has no memory.
             events = self._map_all(self._feed.mapper([instrument]), recovery, gap.stream, _log_hole)
             filled = recovery.complete
+            if filled and events:
+                start, end = events[0].event_time, events[-1].event_time
             await self._publisher.publish(events)
         finally:
-            start = min((event.event_time for event in events), default=noticed_at)
             reason = f"numbers jumped from {gap.after} to {gap.before}"
-            self._record(instrument, start, max(start, noticed_at), stream, gap.missing, reason, filled)
+            self._record(instrument, start, end, stream, gap.missing, reason, filled)
 
     async def _attempt(self, recovering: Awaitable[Recovery], instrument: Instrument) -> Recovery:
         try:

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import aiohttp
 
@@ -15,6 +15,7 @@ from ingest.recording import Recorder
 from ingest.rest import RestClient
 from ingest.universe import choose
 from ingest.venues.registry import feed_for
+from ingest.watch import EXPECTED_KINDS, Stream
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import Clock
@@ -29,14 +30,16 @@ class RecordingHandler:
     def __init__(self, recorder: Recorder, clock: Clock, instruments: Sequence[Instrument]) -> None:
         self._recorder = recorder
         self._clock = clock
-        self._instruments = instruments
+        self._streams = [Stream(instrument.name, kind) for instrument in instruments for kind in EXPECTED_KINDS]
 
-    async def handle(self, frame: bytes, stream: str) -> Sequence[Instrument]:
-        """Write the frame; unmapped, it counts as speaking of every instrument."""
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
+        """Write the frame; unmapped, it counts as speaking of everything."""
         self._recorder.write(self._clock.now_ms(), stream, frame)
-        return self._instruments
+        return self._streams
 
-    async def recover(self, connection: Connection, start: int, end: int, reason: str) -> None:
+    async def recover(
+        self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
+    ) -> None:
         """Leave the hole: a recording shows what was heard, and its ids show what was not."""
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -16,6 +16,7 @@ from ingest.universe import choose
 from ingest.venues.hyperliquid.wallet_poller import WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.registry import feed_for
+from ingest.watch import Stream
 from liqheat.cli.liquidation_price import liquidation_price
 from liqheat.domain.events import KIND_OF, Event, Kind, Mark, OpenInterest, Position, Trade
 from liqheat.domain.instruments import Instrument
@@ -82,12 +83,14 @@ class Collected:
     mapper: Mapper
     by_kind: dict[Kind, list[Event]] = field(default_factory=dict)
 
-    async def handle(self, frame: bytes, stream: str) -> Sequence[Instrument]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
         for event in sane_events(self.mapper, frame, SystemClock().now_ms()):
             self.by_kind.setdefault(KIND_OF[type(event)], []).append(event)
         return ()
 
-    async def recover(self, connection: Connection, start: int, end: int, reason: str) -> None:
+    async def recover(
+        self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
+    ) -> None:
         raise AssertionError("Nothing was lost")
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:

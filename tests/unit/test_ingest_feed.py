@@ -1,7 +1,7 @@
 """The connection runner against a WebSocket server on loopback: loss, silence, overlap, lost subscriptions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -10,6 +10,8 @@ from aiohttp import web
 
 from ingest.contract import Connection, Ping
 from ingest.feed import BackOff, ConnectionPolicy, ConnectionRunner
+from ingest.watch import EXPECTED_KINDS, Stream
+from liqheat.domain.events import Kind
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import SystemClock
@@ -24,20 +26,25 @@ Session = Callable[[web.WebSocketResponse, int], Awaitable[None]]
 
 
 class Handler:
-    """Notes what it is handed; a frame speaks of the instruments whose symbols it names."""
+    """Notes what it is handed; a frame speaks of all streams of the symbols it names, or of the kinds it names."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.recoveries: list[tuple[int, int, str]] = []
         self.order: list[str] = []
+        self.lost: list[list[Stream]] = []
 
-    async def handle(self, frame: bytes, stream: str) -> Sequence[Instrument]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
         self.frames.append(frame)
         self.order.append(frame.decode())
-        return [item for item in (TAO, WLD) if item.symbol.encode() in frame]
+        kinds = [kind for kind in Kind if kind.value.encode() in frame] or EXPECTED_KINDS
+        return [Stream(item.name, kind) for item in (TAO, WLD) if item.symbol.encode() in frame for kind in kinds]
 
-    async def recover(self, connection: Connection, start: int, end: int, reason: str) -> None:
+    async def recover(
+        self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
+    ) -> None:
         self.recoveries.append((start, end, reason))
+        self.lost.append(list(lost))
         self.order.append("recovery")
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:
@@ -136,32 +143,40 @@ async def test_a_silent_connection_is_replaced_though_it_pongs() -> None:
     assert [reason for _, _, reason in handler.recoveries] == ["silence: nothing for 0.4 s"]
 
 
-async def test_a_subscription_that_fell_silent_is_renewed_once() -> None:
+async def test_a_stream_that_fell_silent_is_renewed_while_the_others_go_on() -> None:
+    """Trades of WLD are lost while its marks and all of TAO go on: only they are read again, and nothing else stops."""
     connections: list[int] = []
 
     async def serve(socket: web.WebSocketResponse, number: int) -> None:
         connections.append(number)
-        await speak(socket, "TAO and WLD", times=2)
-        await speak(socket, "TAO")
+        with suppress(ConnectionResetError):
+            while True:
+                for text in ("TAO", "WLD marks", *(["WLD trades again"] if number else [])):
+                    await socket.send_str(text)
+                await asyncio.sleep(0.02)
 
-    policy = ConnectionPolicy(silence_limit=0.2, overlap=0.0, backoff_initial=0.01, instrument_silence_factor=2.0)
+    policy = ConnectionPolicy(silence_limit=0.2, overlap=0.05, backoff_initial=0.01, stream_silence_factor=2.0)
     async with running(serve, policy, instruments=(TAO, WLD)) as handler:
-        await until(lambda: len(connections) == 2)
-    assert [reason for _, _, reason in handler.recoveries] == ["subscription lost: nothing of WLDUSDT"]
+        await until(lambda: b"WLD trades again" in handler.frames)
+    assert connections == [0, 1]
+    assert handler.lost == [[Stream("WLDUSDT", Kind.TRADES)]]
+    assert [reason for _, _, reason in handler.recoveries] == ["subscription lost: no trades of WLDUSDT"]
+    assert handler.order.index("recovery") < handler.order.index("WLD trades again")
 
 
-async def test_an_instrument_that_stays_silent_does_not_replace_the_connection_for_ever() -> None:
+async def test_a_stream_that_stays_silent_is_renewed_ever_more_rarely() -> None:
     connections: list[int] = []
 
     async def serve(socket: web.WebSocketResponse, number: int) -> None:
         connections.append(number)
         await speak(socket, "TAO")
 
-    policy = ConnectionPolicy(silence_limit=0.1, overlap=0.0, backoff_initial=0.01, instrument_silence_factor=2.0)
-    async with running(serve, policy, instruments=(TAO, WLD)):
-        await until(lambda: len(connections) == 2)
+    policy = ConnectionPolicy(silence_limit=0.1, overlap=0.0, backoff_initial=0.01, stream_silence_factor=1.0)
+    async with running(serve, policy, instruments=(TAO, WLD)) as handler:
+        await until(lambda: len(connections) == 3)
         await asyncio.sleep(0.8)
-    assert len(connections) == 2
+    assert len(connections) <= 5, "after 0.1, 0.2, 0.4 and 0.8 s"
+    assert all(lost == [Stream("WLDUSDT", Kind.MARKS), Stream("WLDUSDT", Kind.TRADES)] for lost in handler.lost)
 
 
 async def test_before_the_venues_limit_the_connection_is_replaced_with_an_overlap() -> None:
