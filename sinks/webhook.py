@@ -176,7 +176,7 @@ class WebhookSender:
         assert self._session is not None, "use as a context manager"  # noqa: S101 - a mistake of the caller
         timestamp = str(self._clock.now_ms() // 1_000)
         headers = {"Content-Type": "application/json", IDEMPOTENCY_HEADER: alert_id, TIMESTAMP_HEADER: timestamp}
-        if self._webhook.secret is not None:
+        if self._webhook.secret:
             secret = self._webhook.secret.get_secret_value()
             headers[SIGNATURE_HEADER] = signature(secret, timestamp, body)
         try:

@@ -2,22 +2,15 @@
 
 import json
 import re
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from pydantic import BaseModel, ValidationError
 from typer.testing import CliRunner
 
 from liqheat.cli.main import app, load_commands
 from liqheat.platform.settings import Settings
-
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docker-compose.yml").read_text()
-COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
-OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"].startswith("liqheat")}
+from tests.compose_file import COMPOSE, OURS, ROOT, TEXT, substituted
 
 
 def variables_of(model: type[BaseModel], prefix: str) -> set[str]:
@@ -31,15 +24,6 @@ def variables_of(model: type[BaseModel], prefix: str) -> set[str]:
         else:
             names.add(variable)
     return names
-
-
-def substituted(environment: dict[str, Any]) -> dict[str, str]:
-    """The environment as compose gives it: `${NAME:-default}` with its default, `${NAME:?...}` with a password."""
-    pattern = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
-    return {
-        name: pattern.sub(lambda match: match[3] if match[2] == "-" else "a-password", str(value))
-        for name, value in environment.items()
-    }
 
 
 def test_the_file_is_valid_compose() -> None:
@@ -69,7 +53,7 @@ def test_every_command_exists_with_its_options(name: str) -> None:
     load_commands()
     command = [str(word) for word in OURS[name]["command"]]
     words = [word for word in command if not word.startswith("-")]
-    path = words[:2] if words[0] in {"topics"} else words[:1]
+    path = words[:2] if words[0] in {"topics", "catalyst"} else words[:1]
     result = CliRunner().invoke(app, [*path, "--help"], terminal_width=200)
     assert result.exit_code == 0, result.output
     for option in (word for word in command if word.startswith("--")):
