@@ -8,7 +8,7 @@ is sent again until it does. When too many rows wait, `room` holds the callers u
 import asyncio
 import queue
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform import codec, metrics
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
-from liqheat.platform.settings import Ingest
+from liqheat.platform.settings import Ingest, Kafka
 from liqheat.platform.topics import Topic
 
 log = structlog.get_logger(__name__)
@@ -86,9 +86,19 @@ class Publisher:
     All methods but the thread's own belong to the event loop.
     """
 
-    def __init__(self, producer: Producer, policy: BatchPolicy, close_seconds: float = 30.0) -> None:
-        """Take over `producer`; at the end it may spend `close_seconds` on delivering what is left."""
+    def __init__(
+        self,
+        producer: Producer,
+        policy: BatchPolicy,
+        close_seconds: float = 30.0,
+        name_of: Callable[[Topic], str] | None = None,
+    ) -> None:
+        """Take over `producer`; at the end it may spend `close_seconds` on delivering what is left.
+
+        `name_of` gives a topic's name on the cluster, the plain one by default.
+        """
         self._producer = producer
+        self._name_of = name_of or Kafka().topic
         self._policy = policy
         self._close_seconds = close_seconds
         self._open: dict[_Key, list[Any]] = {}
@@ -256,7 +266,7 @@ class Publisher:
         try:
             for message in messages:
                 delivery = self._producer.send(
-                    message.topic.label, value=message.value, key=message.key, headers=message.headers
+                    self._name_of(message.topic), value=message.value, key=message.key, headers=message.headers
                 )
                 deliveries.append((message, delivery))
             self._producer.flush()

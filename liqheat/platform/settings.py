@@ -46,10 +46,14 @@ class Kafka(Section):
     session_seconds: float = Field(
         6.0, ge=1, le=90, description="silence after which a worker counts as dead and its partitions go to others"
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SASL_SSL or SSL for anything but a private network"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="as the cluster wants it"
+    )
+    sasl_username: str | None = Field(None, description="user, where the protocol has SASL")
+    sasl_password: SecretStr | None = Field(None, description="its password")
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
 
     def topic(self, topic: Topic) -> str:
@@ -60,14 +64,16 @@ class Kafka(Section):
 class ClickHouse(Section):
     """Where the sink writes: a server (`http`), or ClickHouse inside the process (`chdb`)."""
 
-    interface: Literal["http", "chdb"] = "http"
-    host: str = "127.0.0.1"
-    port: Port = 8123
+    interface: Literal["http", "chdb"] = Field(
+        "http", description="a server over HTTP, or ClickHouse inside the process"
+    )
+    host: str = Field("127.0.0.1", description="name or address of the server")
+    port: Port = Field(8123, description="its HTTP port (8443 is usual with TLS)")
     secure: bool = Field(False, description="TLS to the server")
-    ca_file: Path | None = None
-    username: str = "default"
-    password: SecretStr | None = None
-    database: str = Field("liqheat", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$")
+    ca_file: Path | None = Field(None, description="certificate authority that signed the server")
+    username: str = Field("default", description="user that writes, or reads for the queries")
+    password: SecretStr | None = Field(None, description="its password")
+    database: str = Field("liqheat", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$", description="holds all tables and views")
     writer_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_writer, the sink")
     reader_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_reader, services")
     grafana_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_grafana")
@@ -78,43 +84,45 @@ class ClickHouse(Section):
 class BinanceVenue(Section):
     """Addresses of Binance USD-M; tests and the simulator point them at loopback."""
 
-    websocket_url: str = "wss://fstream.binance.com"
-    rest_url: str = "https://fapi.binance.com"
+    websocket_url: str = Field("wss://fstream.binance.com", description="streams")
+    rest_url: str = Field("https://fapi.binance.com", description="REST")
     api_key: SecretStr | None = Field(None, description="only to refresh margin tiers (leverageBracket)")
-    api_secret: SecretStr | None = None
+    api_secret: SecretStr | None = Field(None, description="belongs to the key")
 
 
 class BybitVenue(Section):
     """Addresses of Bybit v5 linear."""
 
-    websocket_url: str = "wss://stream.bybit.com"
-    rest_url: str = "https://api.bybit.com"
+    websocket_url: str = Field("wss://stream.bybit.com", description="streams")
+    rest_url: str = Field("https://api.bybit.com", description="REST")
 
 
 class OkxVenue(Section):
     """Addresses of OKX v5."""
 
-    websocket_url: str = "wss://ws.okx.com:8443"
-    rest_url: str = "https://www.okx.com"
+    websocket_url: str = Field("wss://ws.okx.com:8443", description="streams")
+    rest_url: str = Field("https://www.okx.com", description="REST")
 
 
 class HyperliquidVenue(Section):
     """Addresses of Hyperliquid."""
 
-    websocket_url: str = "wss://api.hyperliquid.xyz"
-    rest_url: str = "https://api.hyperliquid.xyz"
-    leaderboard_url: str = "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard"
+    websocket_url: str = Field("wss://api.hyperliquid.xyz", description="streams")
+    rest_url: str = Field("https://api.hyperliquid.xyz", description="REST (POST /info)")
+    leaderboard_url: str = Field(
+        "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard", description="where wallets to observe are found"
+    )
 
 
 class Ingest(Section):
     """How feeds are read and batched."""
 
     symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols, or `all`")
-    batch_rows: int = Field(500, ge=1, le=100_000)
+    batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
     batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
     open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
-    turnover_interval: Seconds = 60.0
+    turnover_interval: Seconds = Field(60.0, description="seconds between reads of the 24 h turnover")
     reference_interval: Seconds = Field(3_600.0, description="seconds between reads of contracts and margin tiers")
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
@@ -126,15 +134,21 @@ class Engine(Section):
     """The estimate itself."""
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
-    leverages: tuple[float, ...] = (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 75.0, 100.0, 125.0)
-    leverage_shares: tuple[float, ...] = (0.05, 0.08, 0.14, 0.06, 0.18, 0.06, 0.15, 0.08, 0.02, 0.10, 0.04, 0.03, 0.01)
+    leverages: tuple[float, ...] = Field(
+        (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 75.0, 100.0, 125.0),
+        description="leverages that positions are assumed to have",
+    )
+    leverage_shares: tuple[float, ...] = Field(
+        (0.05, 0.08, 0.14, 0.06, 0.18, 0.06, 0.15, 0.08, 0.02, 0.10, 0.04, 0.03, 0.01),
+        description="prior share of opened notional at each of `leverages`",
+    )
     typical_notional_usd: float = Field(5_000.0, gt=0, description="position size whose margin tier is taken")
     reach_share: float = Field(0.5, ge=0.01, le=1, description="prior share of open interest near liquidation")
     half_life_hours: tuple[float, ...] = Field(
         (240.0, 120.0, 48.0, 24.0, 12.0), description="decay of standing notional, one a leverage band"
     )
     lateness_ms: int = Field(2_000, ge=0, description="how long a window waits for late events")
-    snapshot_seconds: Seconds = Field(3.0, description="how often the open window is published")
+    snapshot_seconds: Seconds = Field(1.5, description="how often the open window is published")
     checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")
     maximum_lead_ms: int = Field(3_600_000, gt=0, description="how far event time may run ahead of its message")
@@ -218,13 +232,13 @@ class Webhook(Section):
     """Where alerts are sent beside the topic; nowhere unless `url` is set."""
 
     url: SecretStr | None = Field(None, description="address; a secret, since Slack's and Telegram's hold a token")
-    shape: Literal["generic", "slack", "telegram"] = "generic"
+    shape: Literal["generic", "slack", "telegram"] = Field("generic", description="form of the body")
     secret: SecretStr | None = Field(None, description="key of the HMAC-SHA256 signature header")
     telegram_chat: str | None = Field(None, description="chat id, for the shape telegram")
-    timeout: Seconds = 10.0
+    timeout: Seconds = Field(10.0, description="seconds that one try may take")
     attempts: int = Field(5, ge=1, le=20, description="tries before an alert is given up and counted")
     maximum_age: Seconds = Field(900.0, description="seconds after which an alert is history and is not sent")
-    group: str = "liqheat-webhook"
+    group: str = Field("liqheat-webhook", description="consumer group that remembers what was sent")
 
 
 class Catalysts(Section):
@@ -238,9 +252,9 @@ class Catalysts(Section):
 class Sink(Section):
     """How rows are batched into ClickHouse."""
 
-    batch_rows: int = Field(50_000, ge=1)
-    batch_age: Seconds = Field(1.0, description="seconds a row may wait for its batch")
-    group: str = "liqheat-sink"
+    batch_rows: int = Field(50_000, ge=1, description="most rows in one insert")
+    batch_age: Seconds = Field(0.75, description="seconds a row may wait for its batch")
+    group: str = Field("liqheat-sink", description="consumer group; all sinks of one database share it")
     join_group: bool = Field(True, description="false: assign all partitions, for a single local sink")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the sink")
     retention_days: int = Field(30, ge=1, le=20_000, description="days that minute rows are kept")
@@ -257,15 +271,17 @@ class Service(Section):
 
     host: str = Field("127.0.0.1", description="where health and metrics listen")
     port: Port = Field(0, description="port of health and metrics; 0 takes a free one")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_style: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least important lines that are written"
+    )
+    log_style: Literal["json", "console"] = Field("json", description="json for collectors, console for people")
 
 
 class Viewer(Section):
     """The local web page."""
 
-    host: str = "127.0.0.1"
-    port: Port = 8080
+    host: str = Field("127.0.0.1", description="where the page listens")
+    port: Port = Field(8080, description="port of the page")
 
 
 class Grafana(Section):
@@ -275,9 +291,9 @@ class Grafana(Section):
     token: SecretStr | None = Field(None, description="token of a service account")
     clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
     clickhouse_port: Port = Field(9000, description="native protocol")
-    clickhouse_secure: bool = False
-    clickhouse_username: str = "liqheat_grafana"
-    clickhouse_password: SecretStr | None = None
+    clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
+    clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
+    clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
 
 
 class Settings(BaseSettings):
@@ -292,7 +308,7 @@ class Settings(BaseSettings):
         extra="ignore",
     )
 
-    venues: tuple[Venue, ...] = tuple(Venue)
+    venues: tuple[Venue, ...] = Field(tuple(Venue), description="exchanges that `backfill`, `demo` and `live` read")
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     binance: BinanceVenue = BinanceVenue()

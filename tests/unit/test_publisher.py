@@ -84,6 +84,13 @@ async def test_rows_of_one_kind_and_symbol_share_a_message_keyed_by_symbol() -> 
     assert producer.closed
 
 
+async def test_topics_are_named_as_on_the_cluster() -> None:
+    producer = FakeProducer()
+    async with Publisher(producer, SOON, name_of=Kafka(topic_prefix="ours-").topic) as publisher:
+        publisher.add(trade(1))
+    assert [topic for topic, _ in producer.sent] == ["ours-position-events"]
+
+
 async def test_a_full_batch_does_not_wait_for_its_age() -> None:
     producer = FakeProducer()
     async with Publisher(producer, BatchPolicy(rows=10, age=60.0)) as publisher:
