@@ -12,6 +12,7 @@ from liqheat.domain.events import Batch, Gap, Mark, Trade, from_batch
 from liqheat.domain.market import Venue
 from liqheat.platform import codec
 from liqheat.platform.errors import FatalError, Origin
+from liqheat.platform.settings import Kafka
 
 TAO = (Venue.BINANCE, "TAO", "TAOUSDT")
 SOON = BatchPolicy(rows=100, age=0.02, queue_rows=1_000)
