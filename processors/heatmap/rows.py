@@ -25,9 +25,8 @@ BATCH_ROWS = 5_000
 UNKNOWN_BAND = len(LEVERAGE_BANDS)
 """Index of the band of executed liquidations, whose leverage nobody tells."""
 
-_BAND_NAMES = pl.Enum([*LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND])
-_BASES = tuple(Basis)
-_BASIS_NAMES = pl.Enum([basis.value for basis in _BASES])
+_BAND_NAMES = (*LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND)
+_BASIS_NAMES = tuple(basis.value for basis in Basis)
 
 
 @dataclass(slots=True)
@@ -93,9 +92,8 @@ class Output:
         frames: list[tuple[Kind, pl.DataFrame]] = []
         if self.pieces:
             frames.append((Kind.HEATMAP_BUCKETS, _bucket_frame(self.pieces)))
-        minutes = [msgspec.structs.astuple(minute) for minute in self.minutes]
-        schema = schema_of(Kind.MARKET_MINUTES).polars
-        frames.append((Kind.MARKET_MINUTES, pl.DataFrame(minutes, schema=schema, orient="row")))
+        minutes = [msgspec.structs.asdict(minute) for minute in self.minutes]
+        frames.append((Kind.MARKET_MINUTES, pl.DataFrame(minutes, schema=schema_of(Kind.MARKET_MINUTES).polars)))
         return [
             Batch(kind, self.venue, self.symbol, self.instrument, part)
             for kind, frame in frames
@@ -109,19 +107,23 @@ def _piece(
     rows = buckets.size
     return {
         "window_start": np.full(rows, window_start),
-        "basis": np.full(rows, _BASES.index(basis)),
-        "price_low": lower_edge(buckets, factor),
-        "price_high": lower_edge(buckets + 1, factor),
+        "basis": np.full(rows, _BASIS_NAMES.index(basis.value)),
+        "price_low": buckets * factor,
+        "price_high": (buckets + 1) * factor,
         "revision": np.full(rows, revision),
     }
 
 
 def _bucket_frame(pieces: list[dict[str, npt.NDArray[Any]]]) -> pl.DataFrame:
+    """Return the rows of `pieces`; bands, bases and prices, indices so far, become what they stand for."""
     columns: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     columns["leverage_band"] = _names(columns["leverage_band"], _BAND_NAMES)
     columns["basis"] = _names(columns["basis"], _BASIS_NAMES)
-    return pl.DataFrame({name: columns[name] for name in schema_of(Kind.HEATMAP_BUCKETS).polars})
+    for edge in ("price_low", "price_high"):
+        columns[edge] = lower_edge(columns[edge])
+    # Minutes are small: casts and expressions of polars would take longer than all the rest of this.
+    return pl.DataFrame([pl.Series(name, columns[name]) for name in schema_of(Kind.HEATMAP_BUCKETS).polars])
 
 
-def _names(indices: IntArray, names: pl.Enum) -> pl.Series:
-    return pl.Series(indices, dtype=pl.UInt8).cast(names).cast(pl.String)
+def _names(indices: IntArray, names: tuple[str, ...]) -> list[str]:
+    return [names[index] for index in indices.tolist()]

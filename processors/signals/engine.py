@@ -38,6 +38,9 @@ _KINDS: dict[type[Record], Kind] = {
     MarketSignal: Kind.MARKET_SIGNALS,
 }
 
+_READ = ("window_start", *(name for name in Reading.__struct_fields__ if name not in ("window", "rows")))
+"""Columns of a market minute that are read."""
+
 
 def update(state: SignalState, outputs: Sequence[Batch], settings: Signals) -> list[Batch]:
     """Take in what the position engine closed; return the rows of the symbol's minutes that this completes.
@@ -77,10 +80,10 @@ def _closed(outputs: Sequence[Batch]) -> list[tuple[Venue, Reading, int]]:
     for batch in outputs:
         if batch.kind is not Kind.MARKET_MINUTES:
             continue
-        for row in batch.frame.iter_rows(named=True):
-            fields = {name: row[name] for name in Reading.__struct_fields__ if name in row}
-            rows = maps.get((batch.venue, row["window_start"]), NO_ROWS)
-            reading = Reading(window=row["window_start"], rows=rows, **fields)
+        columns = {name: batch.frame.get_column(name).to_list() for name in _READ}
+        for window, *values in zip(*columns.values(), strict=True):
+            fields = dict(zip(_READ[1:], values, strict=True))
+            reading = Reading(window=window, rows=maps.get((batch.venue, window), NO_ROWS), **fields)
             closed.append((Venue(batch.venue), reading, factors.get(batch.venue, 0)))
     closed.sort(key=lambda each: each[1].window)
     return closed
@@ -216,6 +219,6 @@ def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
 
 
 def _to_batch(kind: Kind, venue: str, symbol: str, rows: Sequence[Record]) -> Batch:
-    # Fields stand in the schema's order; by rows this is several times faster than a column at a time.
-    values = [msgspec.structs.astuple(row) for row in rows]
-    return Batch(kind, venue, symbol, "", pl.DataFrame(values, schema=schema_of(kind).polars, orient="row"))
+    # By rows this is several times faster than a column at a time, and by names again than by places.
+    values = [msgspec.structs.asdict(row) for row in rows]
+    return Batch(kind, venue, symbol, "", pl.DataFrame(values, schema=schema_of(kind).polars))
