@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from liqheat.platform.broker import Broker
 from liqheat.platform.child import ChildProcess
 from liqheat.platform.codec import encode
 from liqheat.platform.kafka import producer
@@ -29,6 +30,13 @@ pytestmark = pytest.mark.kafka
 
 SEED = 7
 WRITING_SECONDS = 12.0
+
+
+@pytest.fixture(autouse=True)
+def apache_kafka(broker: Broker) -> None:
+    """Skip on the embedded broker: after a batch of several messages it says that the log ends at the first."""
+    if "Tansu" in broker.name:
+        pytest.skip("Needs Apache Kafka (Java and Maven): Tansu misreports the end of a log")
 
 
 def write_meanwhile(kafka: Kafka, seed: int) -> threading.Thread:

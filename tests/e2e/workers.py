@@ -73,9 +73,9 @@ def wait_until_done(kafka: Kafka, workers: list[ChildProcess], timeout: float = 
     partitions = [TopicPartition(kafka.topic(Topic.POSITION_EVENTS), number) for number in range(kafka.partitions)]
     observer = consumer(kafka, group=kafka.topic_prefix + GROUP)
     try:
-        ends = observer.end_offsets(partitions)
         deadline = time.monotonic() + timeout
         while True:
+            ends = observer.end_offsets(partitions)
             committed = {partition: observer.committed(partition) or 0 for partition in partitions}
             if committed == ends:
                 return
