@@ -50,9 +50,10 @@ kafka: $(STAMP)
 dashboards: $(STAMP) ## generate Grafana's dashboards from their sources
 	@$(BIN)/python -m deploy.grafana.src.build
 
-lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+lock: $(STAMP) ## resolve the dependencies anew into the lock files
+	@$(BIN)/$(RESOLVE) --extra local --extra dev --upgrade --output-file requirements.lock
+	@$(BIN)/$(RESOLVE) --constraint requirements.lock --output-file deploy/docker/requirements.lock
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format .
