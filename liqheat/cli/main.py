@@ -35,6 +35,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "export",
     "dictionary",
     "alerts_webhook",
+    "settings_table",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 
