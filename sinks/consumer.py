@@ -14,6 +14,7 @@ import polars as pl
 import structlog
 from kafka.errors import KafkaError
 
+from liqheat.domain.events import Batch, Kind
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.codec import decode
@@ -23,7 +24,7 @@ from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
 from sinks.batch import BatchPolicy, BatchState
 from sinks.clickhouse.rollup import MarketHour, hours_of
-from sinks.clickhouse.tables import DEAD_LETTERS_TABLE, TABLES, TOPICS, dead_letter_rows, rows_of
+from sinks.clickhouse.tables import DEAD_LETTERS_TABLE, TABLES, TOPICS, dead_letter_rows, rows_of_all
 
 log = structlog.get_logger()
 
@@ -116,7 +117,8 @@ class SinkLoop:
         self._batch = BatchState(BatchPolicy(settings.sink.batch_rows, settings.sink.batch_age))
         # A rollup is due by age alone: nothing is gathered for it but the names of hours.
         self._rollup = BatchState(BatchPolicy(1 << 62, settings.sink.rollup_interval))
-        self._frames: dict[str, list[pl.DataFrame]] = {}
+        self._read: dict[Kind, list[tuple[Batch, Origin]]] = {}
+        self._letters: list[pl.DataFrame] = []
         self._hours: set[MarketHour] = set()
         self._next_offsets: dict[Partition, int] = {}
         self._poison_in_a_row = 0
@@ -129,7 +131,8 @@ class SinkLoop:
     @property
     def waiting_rows(self) -> int:
         """Rows read but not stored yet."""
-        return sum(frame.height for frames in self._frames.values() for frame in frames)
+        stored_later = sum(batch.frame.height for read in self._read.values() for batch, _ in read)
+        return stored_later + sum(letter.height for letter in self._letters)
 
     def problem(self) -> str | None:
         """Say what is wrong, for the health endpoint; None while all is well. Callable from any thread."""
@@ -174,7 +177,8 @@ class SinkLoop:
         done = self._write(final=True)
         if not done:
             log.warning("rows left for the next reader", rows=self.waiting_rows, reason=self._failure)
-        self._frames.clear()
+        self._read.clear()
+        self._letters.clear()
         self._hours.clear()
         self._next_offsets.clear()
         self._batch.clear()
@@ -189,7 +193,8 @@ class SinkLoop:
         if topic is Topic.DEAD_LETTERS:
             # Neither good nor poison: our own dead letters come by here, and must not reset the count of those.
             frame = dead_letter_rows(message.headers, message.value or b"", origin, message.timestamp)
-            self._gather(DEAD_LETTERS_TABLE, frame)
+            self._letters.append(frame)
+            self._batch.add(frame.height, self._clock.monotonic())
             return
         headers = dict(message.headers)
         if topic is Topic.POSITION_EVENTS and headers.get("kind") not in _STORED_EVENTS:
@@ -208,11 +213,8 @@ class SinkLoop:
         if table.rolled_up:
             self._hours |= hours_of(batch)
             self._rollup.add(batch.frame.height, self._clock.monotonic())
-        self._gather(table.name, rows_of(batch, origin))
-
-    def _gather(self, table: str, frame: pl.DataFrame) -> None:
-        self._frames.setdefault(table, []).append(frame)
-        self._batch.add(frame.height, self._clock.monotonic())
+        self._read.setdefault(batch.kind, []).append((batch, origin))
+        self._batch.add(batch.frame.height, self._clock.monotonic())
 
     def _bury(self, message: Message, headers: Mapping[str, bytes], reason: str, origin: Origin) -> None:
         self._dead_letters.add(dead_letter_headers(reason, origin, STAGE, headers), message.value or b"")
@@ -234,9 +236,14 @@ class SinkLoop:
             return False
         step = ""
         try:
-            for step in list(self._frames):
-                self._database.insert(step, self._frames[step])
-                del self._frames[step]
+            for kind in list(self._read):
+                step = TABLES[kind].name
+                self._database.insert(step, [rows_of_all(self._read[kind])])
+                del self._read[kind]
+            if self._letters:
+                step = DEAD_LETTERS_TABLE
+                self._database.insert(step, self._letters)
+                self._letters = []
             if self._hours and (final or self._rollup.due(now)):
                 step = "rollup"
                 self._database.roll_up(self._hours)

@@ -181,6 +181,8 @@ def environment_of(plan: Plan, bootstrap_servers: str) -> dict[str, str]:
         "LIQHEAT_INGEST__SYMBOLS": json.dumps(list(plan.symbols)),
         "LIQHEAT_INGEST__BACKFILL": f"{plan.hours}h",
         "LIQHEAT_SERVICE__HOST": HOST,
+        # Messages are small: in each service, handing work to threads would take longer than doing it.
+        "POLARS_MAX_THREADS": "1",
         "LIQHEAT_VIEWER__HOST": HOST,
         "LIQHEAT_VIEWER__PORT": str(plan.port),
     }

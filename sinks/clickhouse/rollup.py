@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import numpy as np
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Batch
@@ -28,8 +29,8 @@ class MarketHour(NamedTuple):
 
 def hours_of(batch: Batch) -> set[MarketHour]:
     """Return the hours that the rows of `batch` fall into."""
-    starts = batch.frame.get_column("window_start")
-    return {MarketHour(batch.symbol, start) for start in (starts - starts % HOUR_MS).unique().to_list()}
+    starts = batch.frame.get_column("window_start").to_numpy()
+    return {MarketHour(batch.symbol, hour * HOUR_MS) for hour in np.unique(starts // HOUR_MS).tolist()}
 
 
 def roll_up(client: Client, database: str, hours: Iterable[MarketHour]) -> None:

@@ -5,10 +5,11 @@ micro-USD says so in its name, and the batch's venue and symbol are columns. Not
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Column, Kind, schema_of
@@ -62,20 +63,29 @@ TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys([*(table.topic for table in TABL
 
 def rows_of(batch: Batch, origin: Origin) -> pl.DataFrame:
     """Return the rows that `batch`, read from `origin`, adds to its table; columns are named as the table's."""
-    table = TABLES[batch.kind]
-    batch_columns = {"symbol": batch.symbol, "venue": batch.venue}
-    if table.instrument:
-        batch_columns["instrument"] = batch.instrument
-    columns = [pl.lit(value).alias(name) for name, value in batch_columns.items()]
-    columns += [_stored(column) for column in schema_of(batch.kind).columns]
+    return rows_of_all([(batch, origin)])
+
+
+def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
+    """Return the rows of batches of one kind, in order: as `rows_of`, but in one go, for messages are small."""
+    kind = read[0][0].kind
+    table, schema = TABLES[kind], schema_of(kind)
+    of_message = {
+        "symbol": pl.Series([batch.symbol for batch, _ in read], dtype=pl.String),
+        "venue": pl.Series([batch.venue for batch, _ in read], dtype=pl.String),
+        "instrument": pl.Series([batch.instrument for batch, _ in read], dtype=pl.String),
+        "_partition": pl.Series([origin.partition for _, origin in read], dtype=pl.UInt16),
+        "_offset": pl.Series([origin.offset for _, origin in read], dtype=pl.Int64),
+    }
+    heights = np.array([batch.frame.height for batch, _ in read])
+    messages = pl.DataFrame(of_message)[np.repeat(np.arange(len(read)), heights)]
+    rows = pl.concat([batch.frame for batch, _ in read]).hstack(messages)
+    columns = [pl.col("symbol"), pl.col("venue"), *([pl.col("instrument")] if table.instrument else [])]
+    columns += [_stored(column) for column in schema.columns]
     if table.occurrence:
-        content = [column.name for column in schema_of(batch.kind).columns]
+        content = [*(column.name for column in schema.columns), *of_message]
         columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over(content).alias("occurrence"))
-    columns += [
-        pl.lit(origin.partition, dtype=pl.UInt16).alias("_partition"),
-        pl.lit(origin.offset, dtype=pl.Int64).alias("_offset"),
-    ]
-    return batch.frame.select(columns)
+    return rows.select(*columns, "_partition", "_offset")
 
 
 def _stored(column: Column) -> pl.Expr:
