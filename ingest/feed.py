@@ -280,7 +280,7 @@ class ConnectionRunner:
                 if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                     return f"disconnected: {message.type.name.lower()} {message.data or ''}".rstrip()
                 streams = await self._handler.handle(message.data, self._connection.name)
-                if streams:
+                if streams is not None:
                     now = link.last_event_at = self._clock.monotonic()
                     link.last_event_ms = self._clock.now_ms()
                     link.heard.set()

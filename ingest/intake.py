@@ -34,8 +34,10 @@ CLOCK_MARGIN_MS = 3_000
 class FrameHandler(Protocol):
     """What sockets and polls hand their frames to."""
 
-    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
-        """Take one raw frame of `stream`; return what it spoke of, nothing for control frames.
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
+        """Take one raw frame of `stream`; return what it told, None for control frames.
+
+        A frame that told only what was known already, as on the second of two connections, returns nothing.
 
         Waits while the publisher's queue is full, and so holds the socket up.
         """
@@ -80,10 +82,11 @@ class Intake:
         self._duplicates_reported = 0
         self.last_event_at = clock.monotonic()
 
-    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         """Map and publish one frame; see `FrameHandler`."""
         received_at = self._clock.now_ms()
         self._frames[stream] = self._frames.get(stream, 0) + 1
+        duplicates = self._mapper.duplicates
         spoken: dict[tuple[str, type], int] = {}
         event: Event | None = None
         try:
@@ -100,7 +103,7 @@ class Intake:
             self._lags[stream] = received_at - event.event_time
             self.last_event_at = self._clock.monotonic()
         await self._publisher.room()
-        return streams.keys()
+        return streams.keys() if streams or self._mapper.duplicates > duplicates else None
 
     async def recover(
         self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()

@@ -32,7 +32,7 @@ class RecordingHandler:
         self._clock = clock
         self._streams = [Stream(instrument.name, kind) for instrument in instruments for kind in EXPECTED_KINDS]
 
-    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         """Write the frame; unmapped, it counts as speaking of everything."""
         self._recorder.write(self._clock.now_ms(), stream, frame)
         return self._streams

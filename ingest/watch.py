@@ -17,6 +17,8 @@ WATCHED_KINDS = (*EXPECTED_KINDS, Kind.OPEN_INTEREST)
 _PAUSE_FACTOR = 3.0
 # A long pause counts for less with time, so that a quiet night does not hide a loss on the next day.
 _HALF_LIFE_SECONDS = 3_600.0
+# A stream that has used up this share of its patience goes with one that has used up all.
+_TOGETHER = 0.5
 
 
 class Stream(NamedTuple):
@@ -57,11 +59,15 @@ class StreamWatch:
             self._told.pop(stream, None)
 
     def overdue(self, now: float) -> list[Stream]:
-        """Return the streams that are overdue; one that stays silent is told again after twice the time.
+        """Return the streams that are overdue, with those of the same instrument that soon would be.
 
-        So a delisted instrument costs little, and a loss that outlives its first cure is not forgotten.
+        One subscription may carry several kinds, which are lost together and overdue one after the other. What
+        stays silent is told again after twice the time: so a delisted instrument costs little, and a loss that
+        outlives its first cure is not forgotten.
         """
-        found = [stream for stream, spoke_at in self._spoke_at.items() if now - spoke_at >= self._patience(stream, now)]
+        share = {stream: (now - at) / self._patience(stream, now) for stream, at in self._spoke_at.items()}
+        instruments = {stream.instrument for stream, spent in share.items() if spent >= 1.0}
+        found = [stream for stream, spent in share.items() if stream.instrument in instruments and spent >= _TOGETHER]
         for stream in found:
             self._told[stream] = now - self._spoke_at[stream]
         return sorted(found)

@@ -83,7 +83,7 @@ class Collected:
     mapper: Mapper
     by_kind: dict[Kind, list[Event]] = field(default_factory=dict)
 
-    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         for event in sane_events(self.mapper, frame, SystemClock().now_ms()):
             self.by_kind.setdefault(KIND_OF[type(event)], []).append(event)
         return ()

@@ -34,11 +34,12 @@ class Handler:
         self.order: list[str] = []
         self.lost: list[list[Stream]] = []
 
-    async def handle(self, frame: bytes, stream: str) -> Collection[Stream]:
+    async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         self.frames.append(frame)
         self.order.append(frame.decode())
         kinds = [kind for kind in Kind if kind.value.encode() in frame] or EXPECTED_KINDS
-        return [Stream(item.name, kind) for item in (TAO, WLD) if item.symbol.encode() in frame for kind in kinds]
+        symbols = [item for item in (TAO, WLD) if item.symbol.encode() in frame]
+        return [Stream(item.name, kind) for item in symbols for kind in kinds] or ([] if b"known" in frame else None)
 
     async def recover(
         self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
@@ -206,6 +207,21 @@ async def test_before_the_venues_limit_the_connection_is_replaced_with_an_overla
     numbers = [int(frame.split()[1]) for frame in handler.frames]
     assert len(numbers) > len(set(numbers)), "some are heard on both sides"
     assert sorted(set(numbers)) == list(range(min(numbers), max(numbers) + 1)), "none is missed"
+    assert handler.recoveries == []
+
+
+async def test_a_successor_that_tells_only_what_is_known_is_a_good_one() -> None:
+    """The slower of two connections says everything second, and every event of it is dropped."""
+    connections: list[int] = []
+
+    async def serve(socket: web.WebSocketResponse, number: int) -> None:
+        connections.append(number)
+        await speak(socket, "TAO" if number == 0 else "known", times=50)
+        await speak(socket, "TAO")
+
+    policy = ConnectionPolicy(silence_limit=0.3, reconnect_after=0.1, overlap=0.02)
+    async with running(serve, policy) as handler:
+        await until(lambda: len(connections) > 4)
     assert handler.recoveries == []
 
 

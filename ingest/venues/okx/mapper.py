@@ -33,6 +33,9 @@ _TICKERS = decoder_of(list[raw.Ticker])
 _INSTRUMENTS = decoder_of(list[raw.Instrument])
 _TIERS = decoder_of(list[raw.PositionTier])
 
+# OKX sends a mark every 10 s at least, so an older one is not the mark of now.
+_MARK_LASTS_MS = 10_000
+
 _TAKER_SIDES = {"buy": int(TakerSide.BUY), "sell": int(TakerSide.SELL)}
 
 
@@ -41,6 +44,7 @@ class _MarkState:
     """What is known of a swap's mark beside its price."""
 
     mark_price: float = NAN
+    marked_at: int = 0
     index_price: float = NAN
     funding_rate: float = NAN
     next_funding_time: int = 0
@@ -169,7 +173,7 @@ class OkxMapper:
             if instrument is None:
                 continue
             state = self._mark_of(instrument.name)
-            state.mark_price = mark.mark_price / instrument.coins_per_unit
+            state.mark_price, state.marked_at = mark.mark_price / instrument.coins_per_unit, mark.ts
             yield self._mark(instrument, mark.ts)
             if instrument.name in self._waiting_tiers:
                 yield from self._tiers_of(instrument, *self._waiting_tiers.pop(instrument.name))
@@ -192,7 +196,7 @@ class OkxMapper:
             state.next_funding_time = funding.funding_time
             if funding.funding_time <= funding.ts and funding.next_funding_time:
                 state.next_funding_time = int(number_or_nan(funding.next_funding_time))
-            if funding.ts and state.mark_price > 0:
+            if state.mark_price > 0 and abs(funding.ts - state.marked_at) <= _MARK_LASTS_MS:
                 yield self._mark(instrument, funding.ts)
 
     def _map_open_interest(self, data: Raw, received_at: int) -> Iterator[Event]:
