@@ -79,6 +79,11 @@ class Faults:
         """Let a fault happen as soon as a frame or request fits."""
         self._triggers.append(trigger)
 
+    def clear(self) -> None:
+        """Let nothing go wrong from now on; what happened stays counted."""
+        self.probabilities.clear()
+        self._triggers.clear()
+
     def for_frame(self, venue: Venue, topic: str) -> Fault | None:
         """Return what happens to a frame of `topic`."""
         return self._next(FRAME_FAULTS, venue, topic)

@@ -101,7 +101,12 @@ class OkxRest:
     def _trades(self, query: Query) -> list[Any]:
         view = self._view(query)
         limit = min(int(query.get("limit", "100")), 500)
-        rows = view.recent_trades(latest=limit)[-limit:]
+        older_than = optional_int(query, "after")
+        if older_than is None:
+            rows = view.recent_trades(latest=limit)[-limit:]
+        else:
+            near = view.recent_trades(from_id=max(older_than - limit, 0))
+            rows = [row for row in near if row.identifier < older_than][-limit:]
         return [
             {
                 "instId": view.listing.instrument,
