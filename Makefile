@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test check bench kafka dashboards lock format clean
+.PHONY: help demo live test test-containers check bench kafka dashboards lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,10 @@ live: $(STAMP) ## the same on the real public feeds
 	@$(BIN)/liqheat live $(DEMO_ARGUMENTS)
 
 test: $(STAMP) kafka ## every test that runs without Docker
-	@$(BIN)/pytest -m 'not bench' $(TEST_ARGUMENTS)
+	@$(BIN)/pytest -m 'not bench and not docker' $(TEST_ARGUMENTS)
+
+test-containers: $(STAMP) kafka ## build the image and run the compose file's services in containers (Docker or Podman)
+	@$(BIN)/pytest -m docker tests/containers $(TEST_ARGUMENTS)
 
 check: $(STAMP) ## format, lint and types, over the tests too
 	@$(BIN)/ruff format --check .

@@ -128,24 +128,22 @@ def start_apache_kafka(lib: Path, data: Path, port: int = 0) -> Broker:
     port = _claim_port(port)
     data.mkdir(parents=True, exist_ok=True)
     properties = data / "server.properties"
-    properties.write_text(
-        _KRAFT_PROPERTIES.format(host=HOST, port=port, controller_port=_claim_port(0), data=data.resolve())
-    )
-    run_class = [java, "-cp", f"{lib}/*"]
-    _kafka_tool(
-        [
-            *run_class,
-            "kafka.tools.StorageTool",
-            "format",
-            "--ignore-formatted",
-            "-t",
-            _CLUSTER_ID,
-            "-c",
-            str(properties),
-        ]
-    )
-    command = [*run_class[:1], "-Xmx512m", *run_class[1:], "kafka.Kafka", str(properties)]
+    properties.write_text(kraft_properties(port, data.resolve()))
+    format_storage, command = kraft_commands(java, lib, properties)
+    _kafka_tool(format_storage)
     return _started("Apache Kafka", command, data / "kafka.log", port)
+
+
+def kraft_properties(port: int, data: Path) -> str:
+    """Return the configuration of a single broker on loopback, its log in `data`."""
+    return _KRAFT_PROPERTIES.format(host=HOST, port=port, controller_port=_claim_port(0), data=data)
+
+
+def kraft_commands(java: str, lib: Path, properties: Path) -> tuple[list[str], list[str]]:
+    """Return the command that prepares its storage, and the one that runs it."""
+    jars = ["-cp", f"{lib}/*"]
+    prepare = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c", str(properties)]
+    return [java, *jars, *prepare], [java, "-Xmx512m", *jars, "kafka.Kafka", str(properties)]
 
 
 def fetch_apache_kafka(pom: Path, lib: Path) -> None:
