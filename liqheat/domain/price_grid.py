@@ -20,11 +20,19 @@ MAXIMUM_PRICE = 1e9
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
-# Decade offsets -12..9 as exact powers: dividing or multiplying an integer mantissa by one of these
-# rounds once, so an edge is the float nearest to its decimal text.
-_DECADES = np.arange(-13, 12)
-_DIVISOR = np.array([10.0 ** max(3 - int(d), 0) for d in _DECADES])
-_MULTIPLIER = np.array([10.0 ** max(int(d) - 3, 0) for d in _DECADES])
+
+def _edges() -> FloatArray:
+    """Return the lower edge of every fine bucket, and of one decade more at both ends, for books reach beyond."""
+    steps = np.arange(BUCKETS_PER_DECADE)
+    mantissas = np.where(steps < 1_000, 1_000 + steps, np.where(steps < 2_500, 2 * steps, 5 * steps - 7_500))
+    # Dividing or multiplying an integer mantissa by an exact power of ten rounds once, so an edge is the float
+    # nearest to its decimal text.
+    return np.concatenate([mantissas * 10.0 ** max(d - 3, 0) / 10.0 ** max(3 - d, 0) for d in _DECADES])
+
+
+_DECADES = range(-13, 12)
+_FIRST = _DECADES[0] * BUCKETS_PER_DECADE
+_EDGES = _edges()
 
 
 def check_factor(factor: int) -> int:
@@ -36,15 +44,7 @@ def check_factor(factor: int) -> int:
 
 def lower_edge(buckets: npt.ArrayLike, factor: int = 1) -> FloatArray:
     """Return the lower price edge of each bucket at the level `factor`; the upper edge is that of `bucket + 1`."""
-    fine = np.asarray(buckets, dtype=np.int64) * factor
-    decade, offset = np.divmod(fine, BUCKETS_PER_DECADE)
-    mantissa = np.where(
-        offset < 1_000,
-        1_000 + offset,
-        np.where(offset < 2_500, 2 * offset, 5 * offset - 7_500),
-    )
-    row = decade + 13
-    return np.asarray(mantissa * _MULTIPLIER[row] / _DIVISOR[row], dtype=np.float64)
+    return np.asarray(_EDGES[np.asarray(buckets, dtype=np.int64) * factor - _FIRST])
 
 
 def upper_edge(buckets: npt.ArrayLike, factor: int = 1) -> FloatArray:
@@ -61,18 +61,7 @@ def bucket_of(prices: npt.ArrayLike, factor: int = 1) -> IntArray:
     values = np.asarray(prices, dtype=np.float64)
     if values.size and not ((values >= MINIMUM_PRICE) & (values <= MAXIMUM_PRICE)).all():
         raise ValueError(f"Expected prices from {MINIMUM_PRICE} to {MAXIMUM_PRICE}")
-    decade = np.floor(np.log10(values)).astype(np.int64)
-    row = decade + 13
-    scaled = values * _DIVISOR[row] / _MULTIPLIER[row]
-    offset = np.where(
-        scaled < 2_000,
-        scaled - 1_000,
-        np.where(scaled < 5_000, scaled / 2, (scaled + 7_500) / 5),
-    )
-    fine = decade * BUCKETS_PER_DECADE + np.floor(offset).astype(np.int64)
-    # The logarithm and the division round, so the guess may be one bucket off next to an edge.
-    fine = fine - (values < lower_edge(fine))
-    fine = fine + (values >= lower_edge(fine + 1))
+    fine = np.searchsorted(_EDGES, values, side="right") - 1 + _FIRST
     return np.asarray(fine // factor, dtype=np.int64)
 
 
