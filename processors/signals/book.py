@@ -105,16 +105,19 @@ def side_book(
     by_venue = np.zeros((size, len(VENUES)), dtype=np.int64)
     by_band = np.zeros((size, len(LEVERAGE_BANDS)), dtype=np.int64)
     confidence = np.zeros(size)
-    for column, venue in enumerate(VENUES):
-        for piece in rows.get(venue, ()):
-            inside = piece[(piece["side"] == side) & (piece["bucket"] >= first) & (piece["bucket"] <= last)]
-            position = inside["bucket"] - first
-            np.add.at(by_venue[:, column], position, inside["at_risk"])
-            np.add.at(swept, position, inside["swept"])
-            np.add.at(observed, position, inside["at_risk"] * inside["observed"])
-            np.add.at(confidence, position, inside["at_risk"] * inside["confidence"].astype(np.float64))
-            banded = inside["band"] >= 0
-            np.add.at(by_band, (position[banded], inside["band"][banded]), inside["at_risk"][banded])
+    pieces = [(column, piece) for column, venue in enumerate(VENUES) for piece in rows.get(venue, ())]
+    if pieces:
+        everything = np.concatenate([piece for _, piece in pieces])
+        columns = np.repeat([column for column, _ in pieces], [len(piece) for _, piece in pieces])
+        position = everything["bucket"] - first
+        inside = np.flatnonzero((everything["side"] == side) & (position >= 0) & (position < size))
+        position, columns, taken = position[inside], columns[inside], everything[inside]
+        np.add.at(by_venue, (position, columns), taken["at_risk"])
+        np.add.at(swept, position, taken["swept"])
+        np.add.at(observed, position, taken["at_risk"] * taken["observed"])
+        np.add.at(confidence, position, taken["at_risk"] * taken["confidence"].astype(np.float64))
+        banded = taken["band"] >= 0
+        np.add.at(by_band, (position[banded], taken["band"][banded]), taken["at_risk"][banded])
     at_risk += by_venue.sum(axis=1)
     edges = lower_edge(np.arange(first, last + 2), factor)
     return SideBook(side, first, edges, at_risk, swept, observed, by_venue, by_band, confidence)

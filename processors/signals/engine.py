@@ -9,6 +9,7 @@ later counts in the next minute that is judged. All of that depends on the order
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 import msgspec
 import numpy as np
@@ -202,17 +203,17 @@ def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
     closes = [reading.mark_close for reading in latest if not math.isnan(reading.mark_close)]
     if not closes:
         return None
-    mark = float(np.median(closes))
+    mark = median(closes)
     lows = [market.mark_low for market in markets.values() if not math.isnan(market.mark_low)]
     highs = [market.mark_high for market in markets.values() if not math.isnan(market.mark_high)]
-    before = state.mark_close
+    before = [] if math.isnan(state.mark_close) else [state.mark_close]
     volumes = [reading.turnover_24h_usd for reading in latest if reading.turnover_24h_usd > 0]
     return Minute(
         symbol=state.symbol,
         window=state.window,
         mark=mark,
-        low=float(np.nanmin([mark, before, np.median(lows) if lows else mark])),
-        high=float(np.nanmax([mark, before, np.median(highs) if highs else mark])),
+        low=min(mark, *before, median(lows) if lows else mark),
+        high=max(mark, *before, median(highs) if highs else mark),
         adv=sum(volumes) if volumes else math.nan,
         revision=max(reading.revision for reading in latest),
     )

@@ -3,6 +3,8 @@
 Funding and open-interest signals read it; only the engine adds to it.
 """
 
+import math
+
 import numpy as np
 
 from liqheat.domain.price_grid import FloatArray
@@ -25,7 +27,10 @@ def appended(history: FloatArray, window: int, mark_price: float, funding_rate: 
 
 def value_at(history: FloatArray, column: int, window: int, tolerance_ms: int = HOUR_MS // 4) -> float:
     """Return the latest known value at the minute `window` (ms) or at most `tolerance_ms` before; NaN if none is."""
-    known = history[
-        (history[:, WINDOW] <= window) & (history[:, WINDOW] >= window - tolerance_ms) & ~np.isnan(history[:, column])
-    ]
-    return float(known[-1, column]) if len(known) else float("nan")
+    place = int(np.searchsorted(history[:, WINDOW], window, side="right"))
+    while place and history[place - 1, WINDOW] >= window - tolerance_ms:
+        place -= 1
+        value = float(history[place, column])
+        if not math.isnan(value):
+            return value
+    return float("nan")
