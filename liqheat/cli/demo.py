@@ -20,7 +20,7 @@ _DURATION = typer.Option(None, min=1, help="Seconds after which it ends by itsel
 _HOURS = typer.Option(6, min=1, max=48, help="Hours of history to read before going live.")
 _SYMBOLS = typer.Option(None, help="Canonical symbols parted by commas.  [default: the AI-token watch-list]")
 _PORT = typer.Option(None, min=1, max=65_535, help="Port of the page.  [default: LIQHEAT_VIEWER__PORT, 8080]")
-_VENUES = typer.Option(None, help="Venues parted by commas.  [default: all that are ready]")
+_VENUES = typer.Option(None, help="Venues parted by commas.  [default: all]")
 
 _FIRST_PICTURE_SECONDS = 60.0
 _STATUS_SECONDS = 2.0
@@ -69,7 +69,7 @@ def _plan(
 
     loaded = settings.load()
     try:
-        chosen = tuple(Venue(name.strip()) for name in venues.split(",")) if venues else (Venue.BINANCE,)
+        chosen = tuple(Venue(name.strip()) for name in venues.split(",")) if venues else tuple(Venue)
     except ValueError as error:
         raise ConfigurationError(f"Expected --venues out of {', '.join(Venue)}; {error}") from error
     wanted = tuple(name.strip().upper() for name in symbols.split(",") if name.strip()) if symbols else ()

@@ -134,7 +134,7 @@ def test_a_start_begins_afresh_and_a_duration_ends_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (data / "clickhouse" / "of-an-earlier-run").exists()
-    [row] = sql(data, "SELECT count() AS minutes, uniqExact(window_start) AS times FROM market_minutes")
+    [row] = sql(data, "SELECT count() AS minutes, uniqExact(venue, window_start) AS times FROM market_minutes")
     assert int(row["minutes"]) == int(row["times"]) > 0
 
 
