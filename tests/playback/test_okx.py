@@ -63,6 +63,20 @@ def test_funding_travels_with_marks() -> None:
     same(play(recorded("ws_funding_rate"), mapper=mapper), [expected])
 
 
+def test_funding_does_not_repeat_an_old_mark() -> None:
+    """Were the marks lost, the last one would look fresh for as long as funding goes on."""
+    mark = (
+        '{"arg":{"channel":"mark-price","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP",'
+        '"instType":"SWAP","markPx":"100","ts":"1000"}]}'
+    )
+    funding = (
+        '{"arg":{"channel":"funding-rate","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP",'
+        '"fundingRate":"0.0001","nextFundingRate":"","fundingTime":"99000","nextFundingTime":"","ts":"TIME"}]}'
+    )
+    fresh, stale = funding.replace("TIME", "11000"), funding.replace("TIME", "11001")
+    same(play(mark, fresh, stale), [Mark(*BTC, 1000, 100.0), Mark(*BTC, 11000, 100.0, NAN, 0.0001, 99000)])
+
+
 def test_the_rate_settles_at_the_funding_time() -> None:
     funding = (
         '{"arg":{"channel":"funding-rate","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP",'

@@ -91,6 +91,11 @@ def agg_trade(number: int) -> bytes:
     return json.dumps({"stream": "taousdt@aggTrade", "data": data}).encode()
 
 
+def mark(number: int) -> bytes:
+    data = {"e": "markPriceUpdate", "E": number * 1_000, "s": "TAOUSDT", "p": "300", "i": "300", "r": "0", "T": 1}
+    return json.dumps({"stream": "taousdt@markPrice@1s", "data": data}).encode()
+
+
 def intake_over(rest: Venues, publisher: Publisher) -> Intake:
     feed = BinanceFeed(Settings())
     return Intake(feed, feed.mapper([TAO]), [TAO], publisher, rest, ManualClock(NOW))
@@ -142,6 +147,27 @@ async def test_an_outage_is_read_again_without_duplicates() -> None:
     assert numbers == [last - 100, *range(last - 99, last + 1), last + 1]
     assert [(gap["reason"], gap["filled"]) for gap in kept.rows("gaps")] == [("disconnected", True)]
     assert kept.rows("marks"), "whole minutes of the mark's bars are read too"
+
+
+async def test_the_hole_of_a_lost_stream_starts_at_its_last_event_and_is_its_own() -> None:
+    kept, last = Kept(), NOW // 1_000 - 1
+    async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
+        intake = intake_over(Venues(), publisher)
+        await intake.handle(agg_trade(last - 100), "market")
+        await intake.handle(mark(last - 1), "market")
+        (connection,) = BinanceFeed(Settings()).connections([TAO])
+        lost = [Stream("TAOUSDT", Kind.TRADES)]
+        await intake.recover(connection, NOW, NOW, "subscription lost", lost)
+        await intake.recover(connection, NOW, NOW, "subscription lost", lost)
+        await intake.recover(connection, NOW, NOW, "subscription lost", [Stream("TAOUSDT", Kind.MARKS)])
+    assert [row["trade_id"] for row in kept.rows("trades")] == list(range(last - 100, last + 1))
+    assert [(gap["event_time"], gap["end_time"], gap["stream"], gap["filled"]) for gap in kept.rows("gaps")] == [
+        ((last - 103) * 1_000, NOW + 3_000, "trades", True),
+        (NOW - 3_000, NOW + 3_000, "trades", True),
+        ((last - 4) * 1_000, NOW + 3_000, "marks", False),
+    ]
+    times = [row["event_time"] for row in kept.rows("marks")]
+    assert times == [(last - 1) * 1_000, NOW - 1], "bars tell no marks that are known better"
 
 
 async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on() -> None:

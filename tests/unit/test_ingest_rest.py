@@ -1,5 +1,6 @@
 """The REST client against a server on loopback, on a clock that the tests move: budgets, bans, failures."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -180,6 +181,43 @@ async def test_failed_polls_are_one_hole_once_they_work_again() -> None:
     assert handler.frames[0] == (0.0, wrap("TAOUSDT@openInterest", b"{}"))
     assert [time for time, _ in handler.frames] == [0.0, 30.0, 40.0]
     assert handler.holes == [("TAOUSDT@openInterest", 0, 30_000, 2, "429")]
+
+
+async def test_answers_that_a_ban_held_up_are_a_hole_though_none_failed() -> None:
+    clock = ManualClock(0)
+
+    class Banned:
+        async def fetch(self, request: Request, attempts: int = 5) -> bytes:
+            if clock.monotonic() == 10:
+                await clock.sleep(45)
+            return b"{}"
+
+    poll = Poll("openInterest", 10.0, (Request("u", LIMIT, stream="TAOUSDT@openInterest"),))
+    handler = PollHandler(clock, enough=3)
+    with pytest.raises(ExceptionGroup):
+        await Poller([poll], Banned(), handler, clock).run()
+    assert [time for time, _ in handler.frames] == [0.0, 55.0, 60.0]
+    assert handler.holes == [("TAOUSDT@openInterest", 0, 55_000, 5, "the answer came late")]
+
+
+async def test_failures_up_to_the_end_are_a_hole_too() -> None:
+    def script(_: Request, turn: int) -> bytes:
+        if turn > 1:
+            raise TransientError("503")
+        return b"{}"
+
+    clock = ManualClock(0)
+    handler = PollHandler(clock, enough=9)
+    poll = Poll("openInterest", 10.0, (Request("u", LIMIT, stream="TAOUSDT@openInterest"),))
+    running = asyncio.create_task(Poller([poll], ScriptedRest(script), handler, clock).run())
+    while clock.monotonic() < 30:  # noqa: ASYNC110 - the poller itself moves the clock
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    ((stream, start, end, count, reason),) = handler.holes
+    assert (stream, start, reason) == ("TAOUSDT@openInterest", 0, "503")
+    assert end >= 30_000
+    assert count >= 2
 
 
 async def test_a_wrapped_frame_names_its_stream() -> None:

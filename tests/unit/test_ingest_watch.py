@@ -58,6 +58,16 @@ def test_a_market_that_trades_in_bursts_is_left_in_peace_once_it_is_known() -> N
     assert now - last_trade <= 3 * 240 + 240, "and its loss is seen all the same"
 
 
+def test_what_one_subscription_carried_is_told_together() -> None:
+    watch = watch_at(0.0)
+    watch.heard([MARKS, OPEN_INTEREST, TRADES], 10.0)
+    watch.heard([MARKS], 14.0)
+    for now in range(15, 132):
+        watch.heard([TRADES], now)
+    assert watch.overdue(129.9) == []
+    assert watch.overdue(131.0) == [MARKS, OPEN_INTEREST], "marks, last heard 4 s later, are lost as well"
+
+
 def test_a_long_pause_is_forgotten_with_time() -> None:
     watch = watch_at(0.0)
     watch.heard([TRADES, MARKS], 0.0)

@@ -15,6 +15,7 @@ from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.settings import Kafka
 
 TAO = (Venue.BINANCE, "TAO", "TAOUSDT")
+LETTERS = "dead-letters"
 SOON = BatchPolicy(rows=100, age=0.02, queue_rows=1_000)
 
 
@@ -142,6 +143,41 @@ async def test_a_full_queue_holds_the_caller_up_and_loses_nothing() -> None:
         await feeding
     numbers = [row for batch in producer.batches() for row in batch.frame["trade_id"].to_list()]
     assert numbers == list(range(500))
+
+
+async def test_kafka_out_of_reach_for_a_while_loses_nothing_and_keeps_the_order() -> None:
+    """`send` itself fails where no broker answers; rows wait meanwhile, up to the queue's room."""
+    producer = FakeProducer()
+    is_down = True
+    take = producer.send
+
+    def send(topic: str, **message: Any) -> Answer:
+        if is_down:
+            raise KafkaTimeoutError("Failed to update metadata")
+        return take(topic, **message)
+
+    producer.send = send  # type: ignore[method-assign]
+    async with Publisher(producer, BatchPolicy(rows=10, age=0.01, queue_rows=200)) as publisher:
+
+        async def feed() -> None:
+            for number in range(600):
+                publisher.add(trade(number))
+                if number == 150:
+                    publisher.dead_letter(b"{broken", "Not JSON", Origin("binance:market"))
+                await publisher.room()
+
+        feeding = asyncio.create_task(feed())
+        await until(lambda: publisher.waiting == 200)
+        await asyncio.sleep(0.6)
+        assert not feeding.done()
+        assert producer.sent == []
+        is_down = False
+        await feeding
+        await publisher.flush()
+        assert publisher.waiting == 0
+    rows = [codec.decode(message["headers"], message["value"]) for topic, message in producer.sent if topic != LETTERS]
+    assert [row for batch in rows for row in batch.frame["trade_id"].to_list()] == list(range(600))
+    assert [message["value"] for topic, message in producer.sent if topic == LETTERS] == [b"{broken"]
 
 
 async def test_gaps_and_poison_have_their_own_topics() -> None:

@@ -272,6 +272,14 @@ def test_binance_history_fills_a_hole_by_id(exchange: Exchange) -> None:
     assert [row["a"] for row in body] == [row.identifier for row in hole]
 
 
+def test_okx_pages_its_trades_back_by_id(exchange: Exchange) -> None:
+    wire, view = wires_for(exchange)[Venue.OKX], exchange.views[Venue.OKX]["TAO-USDT-SWAP"]
+    newest = view.recent_trades(latest=1)[-1].identifier
+    query = {"instId": "TAO-USDT-SWAP", "after": str(newest - 3), "limit": "5"}
+    answer: Any = wire.answer("/api/v5/market/history-trades", query)
+    assert [int(row["tradeId"]) for row in answer["data"]] == [newest - number for number in range(4, 9)]
+
+
 def test_recent_trades_reach_back_as_far_as_asked(exchange: Exchange) -> None:
     view = exchange.views[Venue.BINANCE]["TAOUSDT"]
     everything = view.recent_trades()
