@@ -86,9 +86,8 @@ class KafkaSource:
             settings.kafka,
             group=settings.kafka.topic_prefix + settings.sink.group,
             fetch_max_bytes=8_000_000,
-            # A sink that dies is replaced in seconds: the map is watched live.
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=1_000,
+            session_timeout_ms=round(settings.kafka.session_seconds * 1_000),
+            heartbeat_interval_ms=round(settings.kafka.session_seconds * 1_000 / 6),
         )
 
     @property

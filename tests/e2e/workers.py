@@ -68,10 +68,20 @@ def write_log(kafka: Kafka, batches: Iterable[Batch], seconds: float = 0.0) -> N
     sender.close()
 
 
-def wait_until_done(kafka: Kafka, workers: list[ChildProcess], timeout: float = 45.0) -> None:
-    """Return once the group has committed the end of every partition of the log."""
-    partitions = [TopicPartition(kafka.topic(Topic.POSITION_EVENTS), number) for number in range(kafka.partitions)]
-    observer = consumer(kafka, group=kafka.topic_prefix + GROUP)
+def wait_until_done(
+    kafka: Kafka,
+    workers: list[ChildProcess],
+    timeout: float = 45.0,
+    group: str = GROUP,
+    topics: Iterable[Topic] = (Topic.POSITION_EVENTS,),
+) -> None:
+    """Return once the group has committed the end of every partition of what it reads."""
+    partitions = [
+        TopicPartition(kafka.topic(topic), number)
+        for topic in topics
+        for number in range(topic.partitions(kafka.partitions))
+    ]
+    observer = consumer(kafka, group=kafka.topic_prefix + group)
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -111,12 +121,16 @@ def read_topic(kafka: Kafka, topic: Topic) -> list[Any]:
     return messages
 
 
-def published(kafka: Kafka) -> Rows:
-    """Return what the output topics amount to for a reader who keeps the latest revision of each row."""
+def published(kafka: Kafka, symbol: str | None = None) -> Rows:
+    """Return what the output topics amount to for a reader who keeps the latest revision of each row.
+
+    `symbol` leaves the others' rows out.
+    """
     batches = [
         decode(message.headers, message.value)
         for topic in dict.fromkeys(OUTPUT_TOPICS.values())
         for message in read_topic(kafka, topic)
+        if symbol is None or message.key == symbol.encode()
     ]
     return _merged(batches)
 
