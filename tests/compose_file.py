@@ -25,13 +25,17 @@ _ADDRESS = re.compile(rf"\b({'|'.join(SERVICES)}):(\d+)")
 
 
 def substituted(environment: Mapping[str, Any], given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment as compose gives it: from `given`, else its default, else "a-password" where required."""
+    """Return the environment as compose gives it: from `given`, else its default, else "a-password" where required.
+
+    A variable without a value is handed on where `given` has it.
+    """
     known = given or {}
 
     def value(match: re.Match[str]) -> str:
         return known.get(match[1]) or (match[3] if match[2] == "-" else "a-password")
 
-    return {name: _VARIABLE.sub(value, str(text)) for name, text in environment.items()}
+    written = {name: known.get(name) if text is None else str(text) for name, text in environment.items()}
+    return {name: _VARIABLE.sub(value, text) for name, text in written.items() if text is not None}
 
 
 def free_port() -> int:

@@ -19,9 +19,8 @@ class Dashboard:
     """Variables that stand on "All"."""
 
 
-def expand(sql: str, dashboard: Dashboard) -> str:
-    """Return `sql` as the database gets it."""
-    low, high = f"toDateTime({dashboard.time_from})", f"toDateTime({dashboard.time_to})"
+def interpolate(sql: str, dashboard: Dashboard) -> str:
+    """Return `sql` as Grafana's page sends it to its backend: variables filled in, the backend's macros left."""
 
     def conditional(match: re.Match[str]) -> str:
         return "1=1" if match[2] in dashboard.everything else match[1]
@@ -32,7 +31,13 @@ def expand(sql: str, dashboard: Dashboard) -> str:
         values = dashboard.variables[match[1]]
         return ",".join(f"'{value}'" for value in values) if match[2] == "singlequote" else ",".join(values)
 
-    sql = re.sub(r"\$\{(\w+)(?::(\w+))?\}", variable, sql)
+    return re.sub(r"\$\{(\w+)(?::(\w+))?\}", variable, sql)
+
+
+def expand(sql: str, dashboard: Dashboard) -> str:
+    """Return `sql` as the database gets it."""
+    low, high = f"toDateTime({dashboard.time_from})", f"toDateTime({dashboard.time_to})"
+    sql = interpolate(sql, dashboard)
     sql = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 >= {low} AND \1 <= {high}", sql)
     interval = dashboard.interval_seconds
     sql = re.sub(r"\$__timeInterval\((\w+)\)", rf"toStartOfInterval(toDateTime(\1), INTERVAL {interval} second)", sql)
