@@ -12,7 +12,7 @@ from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap.market import TIMED_KINDS, Market
 from processors.heatmap.rows import Output
 from processors.heatmap.state_codec import PackedState, pack, pack_market, unpack, unpack_market
-from processors.positions.reach import SymbolReach
+from processors.positions.learned_mix import SymbolMix
 
 ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS})
 """Kinds that `apply` takes; any other on its topic is a mistake."""
@@ -26,10 +26,11 @@ class SymbolState:
     settings: EngineSettings
     applied_rows: int = 0
     markets: dict[str, Market] = field(default_factory=dict)
-    reach: SymbolReach = field(init=False)
+    mix: SymbolMix = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reach = SymbolReach(self.settings.reach_share)
+        settings = self.settings
+        self.mix = SymbolMix(settings.leverages, settings.leverage_shares, settings.stopped_share)
 
 
 def new_state(symbol: str, settings: EngineSettings) -> SymbolState:
@@ -57,7 +58,7 @@ def apply(state: SymbolState, batch: Batch) -> list[Batch]:
         raise PoisonMessage(f"Expected position events, was {batch.kind.value!r}")
     market = state.markets.get(batch.venue)
     if market is None:
-        market = Market(batch.venue, state.settings, state.reach)
+        market = Market(batch.venue, state.settings, state.mix)
     market.take_instrument(batch.instrument)
     output = Output(batch.venue, batch.symbol, batch.instrument)
     if batch.kind in TIMED_KINDS:
@@ -106,5 +107,5 @@ def load(data: bytes, settings: EngineSettings) -> SymbolState:
         )
     state = SymbolState(packed.symbol, settings, packed.applied_rows)
     for market in packed.markets:
-        state.markets[market.venue] = unpack_market(market, settings, state.reach)
+        state.markets[market.venue] = unpack_market(market, settings, state.mix)
     return state

@@ -28,14 +28,16 @@ from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
 from liqheat.platform.settings import Engine as EngineSettings
+from processors.positions.learned_mix import SymbolMix, unsampled
 from processors.positions.leverage_mix import TAKER_FEE_RATES, default_tiers, mix_within
-from processors.positions.reach import SymbolReach, unsampled
 
 IntArray = npt.NDArray[np.int64]
 SETTINGS = EngineSettings(lateness_ms=2_000, half_life_hours=(0.2, 0.2, 0.1, 0.1, 0.05))
 START = 1_767_225_600_000
 MINUTE = 60_000
 FACTOR = SETTINGS.grid_factor
+LEVERAGES = len(SETTINGS.leverages)
+BANDS = leverage_band(SETTINGS.leverages).tolist()
 VENUES = (Venue.BINANCE, Venue.HYPERLIQUID)
 TIERS = (
     ((0.0, 5e3, 50.0, 0.01, 0.0), (5e3, 1e9, 5.0, 0.05, 200.0)),
@@ -98,6 +100,10 @@ def events_of(plan: list[Step]) -> Iterator[Event]:
                 yield MarginTier(*at, time, tier, len(table), *row)
 
 
+def band_of(basis: str, row: int) -> int:
+    return int(BANDS[row]) if basis == "inferred" else row
+
+
 @dataclass
 class SlowAccount:
     side: int
@@ -114,17 +120,17 @@ class SlowAccount:
 class SlowMarket:
     """What one market should be, in dictionaries."""
 
-    def __init__(self, venue: str, symbol_reach: SymbolReach) -> None:
+    def __init__(self, venue: str, symbol_mix: SymbolMix) -> None:
         self.venue = venue
-        self.symbol_reach = symbol_reach
-        self.reach = np.full(5, SETTINGS.reach_share)
-        self.swept_minute = np.zeros(5, dtype=np.int64)
+        self.symbol_mix = symbol_mix
+        self.weights = SETTINGS.reach_share * symbol_mix.prior
+        self.swept_minute = {1: np.zeros(LEVERAGES, dtype=np.int64), -1: np.zeros(LEVERAGES, dtype=np.int64)}
         self.start, self.watermark = -1, -1
         self.ahead: list[Event] = []
         self.standing: dict[str, dict[tuple[int, int, int], int]] = {"inferred": {}, "observed": {}}
         self.flows: dict[tuple[str, int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self.rows_in_minute = 0
-        self.minute = dict.fromkeys(("buy", "sell", "late", "liquidated", "liquidations"), 0)
+        self.minute = dict.fromkeys(("buy", "sell", "late", "long", "short", "liquidations"), 0)
         self.mark, self.trade, self.reference = NAN, NAN, NAN
         self.coins, self.coins_time = NAN, -1
         self.uncovered = {1: NAN, -1: NAN}
@@ -141,8 +147,8 @@ class SlowMarket:
 
     def flow(self, basis: str, key: tuple[int, int, int], column: int, amount: int) -> None:
         if amount:
-            side, band, bucket = key
-            self.flows[basis, side, band, bucket // FACTOR][column] += amount
+            side, row, bucket = key
+            self.flows[basis, side, band_of(basis, row), bucket // FACTOR][column] += amount
 
     def add(self, basis: str, key: tuple[int, int, int], amount: int) -> None:
         self.standing[basis][key] = self.standing[basis].get(key, 0) + amount
@@ -155,14 +161,14 @@ class SlowMarket:
     def keep(self, side: int, share: Any) -> None:
         for key, amount in self.standing["inferred"].items():
             if key[0] == side:
-                by_band = share[key[1]] if np.ndim(share) else share
-                self.take("inferred", key, amount - min(math.floor(amount * by_band), amount), 1)
+                kept = share[key[1]] if np.ndim(share) else share
+                self.take("inferred", key, amount - min(math.floor(amount * kept), amount), 1)
 
     def total(self, basis: str, side: int) -> int:
         return sum(amount for key, amount in self.standing[basis].items() if key[0] == side)
 
     def sweep(self, basis: str, side: int, price: float) -> IntArray:
-        edge, gone = bucket_of(price), np.zeros(5, dtype=np.int64)
+        edge, gone = bucket_of(price), np.zeros(LEVERAGES, dtype=np.int64)
         for key, amount in self.standing[basis].items():
             if key[0] == side and (edge - key[2]) * side <= 0:
                 gone[key[1]] += amount
@@ -183,21 +189,31 @@ class SlowMarket:
                 self.keep(side, max(limit / total * (1 - 1e-12), 0.0))
 
     def learn(self) -> None:
-        executed = unsampled(self.venue, self.minute["liquidated"] / 1_000_000, self.minute["liquidations"])
-        evidence = self.symbol_reach.of(self.venue)
-        evidence.add(self.swept_minute / 1_000_000 / self.reach, executed, self.reach)
-        evidence.forget(1)
-        self.swept_minute[:] = 0
+        evidence = self.symbol_mix.of(self.venue)
+        whole = self.minute["long"] + self.minute["short"]
+        if whole or self.rows_in_minute >= 12:
+            more = unsampled(self.venue, whole, self.minute["liquidations"]) / whole if whole else 1.0
+            for side, name in ((1, "long"), (-1, "short")):
+                units = self.swept_minute[side] / 1_000_000 / self.weights
+                evidence.add(units, self.minute[name] * more / 1_000_000, self.weights)
+        for swept in self.swept_minute.values():
+            swept[:] = 0
         self.minute = dict.fromkeys(self.minute, 0)
-        if math.isnan(self.coins * self.price):
+        evidence.forget(1)
+        if self.start // MINUTE % 10 or math.isnan(self.price) or math.isnan(self.uncovered[1]):
             return
-        reach = self.symbol_reach.shares(self.venue, self.coins * self.price)
-        if max(abs(reach / self.reach - 1)) > 0.02:
+        evidence.target = (self.uncovered[1] + self.uncovered[-1]) * self.price * SETTINGS.reach_share
+        standing = np.zeros(LEVERAGES, dtype=np.int64)
+        for key, amount in self.standing["inferred"].items():
+            standing[key[1]] += amount
+        evidence.standing = standing / 1_000_000 / self.weights
+        weights = self.symbol_mix.weights(self.venue, self.symbol_mix.estimate())
+        if weights is not None:
             for key, amount in self.standing["inferred"].items():
-                change = int(np.rint(amount * (reach / self.reach)[key[1]])) - amount
+                change = int(np.rint(amount * (weights / self.weights)[key[1]])) - amount
                 self.add("inferred", key, max(change, 0))
                 self.take("inferred", key, max(-change, 0), 1)
-            self.reach = reach
+            self.weights = weights
 
     def read(self, event: Event) -> None:
         if isinstance(event, Trade):
@@ -215,7 +231,7 @@ class SlowMarket:
                     self.sweep_both(event.price)
         elif isinstance(event, Liquidation):
             amount = int(np.rint(event.price * event.quantity * 1_000_000))
-            self.minute["liquidated"] += amount
+            self.minute["long" if event.side > 0 else "short"] += amount
             self.minute["liquidations"] += 1
             self.flows["liquidated", event.side, 5, bucket_of(event.price) // FACTOR][3] += amount
         elif isinstance(event, Mark) and event.event_time >= self.start:
@@ -231,15 +247,14 @@ class SlowMarket:
         for side in (1, -1):
             gone = self.sweep("inferred", side, price)
             self.swept[side] += int(gone.sum())
-            self.swept_minute += gone
+            self.swept_minute[side] += gone
             self.sweep("observed", side, price)
 
     def change(self, event: OpenInterest) -> None:
-        shares = SETTINGS.leverage_shares
         mix = mix_within(
             self.tiers,
             SETTINGS.leverages,
-            shares,
+            SETTINGS.leverage_shares,
             SETTINGS.typical_notional_usd,
             TAKER_FEE_RATES.get(self.venue, 0.0),
         )
@@ -254,17 +269,18 @@ class SlowMarket:
             if net < 0:
                 stock = before * self.price - swept
                 self.keep(side, max(1 + net / stock, 0.0) if stock > 0 else 0.0)
-            usd = min(max(net, 0.0), 1e12)
+            turnover = sum(sum(pair) for pair in self.profile.values()) / 1_000_000
+            usd = min(max(net, 0.0) + turnover * SETTINGS.churn_share, 1e12) if now > 0 else 0.0
             traded = {place: amounts for place, amounts in sorted(self.profile.items()) if any(amounts)}
             weight = {place: 3.0 * pair[index] + 2.0 * pair[1 - index] for place, pair in traded.items()}
             whole = np.sum(np.array(list(weight.values())))
             step = self.reference / 1_000
             entries = [(self.reference / 2 + (place + 0.5) * step, value / whole) for place, value in weight.items()]
             for entry, part in entries or [(self.price, 1.0)]:
-                for band, factor, share in zip(mix.bands, mix.factors[index], mix.shares, strict=True):
-                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * part * (share * self.reach[band])))
+                for row, factor in zip(mix.rows.tolist(), mix.factors[index], strict=True):
+                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * part * self.weights[row]))
                     if MINIMUM_PRICE <= level < MAXIMUM_PRICE and amount:
-                        self.add("inferred", (side, int(band), bucket_of(level)), amount)
+                        self.add("inferred", (side, row, bucket_of(level)), amount)
             if usd > 0:
                 self.sweep("inferred", side, self.price)
         self.coins, self.coins_time = event.quantity, event.event_time
@@ -311,7 +327,7 @@ class SlowMarket:
 def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
     """Return the closed bucket rows of a log, sorted: venue, window, side, basis, band, price and values."""
     markets: dict[str, SlowMarket] = {}
-    reach = SymbolReach(SETTINGS.reach_share)
+    mix = SymbolMix(SETTINGS.leverages, SETTINGS.leverage_shares, SETTINGS.stopped_share)
     rows: list[tuple[Any, ...]] = []
 
     def close(market: SlowMarket, revision: int) -> None:
@@ -319,7 +335,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
             first_open = (market.watermark - SETTINGS.lateness_ms) // MINUTE * MINUTE
             silent = (first_open - market.start) // MINUTE
             skipped = silent if silent > 60 and not market.rows_in_minute and not market.ahead else 0
-            share = (0.5 ** (1 / (60.0 * np.asarray(SETTINGS.half_life_hours)))) ** (skipped or 1)
+            share = (0.5 ** (1 / (60.0 * np.asarray(SETTINGS.half_life_hours)[BANDS]))) ** (skipped or 1)
             for side in (1, -1):
                 market.keep(side, share)
             if skipped:
@@ -330,7 +346,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
             levels: dict[tuple[str, int, int, int], int] = defaultdict(int)
             for basis, standing in market.standing.items():
                 for (side, band, bucket), amount in standing.items():
-                    levels[basis, side, band, bucket // FACTOR] += amount
+                    levels[basis, side, band_of(basis, band), bucket // FACTOR] += amount
             for key in levels.keys() | market.flows.keys():
                 values = (levels[key], *market.flows[key])
                 if any(values):
@@ -355,7 +371,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
             market.read(event)
 
     for revision, event in enumerate(events, start=1):
-        market = markets.setdefault(event.venue, SlowMarket(event.venue, reach))
+        market = markets.setdefault(event.venue, SlowMarket(event.venue, mix))
         if isinstance(event, Position):
             market.put(event)
         elif isinstance(event, MarginTier):

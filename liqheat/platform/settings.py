@@ -143,9 +143,20 @@ class Engine(Section):
         description="prior share of opened notional at each of `leverages`",
     )
     typical_notional_usd: float = Field(5_000.0, gt=0, description="position size whose margin tier is taken")
-    reach_share: float = Field(0.5, ge=0.01, le=1, description="prior share of open interest near liquidation")
+    reach_share: float = Field(
+        0.5,
+        ge=0.01,
+        le=1,
+        description="share of open interest that the mix spreads; the rest is never near liquidation",
+    )
+    stopped_share: float = Field(
+        0.4, ge=0, lt=1, description="share of what price reaches that a stop closes before its liquidation"
+    )
+    churn_share: float = Field(
+        0.25, ge=0, le=1, description="share of turnover that opens positions while as much closes"
+    )
     half_life_hours: tuple[float, ...] = Field(
-        (240.0, 120.0, 48.0, 24.0, 12.0), description="decay of standing notional, one a leverage band"
+        (15.0, 9.5, 6.5, 4.5, 3.0), description="decay of standing notional, one a leverage band"
     )
     lateness_ms: int = Field(2_000, ge=0, description="how long a window waits for late events")
     snapshot_seconds: Seconds = Field(1.5, description="how often the open window is published")

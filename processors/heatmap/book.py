@@ -1,5 +1,6 @@
-"""The book of one side of one market: notional at risk by leverage band and price bucket, in int64 micro-USD.
+"""The book of one side of one market: notional at risk by row and price bucket, in int64 micro-USD.
 
+A row is a leverage (inferred) or a leverage band (observed); flows and what is published are by band.
 Positions are put in by `processors.positions`; marks sweep it; each closed minute reads its levels and flows.
 Every micro-USD that was opened is standing, closed or swept, exactly: nothing is rounded away.
 """
@@ -25,36 +26,40 @@ class SideBook:
     """Levels of one side on the fine grid, and the open minute's flows on the published grid.
 
     Both are dense runs that grow over the buckets in use and start at fine bucket `base`: `standing` has shape
-    (bands, n), `flows` (3, bands, n / factor). `nearest` is a price beyond which, seen from the mark, nothing
-    stands: marks that stay on its far side skip the sweep. How far the runs reach never shows in a result.
+    (rows, n), `bands` names each row's band, `flows` has (3, BANDS, n / factor). `nearest` is a price beyond
+    which, seen from the mark, nothing stands: marks that stay on its far side skip the sweep. How far the runs
+    reach never shows in a result.
     """
 
-    __slots__ = ("base", "factor", "flows", "nearest", "side", "standing")
+    __slots__ = ("bands", "base", "factor", "flows", "nearest", "side", "standing")
 
-    def __init__(self, side: Side, factor: int) -> None:
+    def __init__(self, side: Side, factor: int, bands: IntArray | None = None) -> None:
         """Make an empty book.
 
         Args:
             side: side of the positions in it.
             factor: fine buckets in one published bucket.
+            bands: leverage band of each row; one row a band by default.
         """
+        self.bands = np.arange(BANDS) if bands is None else bands
         self.side = side
         self.factor = factor
         self.base = 0
-        self.standing: IntArray = np.zeros((BANDS, 0), dtype=np.int64)
+        self.standing: IntArray = np.zeros((len(self.bands), 0), dtype=np.int64)
         self.flows: IntArray = np.zeros((3, BANDS, 0), dtype=np.int64)
         self.nearest = -np.inf if side is Side.LONG else np.inf
 
-    def open(self, bands: IntArray, buckets: IntArray, amounts: IntArray) -> None:
-        """Add `amounts` (micro-USD) at fine `buckets` and leverage `bands`; arrays of one shape (n,)."""
+    def open(self, rows: IntArray, buckets: IntArray, amounts: IntArray) -> None:
+        """Add `amounts` (micro-USD) at fine `buckets` in `rows`; arrays of one shape (n,)."""
         if not buckets.size:
             return
         low, high = int(buckets.min()), int(buckets.max())
         self._cover(low, high)
         columns = buckets - self.base
         width = self.standing.shape[1]
-        np.add.at(self.standing.reshape(-1), bands * width + columns, amounts)
-        np.add.at(self.flows[OPENED].reshape(-1), bands * (width // self.factor) + columns // self.factor, amounts)
+        np.add.at(self.standing.reshape(-1), rows * width + columns, amounts)
+        places = self.bands[rows] * (width // self.factor) + columns // self.factor
+        np.add.at(self.flows[OPENED].reshape(-1), places, amounts)
         if self.side is Side.LONG:
             self.nearest = max(self.nearest, float(lower_edge(high + 1)))
         else:
@@ -68,7 +73,7 @@ class SideBook:
         """Take out every level that a mark in fine `bucket` liquidates: that bucket and all on its far side.
 
         Returns:
-            What was swept a leverage band, micro-USD, shape (bands,).
+            What was swept of each row, micro-USD, shape (rows,).
         """
         column = bucket - self.base
         if self.side is Side.LONG:
@@ -82,16 +87,16 @@ class SideBook:
     def keep(self, share: FloatArray | float) -> None:
         """Close all but `share` (0 to 1) of every level, rounding what stays down so that dust ends.
 
-        `share` is one number, or one a band in shape (bands,).
+        `share` is one number, or one a row in shape (rows,).
         """
-        shares = np.broadcast_to(np.asarray(share, dtype=np.float64), (BANDS,))
+        shares = np.broadcast_to(np.asarray(share, dtype=np.float64), (len(self.bands),))
         # Above 2^53 the float may exceed the integer it came from; nothing may grow by being closed.
         kept = np.minimum(np.floor(self.standing * shares[:, None]).astype(np.int64), self.standing)
         self.flows[CLOSED] += self._published(self.standing - kept)
         self.standing = kept
 
     def rescale(self, factors: FloatArray) -> None:
-        """Multiply every level by its band's factor, shape (bands,): what grows is opened, what shrinks is closed."""
+        """Multiply every level by its row's factor, shape (rows,): what grows is opened, what shrinks is closed."""
         scaled = np.rint(self.standing * factors[:, None]).astype(np.int64)
         change = scaled - self.standing
         self.flows[OPENED] += self._published(np.maximum(change, 0))
@@ -108,18 +113,18 @@ class SideBook:
         self.keep(max(scale * (1 - 1e-12), 0.0))
         return scale
 
-    def remove(self, band: int, bucket: int, amount: int) -> None:
+    def remove(self, row: int, bucket: int, amount: int) -> None:
         """Close `amount` micro-USD of one level, which must hold as much."""
         column = bucket - self.base
-        self.standing[band, column] -= amount
-        self.flows[CLOSED, band, column // self.factor] += amount
+        self.standing[row, column] -= amount
+        self.flows[CLOSED, self.bands[row], column // self.factor] += amount
 
     def total(self) -> int:
         """Return the notional standing, micro-USD."""
         return int(self.standing.sum())
 
     def published_levels(self) -> IntArray:
-        """Return what stands on the published grid, shape (bands, n / factor); column 0 is `base / factor`."""
+        """Return what stands on the published grid, shape (BANDS, n / factor); column 0 is `base / factor`."""
         return self._published(self.standing)
 
     def clear_flows(self) -> None:
@@ -128,7 +133,7 @@ class SideBook:
 
     def restore(
         self,
-        bands: IntArray,
+        rows: IntArray,
         buckets: IntArray,
         amounts: IntArray,
         flows: IntArray,
@@ -140,23 +145,27 @@ class SideBook:
         touched = np.concatenate([buckets, flow_buckets * self.factor])
         if touched.size:
             self._cover(int(touched.min()), int(touched.max()))
-            self.open(bands, buckets, amounts)
+            self.open(rows, buckets, amounts)
             self.flows[:] = 0
             self.flows[flows, flow_bands, flow_buckets - self.base // self.factor] = flow_amounts
 
     def _take(self, columns: slice, flow: int) -> IntArray:
         taken = self.standing[:, columns]
-        by_band: IntArray = taken.sum(axis=1)
-        if by_band.any():
+        by_row: IntArray = taken.sum(axis=1)
+        if by_row.any():
             removed = np.zeros_like(self.standing)
             removed[:, columns] = taken
             self.flows[flow] += self._published(removed)
             self.standing[:, columns] = 0
-        return by_band
+        return by_row
 
     def _published(self, fine: IntArray) -> IntArray:
-        coarse: IntArray = fine.reshape(BANDS, -1, self.factor).sum(axis=2)
-        return coarse
+        coarse: IntArray = fine.reshape(len(self.bands), -1, self.factor).sum(axis=2)
+        if len(self.bands) == BANDS:
+            return coarse
+        by_band = np.zeros((BANDS, coarse.shape[1]), dtype=np.int64)
+        np.add.at(by_band, self.bands, coarse)
+        return by_band
 
     def _cover(self, low: int, high: int) -> None:
         """Grow both runs so that they hold the fine buckets `low` to `high`."""

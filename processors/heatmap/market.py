@@ -13,19 +13,19 @@ import polars as pl
 
 from liqheat.domain.events import Kind, MarketMinute, schema_of
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
-from liqheat.domain.market import Basis, Side
+from liqheat.domain.market import Basis, Side, leverage_band
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.book import BANDS, SideBook
+from processors.heatmap.book import SideBook
 from processors.heatmap.rows import Output
 from processors.heatmap.windows import NAN, Columns, Minute, Window, select
 from processors.positions.inference import change_of, entries_of, levels_of
+from processors.positions.learned_mix import Evidence, SymbolMix, unsampled
 from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
 from processors.positions.observed import ObservedPositions
-from processors.positions.reach import SymbolReach, unsampled
 from processors.positions.traded_profile import TradedProfile
 
 TIMED_KINDS: dict[Kind, tuple[str, ...]] = {
@@ -54,7 +54,7 @@ class Market:
     Pairs are longs first. Open interest is in coins, prices in USD, notionals in micro-USD.
     """
 
-    def __init__(self, venue: str, settings: EngineSettings, symbol_reach: SymbolReach) -> None:
+    def __init__(self, venue: str, settings: EngineSettings, symbol_mix: SymbolMix) -> None:
         self.venue = venue
         self.settings = settings
         self.instrument = ""
@@ -73,14 +73,18 @@ class Market:
         self.uncovered = [NAN, NAN]
         self.swept_since = [0, 0]
         self.scale = [1.0, 1.0]
-        self.symbol_reach = symbol_reach
-        self.reach = np.full(BANDS, settings.reach_share)
-        self.swept_minute = np.zeros(BANDS, dtype=np.int64)
+        self.symbol_mix = symbol_mix
+        self.weights = settings.reach_share * symbol_mix.prior
+        self.swept_minute = np.zeros((2, len(self.weights)), dtype=np.int64)
         self.profile = TradedProfile()
-        self.books = (SideBook(Side.LONG, settings.grid_factor), SideBook(Side.SHORT, settings.grid_factor))
+        bands = leverage_band(settings.leverages)
+        self.books = (
+            SideBook(Side.LONG, settings.grid_factor, bands),
+            SideBook(Side.SHORT, settings.grid_factor, bands),
+        )
         self.observed = ObservedPositions(settings.grid_factor)
         self._mix: LeverageMix | None = None
-        self._minute_share = 0.5 ** (1 / (60.0 * np.asarray(settings.half_life_hours)))
+        self._minute_share = 0.5 ** (1 / (60.0 * np.asarray(settings.half_life_hours)[bands]))
 
     @property
     def price(self) -> float:
@@ -211,23 +215,33 @@ class Market:
             book.keep(share)
 
     def _learn(self) -> None:
-        """Compare the minute's executed liquidations with what was predicted, and take what that teaches."""
-        executed = unsampled(
-            self.venue, sum(self.minute.liquidated.values()) / MICRO_USD_PER_USD, self.minute.liquidations
-        )
-        evidence = self.symbol_reach.of(self.venue)
-        evidence.add(self.swept_minute / MICRO_USD_PER_USD / self.reach, executed, self.reach)
-        evidence.forget(1)
+        """Add the minute's executed liquidations and what was swept to the evidence; at times, take its lesson."""
+        evidence = self.symbol_mix.of(self.venue)
+        liquidated = self.minute.liquidated
+        whole = sum(liquidated.values())
+        if whole or self.minute.rows >= LIVE_ROWS:
+            factor = unsampled(self.venue, whole, self.minute.liquidations) / whole if whole else 1.0
+            for swept, side in zip(self.swept_minute, SIDES, strict=True):
+                executed = sum(amount for (of_side, _), amount in liquidated.items() if of_side == side)
+                units = swept / MICRO_USD_PER_USD / self.weights
+                evidence.add(units, executed * factor / MICRO_USD_PER_USD, self.weights)
         self.swept_minute[:] = 0
-        notional = self.open_interest * self.price
-        if math.isnan(notional):
+        evidence.forget(1)
+        if self.window.start // MINUTE_MS % LESSON_MINUTES == 0:
+            self._adjust(evidence)
+
+    def _adjust(self, evidence: Evidence) -> None:
+        """Bring the book to the learned mix, and its total to the share of open interest within the model."""
+        if math.isnan(self.price) or any(math.isnan(coins) for coins in self.uncovered):
             return
-        reach = self.symbol_reach.shares(self.venue, notional)
-        change = reach / self.reach
-        if np.abs(change - 1).max() > REACH_STEP:
+        evidence.target = sum(self.uncovered) * self.price * self.settings.reach_share
+        standing = sum(book.standing.sum(axis=1) for book in self.books)
+        evidence.standing = standing / MICRO_USD_PER_USD / self.weights
+        weights = self.symbol_mix.weights(self.venue, self.symbol_mix.estimate())
+        if weights is not None:
             for book in self.books:
-                book.rescale(change)
-            self.reach = reach
+                book.rescale(weights / self.weights)
+            self.weights = weights
 
     def _apply_rows(self, kind: Kind, columns: Columns) -> None:
         """Apply rows between two closings: those ahead of the open minute wait, late ones are counted."""
@@ -324,10 +338,11 @@ class Market:
         change = change_of(previous, coins, price, self.swept_since[index] / MICRO_USD_PER_USD)
         if change.kept_share < 1:
             book.keep(change.kept_share)
-        usd = min(change.opened_usd, MAXIMUM_NOTIONAL_USD)
-        if usd > 0:
-            levels = levels_of(side, usd, entries_of(self.profile, side, price), self.mix, self.reach)
-            book.open(levels.bands, levels.buckets, levels.amounts)
+        turnover = int(self.profile.amounts.sum()) / MICRO_USD_PER_USD * self.settings.churn_share
+        usd = min(change.opened_usd + turnover, MAXIMUM_NOTIONAL_USD)
+        if usd > 0 and coins > 0:
+            levels = levels_of(side, usd, entries_of(self.profile, side, price), self.mix, self.weights)
+            book.open(levels.rows, levels.buckets, levels.amounts)
             # An entry so near that the price has passed its liquidation price since: opened, and swept already.
             book.sweep(int(bucket_of(price)))
 
@@ -339,7 +354,7 @@ class Market:
                 bucket = int(bucket_of(price))
                 swept = book.sweep(bucket)
                 self.swept_since[index] += int(swept.sum())
-                self.swept_minute += swept
+                self.swept_minute[index] += swept
                 self.observed.sweep(side, bucket)
 
     def _calibrate(self) -> None:
@@ -356,8 +371,8 @@ class Market:
         price = self.price
         totals = [book.total() + seen.total() for book, seen in zip(self.books, self.observed.books, strict=True)]
         by_side = [sum(amount for (side, _), amount in minute.liquidated.items() if side == wanted) for wanted in SIDES]
-        mix = self.mix
-        reach = float(mix.shares @ self.reach[mix.bands])
+        notional = self.open_interest * price * MICRO_USD_PER_USD
+        reach = [min(book.total() / notional, 1.0) if notional > 0 else 0.0 for book in self.books]
         held = (self.observed.coins(Side.LONG) + self.observed.coins(Side.SHORT)) / 2
         return MarketMinute(
             window_start=self.window.start,
@@ -379,16 +394,19 @@ class Market:
             at_risk_short_usd=totals[1],
             scale_long=self.scale[0],
             scale_short=self.scale[1],
-            reach_share_long=reach,
-            reach_share_short=reach,
+            reach_share_long=reach[0],
+            reach_share_short=reach[1],
             coverage=held / self.open_interest if self.open_interest > 0 else 0.0,
             late_rows=minute.late_rows,
             revision=revision,
         )
 
 
-REACH_STEP = 0.02
-"""Learned shares move the book only once one differs by this much, so that flows are not all rescaling."""
+LIVE_ROWS = 12
+"""A minute with fewer rows is history by bars, whose liquidations nobody tells: that there were none says nothing."""
+
+LESSON_MINUTES = 10
+"""How often the book is brought to what was learned."""
 
 INFERRED_CONFIDENCE = 0.4
 """Confidence of inferred buckets: the share of their notional that simulated markets bore out (0.35-0.5)."""

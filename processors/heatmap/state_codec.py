@@ -18,10 +18,10 @@ from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap.book import BANDS, SideBook
 from processors.heatmap.market import Market
 from processors.heatmap.windows import Minute, Window
+from processors.positions.learned_mix import Evidence, SymbolMix
 from processors.positions.observed import ObservedPosition
-from processors.positions.reach import Evidence, SymbolReach
 
-VERSION = 2
+VERSION = 3
 _LEVEL = 3
 
 PackedArray = tuple[str, int, bytes]
@@ -44,10 +44,9 @@ class PackedMarket(msgspec.Struct, array_like=True):
     uncovered: list[float]
     swept_since: list[int]
     scale: list[float]
-    reach: list[float]
-    swept_minute: list[int]
-    predicted: list[float]
-    executed: list[float]
+    weights: list[float]
+    swept_minute: list[list[int]]
+    evidence: tuple[list[float], list[float], list[float], float]
     profile: tuple[float, PackedArray, PackedArray]
     books: list[PackedSide]
     observed_seen: bool
@@ -90,7 +89,7 @@ def unpack(data: bytes) -> PackedState:
 def pack_market(market: Market) -> PackedMarket:
     """Take a market's state apart."""
     minute, window = market.minute, market.window
-    evidence = market.symbol_reach.of(market.venue)
+    evidence = market.symbol_mix.of(market.venue)
     profile = market.profile.amounts.reshape(-1)
     traded = np.flatnonzero(profile)
     return PackedMarket(
@@ -123,10 +122,9 @@ def pack_market(market: Market) -> PackedMarket:
         uncovered=market.uncovered,
         swept_since=market.swept_since,
         scale=market.scale,
-        reach=market.reach.tolist(),
+        weights=market.weights.tolist(),
         swept_minute=market.swept_minute.tolist(),
-        predicted=evidence.predicted.tolist(),
-        executed=evidence.executed.tolist(),
+        evidence=(evidence.swept.tolist(), evidence.executed.tolist(), evidence.standing.tolist(), evidence.target),
         profile=(market.profile.reference, _pack(traded), _pack(profile[traded])),
         books=[_pack_side(book) for book in market.books],
         observed_seen=market.observed.seen,
@@ -138,9 +136,9 @@ def pack_market(market: Market) -> PackedMarket:
     )
 
 
-def unpack_market(packed: PackedMarket, settings: EngineSettings, symbol_reach: SymbolReach) -> Market:
-    """Put a market's state together; its evidence goes into `symbol_reach`."""
-    market = Market(packed.venue, settings, symbol_reach)
+def unpack_market(packed: PackedMarket, settings: EngineSettings, symbol_mix: SymbolMix) -> Market:
+    """Put a market's state together; its evidence goes into `symbol_mix`."""
+    market = Market(packed.venue, settings, symbol_mix)
     market.instrument = packed.instrument
     market.tiers = MarginTiers.of(packed.tiers) if packed.tiers else None
     market.tier_rows = packed.tier_rows
@@ -161,9 +159,10 @@ def unpack_market(packed: PackedMarket, settings: EngineSettings, symbol_reach: 
     ) = packed.prices
     market.open_interest, market.open_interest_time = packed.open_interest
     market.uncovered, market.swept_since, market.scale = packed.uncovered, packed.swept_since, packed.scale
-    market.reach = np.array(packed.reach)
+    market.weights = np.array(packed.weights)
     market.swept_minute = np.array(packed.swept_minute, dtype=np.int64)
-    symbol_reach.evidence[packed.venue] = Evidence(np.array(packed.predicted), np.array(packed.executed))
+    swept, executed, standing, target = packed.evidence
+    symbol_mix.evidence[packed.venue] = Evidence(np.array(swept), np.array(executed), np.array(standing), target)
     reference, cells, amounts = packed.profile
     market.profile.reference = reference
     market.profile.amounts.reshape(-1)[_unpack(cells)] = _unpack(amounts)
@@ -181,12 +180,12 @@ def unpack_market(packed: PackedMarket, settings: EngineSettings, symbol_reach: 
 
 def _pack_side(book: SideBook) -> PackedSide:
     """Take a book apart into places and amounts of its levels, then of its flows."""
-    bands, columns = np.nonzero(book.standing)
+    rows, columns = np.nonzero(book.standing)
     flows, flow_bands, flow_columns = np.nonzero(book.flows)
     first = book.base // book.factor
     return (
-        _pack((columns + book.base) * BANDS + bands),
-        _pack(book.standing[bands, columns]),
+        _pack((columns + book.base) * len(book.bands) + rows),
+        _pack(book.standing[rows, columns]),
         _pack(((flow_columns + first) * BANDS + flow_bands) * 3 + flows),
         _pack(book.flows[flows, flow_bands, flow_columns]),
     )
@@ -196,8 +195,8 @@ def _unpack_side(book: SideBook, packed: PackedSide) -> None:
     places, levels, flow_places, flows = (_unpack(values) for values in packed)
     flow_cells, kinds = np.divmod(flow_places, 3)
     flow_columns, flow_bands = np.divmod(flow_cells, BANDS)
-    columns, bands = np.divmod(places, BANDS)
-    book.restore(bands, columns, levels, kinds, flow_bands, flow_columns, flows)
+    columns, rows = np.divmod(places, len(book.bands))
+    book.restore(rows, columns, levels, kinds, flow_bands, flow_columns, flows)
 
 
 def _pack(values: npt.NDArray[Any]) -> PackedArray:

@@ -1,8 +1,9 @@
-"""From a change of open interest to positions: what was opened at which liquidation price, and what closed.
+"""From a change of open interest and what was traded to positions: what was opened where, and what closed.
 
 Positions are not public, so this is a model: a rise of open interest is that notional of longs *and* of
-shorts, entered where the interval traded, spread over the leverage mix; a fall is first what the price
-swept, and the rest closes everywhere alike.
+shorts, and so is a share of turnover, for as much closes as opens unseen between two readings. They are
+entered where the interval traded and spread over the learned mix; a fall of open interest is first what
+the price swept, and the rest closes everywhere alike.
 """
 
 from dataclasses import dataclass
@@ -71,24 +72,22 @@ def entries_of(profile: TradedProfile, side: Side, price: float) -> Entries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """Notional to put into a book: leverage band, fine bucket and micro-USD of each level, shape (n,)."""
+    """Notional to put into a book: row (leverage), fine bucket and micro-USD of each level, shape (n,)."""
 
-    bands: IntArray
+    rows: IntArray
     buckets: IntArray
     amounts: IntArray
 
 
-def levels_of(side: Side, usd: float, entries: Entries, mix: LeverageMix, reach: FloatArray) -> Levels:
+def levels_of(side: Side, usd: float, entries: Entries, mix: LeverageMix, weights: FloatArray) -> Levels:
     """Spread `usd` of newly opened positions over entries and leverages, and price their liquidation.
 
-    `reach` is the share of each leverage band that is near liquidation, shape (bands,). What has no
-    liquidation price, or one off the price grid, becomes no level.
+    `weights` is the share of `usd` that each of the settings' leverages gets. What has no liquidation price,
+    or one off the price grid, becomes no level.
     """
     factors = mix.factors[0 if side is Side.LONG else 1]
     prices = entries.prices[:, None] * factors
-    amounts = np.rint(usd * MICRO_USD_PER_USD * entries.weights[:, None] * (mix.shares * reach[mix.bands])).astype(
-        np.int64
-    )
-    bands = np.broadcast_to(mix.bands, prices.shape)
+    amounts = np.rint(usd * MICRO_USD_PER_USD * entries.weights[:, None] * weights[mix.rows]).astype(np.int64)
+    rows = np.broadcast_to(mix.rows, prices.shape)
     on_grid = (prices >= MINIMUM_PRICE) & (prices < MAXIMUM_PRICE) & (amounts > 0)
-    return Levels(bands[on_grid], bucket_of(prices[on_grid]), amounts[on_grid])
+    return Levels(rows[on_grid], bucket_of(prices[on_grid]), amounts[on_grid])

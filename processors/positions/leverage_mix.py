@@ -27,10 +27,12 @@ TAKER_FEE_RATES: dict[str, float] = {Venue.OKX.value: 0.0005}
 class LeverageMix:
     """Leverages in use on one market; arrays of shape (n,), `factors` of shape (2, n), longs first.
 
+    `rows` are their places in the settings.
     `factors` is liquidation price over entry price: for a position of fixed notional the price is linear in
     its entry. NaN where there is none (a long at 1x): that share is out of reach and becomes no bucket.
     """
 
+    rows: IntArray
     leverages: FloatArray
     bands: IntArray
     shares: FloatArray
@@ -68,12 +70,13 @@ def mix_within(
     wanted = np.asarray(leverages, dtype=np.float64)
     weights = np.asarray(shares, dtype=np.float64)
     offered = (tiers.notional_limit(wanted) > 0) & (weights > 0)
+    rows = np.flatnonzero(offered)
     if offered.any():
         wanted, weights = wanted[offered], weights[offered]
     else:
-        wanted, weights = tiers.maximum_leverage[:1], np.ones(1)
+        rows, wanted, weights = np.zeros(1, dtype=np.int64), tiers.maximum_leverage[:1], np.ones(1)
     notional = np.minimum(tiers.notional_limit(wanted), typical_notional)
     side = np.array([[1.0], [-1.0]])
     # Entry 1 USD: as many coins as USD of notional, and the price is the factor itself.
     factors = linear_at_tier(side, 1.0, notional, notional / wanted, tiers, taker_fee_rate).price
-    return LeverageMix(wanted, leverage_band(wanted), weights / weights.sum(), factors)
+    return LeverageMix(rows, wanted, leverage_band(wanted), weights / weights.sum(), factors)

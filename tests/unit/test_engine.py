@@ -10,8 +10,8 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 from processors import engine
+from processors.positions.learned_mix import SymbolMix, unsampled
 from processors.positions.leverage_mix import mix_within
-from processors.positions.reach import SymbolReach, unsampled
 
 START, MINUTE = 1_767_225_600_000, 60_000
 SETTINGS = EngineSettings(leverages=(10.0,), leverage_shares=(1.0,))
@@ -106,16 +106,33 @@ def test_leverages_that_the_tiers_do_not_offer_drop_out_and_a_long_at_1x_has_no_
     assert mix.factors[0, 1] == pytest.approx(0.9 / 0.98)
 
 
-def test_the_share_within_reach_goes_to_what_was_executed_of_what_was_predicted() -> None:
-    reach = SymbolReach(prior=0.5)
-    assert reach.shares("bybit", 1e8).tolist() == [0.5] * 5
-    for _ in range(200):
-        shares = reach.shares("bybit", 1e8)
-        reach.of("bybit").add(np.array([0, 0, 1e6, 0, 0]), 2e5, shares)
-    assert reach.shares("bybit", 1e8)[2] == pytest.approx(0.2, abs=0.002)
-    assert reach.shares("bybit", 1e8)[1] == 0.5
-    # A venue without a feed of its own learns from the others.
-    assert reach.shares("hyperliquid", 1e8)[2] == pytest.approx(0.2, abs=0.002)
+def test_leverages_whose_positions_die_gain_and_those_passed_over_in_silence_lose() -> None:
+    mix = SymbolMix((5.0, 10.0, 50.0), (0.4, 0.4, 0.2), stopped_share=0.0)
+    even = np.ones(3)
+    assert mix.estimate().shares.tolist() == pytest.approx([0.4, 0.4, 0.2])
+    for venue in ("bybit", "hyperliquid"):
+        mix.of(venue).standing, mix.of(venue).target = even * 1e8, 1e8
+    # The price passed the levels of 10x and 50x with 1e7 units each; only what stood at 10x died.
+    for _ in range(20):
+        mix.of("bybit").add(np.array([0.0, 1e6, 0.0]), 6e5, even)
+        mix.of("bybit").add(np.array([0.0, 0.0, 1e6]), 0.0, even)
+    estimate = mix.estimate()
+    assert estimate.shares.sum() == pytest.approx(1.0)
+    assert estimate.shares[1] > 0.45
+    assert estimate.shares[2] < 0.1
+    assert (estimate.uncertainty > 0).all()
+    # All of the target stands, on a venue without a feed of its own as well.
+    weights = mix.weights("hyperliquid", estimate)
+    assert weights is not None
+    assert weights @ mix.of("hyperliquid").standing == pytest.approx(1e8)
+
+
+def test_silence_of_a_venue_that_never_tells_teaches_nothing() -> None:
+    mix = SymbolMix((5.0, 50.0), (0.5, 0.5), stopped_share=0.0)
+    silent = mix.of("hyperliquid")
+    silent.standing, silent.target = np.ones(2), 1e8
+    silent.add(np.array([0.0, 10.0]), 0.0, np.ones(2))
+    assert mix.estimate().shares.tolist() == [0.5, 0.5]
 
 
 def test_a_sampled_feed_counts_for_what_it_left_out() -> None:

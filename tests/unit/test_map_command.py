@@ -54,9 +54,10 @@ def rows_of(result: Result) -> list[dict[str, Any]]:
 def test_a_rise_of_open_interest_stands_on_both_sides_at_its_liquidation_prices() -> None:
     rows = rows_of(run("", *OPENED))
     assert [row["side"] for row in rows] == ["long", "short"]
-    # 100,000 coins at 1 USD, half of them within reach; 10x with 1% maintenance: 0.9 / 0.99 and 1.1 / 1.01.
+    # 100,000 coins at 1 USD and a quarter of the 100 USD traded, half of them within reach;
+    # 10x with 1% maintenance: 0.9 / 0.99 and 1.1 / 1.01.
     for row, price in zip(rows, (0.9 / 0.99, 1.1 / 1.01), strict=True):
-        assert row["at_risk_usd"] == pytest.approx(50_000, abs=0.01)
+        assert row["at_risk_usd"] == pytest.approx(50_012.5, abs=0.01)
         assert row["price_low"] <= price < row["price_high"]
         assert row["symbol"] == "VIRTUAL"
         assert row["basis"] == "inferred"
