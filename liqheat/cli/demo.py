@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from liqheat.cli.local_stack import LocalStack, Plan
 
 _DURATION = typer.Option(None, min=1, help="Seconds after which it ends by itself; the data stay.")
-_HOURS = typer.Option(6, min=1, max=48, help="Hours of history to read before going live.")
+_HOURS = typer.Option(4, min=1, max=48, help="Hours of history to read before going live.")
 _SYMBOLS = typer.Option(None, help="Canonical symbols parted by commas.  [default: the AI-token watch-list]")
 _PORT = typer.Option(None, min=1, max=65_535, help="Port of the page.  [default: LIQHEAT_VIEWER__PORT, 8080]")
 _VENUES = typer.Option(None, help="Venues parted by commas.  [default: all]")
