@@ -17,6 +17,7 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.MARKET_MINUTES: Topic.MARKET_MINUTES,
     Kind.CLUSTERS: Topic.CLUSTERS,
     Kind.ALERTS: Topic.ALERTS,
+    Kind.LEVERAGE_MIX: Topic.MARKET_MINUTES,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
 }

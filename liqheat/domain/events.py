@@ -60,6 +60,7 @@ class Kind(StrEnum):
     SYMBOL_SIGNALS = "symbol_signals"
     MARKET_SIGNALS = "market_signals"
     CATALYSTS = "catalysts"
+    LEVERAGE_MIX = "leverage_mix"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -206,6 +207,16 @@ class MarketMinute(msgspec.Struct, frozen=True, gc=False):
     revision: Revision
 
 
+class LeverageShare(msgspec.Struct, frozen=True, gc=False):
+    """What was learned of one leverage by the end of a minute: its share of opened notional, and its deviation."""
+
+    window_start: Time
+    leverage: Leverage
+    share: Share
+    uncertainty: Share
+    revision: Revision
+
+
 STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.TRADES: Trade,
     Kind.OPEN_INTEREST: OpenInterest,
@@ -223,6 +234,7 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.SYMBOL_SIGNALS: SymbolSignal,
     Kind.MARKET_SIGNALS: MarketSignal,
     Kind.CATALYSTS: Catalyst,
+    Kind.LEVERAGE_MIX: LeverageShare,
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 

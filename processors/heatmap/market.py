@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.domain.events import Kind, MarketMinute, schema_of
+from liqheat.domain.events import Kind, LeverageShare, MarketMinute, schema_of
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Basis, Side, leverage_band
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
@@ -195,7 +195,7 @@ class Market:
                 self._decay(skipped)
                 continue
             self._decay(1)
-            self._learn()
+            self._learn(revision, output)
             self._calibrate()
             self.add_open_minute(revision, output)
             self._begin_minute()
@@ -214,7 +214,7 @@ class Market:
         for book in self.books:
             book.keep(share)
 
-    def _learn(self) -> None:
+    def _learn(self, revision: int, output: Output) -> None:
         """Add the minute's executed liquidations and what was swept to the evidence; at times, take its lesson."""
         evidence = self.symbol_mix.of(self.venue)
         liquidated = self.minute.liquidated
@@ -228,16 +228,23 @@ class Market:
         self.swept_minute[:] = 0
         evidence.forget(1)
         if self.window.start // MINUTE_MS % LESSON_MINUTES == 0:
-            self._adjust(evidence)
+            self._adjust(evidence, revision, output)
 
-    def _adjust(self, evidence: Evidence) -> None:
-        """Bring the book to the learned mix, and its total to the share of open interest within the model."""
+    def _adjust(self, evidence: Evidence, revision: int, output: Output) -> None:
+        """Bring the book to the learned mix and to the modelled share of open interest; publish the mix."""
         if math.isnan(self.price) or any(math.isnan(coins) for coins in self.uncovered):
             return
         evidence.target = sum(self.uncovered) * self.price * self.settings.reach_share
         standing = sum(book.standing.sum(axis=1) for book in self.books)
         evidence.standing = standing / MICRO_USD_PER_USD / self.weights
-        weights = self.symbol_mix.weights(self.venue, self.symbol_mix.estimate())
+        estimate = self.symbol_mix.estimate()
+        output.shares.extend(
+            LeverageShare(self.window.start, leverage, float(share), float(deviation), revision)
+            for leverage, share, deviation in zip(
+                self.settings.leverages, estimate.shares, estimate.uncertainty, strict=True
+            )
+        )
+        weights = self.symbol_mix.weights(self.venue, estimate)
         if weights is not None:
             for book in self.books:
                 book.rescale(weights / self.weights)
