@@ -44,7 +44,7 @@ class Kafka(Section):
     partitions: int = Field(8, ge=1, le=1_000, description="partitions of the topics keyed by symbol")
     replication_factor: int = Field(1, ge=1, le=10, description="copies of each partition")
     session_seconds: float = Field(
-        6.0, ge=1, le=90, description="silence after which a worker counts as dead and its partitions go to others"
+        6.0, ge=1, le=90, description="silence after which a worker or sink is dead and its partitions go to others"
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="SASL_SSL or SSL for anything but a private network"
