@@ -145,12 +145,16 @@ class SimulatedVenue:
             await asyncio.sleep(_STEP_SECONDS)
 
     async def step_until(self, condition: Callable[[], object], at_most: int = 600) -> None:
-        """Move on until `condition`, for `at_most` simulated seconds."""
+        """Move on until `condition`.
+
+        Raises:
+            TimeoutError: it did not hold within `at_most` simulated seconds.
+        """
         for _ in range(at_most):
             if condition():
                 return
             await self.step()
-        raise AssertionError(f"It did not happen within {at_most} simulated seconds")
+        raise TimeoutError(f"It did not happen within {at_most} simulated seconds")
 
     async def listen(self) -> None:
         """Move on until every stream has been heard; what happens from then on counts."""
