@@ -34,6 +34,8 @@ _GROUP = "liqheat-processors"
 _TABLE = "engine-state"
 # Beyond this the event loop counts as blocked.
 _ROUND_SECONDS = 30.0
+# After so long without a message the worker asks whether it has missed some.
+_QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
@@ -59,6 +61,7 @@ class Worker:
         self._driver = Driver(engine, settings.engine, _FaustOutlet(self._app, self._table, settings.kafka))
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False
+        self._partitions: set[int] = set()
         self._is_stopping = False
         self._last_round = time.monotonic()
         log = self._app.topic(self._log_topic, key_serializer="raw", value_serializer="raw", allow_empty=True)
@@ -134,11 +137,17 @@ class Worker:
 
     async def _watch(self) -> None:
         """Notice when Faust itself gives up, and that the event loop goes round."""
+        handled, since = -1, time.monotonic()
         while True:
             self._last_round = time.monotonic()
             if self._app.crashed:
                 reason = self._app.crash_reason
                 self._fail(FatalError(f"Faust has given up: {type(reason).__name__}: {reason}"))
+            if self._driver.handled != handled:
+                handled, since = self._driver.handled, self._last_round
+            elif self._is_assigned and self._last_round - since > _QUIET_SECONDS:
+                await self._guarded(self._driver.ask_for_missed(self._partitions))
+                since = self._last_round
             await asyncio.sleep(0.5)
 
     async def _finish(self) -> None:
@@ -163,10 +172,13 @@ class Worker:
 
     async def _on_revoked(self, *arguments: Any, **_: Any) -> None:
         _, revoked = arguments
-        self._driver.drop({each.partition for each in revoked if each.topic == self._log_topic})
+        lost = {each.partition for each in revoked if each.topic == self._log_topic}
+        self._partitions -= lost
+        self._driver.drop(lost)
 
     async def _on_recovered(self) -> None:
         mine = {each.partition for each in self._app.consumer.assignment() if each.topic == self._log_topic}
+        self._partitions = mine
         homes = [(symbol.decode(), partition_of(packed)) for symbol, packed in self._table.data.items()]
         self._driver.take_over((symbol, partition) for symbol, partition in homes if partition in mine)
         self._is_assigned = True
@@ -207,7 +219,8 @@ class _FaustOutlet:
         self._consumer.rewind(TP(self._log, partition), offset)
 
     def end_offset(self, partition: int) -> int:
-        return int(self._consumer.highwater(TP(self._log, partition)))
+        # None before the first answer of the broker.
+        return int(self._consumer.highwater(TP(self._log, partition)) or 0)
 
     @property
     def _consumer(self) -> RewindingConsumer:

@@ -6,7 +6,7 @@ again, which are absolute and carry a revision, and never loses any.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
@@ -91,6 +91,7 @@ class _Partition(Generic[State]):
     ahead: int | None = None
     restart: int | None = None
     restarts: int = 0
+    asked: tuple[int, int] = (-1, 0)
     letters: list[tuple[Awaitable[Any], LogMessage]] = field(default_factory=list)
     taken_over: list[str] = field(default_factory=list)
     is_lost: bool = False
@@ -110,6 +111,8 @@ class Driver(Generic[State]):
         self._active = SYMBOLS_ACTIVE.labels(STAGE)
         self._messages = MESSAGES_CONSUMED.labels(Topic.POSITION_EVENTS.label)
         self._rows = {kind: ROWS_CONSUMED.labels(kind) for kind in INPUT_KINDS}
+        self.handled = 0
+        """Messages handled so far; while it stands still, the worker is idle."""
 
     async def handle(self, message: LogMessage) -> None:
         """Apply one message of the log, or make it a dead letter.
@@ -118,6 +121,7 @@ class Driver(Generic[State]):
             DeadLetterLimitExceeded: too many in a row were poison.
             FatalError: the log and the checkpoints do not belong together.
         """
+        self.handled += 1
         partition = self._partition(message.partition)
         if partition.next_offset is None:
             partition.next_offset = await self._outlet.start_offset(message.partition)
@@ -162,6 +166,28 @@ class Driver(Generic[State]):
                     for output in self._engine.snapshot(symbol.state):
                         await self._publish(symbol, output)
                 await asyncio.sleep(0)
+
+    async def ask_for_missed(self, assigned: Set[int]) -> None:
+        """Ask again for what the log holds and has not delivered; for a moment at which nothing comes.
+
+        `_follows` notices messages missed in a rebalance when a later one comes. Where none does, this is how
+        they are noticed. `assigned` is the caller's living set of this worker's partitions.
+        """
+        for number in sorted(assigned):
+            partition = self._partition(number)
+            if partition.next_offset is None:
+                partition.next_offset = await self._outlet.start_offset(number)
+            # A rebalance may have come while that was asked.
+            if partition.is_lost or number not in assigned:
+                continue
+            expected = partition.next_offset
+            if self._outlet.end_offset(number) <= expected:
+                continue
+            offset, times = partition.asked
+            partition.asked = (expected, times + 1 if offset == expected else 1)
+            if partition.asked[1] <= _RESTARTS:
+                _LOG.info("asking again for messages", partition=number, expected=expected)
+                self._outlet.rewind(number, expected)
 
     def take_over(self, symbols: Iterable[tuple[str, int]]) -> None:
         """Note the symbols, with their partitions, whose checkpoints were read back after an assignment."""

@@ -231,6 +231,29 @@ async def test_the_first_message_after_an_assignment_must_be_the_committed_one()
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 300
 
 
+async def test_messages_missed_at_the_end_of_the_log_are_asked_for_while_nothing_comes() -> None:
+    log = MemoryLog()
+    messages = [log.write(trades()) for _ in range(3)]
+    driver = driver_of(log)
+    await driver.ask_for_missed({0, 1})
+    assert log.steps == ["rewind 0"], "the other partition is empty"
+    for message in messages:
+        await driver.handle(message)
+    await driver.ask_for_missed({0, 1})
+    await driver.checkpoint()
+    assert [step for step in log.steps if "rewind" in step] == ["rewind 0"]
+    assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 300
+
+
+async def test_what_never_comes_is_not_asked_for_without_end() -> None:
+    log = MemoryLog()
+    log.write(trades())
+    driver = driver_of(log)
+    for _ in range(30):
+        await driver.ask_for_missed({0})
+    assert log.steps == ["rewind 0"] * 10
+
+
 async def test_what_the_log_no_longer_holds_is_passed_over_once_it_was_asked_for_again() -> None:
     log = MemoryLog()
     messages = [log.write(trades()) for _ in range(5)]
