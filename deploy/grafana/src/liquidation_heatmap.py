@@ -79,7 +79,7 @@ def build() -> builder.Dashboard:
         lines(
             "Calibration",
             "Scale: the factor that holds each side to open interest, 1 when nothing had to be scaled. Reach: the "
-            "learned share of open interest that is near liquidation at all.",
+            "estimated share of open interest that is near liquidation at all.",
             "heatmap/calibration",
             "none",
         )

@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS {database}.market_minutes_raw {on_cluster}
     at_risk_short_micro_usd Int64 COMMENT 'Shorts at risk over all buckets, micro-USD' CODEC(T64, ZSTD(1)),
     scale_long Float64 COMMENT 'Factor that held longs to open interest' CODEC(ZSTD(1)),
     scale_short Float64 COMMENT 'Factor that held shorts to open interest' CODEC(ZSTD(1)),
-    reach_share_long Float64 COMMENT 'Learned share of long open interest within reach' CODEC(ZSTD(1)),
-    reach_share_short Float64 COMMENT 'Learned share of short open interest within reach' CODEC(ZSTD(1)),
+    reach_share_long Float64 COMMENT 'Estimated share of long open interest within reach' CODEC(ZSTD(1)),
+    reach_share_short Float64 COMMENT 'Estimated share of short open interest within reach' CODEC(ZSTD(1)),
     coverage Float64 COMMENT 'Observed notional over open interest' CODEC(ZSTD(1)),
     late_rows Int64 COMMENT 'Rows that came after their minute closed' CODEC(T64, ZSTD(1)),
     revision UInt64 COMMENT 'Rows of the symbol''s log applied; the highest wins' CODEC(Delta, ZSTD(1)),
@@ -58,8 +58,8 @@ CREATE OR REPLACE VIEW {database}.market_minutes {on_cluster}
     at_risk_short_usd Float64 COMMENT 'Shorts at risk at the end of the minute, over all buckets, USD',
     scale_long Nullable(Float64) COMMENT 'Factor that held the longs to open interest; 1 means it fitted',
     scale_short Nullable(Float64) COMMENT 'Factor that held the shorts to open interest',
-    reach_share_long Nullable(Float64) COMMENT 'Learned share of long open interest that is within reach of liquidation',
-    reach_share_short Nullable(Float64) COMMENT 'Learned share of short open interest that is within reach of liquidation',
+    reach_share_long Nullable(Float64) COMMENT 'Estimated share of long open interest that is within reach of liquidation: at risk over open interest',
+    reach_share_short Nullable(Float64) COMMENT 'Estimated share of short open interest that is within reach of liquidation: at risk over open interest',
     coverage Nullable(Float64) COMMENT 'Observed notional over open interest; NULL or 0 where nothing is observed',
     late_rows Int64 COMMENT 'Rows that came after their minute had closed'
 )
