@@ -11,14 +11,16 @@ import numpy.typing as npt
 
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Side
+from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import HOUR_MS
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.scoring.baselines import BASELINES, Method
 from liqheat.scoring.measures import Profile, Tally, profile_within, swept_usd
 from liqheat.simulator.market import Market
+from liqheat.simulator.regimes import REAL_BTC
 from liqheat.simulator.simulation import SimulationConfig, batches_of, make_market, reference_batches
 from liqheat.simulator.tape import Step
-from liqheat.simulator.traders import Population
+from liqheat.simulator.traders import LEVERAGE_MIXES, Population
 from liqheat.simulator.truth import Truth, truth_of
 from processors import engine
 
@@ -27,8 +29,6 @@ FloatArray = npt.NDArray[np.float64]
 
 OURS = "liqheat"
 SIDES = (Side.LONG, Side.SHORT)
-CALIBRATION_MS = HOUR_MS
-"""The move that calibration looks at: the mark's range over the following hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,6 @@ class _Ours:
         engine.apply(self.state, batch)
 
     def maps(self, factor: int) -> Maps:
-        from liqheat.domain.price_grid import bucket_of
-
         maps: Maps = {}
         for batch in engine.snapshot(self.state):
             if batch.kind is not Kind.HEATMAP_BUCKETS:
@@ -212,9 +210,6 @@ def _settle(waiting: _Judgement, market: Market, judged: Judged) -> None:
 
 def standard_runs(seeds: int, hours: int, burn_in: int, settings: EngineSettings) -> list[Run]:
     """Return the runs of a score: every regime on a thin token and the real BTC path on a deep one, mixes in turn."""
-    from liqheat.simulator.regimes import REAL_BTC
-    from liqheat.simulator.traders import LEVERAGE_MIXES
-
     mixes = tuple(LEVERAGE_MIXES)
     plan = [
         ("trending", "VIRTUAL", 4_000),

@@ -21,8 +21,3 @@ def to_micro_usd(usd: npt.ArrayLike) -> npt.NDArray[np.int64]:
     if amounts.size and not (np.abs(amounts) <= MAXIMUM_NOTIONAL_USD).all():
         raise ValueError(f"Expected finite amounts of at most {MAXIMUM_NOTIONAL_USD:.0e} USD")
     return np.rint(amounts * MICRO_USD_PER_USD).astype(np.int64)
-
-
-def to_usd(micro_usd: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Turn int64 micro-USD into float64 USD, for display only."""
-    return np.asarray(micro_usd, dtype=np.int64) / MICRO_USD_PER_USD

@@ -47,7 +47,6 @@ INSERT_SECONDS = _histogram("insert_seconds", "Time of one ClickHouse insert", _
 INSERT_RETRIES = _counter("insert_retries", "ClickHouse inserts tried again", "table")
 WEBHOOK_ALERTS = _counter("webhook_alerts", "Alerts by what became of them at the webhook", "outcome")
 CATALYSTS_PUBLISHED = _counter("catalysts_published", "News items and events published", "source")
-CALIBRATION_SCALE = _gauge("calibration_scale", "Factor that holds a side to open interest", "venue", "symbol", "side")
 COVERAGE = _gauge("coverage", "Observed notional over open interest", "venue", "symbol")
 LIQUIDATION_PRICE_DIFFERENCE = _histogram(
     "liquidation_price_difference",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.liquidation_price import bankruptcy
 from liqheat.domain.market import Side
-from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.price_grid import bucket_of, middle
 from liqheat.domain.windows import MINUTE_MS
 
 FloatArray = npt.NDArray[np.float64]
@@ -158,8 +158,6 @@ class OpenInterestLadder(_Bars):
 
     def map(self, side: Side) -> tuple[IntArray, FloatArray]:
         """Spread open interest afresh, leaving out what lies beyond the mark already."""
-        from liqheat.domain.price_grid import middle
-
         ladder = Ladder(self.ladder.factor)
         if not self.volume or np.isnan(self.mark * self.open_interest):
             return ladder.map(side)
