@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-containers check bench kafka dashboards lock format clean
+.PHONY: help demo live test test-containers check bench kafka grafana-frontend dashboards lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ demo: $(STAMP) ## run everything on a simulated exchange: no Docker, no network,
 live: $(STAMP) ## the same on the real public feeds
 	@$(BIN)/liqheat live $(DEMO_ARGUMENTS)
 
-test: $(STAMP) kafka ## every test that runs without Docker
+test: $(STAMP) kafka grafana-frontend ## every test that runs without Docker
 	@$(BIN)/pytest -m 'not bench and not docker' $(TEST_ARGUMENTS)
 
 test-containers: $(STAMP) kafka ## build the image and run the compose file's services in containers (Docker or Podman)
@@ -50,6 +50,14 @@ kafka: $(STAMP)
 	    && mv .cache/kafka/lib.part .cache/kafka/lib; }; \
 	else echo 'Java or Maven is missing: tests run on the embedded broker'; fi
 
+# Grafana's own packages, which some tests ask how a panel reads a query; without Node those skip and say so.
+FRONTEND := tests/grafana_frontend
+grafana-frontend:
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  test $(FRONTEND)/node_modules/.package-lock.json -nt $(FRONTEND)/package-lock.json || { \
+	    echo 'Installing the locked npm packages of $(FRONTEND) ...'; cd $(FRONTEND) && npm ci --silent; }; \
+	else echo "Node or npm is missing: tests with Grafana's front-end packages are skipped"; fi
+
 dashboards: $(STAMP) ## generate Grafana's dashboards from their sources
 	@$(BIN)/python -m deploy.grafana.src.build
 
@@ -63,4 +71,4 @@ format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what was installed and made (not your data)
-	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache $(FRONTEND)/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,6 +17,8 @@ from liqheat.simulator.simulation import SimulationConfig, simulate
 from processors.pipeline import Pipeline
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
+from tests.grafana_frontend.frames import long_to_wide
+from tests.grafana_frontend.node import display_names, require_node
 from tests.grafana_macros import Dashboard, expand
 
 pytestmark = pytest.mark.clickhouse
@@ -30,6 +32,12 @@ TARGETS = [
     for name, board in BOARDS.items()
     for panel in board["panels"]
     for target in panel["targets"]
+]
+HEATMAPS = [
+    pytest.param(panel, id=f"{name}: {panel['title']}")
+    for name, board in BOARDS.items()
+    for panel in board["panels"]
+    if panel["type"] == "heatmap"
 ]
 QUIET = {"Gaps", "Dead letters"}
 """Panels that are rightly empty where nothing went wrong."""
@@ -115,6 +123,30 @@ def test_the_map_has_every_time_and_every_bucket(
     step = float(dashboard.variables["price_step"][0])
     ladder = sorted(buckets)
     assert all(high - low == pytest.approx(step) for low, high in pairwise(ladder))
+
+
+@pytest.mark.parametrize("panel", HEATMAPS)
+def test_grafana_reads_a_price_off_every_row_of_a_heatmap(
+    client: Client, dashboard: Dashboard, panel: dict[str, Any]
+) -> None:
+    require_node()
+    (target,) = panel["targets"]
+    sql = expand(target["rawSql"], dashboard)
+    result = client.query(sql)
+    frame = long_to_wide(result.column_names, result.result_rows)
+    # The same rows under a name of the value that the front end does not leave out of the display name, and with a
+    # second label: both are what a change of the query would do.
+    renamed = ["value" if name == "Value" else name for name in result.column_names]
+    broken = long_to_wide(renamed, result.result_rows)
+    labelled = long_to_wide([*result.column_names, "side"], [[*row, "long"] for row in result.result_rows])
+
+    named, *wrong = display_names([frame, broken, labelled])
+    assert named["numeric"]
+    step, low, rows = (float(dashboard.variables[f"price_{name}"][0]) for name in ("step", "low", "rows"))
+    prices = [float(name) for name in named["drawn"]]
+    assert prices == pytest.approx([low + step * row for row in range(int(rows))])
+    assert not any(answer["numeric"] for answer in wrong)
+    assert wrong[0]["names"][0].startswith("value ")
 
 
 def test_a_cell_of_the_map_is_the_average_level_of_its_minutes(client: Client, dashboard: Dashboard) -> None:
