@@ -3,8 +3,12 @@
 Only what the dashboards use. Lets every dashboard query run on an embedded ClickHouse in the tests.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.grafana.src.build import OUTPUT
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,22 @@ def expand(sql: str, dashboard: Dashboard) -> str:
     sql = sql.replace("$__interval_s", str(interval)).replace("$__fromTime", low).replace("$__toTime", high)
     assert "$" not in sql, f"An unknown macro is left: {sql}"
     return sql
+
+
+def every_query() -> list[str]:
+    """Return every query of the committed dashboards, for one hour of one symbol."""
+    chosen = {"symbol": ["VIRTUAL"], "venue": ["okx"], "leverage_band": ["1-5x"], "basis": ["inferred"]}
+    chosen |= {"span": ["10"], "price_step": ["0.01"], "price_low": ["1"], "price_rows": ["20"]}
+    hour = Dashboard(1_767_225_600, 1_767_229_200, variables=chosen)
+    queries = []
+    for path in sorted(OUTPUT.glob("*.json")):
+        board: dict[str, Any] = json.loads(path.read_text())
+        targets = [target for panel in board["panels"] for target in panel.get("targets", [])]
+        targets += [
+            annotation["target"]
+            for annotation in board.get("annotations", {}).get("list", [])
+            if "target" in annotation
+        ]
+        targets += [variable["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
+        queries += [expand(target["rawSql"], hour) for target in targets]
+    return queries
