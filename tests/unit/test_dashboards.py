@@ -1,12 +1,13 @@
 """The generated dashboards: current, whole, and without the mistakes that Grafana forgives silently."""
 
 import json
-from pathlib import Path
+import re
 from typing import Any
 
 import pytest
+import yaml
 
-from deploy.grafana.src.build import OUTPUT, generate
+from deploy.grafana.src.build import OUTPUT, RULES, generate, outputs
 
 FILES = sorted(OUTPUT.glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FILES}
@@ -21,6 +22,7 @@ def test_the_committed_files_are_what_the_sources_give() -> None:
     assert {path.name for path in FILES} == set(texts)
     for path in FILES:
         assert path.read_text() == texts[path.name], f"{path.name} is stale: run `make dashboards`"
+    assert outputs()[RULES] == RULES.read_text(), "the alert rules are stale: run `make dashboards`"
 
 
 def test_every_dashboard_has_a_uid_of_its_own() -> None:
@@ -80,8 +82,25 @@ def test_the_maps_draw_a_true_price_axis_from_lower_edges() -> None:
         }
 
 
-def test_alert_rules_use_no_macro_that_only_the_browser_knows() -> None:
-    for path in Path(OUTPUT).parents[1].glob("provisioning/alerting/*.yaml"):
-        rules = path.read_text().partition("\ngroups:")[2]
-        assert "$__conditionalAll" not in rules
-        assert "$__adHocFilters" not in rules
+def test_alert_rules_use_nothing_that_only_the_browser_knows_and_no_variable_of_the_environment() -> None:
+    text = RULES.read_text()
+    assert set(re.findall(r"\$\S*", text)) == {
+        "$__timeFilter(window_start)",
+        "$__timeFilter(received_at)",
+        "$__timeFilter(event_time)",
+    }
+
+
+def test_every_alert_rule_is_known_by_one_uid_and_asks_the_provisioned_datasource() -> None:
+    provisioning = RULES.parents[1]
+    (source,) = yaml.safe_load((provisioning / "datasources" / "clickhouse.yaml").read_text())["datasources"]
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    assert len({rule["uid"] for rule in rules}) == len(rules) == 8
+    assert len({rule["title"] for rule in rules}) == len(rules)
+    for rule in rules:
+        query, threshold = rule["data"]
+        assert query["datasourceUid"] == source["uid"]
+        assert rule["condition"] == threshold["refId"] == threshold["model"]["refId"]
+        assert threshold["model"]["expression"] == query["refId"] == query["model"]["refId"]
+        assert rule["annotations"]["summary"]
+        assert rule["labels"]["severity"] in {"page", "ticket", "info"}

@@ -1,4 +1,4 @@
-"""Write every dashboard as JSON: `python -m deploy.grafana.src.build [--check]`.
+"""Write every dashboard as JSON, and the alert rules: `python -m deploy.grafana.src.build [--check]`.
 
 `--check` writes nothing and fails when a committed file differs from what the sources give.
 """
@@ -10,9 +10,10 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.src import liquidation_heatmap, market_overview, pipeline_health
+from deploy.grafana.src import alert_rules, liquidation_heatmap, market_overview, pipeline_health
 
 OUTPUT = Path(__file__).parents[1] / "dashboards" / "liquidations"
+RULES = Path(__file__).parents[1] / "provisioning" / "alerting" / "rules.yaml"
 MODULES = (liquidation_heatmap, market_overview, pipeline_health)
 
 
@@ -38,17 +39,20 @@ def _complete(board: dict[str, Any]) -> None:
             del panel["options"]["footer"]
 
 
+def outputs() -> dict[Path, str]:
+    """Return the text of every generated file."""
+    return {OUTPUT / name: text for name, text in generate().items()} | {RULES: alert_rules.generate()}
+
+
 def main() -> None:
     """Write or compare the files."""
-    texts = generate()
+    texts = outputs()
     if "--check" not in sys.argv[1:]:
         OUTPUT.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (OUTPUT / name).write_text(text)
+        for path, text in texts.items():
+            path.write_text(text)
         return
-    stale = [
-        name for name, text in texts.items() if not (OUTPUT / name).exists() or (OUTPUT / name).read_text() != text
-    ]
+    stale = [path.name for path, text in texts.items() if not path.exists() or path.read_text() != text]
     if stale:
         sys.exit(f"Not what the sources give: {', '.join(stale)}; run `make dashboards`")
 

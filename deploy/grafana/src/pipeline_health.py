@@ -5,6 +5,7 @@ from grafana_foundation_sdk.builders import dashboard as builder
 from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
+from deploy.grafana.src.limits import BEHIND_ALARM_SECONDS, BEHIND_WARNING_SECONDS
 from deploy.grafana.src.panels import GREEN, RED, TABLE, dress, lines, new_dashboard, rows, target
 
 
@@ -47,7 +48,9 @@ def _freshness() -> stat.Panel:
     thresholds = (
         builder.ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)
-        .steps([Threshold(None, GREEN), Threshold(90.0, "orange"), Threshold(300.0, RED)])
+        .steps(
+            [Threshold(None, GREEN), Threshold(BEHIND_WARNING_SECONDS, "orange"), Threshold(BEHIND_ALARM_SECONDS, RED)]
+        )
     )
     panel = (
         stat.Panel()
@@ -59,7 +62,8 @@ def _freshness() -> stat.Panel:
     return dress(
         panel,
         "Behind",
-        "Seconds since the end of the newest minute of each venue. Orange from 90 s, red from 5 minutes.",
+        "Seconds since the end of the newest minute of each venue. "
+        f"Orange from {BEHIND_WARNING_SECONDS} s, red from {BEHIND_ALARM_SECONDS} s.",
         24,
         5,
     )

@@ -1,0 +1,4 @@
+-- Seconds since the end of the newest minute of any venue; without any row that is the age of 1970, and fires.
+SELECT toFloat64(dateDiff('second', max(window_start) + INTERVAL 1 MINUTE, now())) AS behind
+FROM market_minutes
+WHERE $__timeFilter(window_start)
