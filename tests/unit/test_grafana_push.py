@@ -20,6 +20,7 @@ class StubGrafana:
     def __init__(self) -> None:
         self.version = "13.2.3"
         self.status: int | None = None
+        self.write_status: int | None = None
         self.folders: dict[str, Any] = {}
         self.datasources: dict[str, Any] = {}
         self.dashboards: dict[str, Any] = {}
@@ -31,6 +32,8 @@ class StubGrafana:
             return 200, {"database": "ok", "version": self.version}
         if self.status is not None:
             return self.status, {"message": "no"}
+        if method != "GET" and self.write_status is not None:
+            return self.write_status, {"message": "Access denied"}
         if method != "GET":
             self.writes.append((method, path, body))
         parts = path.removeprefix("/api/").split("/")
@@ -153,6 +156,15 @@ def test_a_refusal_says_what_to_do(
     grafana[0].status = status
     with pytest.raises(error, match="LIQHEAT_GRAFANA__TOKEN" if error is ConfigurationError else "refuses"):
         push()
+
+
+def test_a_token_that_may_only_look_is_refused_what_it_may_not(grafana: tuple[StubGrafana, str], push: Any) -> None:
+    stub = grafana[0]
+    stub.write_status = 403
+    assert "Two" in push("--dry-run")
+    with pytest.raises(ConfigurationError, match=r"denies POST .*role Editor"):
+        push()
+    assert (stub.folders, stub.datasources, stub.dashboards) == ({}, {}, {})
 
 
 def test_a_failing_grafana_is_worth_another_try(grafana: tuple[StubGrafana, str], push: Any) -> None:
