@@ -193,7 +193,7 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
     for venue, signal in signals.items():
         yield venue.value, signal
     alive_rows = rows_out[: len(seen)]
-    inside = frozenset(name for name, episode in state.episodes.items() if episode.entry_edge)
+    inside = frozenset(name for name, episode in state.episodes.items() if episode.entered)
     yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
 
 
