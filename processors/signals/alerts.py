@@ -123,19 +123,21 @@ def _entered(minute: Minute, before: Tracked, visit: Visit | None, episode: Epis
     if visit is None:
         episode.entered = episode.swept = False
         return []
-    if episode.entered or not _is_large(before.at_risk, settings):
+    edge = before.nearer_edge
+    # A visit goes on a little outside the edge, and a cluster may grow to this size, or up to the price, meanwhile.
+    inside = minute.low <= edge if before.side == Side.LONG else minute.high >= edge
+    if episode.entered or not inside or not _is_large(before.at_risk, settings):
         return []
     episode.entered = episode.approached = True
     share = percent_of_adv(before.at_risk, minute.adv)
     reduction = exposure_reduction(share, settings.caution_percent)
-    # A cluster may also grow to this size, or up to the price, while price stands there.
-    came = before.visit is None and (minute.high > visit.edge if before.side == Side.LONG else minute.low < visit.edge)
-    how = f"price reached the outer edge {visit.edge:.8g} of" if came else "price stands within"
+    came = minute.high > edge if before.side == Side.LONG else minute.low < edge
+    how = f"price reached the outer edge {edge:.8g} of" if came else "price stands within"
     text = (
         f"entered: {how} {_name(before.side, before.price_low, before.price_high)}, {_size(before.at_risk, share)}; "
         f"rule of thumb: reduce exposure by {reduction:.0%}"
     )
-    return _told("entered", minute, before, before.nearer_edge, episode, settings, before.at_risk, text)
+    return _told("entered", minute, before, edge, episode, settings, before.at_risk, text)
 
 
 def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:

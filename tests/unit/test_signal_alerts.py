@@ -269,3 +269,15 @@ def test_price_of_one_broken_venue_enters_nothing() -> None:
         story.hear(market(story.window, mark, heatmap_frame(story.window, CLUSTER, {}), venue=venue))
     assert rules(story.alerts) == ["approaching"]
     assert story.readings[-1].mark_price == pytest.approx(0.90)
+
+
+def test_a_cluster_that_grows_after_price_touched_it_and_went_is_not_entered_until_price_is_back() -> None:
+    story = Story()
+    small = {price: usd / 4 for price, usd in WALL.items()}
+    story.minute(0.88, longs=small)
+    # A wick to the edge of 2M tells nothing; then it holds 8M, and price is near, but outside.
+    assert story.minute(0.875, longs=small, low=0.87) == []
+    assert rules(story.minute(0.875, longs=WALL)) == ["approaching"]
+    assert story.minute(0.875, longs=WALL) == []
+    (alert,) = story.minute(0.869, longs=WALL)
+    assert alert.message.startswith("VIRTUAL entered: price reached the outer edge 0.87 of the long cluster 0.83-0.87")
