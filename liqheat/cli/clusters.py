@@ -5,6 +5,11 @@ from pathlib import Path
 
 import typer
 
+WIDE = 130
+"""Columns from which the table has room for the clusters' ids."""
+
+LEFT = ("symbol", "side", "range", "state")
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -19,6 +24,7 @@ def clusters(
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo."),
 ) -> None:
     """List the clusters of the latest minute, nearest first."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -26,7 +32,16 @@ def clusters(
     from liqheat.cli.watch_screen import duration, percent, price, usd
     from liqheat.platform.settings import load
 
-    table = Table("symbol", "side", "range", "notional", "% of ADV", "distance", "state", "age", "id")
+    # A file or a pipe has no width; a narrow terminal has no room for the ids, which `--json` tells too.
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("symbol", "side", "range", "notional", "% of ADV", "distance", "state", "age"):
+        table.add_column(title, no_wrap=True, justify="left" if title in LEFT else "right")
+    with_ids = console.width >= WIDE
+    if with_ids:
+        table.add_column("id", no_wrap=True)
     wanted = [name.upper() for name in symbol or load().ingest.symbols]
     with signal_source(viewer, server, data_dir) as read:
         for name in wanted:
@@ -34,7 +49,7 @@ def clusters(
                 if as_json:
                     typer.echo(json.dumps(row))
                     continue
-                table.add_row(
+                cells = [
                     row["symbol"],
                     row["side"],
                     f"{price(row['price_low'])} - {price(row['price_high'])}",
@@ -43,7 +58,7 @@ def clusters(
                     percent(row["distance"], signed=False),
                     row["state"],
                     duration(60 * row["age_minutes"]),
-                    row["cluster_id"],
-                )
+                ]
+                table.add_row(*cells, *([row["cluster_id"]] if with_ids else []))
     if not as_json:
-        Console().print(table)
+        console.print(table)

@@ -45,12 +45,13 @@ def _head(reading: dict[str, Any], now_ms: int) -> RenderableType:
     lines.add_row(
         "within 5 %",
         f"[{_LONG}]{usd(reading['near_long_usd'])} long[/], [{_SHORT}]{usd(reading['near_short_usd'])} short[/], "
-        f"imbalance {percent(reading['imbalance'])}",
+        f"imbalance {_imbalance(reading['imbalance'])}",
     )
     down = "  ".join(f"{step} % {usd(reading[f'down_{step}_usd'])}" for step in (1, 2, 5, 10))
     up = "  ".join(f"{step} % {usd(reading[f'up_{step}_usd'])}" for step in (1, 2, 5, 10))
     lines.add_row("a fall of", f"[{_LONG}]{down}[/]")
     lines.add_row("a rise of", f"[{_SHORT}]{up}[/]")
+    lines.add_row("max pain", f"[{_SHORT}]{_pain(reading, 'short')}[/], [{_LONG}]{_pain(reading, 'long')}[/]")
     lines.add_row("funding 4 h", f"{_funding(reading)}; next settlement in {duration(reading['settlement_seconds'])}")
     agreement = reading["open_interest_agreement_1h"]
     agreed = f"{abs(agreement)} of 3 {'rise' if agreement > 0 else 'fall'}" if agreement else "no agreement"
@@ -62,6 +63,18 @@ def _head(reading: dict[str, Any], now_ms: int) -> RenderableType:
         share = reading["exposure_reduction"]
         lines.add_row("", f"[yellow]inside a cluster; rule of thumb: reduce exposure by {share:.0%}[/]")
     return lines
+
+
+def _imbalance(value: float | None) -> str:
+    if not value:
+        return percent(value)
+    return f"{percent(value)} (more {'longs' if value > 0 else 'shorts'})"
+
+
+def _pain(reading: dict[str, Any], side: str) -> str:
+    """Return a side's heaviest bucket."""
+    at = reading[f"max_pain_{side}_price"]
+    return f"no {side}s" if at is None else f"{side}s at {price(at)} ({usd(reading[f'max_pain_{side}_usd'])})"
 
 
 def _funding(reading: dict[str, Any]) -> str:
@@ -95,13 +108,18 @@ def _cluster(row: dict[str, Any]) -> list[str]:
         row["state"],
         duration(60 * row["age_minutes"]),
         "-" if row["observed_share"] is None else f"{row['observed_share']:.0%}",
-        price(row["round_number"]),
+        _round_number(row),
     ]
+
+
+def _round_number(row: dict[str, Any]) -> str:
+    away = row["round_number_distance"]
+    return f"{price(row['round_number'])} {'inside' if not away else f'{away:.1f} % off'}"
 
 
 def _venues(venues: list[dict[str, Any]]) -> RenderableType:
     table = Table(expand=True)
-    for name in ("venue", "funding 4 h (8 h)", "settles in", "open interest 1 h", "4 h"):
+    for name in ("venue", "funding 4 h (of 8 h)", "settles in", "open interest 1 h", "open interest 4 h"):
         table.add_column(name, justify="left" if name == "venue" else "right")
     for row in venues:
         rate = row["funding_rate_4h"]

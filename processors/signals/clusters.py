@@ -248,11 +248,10 @@ def follow(
 
 def _place(book: SideBook, item: Range) -> tuple[float, float, float]:
     """Return lower edge, upper edge and middle of the densest bucket of a range (USD)."""
-    peak = item.peak - book.base
     return (
         float(book.edges[item.low - book.base]),
         float(book.edges[item.high + 1 - book.base]),
-        float(book.edges[peak] + book.edges[peak + 1]) / 2,
+        book.middle(item.peak - book.base),
     )
 
 
