@@ -18,8 +18,8 @@ The method, on one side over all venues, from the mark price out to the reach:
    `match_share` of the smaller one; each is matched once, most notional first. So of a cluster that parts,
    the heavier piece keeps the identity, and of two that join, the heavier one gives it.
 6. A known cluster that is no such range any more is missing for up to `patience_minutes`, with the edges it had
-   and what still lies between them. It ends as `swept` if price has eaten it (`processors.signals.visits`),
-   and as `gone` when the patience is over.
+   and what still lies between them and belongs to no other. It ends as `swept` if price has eaten it
+   (`processors.signals.visits`), and as `gone` when the patience is over.
 """
 
 from collections.abc import Sequence
@@ -229,12 +229,15 @@ def follow(
         else _found(window, book, item, known[number], visits[number], s)
         for index, item in enumerate(ranges)
     ]
+    free = book.at_risk.copy()
+    for item in ranges:
+        free[item.low - book.base : item.high + 1 - book.base] = 0
     ended = []
     for number, cluster in enumerate(known):
         if number in matched.values():
             continue
         swept = _sum_inside(book, book.swept, cluster.low, cluster.high)
-        left = _sum_inside(book, book.at_risk, cluster.low, cluster.high)
+        left = _sum_inside(book, free, cluster.low, cluster.high)
         visit = fed(visits[number], swept, left)
         missing = msgspec.structs.replace(cluster, swept=cluster.swept + swept, at_risk=left, visit=visit)
         if is_eaten(visit, left, s.swept_share):

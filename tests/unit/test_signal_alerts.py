@@ -212,6 +212,16 @@ def test_a_cluster_that_is_missing_for_a_minute_is_entered_all_the_same() -> Non
     assert alert.notional_usd == 6_000_000 * MICRO_USD_PER_USD
 
 
+def test_of_two_clusters_that_joined_one_is_entered() -> None:
+    """The lighter one is missing, and what it held belongs to the heavier one now."""
+    story = Story()
+    story.minute(0.90, longs={0.82: 6e6, 0.83: 6e6, 0.86: 6e6})
+    assert [cluster.price_low for cluster in story.latest_clusters()] == [0.82, 0.86]
+    story.minute(0.90, longs={price / 100: 6e6 for price in range(82, 87)})
+    (alert,) = story.minute(0.869, longs={price / 100: 6e6 for price in range(82, 87)})
+    assert (alert.rule, alert.notional_usd) == ("entered", 30_000_000 * MICRO_USD_PER_USD)
+
+
 def test_a_cluster_that_grows_where_price_stands_is_not_approached_but_entered() -> None:
     story = Story()
     small = {price: usd / 4 for price, usd in WALL.items()}
