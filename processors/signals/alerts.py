@@ -146,9 +146,10 @@ def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals
         return []
     episode.swept = True
     name = _name(cluster.side, visit.price_low, visit.price_high)
+    taken = visit.eaten(cluster.at_risk)
     rest = f"; {_usd(cluster.at_risk)} still stand" if cluster.at_risk else ""
-    text = f"swept: price took {_usd(visit.taken)} of {name}, which held {_usd(visit.held)}{rest}"
-    return _told("swept", minute, cluster, visit.edge, episode, settings, visit.taken, text)
+    text = f"swept: price took {_usd(taken)} of {name}, which held {_usd(visit.held)}{rest}"
+    return _told("swept", minute, cluster, visit.edge, episode, settings, taken, text)
 
 
 def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -221,7 +222,7 @@ def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
         distance=math.nan,
         message=(
             f"{minute.symbol} cascade: {_usd(amount)} of {side.label}s liquidated in a minute, "
-            f"{times:.0f} times the usual or more"
+            + (f"{times:.0f} times the usual or more" if times < 1_000 else "more than 1,000 times the usual")
         ),
         revision=minute.revision,
     )

@@ -238,7 +238,7 @@ def follow(
             continue
         swept = _sum_inside(book, book.swept, cluster.low, cluster.high)
         left = _sum_inside(book, free, cluster.low, cluster.high)
-        visit = fed(visits[number], swept, left)
+        visit = fed(visits[number], swept, left, (cluster.price_low, cluster.price_high))
         missing = msgspec.structs.replace(cluster, swept=cluster.swept + swept, at_risk=left, visit=visit)
         if is_eaten(visit, left, s.swept_share):
             ended.append(msgspec.structs.replace(missing, state="swept", at_risk=0))
@@ -300,7 +300,7 @@ def _found(window: int, book: SideBook, item: Range, before: Tracked, visit: Vis
         reported=reported,
         swept=before.swept + swept,
         seen=window,
-        visit=fed(visit, swept, item.at_risk),
+        visit=fed(visit, swept, item.at_risk, (price_low, price_high)),
     )
 
 

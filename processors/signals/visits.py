@@ -19,20 +19,19 @@ PRICE_SHARE_OF_LOSS = 0.5
 class Visit(msgspec.Struct, frozen=True):
     """Price inside a cluster; prices in USD, amounts in micro-USD.
 
-    `price_low` and `price_high` are the cluster's edges when price came, `held` is the most that it held at the
-    end of a minute since then, and `taken` is what price took since it held that.
+    `edge` is the one that price entered by. `held` is the most that the cluster held at the end of a minute, from
+    the one before price came, `price_low` and `price_high` are its edges then, `taken` is what price took since.
     """
 
-    side: int
+    edge: float
     price_low: float
     price_high: float
     held: int
     taken: int = 0
 
-    @property
-    def edge(self) -> float:
-        """The edge that price entered by."""
-        return self.price_high if self.side == Side.LONG else self.price_low
+    def eaten(self, at_risk: int) -> int:
+        """Return how much of `held` price took, with `at_risk` left; what was opened since is no part of it."""
+        return min(self.taken, self.held - at_risk)
 
 
 def visit_after(
@@ -54,16 +53,17 @@ def visit_after(
         left = low_mark > outside if side == Side.LONG else high_mark < outside
         return None if left else visit
     price_low, price_high = edges
-    reached = low_mark <= price_high if side == Side.LONG else high_mark >= price_low
-    return Visit(side, price_low, price_high, at_risk) if reached else None
+    edge = price_high if side == Side.LONG else price_low
+    reached = low_mark <= edge if side == Side.LONG else high_mark >= edge
+    return Visit(edge, price_low, price_high, at_risk) if reached else None
 
 
-def fed(visit: Visit | None, swept: int, at_risk: int) -> Visit | None:
-    """Return the visit after price took `swept` and the cluster was left with `at_risk` (micro-USD)."""
+def fed(visit: Visit | None, swept: int, at_risk: int, edges: tuple[float, float]) -> Visit | None:
+    """Return the visit after price took `swept` and left `at_risk` (micro-USD) between `edges` (USD)."""
     if visit is None:
         return None
     if at_risk >= visit.held:
-        return msgspec.structs.replace(visit, held=at_risk, taken=0)
+        return Visit(visit.edge, *edges, held=at_risk)
     return msgspec.structs.replace(visit, taken=visit.taken + swept)
 
 
@@ -72,4 +72,4 @@ def is_eaten(visit: Visit | None, at_risk: int, swept_share: float) -> bool:
     if visit is None or not visit.taken:
         return False
     lost = visit.held - at_risk
-    return lost >= swept_share * visit.held and visit.taken >= PRICE_SHARE_OF_LOSS * lost
+    return lost >= swept_share * visit.held and visit.eaten(at_risk) >= PRICE_SHARE_OF_LOSS * lost

@@ -262,6 +262,14 @@ def test_a_small_burst_after_silence_is_no_cascade() -> None:
     assert rules(story.minute(0.95, longs=CLUSTER, liquidated_long_usd=100_000 * MICRO_USD_PER_USD)) == ["cascade"]
 
 
+def test_a_large_burst_after_silence_is_no_silly_number() -> None:
+    story = Story()
+    for _ in range(40):
+        story.minute(0.95, longs=CLUSTER)
+    (alert,) = story.minute(0.95, longs=CLUSTER, liquidated_long_usd=20_000_000 * MICRO_USD_PER_USD)
+    assert alert.message.endswith("$20.00M of longs liquidated in a minute, more than 1,000 times the usual")
+
+
 def test_an_alert_names_rule_cluster_and_minute() -> None:
     story = Story()
     (alert,) = story.minute(0.90, longs=CLUSTER)
