@@ -5,10 +5,10 @@ from pathlib import Path
 
 import typer
 
-WIDE = 130
-"""Columns from which the table has room for the clusters' ids."""
+WIDE, ROOMY = 130, 90
+"""Columns of a terminal from which the table has room for the clusters' ids, and for their state."""
 
-LEFT = ("symbol", "side", "range", "state")
+LEFT = ("symbol", "side", "range", "state", "id")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,19 +29,18 @@ def clusters(
     from rich.table import Table
 
     from liqheat.cli.signal_source import signal_source
-    from liqheat.cli.watch_screen import duration, percent, price, usd
+    from liqheat.cli.watch_screen import duration, percent, price_range, usd
     from liqheat.platform.settings import load
 
-    # A file or a pipe has no width; a narrow terminal has no room for the ids, which `--json` tells too.
+    # A file or a pipe has no width; what a narrow terminal has no room for, `--json` tells too.
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("symbol", "side", "range", "notional", "% of ADV", "distance", "state", "age"):
+    titles = ["symbol", "side", "range", "notional", "% of ADV", "distance", "age"]
+    titles += ["state"] * (console.width >= ROOMY) + ["id"] * (console.width >= WIDE)
+    for title in titles:
         table.add_column(title, no_wrap=True, justify="left" if title in LEFT else "right")
-    with_ids = console.width >= WIDE
-    if with_ids:
-        table.add_column("id", no_wrap=True)
     wanted = [name.upper() for name in symbol or load().ingest.symbols]
     with signal_source(viewer, server, data_dir) as read:
         for name in wanted:
@@ -52,13 +51,14 @@ def clusters(
                 cells = [
                     row["symbol"],
                     row["side"],
-                    f"{price(row['price_low'])} - {price(row['price_high'])}",
+                    price_range(row["price_low"], row["price_high"]),
                     usd(row["at_risk_usd"]),
                     percent(row["percent_of_adv"], signed=False),
                     percent(row["distance"], signed=False),
-                    row["state"],
                     duration(60 * row["age_minutes"]),
+                    row["state"],
+                    row["cluster_id"],
                 ]
-                table.add_row(*cells, *([row["cluster_id"]] if with_ids else []))
+                table.add_row(*cells[: len(titles)])
     if not as_json:
         console.print(table)

@@ -126,12 +126,16 @@ async def test_the_signals_say_why_and_what_a_move_would_liquidate(
     await page.eventually("document.getElementById('signals').textContent")
     signals = await page.text("#signals")
     assert "max painshorts $1.0700 ($7.00M), longs $0.95500 ($6.00M)" in signals
-    assert re.search(r"conviction\d+ down: cluster \d+/40, imbalance \d+/20, funding 5/15, open interest 0/15", signals)
+    assert re.search(r"why downcluster \d+/40, imbalance \d+/20, funding 5/15, open interest 0/15", signals)
     assert "funding 4 hlongs pay" in signals
     # The nearer edges are $0.96 and $1.06: 4 % below $1.00 and 6 % above.
-    assert "down liquidates$0$0$6.00M$6.00M" in signals
-    assert "up liquidates$0$0$0$7.00M" in signals
+    assert "down$0$0$6.00M$6.00M" in signals
+    assert "up$0$0$0$7.00M" in signals
     assert "binance+0.0100%1 h 30 min" in signals
+    # Nothing is cut off at the right of the narrow column.
+    assert await page.evaluate(
+        "document.querySelector('aside').scrollWidth <= document.querySelector('aside').clientWidth"
+    )
     told = await page.text("#told")
     assert "approaching the long cluster 0.95-0.96, $6.00M (6.0% of ADV), begins 4.00% from the mark" in told
     assert page.errors == []

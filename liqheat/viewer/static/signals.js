@@ -37,9 +37,9 @@ function agreed(count) {
 }
 
 function moves(reading) {
-  const result = table([["a move of"], ...STEPS.map((step) => [`${step}%`])]);
-  row(result, ["down liquidates", ...reading.down_usd.map(usd)], ["", ...STEPS.map(() => "long")]);
-  row(result, ["up liquidates", ...reading.up_usd.map(usd)], ["", ...STEPS.map(() => "short")]);
+  const result = table([["a move of", "what the mark would liquidate on its way, USD"], ...STEPS.map((step) => [`${step}%`])]);
+  row(result, ["down", ...reading.down_usd.map(usd)], ["", ...STEPS.map(() => "long")]);
+  row(result, ["up", ...reading.up_usd.map(usd)], ["", ...STEPS.map(() => "short")]);
   return result;
 }
 
@@ -60,11 +60,12 @@ export function signals(picture) {
   const parts = Object.entries(PARTS).map(([name, of]) => `${words(name)} ${reading[name].toFixed(0)}/${of}`).join(", ");
   const payer = reading.funding_direction > 0 ? "longs pay" : reading.funding_direction < 0 ? "shorts pay" : "nobody pays";
   const pain = (side) => (reading[`max_pain_${side}_price`] ? `${side}s ${price(reading[`max_pain_${side}_price`])} (${usd(reading[`max_pain_${side}_usd`])})` : `no ${side}s`);
+  const hour = agreed(reading.open_interest_agreement_1h), four = agreed(reading.open_interest_agreement_4h);
   const lines = [
-    ["conviction", `${reading.conviction.toFixed(0)} ${toward(reading)}: ${parts}`],
+    [reading.direction ? `why ${toward(reading)}` : "conviction", parts],
     ["max pain", `${pain("short")}, ${pain("long")}`],
     ["funding 4 h", payer],
-    ["open interest", `1 h: ${agreed(reading.open_interest_agreement_1h)}; 4 h: ${agreed(reading.open_interest_agreement_4h)}`],
+    ["open interest", hour === four ? `${hour} over 1 h and 4 h` : `1 h: ${hour}; 4 h: ${four}`],
   ];
   if (reading.coiled_spring) lines.push(["coiled spring", "open interest is up at a flat price beside a heavy cluster"]);
   if (reading.exposure_reduction) lines.push(["inside a cluster", `rule of thumb: reduce exposure by ${percent(reading.exposure_reduction, 0)}`]);
