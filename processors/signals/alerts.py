@@ -271,4 +271,6 @@ def _size(notional: int, share: float) -> str:
 
 def _usd(micro_usd: int) -> str:
     usd = micro_usd / MICRO_USD_PER_USD
+    if usd >= 1e9:
+        return f"${usd / 1e9:.2f}B"
     return f"${usd / 1e6:.2f}M" if usd >= 1e6 else f"${usd / 1e3:.1f}k"

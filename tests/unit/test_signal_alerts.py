@@ -299,3 +299,9 @@ def test_a_cluster_that_grows_after_price_touched_it_and_went_is_not_entered_unt
     assert story.minute(0.875, longs=WALL) == []
     (alert,) = story.minute(0.869, longs=WALL)
     assert alert.message.startswith("VIRTUAL entered: price reached the outer edge 0.87 of the long cluster 0.83-0.87")
+
+
+def test_sizes_read_in_thousands_millions_and_billions() -> None:
+    for usd, text in ((900e3, "$900.0k"), (7e6, "$7.00M"), (1_009e6, "$1.01B")):
+        (alert,) = Story(cluster_usd=5e5, caution_percent=2_000).minute(0.90, longs={0.86: usd})
+        assert f"cluster 0.86-0.87, {text} (" in alert.message
