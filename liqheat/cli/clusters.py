@@ -5,6 +5,11 @@ from pathlib import Path
 
 import typer
 
+WIDE, ROOMY = 130, 90
+"""Columns of a terminal from which the table has room for the clusters' ids, and for their state."""
+
+LEFT = ("symbol", "side", "range", "state", "id")
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -19,14 +24,23 @@ def clusters(
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo."),
 ) -> None:
     """List the clusters of the latest minute, nearest first."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from liqheat.cli.signal_source import signal_source
-    from liqheat.cli.watch_screen import duration, percent, price, usd
+    from liqheat.cli.watch_screen import duration, percent, price_range, usd
     from liqheat.platform.settings import load
 
-    table = Table("symbol", "side", "range", "notional", "% of ADV", "distance", "state", "age", "id")
+    # A file or a pipe has no width; what a narrow terminal has no room for, `--json` tells too.
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    titles = ["symbol", "side", "range", "notional", "% of ADV", "distance", "age"]
+    titles += ["state"] * (console.width >= ROOMY) + ["id"] * (console.width >= WIDE)
+    for title in titles:
+        table.add_column(title, no_wrap=True, justify="left" if title in LEFT else "right")
     wanted = [name.upper() for name in symbol or load().ingest.symbols]
     with signal_source(viewer, server, data_dir) as read:
         for name in wanted:
@@ -34,16 +48,17 @@ def clusters(
                 if as_json:
                     typer.echo(json.dumps(row))
                     continue
-                table.add_row(
+                cells = [
                     row["symbol"],
                     row["side"],
-                    f"{price(row['price_low'])} - {price(row['price_high'])}",
+                    price_range(row["price_low"], row["price_high"]),
                     usd(row["at_risk_usd"]),
                     percent(row["percent_of_adv"], signed=False),
                     percent(row["distance"], signed=False),
-                    row["state"],
                     duration(60 * row["age_minutes"]),
+                    row["state"],
                     row["cluster_id"],
-                )
+                ]
+                table.add_row(*cells[: len(titles)])
     if not as_json:
-        Console().print(table)
+        console.print(table)

@@ -30,7 +30,7 @@ def watch(
 
     console = Console()
     with signal_source(viewer, server, data_dir) as read:
-        picture = screen(read(symbol.upper()), time.time_ns() // 1_000_000)
+        picture = screen(read(symbol.upper()), time.time_ns() // 1_000_000, console.width)
         if once:
             console.print(picture)
             return
@@ -38,7 +38,7 @@ def watch(
             while True:
                 time.sleep(interval)
                 try:
-                    live.update(screen(read(symbol.upper()), time.time_ns() // 1_000_000), refresh=True)
+                    live.update(screen(read(symbol.upper()), time.time_ns() // 1_000_000, console.width), refresh=True)
                 except TransientError:
                     # A page that restarts is back in a moment; the picture says how old it is.
                     continue

@@ -179,7 +179,10 @@ class Signals(Section):
     reach_percent: float = Field(
         25.0, gt=0, le=90, description="distance from the mark within which clusters are found"
     )
-    dense_factor: float = Field(1.5, gt=1, description="a bucket is dense at this many times the side's mean density")
+    dense_factor: float = Field(1.5, gt=1, description="a bucket is dense at this many times its surroundings' mean")
+    local_percent: float = Field(
+        5.0, gt=0, le=90, description="surroundings: the side in reach, or this far around, whichever is thinner"
+    )
     keep_share: float = Field(
         0.7, gt=0, le=1, description="a bucket of a known cluster stays down to this share of dense"
     )
@@ -188,7 +191,7 @@ class Signals(Section):
         0.5, gt=0, lt=1, description="a valley below this share of the lower peak parts a cluster"
     )
     join_share: float = Field(0.7, gt=0, lt=1, description="a parted cluster joins again once the valley is above this")
-    floor_share: float = Field(0.03, ge=0, lt=1, description="least share of its side's notional in reach")
+    floor_share: float = Field(0.03, ge=0, lt=1, description="least share of its side's notional, if below cluster_usd")
     clusters_a_side: int = Field(12, ge=1, le=100, description="the largest so many are kept")
     match_share: float = Field(
         0.3, gt=0, le=1, description="shared buckets over the smaller of two that makes them one"
@@ -196,7 +199,7 @@ class Signals(Section):
     patience_minutes: int = Field(5, ge=0, le=60, description="minutes a cluster may be missing before it is gone")
     grown_share: float = Field(1.25, gt=1, description="times its last reported size that make it grown")
     shrunk_share: float = Field(0.8, gt=0, lt=1, description="times its last reported size that make it shrunk")
-    swept_share: float = Field(0.5, gt=0, le=1, description="swept over largest notional that makes an ended one swept")
+    swept_share: float = Field(0.5, gt=0, le=1, description="share of what it held whose loss to price is a sweep")
     cluster_usd: float = Field(CLUSTER_MINIMUM_USD, gt=0, description="notional from which a cluster may alert (USD)")
     approach_percent: float = Field(FOCUS_PERCENT, gt=0, description="distance at which price approaches a cluster")
     rearm_percent: float = Field(

@@ -18,24 +18,38 @@ ORDER BY at_risk_usd DESC
 LIMIT 6 BY side
 """
 
+# Of one minute's alerts the ids' order is that of the events: approaching, entered, swept.
 _ALERTS = """
 SELECT toUnixTimestamp64Milli(event_time) AS time, kind, side, message
 FROM alerts
 WHERE symbol = {symbol:String} AND event_time >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
   AND event_time <= toDateTime(intDiv({end:Int64}, 1000), 'UTC')
-ORDER BY event_time DESC, alert_id
+ORDER BY event_time DESC, alert_id DESC
 LIMIT 30
 """
 
-_CONVICTION = """
+_READING = """
 SELECT direction, conviction, conviction_cluster AS cluster, conviction_imbalance AS imbalance,
        conviction_funding AS funding, conviction_open_interest AS open_interest,
-       conviction_round_number AS round_number, coiled_spring, exposure_reduction, open_interest_agreement_1h,
-       funding_direction
+       conviction_round_number AS round_number, coiled_spring, exposure_reduction,
+       funding_rate_4h, funding_direction, settlement_seconds,
+       open_interest_change_1h, open_interest_change_4h, open_interest_agreement_1h, open_interest_agreement_4h,
+       max_pain_long_price, max_pain_long_usd, max_pain_short_price, max_pain_short_usd,
+       [down_1_usd, down_2_usd, down_5_usd, down_10_usd] AS down_usd,
+       [up_1_usd, up_2_usd, up_5_usd, up_10_usd] AS up_usd
 FROM symbol_signals
 WHERE symbol = {symbol:String} AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE
 ORDER BY window_start DESC
 LIMIT 1
+"""
+
+_MARKETS = """
+SELECT venue, funding_rate_4h, settlement_seconds, open_interest_change_1h, open_interest_change_4h
+FROM market_signals
+WHERE symbol = {symbol:String} AND window_start = (
+    SELECT max(window_start) FROM symbol_signals WHERE symbol = {symbol:String}
+      AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE)
+ORDER BY venue
 """
 
 _CATALYSTS = """
@@ -49,12 +63,16 @@ LIMIT 20
 
 
 def decisions(client: Client, symbol: str, start: int, end: int) -> dict[str, Any]:
-    """Return the clusters standing at `end`, the latest conviction (or None), and what was told since `start` (ms)."""
+    """Return what stands at `end` and what was told since `start` (ms).
+
+    Keys: `clusters`, `alerts`, `reading` (of the symbol; None before the first), `markets` (its venues), `catalysts`.
+    """
     parameters = {"symbol": symbol, "start": start, "end": end}
-    conviction = records(client.query(_CONVICTION, parameters=parameters))
+    reading = records(client.query(_READING, parameters=parameters))
     return {
         "clusters": records(client.query(_CLUSTERS, parameters=parameters)),
         "alerts": records(client.query(_ALERTS, parameters=parameters)),
-        "conviction": conviction[0] if conviction else None,
+        "reading": reading[0] if reading else None,
+        "markets": records(client.query(_MARKETS, parameters=parameters)),
         "catalysts": records(client.query(_CATALYSTS, parameters=parameters)),
     }

@@ -35,6 +35,7 @@ _FILES = {
     "/format.js": "format.js",
     "/panels.js": "panels.js",
     "/picture.js": "picture.js",
+    "/signals.js": "signals.js",
     "/style.css": "style.css",
 }
 _CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}

@@ -32,10 +32,11 @@ WHERE symbol = {symbol:String}
 ORDER BY venue
 """
 
+# Of one minute's alerts the ids' order is that of the events: approaching, entered, swept.
 _ALERTS = """
 SELECT * FROM alerts
 WHERE symbol = {symbol:String}
-ORDER BY event_time DESC, alert_id
+ORDER BY event_time DESC, alert_id DESC
 LIMIT {limit:UInt32}
 """
 

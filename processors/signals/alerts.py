@@ -1,11 +1,11 @@
 """Alerts: what a trader is told once, judged a minute at a time.
 
-- approaching: the nearer edge of a cluster of at least `cluster_usd` is within `approach_percent` of the mark;
+- approaching: the outer edge of a cluster of at least `cluster_usd` is within `approach_percent` of the mark;
   again after it was `rearm_percent` further away than that;
-- entered: the mark's range of the minute reaches that edge, as it stood a minute before;
-  again after the mark stayed `rearm_percent` outside the edge that it entered by;
+- entered: the mark's range of the minute reaches the outer edge of a cluster that held `cluster_usd` a minute
+  before, as it stood then; once a visit (`processors.signals.visits`);
 - caution: a cluster exceeds `caution_percent` of ADV; again after it fell below 90 % of that;
-- swept: such a cluster ended because price went through it;
+- swept: price has eaten what such a cluster held, whether it ends or a rest of it stands; once a visit;
 - cascade: executed liquidations of a side in a minute are `cascade_factor` times the usual and at least
   `cascade_usd`; again after five minutes in a row below half of that;
 and none of them twice within `cooldown_minutes` for the same cluster (a cascade: the same side). An alert's
@@ -25,6 +25,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.clusters import Tracked
 from processors.signals.conviction import exposure_reduction
+from processors.signals.visits import Visit, is_eaten
 
 CAUTION_REARM_SHARE = 0.9
 CASCADE_CALM_SHARE = 0.5
@@ -35,7 +36,8 @@ class Episode(msgspec.Struct):
     """What was already said about one cluster; times are windows (ms)."""
 
     approached: bool = False
-    entry_edge: float = 0.0
+    entered: bool = False
+    swept: bool = False
     cautioned: bool = False
     told: dict[str, int] = {}
 
@@ -95,47 +97,59 @@ def cluster_alerts(
         settings: thresholds of the symbol.
     """
     alerts = []
+    visits = {cluster.cluster_id: cluster.visit for cluster in (*now, *ended)}
     for cluster in before:
-        alerts += _entered(minute, cluster, episodes.setdefault(cluster.cluster_id, Episode()), settings)
+        episode = episodes.setdefault(cluster.cluster_id, Episode())
+        alerts += _entered(minute, cluster, visits.get(cluster.cluster_id), episode, settings)
     for cluster in now:
+        episode = episodes.setdefault(cluster.cluster_id, Episode())
         if cluster.seen == minute.window:
-            episode = episodes.setdefault(cluster.cluster_id, Episode())
             alerts += _approaching(minute, cluster, episode, settings)
             alerts += _caution(minute, cluster, episode, settings)
+        if is_eaten(cluster.visit, cluster.at_risk, settings.swept_share):
+            alerts += _swept(minute, cluster, episode, settings)
     for cluster in ended:
         episode = episodes.pop(cluster.cluster_id, Episode())
-        if cluster.state == "swept" and cluster.largest >= settings.cluster_usd * MICRO_USD_PER_USD:
-            taken, held = _usd(cluster.swept), _usd(cluster.largest)
-            text = f"swept: price took {taken} of {_name(cluster)}, which held {held} at most"
-            alerts += _told("swept", minute, cluster, episode, settings, cluster.swept, text)
+        if cluster.state == "swept":
+            alerts += _swept(minute, cluster, episode, settings)
     return alerts
 
 
-def _is_large(cluster: Tracked, settings: Signals) -> bool:
-    return cluster.at_risk >= settings.cluster_usd * MICRO_USD_PER_USD
+def _is_large(notional: int, settings: Signals) -> bool:
+    return notional >= settings.cluster_usd * MICRO_USD_PER_USD
 
 
-def _entered(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
-    is_long = cluster.side == Side.LONG
-    if episode.entry_edge:
-        away = 1 + cluster.side * settings.rearm_percent / 100
-        left = minute.low > episode.entry_edge * away if is_long else minute.high < episode.entry_edge * away
-        if left:
-            episode.entry_edge = 0.0
+def _entered(minute: Minute, before: Tracked, visit: Visit | None, episode: Episode, settings: Signals) -> list[Alert]:
+    if visit is None:
+        episode.entered = episode.swept = False
         return []
-    edge = cluster.nearer_edge
-    reached = minute.low <= edge if is_long else minute.high >= edge
-    if not reached or not _is_large(cluster, settings):
+    edge = before.nearer_edge
+    # A visit goes on a little outside the edge, and a cluster may grow to this size, or up to the price, meanwhile.
+    inside = minute.low <= edge if before.side == Side.LONG else minute.high >= edge
+    if episode.entered or not inside or not _is_large(before.at_risk, settings):
         return []
-    episode.entry_edge = edge
-    episode.approached = True
-    share = percent_of_adv(cluster.at_risk, minute.adv)
+    episode.entered = episode.approached = True
+    share = percent_of_adv(before.at_risk, minute.adv)
     reduction = exposure_reduction(share, settings.caution_percent)
+    came = minute.high > edge if before.side == Side.LONG else minute.low < edge
+    how = f"price reached the outer edge {edge:.8g} of" if came else "price stands within"
     text = (
-        f"entered: price reached the outer edge {edge:.8g} of {_name(cluster)}, {_size(cluster.at_risk, share)}; "
+        f"entered: {how} {_name(before.side, before.price_low, before.price_high)}, {_size(before.at_risk, share)}; "
         f"rule of thumb: reduce exposure by {reduction:.0%}"
     )
-    return _told("entered", minute, cluster, episode, settings, cluster.at_risk, text)
+    return _told("entered", minute, before, edge, episode, settings, before.at_risk, text)
+
+
+def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
+    visit = cluster.visit
+    if visit is None or episode.swept or not _is_large(visit.held, settings):
+        return []
+    episode.swept = True
+    name = _name(cluster.side, visit.price_low, visit.price_high)
+    taken = visit.eaten(cluster.at_risk)
+    rest = f"; {_usd(cluster.at_risk)} still stand" if cluster.at_risk else ""
+    text = f"swept: price took {_usd(taken)} of {name}, which held {_usd(visit.held)}{rest}"
+    return _told("swept", minute, cluster, visit.edge, episode, settings, taken, text)
 
 
 def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -144,12 +158,14 @@ def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: S
         if distance > settings.approach_percent + settings.rearm_percent:
             episode.approached = False
         return []
-    if distance > settings.approach_percent or not _is_large(cluster, settings):
+    # At a negative distance price is inside, which the next minute tells as entered.
+    if not 0 <= distance <= settings.approach_percent or not _is_large(cluster.at_risk, settings):
         return []
     episode.approached = True
     share = percent_of_adv(cluster.at_risk, minute.adv)
-    text = f"approaching: {_name(cluster)}, {_size(cluster.at_risk, share)}, begins {distance:.2f}% from the mark"
-    return _told("approaching", minute, cluster, episode, settings, cluster.at_risk, text)
+    name = _name(cluster.side, cluster.price_low, cluster.price_high)
+    text = f"approaching: {name}, {_size(cluster.at_risk, share)}, begins {distance:.2f}% from the mark"
+    return _told("approaching", minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
 
 
 def _caution(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -161,8 +177,9 @@ def _caution(minute: Minute, cluster: Tracked, episode: Episode, settings: Signa
     if not share > settings.caution_percent:
         return []
     episode.cautioned = True
-    text = f"caution: {_name(cluster)}, {_size(cluster.at_risk, share)}, more than {settings.caution_percent:g}% of ADV"
-    return _told("caution", minute, cluster, episode, settings, cluster.at_risk, text)
+    name = _name(cluster.side, cluster.price_low, cluster.price_high)
+    text = f"caution: {name}, {_size(cluster.at_risk, share)}, more than {settings.caution_percent:g}% of ADV"
+    return _told("caution", minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
 
 
 def cascade_alerts(
@@ -205,14 +222,21 @@ def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
         distance=math.nan,
         message=(
             f"{minute.symbol} cascade: {_usd(amount)} of {side.label}s liquidated in a minute, "
-            f"{times:.0f} times the usual or more"
+            + (f"{times:.0f} times the usual or more" if times < 1_000 else "more than 1,000 times the usual")
         ),
         revision=minute.revision,
     )
 
 
 def _told(
-    rule: str, minute: Minute, cluster: Tracked, episode: Episode, settings: Signals, notional: int, text: str
+    rule: str,
+    minute: Minute,
+    cluster: Tracked,
+    edge: float,
+    episode: Episode,
+    settings: Signals,
+    notional: int,
+    text: str,
 ) -> list[Alert]:
     """Return the alert, or nothing while the rule is cooling down for this cluster."""
     last = episode.told.get(rule)
@@ -227,18 +251,18 @@ def _told(
             side=cluster.side,
             cluster_id=cluster.cluster_id,
             mark_price=minute.mark,
-            edge_price=cluster.nearer_edge,
+            edge_price=edge,
             notional_usd=notional,
             percent_of_adv=percent_of_adv(notional, minute.adv),
-            distance=distance_percent(cluster.side, cluster.nearer_edge, minute.mark),
+            distance=distance_percent(cluster.side, edge, minute.mark),
             message=f"{minute.symbol} {text}",
             revision=minute.revision,
         )
     ]
 
 
-def _name(cluster: Tracked) -> str:
-    return f"the {Side(cluster.side).label} cluster {cluster.price_low:.8g}-{cluster.price_high:.8g}"
+def _name(side: int, price_low: float, price_high: float) -> str:
+    return f"the {Side(side).label} cluster {price_low:.8g}-{price_high:.8g}"
 
 
 def _size(notional: int, share: float) -> str:
@@ -247,4 +271,6 @@ def _size(notional: int, share: float) -> str:
 
 def _usd(micro_usd: int) -> str:
     usd = micro_usd / MICRO_USD_PER_USD
+    if usd >= 1e9:
+        return f"${usd / 1e9:.2f}B"
     return f"${usd / 1e6:.2f}M" if usd >= 1e6 else f"${usd / 1e3:.1f}k"

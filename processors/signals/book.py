@@ -81,6 +81,10 @@ class SideBook:
         """Width of each bucket in % of price (logarithmic)."""
         return np.asarray(100.0 * np.diff(np.log(self.edges)), dtype=np.float64)
 
+    def middle(self, position: int) -> float:
+        """Return the middle price (USD) of the bucket at `position`, as the short decimal that it is."""
+        return float(f"{(self.edges[position] + self.edges[position + 1]) / 2:.12g}")
+
 
 def side_book(
     side: Side,

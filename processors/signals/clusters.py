@@ -2,16 +2,24 @@
 
 The method, on one side over all venues, from the mark price out to the reach:
 1. Density of a bucket = at-risk notional per 1 % of price, so that wide and narrow buckets compare.
-2. A bucket is dense when its density is at least `dense_factor` times the side's mean density in reach. One
-   that belonged to a cluster a minute ago stays dense down to `keep_share` of that, so edges do not flicker.
+2. A bucket is dense when its density is at least `dense_factor` times the mean of its surroundings: the side's
+   mean in reach or the mean within `local_percent` of it, whichever is less, so that deep pools of low
+   leverage far away do not hide what lies near the price. One that belonged to a cluster a minute ago stays
+   dense down to `keep_share` of that, so edges do not flicker; and while the cluster's densest bucket is as
+   dense as that, so does each that has `split_share` of the densest, so that a cluster keeps its width where
+   its surroundings fill up.
 3. Dense buckets with at most `gap_buckets` thin ones between them are one range. A range is cut at its
    lowest valley of the smoothed density (weights 1/4, 1/2, 1/4) while that valley is below `split_share` of
    the lower of the two peaks beside it; where there was a cut a minute ago, until it is above `join_share`.
-4. Ranges below `floor_share` of the side's notional in reach are dropped (known clusters below 70 % of it),
-   and the largest `clusters_a_side` are kept.
+4. Ranges below `floor_share` of the side's notional in reach are dropped unless they hold `cluster_usd`, from
+   which a trader may be told of them (known clusters below `keep_share` of either), and the largest
+   `clusters_a_side` are kept.
 5. A range is the known cluster with which it shares most notional, if the buckets they share are at least
    `match_share` of the smaller one; each is matched once, most notional first. So of a cluster that parts,
    the heavier piece keeps the identity, and of two that join, the heavier one gives it.
+6. A known cluster that is no such range any more is missing for up to `patience_minutes`, with the edges it had
+   and what still lies between them and belongs to no other. It ends as `swept` if price has eaten it
+   (`processors.signals.visits`), and as `gone` when the patience is over.
 """
 
 from collections.abc import Sequence
@@ -22,10 +30,12 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.market import Side
+from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.book import SideBook
+from processors.signals.visits import Visit, fed, is_eaten, visit_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class Tracked(msgspec.Struct):
 
     `low`, `high` and `peak` are grid indices. `seen` is the last window in which it was found, `reported`
     the notional at its last state of born, grown or shrunk, `swept` what price took from it since birth.
+    `visit` is price's stay in it, if it is there.
     """
 
     cluster_id: str
@@ -55,11 +66,11 @@ class Tracked(msgspec.Struct):
     price_high: float
     peak_price: float
     at_risk: int
-    largest: int
     reported: int
     swept: int
     born: int
     seen: int
+    visit: Visit | None = None
 
     @property
     def nearer_edge(self) -> float:
@@ -81,22 +92,43 @@ def find(book: SideBook, known: Sequence[Tracked], settings: Signals) -> list[Ra
     total = int(book.at_risk.sum())
     if total == 0:
         return []
-    widths = book.widths
-    density = book.at_risk / widths
+    density = book.at_risk / book.widths
     labels = labels_of(book, known)
-    floor = settings.dense_factor * total / widths.sum()
-    dense = density >= np.where(labels > 0, settings.keep_share * floor, floor)
+    floor = settings.dense_factor * _surroundings(book, settings.local_percent)
+    least = min(settings.floor_share * total, settings.cluster_usd * MICRO_USD_PER_USD)
+    dense = (density > 0) & (density >= _bars(density, floor, labels, settings))
     smooth = _smoothed(density)
     ranges = []
     for first, last in _runs(dense, settings.gap_buckets):
         for low, high in _parts(smooth, labels, dense, first, last, settings):
             amount = int(book.at_risk[low : high + 1].sum())
             share = settings.keep_share if labels[low : high + 1].any() else 1.0
-            if amount >= share * settings.floor_share * total:
+            if amount >= share * least:
                 peak = low + int(np.argmax(density[low : high + 1]))
                 ranges.append(Range(book.base + low, book.base + high, book.base + peak, amount))
     largest = sorted(ranges, key=lambda item: (-item.at_risk, item.low))[: settings.clusters_a_side]
     return sorted(largest, key=lambda item: item.low)
+
+
+def _surroundings(book: SideBook, local_percent: float) -> FloatArray:
+    """Return the mean density around each bucket: within `local_percent` of its middle or in reach, the lesser one."""
+    places = 100.0 * np.log(book.edges)
+    amounts = np.concatenate(([0.0], np.cumsum(book.at_risk, dtype=np.float64)))
+    middles = (places[:-1] + places[1:]) / 2
+    first, last = np.maximum(middles - local_percent, places[0]), np.minimum(middles + local_percent, places[-1])
+    local = (np.interp(last, places, amounts) - np.interp(first, places, amounts)) / (last - first)
+    return np.asarray(np.minimum(local, amounts[-1] / (places[-1] - places[0])), dtype=np.float64)
+
+
+def _bars(density: FloatArray, floor: FloatArray, labels: IntArray, settings: Signals) -> FloatArray:
+    """Return the density from which each bucket is dense: `floor`, and less where a cluster was a minute ago."""
+    bars = np.where(labels > 0, settings.keep_share * floor, floor)
+    for number in np.unique(labels[labels > 0]):
+        inside = labels == number
+        peak = int(np.argmax(np.where(inside, density, -1.0)))
+        if density[peak] >= bars[peak]:
+            bars[inside] = np.minimum(bars[inside], settings.split_share * density[peak])
+    return np.asarray(bars, dtype=np.float64)
 
 
 def _smoothed(density: FloatArray) -> FloatArray:
@@ -180,56 +212,81 @@ def follow(
     """
     ranges = find(book, known, s)
     matched = match(book, ranges, known, s.match_share)
-    alive = [_found(symbol, window, book, item, known, matched.get(i), s) for i, item in enumerate(ranges)]
+    visits = [
+        visit_after(
+            cluster.visit,
+            cluster.side,
+            (cluster.price_low, cluster.price_high),
+            cluster.at_risk,
+            (low_mark, high_mark),
+            s.rearm_percent,
+        )
+        for cluster in known
+    ]
+    alive = [
+        _born(symbol, window, book, item)
+        if (number := matched.get(index)) is None
+        else _found(window, book, item, known[number], visits[number], s)
+        for index, item in enumerate(ranges)
+    ]
+    free = book.at_risk.copy()
+    for item in ranges:
+        free[item.low - book.base : item.high + 1 - book.base] = 0
     ended = []
     for number, cluster in enumerate(known):
         if number in matched.values():
             continue
-        swept = cluster.swept + _swept_inside(book, cluster.low, cluster.high)
-        missing = msgspec.structs.replace(cluster, swept=swept, at_risk=0)
-        crossed = low_mark <= cluster.price_low if cluster.side == Side.LONG else high_mark >= cluster.price_high
-        if crossed or swept >= s.swept_share * cluster.largest:
-            ended.append(msgspec.structs.replace(missing, state="swept"))
+        swept = _sum_inside(book, book.swept, cluster.low, cluster.high)
+        left = _sum_inside(book, free, cluster.low, cluster.high)
+        visit = fed(visits[number], swept, left, (cluster.price_low, cluster.price_high))
+        missing = msgspec.structs.replace(cluster, swept=cluster.swept + swept, at_risk=left, visit=visit)
+        if is_eaten(visit, left, s.swept_share):
+            ended.append(msgspec.structs.replace(missing, state="swept", at_risk=0))
         elif window - cluster.seen > s.patience_minutes * MINUTE_MS:
-            ended.append(msgspec.structs.replace(missing, state="gone"))
+            ended.append(msgspec.structs.replace(missing, state="gone", at_risk=0))
         else:
             alive.append(missing)
     return alive, ended
 
 
-def _found(
-    symbol: str, window: int, book: SideBook, item: Range, known: Sequence[Tracked], number: int | None, s: Signals
-) -> Tracked:
-    price_low, price_high = float(book.edges[item.low - book.base]), float(book.edges[item.high + 1 - book.base])
-    peak = item.peak - book.base
-    peak_price = float(book.edges[peak] + book.edges[peak + 1]) / 2
-    if number is None:
-        name = f"{symbol}-{book.side.label}-{peak_price:.8g}-{window // MINUTE_MS}"
-        return Tracked(
-            cluster_id=name,
-            side=int(book.side),
-            state="born",
-            low=item.low,
-            high=item.high,
-            peak=item.peak,
-            price_low=price_low,
-            price_high=price_high,
-            peak_price=peak_price,
-            at_risk=item.at_risk,
-            largest=item.at_risk,
-            reported=item.at_risk,
-            swept=0,
-            born=window,
-            seen=window,
-        )
-    before = known[number]
+def _place(book: SideBook, item: Range) -> tuple[float, float, float]:
+    """Return lower edge, upper edge and middle of the densest bucket of a range (USD)."""
+    return (
+        float(book.edges[item.low - book.base]),
+        float(book.edges[item.high + 1 - book.base]),
+        book.middle(item.peak - book.base),
+    )
+
+
+def _born(symbol: str, window: int, book: SideBook, item: Range) -> Tracked:
+    price_low, price_high, peak_price = _place(book, item)
+    return Tracked(
+        cluster_id=f"{symbol}-{book.side.label}-{peak_price:.8g}-{window // MINUTE_MS}",
+        side=int(book.side),
+        state="born",
+        low=item.low,
+        high=item.high,
+        peak=item.peak,
+        price_low=price_low,
+        price_high=price_high,
+        peak_price=peak_price,
+        at_risk=item.at_risk,
+        reported=item.at_risk,
+        swept=0,
+        born=window,
+        seen=window,
+    )
+
+
+def _found(window: int, book: SideBook, item: Range, before: Tracked, visit: Visit | None, s: Signals) -> Tracked:
+    price_low, price_high, peak_price = _place(book, item)
     state, reported = "steady", before.reported
     if item.at_risk >= s.grown_share * before.reported:
         state, reported = "grown", item.at_risk
     elif item.at_risk <= s.shrunk_share * before.reported:
         state, reported = "shrunk", item.at_risk
     # What was swept lay in the buckets of a minute ago as much as in those of now.
-    swept = _swept_inside(book, min(item.low, before.low), max(item.high, before.high))
+    swept = _sum_inside(book, book.swept, min(item.low, before.low), max(item.high, before.high))
     return msgspec.structs.replace(
         before,
         state=state,
@@ -240,12 +297,12 @@ def _found(
         price_high=price_high,
         peak_price=peak_price,
         at_risk=item.at_risk,
-        largest=max(before.largest, item.at_risk),
         reported=reported,
         swept=before.swept + swept,
         seen=window,
+        visit=fed(visit, swept, item.at_risk, (price_low, price_high)),
     )
 
 
-def _swept_inside(book: SideBook, low: int, high: int) -> int:
-    return int(book.swept[max(low - book.base, 0) : max(high + 1 - book.base, 0)].sum())
+def _sum_inside(book: SideBook, amounts: IntArray, low: int, high: int) -> int:
+    return int(amounts[max(low - book.base, 0) : max(high + 1 - book.base, 0)].sum())

@@ -62,4 +62,4 @@ def max_pain(book: SideBook) -> MaxPain:
         index = len(book.at_risk) - 1 - int(np.argmax(book.at_risk[::-1]))
     else:
         index = int(np.argmax(book.at_risk))
-    return MaxPain(float(book.edges[index] + book.edges[index + 1]) / 2, int(book.at_risk[index]))
+    return MaxPain(book.middle(index), int(book.at_risk[index]))

@@ -3,7 +3,8 @@
 Venues close their minutes at different times. A minute of the *symbol* is judged once, as soon as every
 live venue has closed it, or the fastest is `lag_minutes` ahead; a venue is live until its latest minute is
 `stale_minutes` old. A venue behind counts with the latest map it has closed, and what it swept and executed
-later counts in the next minute that is judged. All of that depends on the order of the log alone.
+later counts in the next minute that is judged, unless it is history by then. All of that depends on the order
+of the log alone.
 """
 
 import math
@@ -58,7 +59,7 @@ def update(state: SignalState, outputs: Sequence[Batch], settings: Signals) -> l
         market = state.markets.setdefault(venue.value, Market(funding_interval=usual))
         market.closed = max(market.closed, reading.window)
         if reading.window <= state.window:
-            _count(market, reading)
+            _count(market, reading, state.window, settings)
         else:
             market.waiting[reading.window] = reading
         for place, record in _judge_ready(state, settings):
@@ -115,7 +116,7 @@ def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, R
             return
         for market in state.markets.values():
             for each in sorted(each for each in market.waiting if each <= window):
-                _count(market, market.waiting.pop(each))
+                _count(market, market.waiting.pop(each), state.window, settings)
         state.window = window
         current = {Venue(name): market for name, market in state.markets.items() if market.reached > stale}
         yield from _judge(state, current, settings)
@@ -124,11 +125,16 @@ def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, R
             market.mark_high = market.mark_low = math.nan
 
 
-def _count(market: Market, reading: Reading) -> None:
-    """Let a minute of a market count: its level if it is the latest, its flows in any case."""
-    long_usd, short_usd = market.executed
-    market.executed = long_usd + reading.liquidated_long_usd, short_usd + reading.liquidated_short_usd
-    market.flows = np.concatenate((market.flows, _flows(reading.rows)))
+def _count(market: Market, reading: Reading, judged: int, settings: Signals) -> None:
+    """Let a minute of a market count in the next minute that is judged; `judged` is the last one that was.
+
+    Its level counts if it is the latest. Its flows count unless it is older than a live venue may be: hours of
+    history that come at once are no minute's flow. Its mark counts if its time was not judged without it.
+    """
+    if reading.window > judged - settings.stale_minutes * MINUTE_MS:
+        long_usd, short_usd = market.executed
+        market.executed = long_usd + reading.liquidated_long_usd, short_usd + reading.liquidated_short_usd
+        market.flows = np.concatenate((market.flows, _flows(reading.rows)))
     if reading.window <= market.reached:
         return
     before = market.latest
@@ -136,8 +142,9 @@ def _count(market: Market, reading: Reading) -> None:
         market.funding_interval = funding.learned_interval(
             market.funding_interval, before.next_funding_time, reading.next_funding_time
         )
-    market.mark_high = float(np.fmax(market.mark_high, reading.mark_high))
-    market.mark_low = float(np.fmin(market.mark_low, reading.mark_low))
+    if reading.window > judged:
+        market.mark_high = float(np.fmax(market.mark_high, reading.mark_high))
+        market.mark_low = float(np.fmin(market.mark_low, reading.mark_low))
     market.reached, market.latest = reading.window, reading
     market.history = history.appended(
         market.history, reading.window, reading.mark_close, reading.funding_rate, reading.open_interest
@@ -193,7 +200,7 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
     for venue, signal in signals.items():
         yield venue.value, signal
     alive_rows = rows_out[: len(seen)]
-    inside = frozenset(name for name, episode in state.episodes.items() if episode.entry_edge)
+    inside = frozenset(name for name, episode in state.episodes.items() if episode.entered)
     yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
 
 

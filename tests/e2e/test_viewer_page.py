@@ -11,10 +11,15 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.clock import ManualClock, SystemClock
-from liqheat.platform.errors import ConfigurationError
-from liqheat.platform.settings import Settings, Viewer
+from liqheat.platform.errors import ConfigurationError, Origin
+from liqheat.platform.settings import Settings, Signals, Viewer
 from liqheat.viewer.server import ViewerServer
+from processors.signals.engine import update
+from processors.signals.state import SignalState
+from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.writer import ClickHouseWriter
 from tests.e2e.conftest import Page
+from tests.signal_cases import heatmap_frame, market
 from tests.viewer_map import STORED_FACTOR, Level, insert_gap, insert_liquidation, insert_minute
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
@@ -98,6 +103,42 @@ async def test_every_number_has_its_unit_and_every_colour_its_meaning(
     assert len(prices) == 8
     assert prices == sorted(prices, reverse=True)
     assert "$1.20M" in await page.text("#ladder .rung.long b")
+
+
+def insert_signals(client: Client, settings: Settings) -> None:
+    """What the pipeline concludes of two minutes: price comes within 5 % of 6M of longs; above are 7M of shorts."""
+    state, writer = SignalState("VIRTUAL"), ClickHouseWriter(client, settings.clickhouse)
+    offset = 0
+    for minute, mark in ((NOW - MINUTE_MS, 1.05), (NOW, 1.0)):
+        frame = heatmap_frame(minute, {0.95: 6e6}, {1.06: 7e6})
+        said = market(minute, mark, frame, funding_rate=0.0001, next_funding_time=NOW + 91 * MINUTE_MS)
+        for batch in update(state, said, Signals()):
+            writer.insert(TABLES[batch.kind].name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
+            offset += 1
+
+
+async def test_the_signals_say_why_and_what_a_move_would_liquidate(
+    page: Page, clickhouse: Client, settings: Settings, address: str
+) -> None:
+    fill(clickhouse)
+    insert_signals(clickhouse, settings)
+    await page.open(f"{address}?symbol=VIRTUAL&range=1h")
+    await page.eventually("document.getElementById('signals').textContent")
+    signals = await page.text("#signals")
+    assert "max painshorts $1.0700 ($7.00M), longs $0.95500 ($6.00M)" in signals
+    assert re.search(r"why downcluster \d+/40, imbalance \d+/20, funding 5/15, open interest 0/15", signals)
+    assert "funding 4 hlongs pay" in signals
+    # The nearer edges are $0.96 and $1.06: 4 % below $1.00 and 6 % above.
+    assert "down$0$0$6.00M$6.00M" in signals
+    assert "up$0$0$0$7.00M" in signals
+    assert "binance+0.0100%1 h 30 min" in signals
+    # Nothing is cut off at the right of the narrow column.
+    assert await page.evaluate(
+        "document.querySelector('aside').scrollWidth <= document.querySelector('aside').clientWidth"
+    )
+    told = await page.text("#told")
+    assert "approaching the long cluster 0.95-0.96, $6.00M (6.0% of ADV), begins 4.00% from the mark" in told
+    assert page.errors == []
 
 
 async def test_a_venue_switched_off_is_gone_and_comes_back(page: Page, clickhouse: Client, address: str) -> None:

@@ -133,6 +133,14 @@ def test_the_terminal_shows_price_clusters_funding_conviction_and_alerts(stored:
     assert text.index("0.99 - 1") < text.index("mark") < text.index("0.85 - 0.87")
 
 
+def test_in_a_narrow_terminal_no_column_is_cut(stored: Client) -> None:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(screen(signals_picture(stored, "VIRTUAL"), START + 3 * MINUTE_MS, width=80))
+    table = console.export_text().partition("Clusters")[2].partition("Latest alerts")[0]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in table
+    assert "observed" not in table
+
+
 def test_an_empty_symbol_is_a_sentence() -> None:
     empty: dict[str, Any] = {
         "symbol": "X",

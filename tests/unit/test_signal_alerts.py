@@ -119,9 +119,116 @@ def test_swept_is_told_when_price_went_through() -> None:
     told(story, [0.90])
     alerts = story.minute(0.84, swept_longs=CLUSTER, low=0.84)
     assert rules(alerts) == ["entered", "swept"]
-    assert alerts[-1].message == (
-        "VIRTUAL swept: price took $6.00M of the long cluster 0.85-0.87, which held $6.00M at most"
+    assert alerts[-1].message == ("VIRTUAL swept: price took $6.00M of the long cluster 0.85-0.87, which held $6.00M")
+    assert (alerts[-1].edge_price, alerts[-1].notional_usd) == (0.87, 6_000_000 * MICRO_USD_PER_USD)
+
+
+# Four buckets of 2M from $0.83 to $0.87.
+WALL = {0.83: 2e6, 0.84: 2e6, 0.85: 2e6, 0.86: 2e6}
+
+
+def eaten(*prices: float) -> dict[str, dict[float, float]]:
+    """Return what is left of the wall above `prices`, which the minute swept."""
+    swept = {price: WALL[price] for price in prices}
+    return {"longs": {price: usd for price, usd in WALL.items() if price < min(prices)}, "swept_longs": swept}
+
+
+def test_entering_is_judged_by_the_cluster_as_it_stood_a_minute_before() -> None:
+    """By the end of the minute price took half of it: the edge is deeper and what is left is below the 5M."""
+    story = Story()
+    story.minute(0.90, longs=WALL)
+    (alert,) = [each for each in story.minute(0.852, low=0.851, **eaten(0.85, 0.86)) if each.rule == "entered"]
+    assert (alert.edge_price, alert.notional_usd) == (0.87, 8_000_000 * MICRO_USD_PER_USD)
+    cluster = story.latest_clusters()[0]
+    assert (cluster.price_high, cluster.at_risk_usd) == (0.85, 4_000_000 * MICRO_USD_PER_USD)
+
+
+def test_swept_over_several_minutes_is_told_once_when_half_of_it_is_taken() -> None:
+    story = Story(cooldown_minutes=0)
+    assert rules(story.minute(0.90, longs=WALL)) == ["approaching"]
+    assert rules(story.minute(0.865, **eaten(0.86))) == ["entered"]
+    (alert,) = story.minute(0.855, longs={0.83: 2e6, 0.84: 2e6}, swept_longs={0.85: 2e6})
+    assert alert.rule == "swept"
+    assert alert.message == (
+        "VIRTUAL swept: price took $4.00M of the long cluster 0.83-0.87, which held $8.00M; $4.00M still stand"
     )
+    assert story.minute(0.845, longs={0.83: 2e6}, swept_longs={0.84: 2e6}) == []
+    assert story.minute(0.82, swept_longs={0.83: 2e6}) == []
+    last = story.clusters[-1]
+    assert (last.state, last.swept_usd) == ("swept", 8_000_000 * MICRO_USD_PER_USD)
+    assert len({alert.cluster_id for alert in story.alerts}) == 1
+
+
+def test_swept_is_measured_against_what_the_cluster_held_when_price_came() -> None:
+    """It held 40M once, but its holders closed 32M before price came and took most of the rest."""
+    story = Story()
+    story.minute(0.95, longs={price: 5 * usd for price, usd in WALL.items()})
+    story.minute(0.95, longs=WALL)
+    story.minute(0.88, longs=WALL)
+    assert rules(story.minute(0.835, **eaten(0.84, 0.85, 0.86))) == ["entered", "swept"]
+
+
+def test_a_cluster_whose_holders_closed_while_price_was_in_it_is_not_swept() -> None:
+    story = Story(patience_minutes=0)
+    story.minute(0.88, longs=WALL)
+    assert rules(story.minute(0.865, **eaten(0.86))) == ["entered"]
+    # Price stays; of the 6M left, 5.5M are closed: 7.5M of 8M are lost and price took 2M of that.
+    assert story.minute(0.865, longs={0.83: 0.5e6}) == []
+    assert story.minute(0.865) == []
+    assert story.clusters[-1].state == "gone"
+
+
+def test_a_cluster_that_is_nibbled_at_and_fills_up_again_is_not_swept() -> None:
+    story = Story()
+    story.minute(0.88, longs=WALL)
+    for _ in range(8):
+        story.minute(0.868, longs=WALL, swept_longs={0.86: 1e6})
+    assert rules(story.alerts) == ["approaching", "entered"]
+    assert story.clusters[-1].swept_usd == 8_000_000 * MICRO_USD_PER_USD
+
+
+def test_price_that_left_and_came_back_may_sweep_the_rest() -> None:
+    story = Story(cooldown_minutes=0, cluster_usd=1e6)
+    story.minute(0.88, longs=WALL)
+    assert rules(story.minute(0.852, **eaten(0.85, 0.86))) == ["entered", "swept"]
+    rest = {0.83: 2e6, 0.84: 2e6}
+    # A percent outside $0.87 is $0.8787; the first minute of each still holds the close of the one before.
+    for mark in (0.90, 0.90):
+        assert story.minute(mark, longs=rest) == []
+    assert rules(story.minute(0.82, swept_longs=rest)) == ["entered", "swept"]
+
+
+def test_a_cluster_that_is_missing_for_a_minute_is_entered_all_the_same() -> None:
+    """Others became as dense, so it is no cluster for the moment; what it held is still there."""
+    story = Story()
+    flat = {price / 100: 1e6 for price in range(66, 89)}
+    assert rules(story.minute(0.885, longs={**flat, **CLUSTER})) == ["approaching"]
+    level = {price / 100: 4e6 if price < 81 else 3e6 for price in range(66, 89)}
+    story.minute(0.885, longs=level)
+    assert story.latest_clusters()[0].window_start == START
+    left = {price: usd for price, usd in level.items() if price < 0.87}
+    (alert,) = story.minute(0.868, longs=left, swept_longs={0.87: 3e6, 0.88: 3e6})
+    assert (alert.rule, alert.edge_price) == ("entered", 0.87)
+    assert alert.notional_usd == 6_000_000 * MICRO_USD_PER_USD
+
+
+def test_of_two_clusters_that_joined_one_is_entered() -> None:
+    """The lighter one is missing, and what it held belongs to the heavier one now."""
+    story = Story()
+    story.minute(0.90, longs={0.82: 6e6, 0.83: 6e6, 0.86: 6e6})
+    assert [cluster.price_low for cluster in story.latest_clusters()] == [0.82, 0.86]
+    story.minute(0.90, longs={price / 100: 6e6 for price in range(82, 87)})
+    (alert,) = story.minute(0.869, longs={price / 100: 6e6 for price in range(82, 87)})
+    assert (alert.rule, alert.notional_usd) == ("entered", 30_000_000 * MICRO_USD_PER_USD)
+
+
+def test_a_cluster_that_grows_where_price_stands_is_not_approached_but_entered() -> None:
+    story = Story()
+    small = {price: usd / 4 for price, usd in WALL.items()}
+    assert story.minute(0.865, longs=small) == []
+    assert story.minute(0.865, longs=WALL) == []
+    (alert,) = story.minute(0.865, longs=WALL)
+    assert alert.message.startswith("VIRTUAL entered: price stands within the long cluster 0.83-0.87, $8.00M")
 
 
 def test_a_cascade_is_ten_times_the_usual() -> None:
@@ -155,6 +262,14 @@ def test_a_small_burst_after_silence_is_no_cascade() -> None:
     assert rules(story.minute(0.95, longs=CLUSTER, liquidated_long_usd=100_000 * MICRO_USD_PER_USD)) == ["cascade"]
 
 
+def test_a_large_burst_after_silence_is_no_silly_number() -> None:
+    story = Story()
+    for _ in range(40):
+        story.minute(0.95, longs=CLUSTER)
+    (alert,) = story.minute(0.95, longs=CLUSTER, liquidated_long_usd=20_000_000 * MICRO_USD_PER_USD)
+    assert alert.message.endswith("$20.00M of longs liquidated in a minute, more than 1,000 times the usual")
+
+
 def test_an_alert_names_rule_cluster_and_minute() -> None:
     story = Story()
     (alert,) = story.minute(0.90, longs=CLUSTER)
@@ -172,3 +287,21 @@ def test_price_of_one_broken_venue_enters_nothing() -> None:
         story.hear(market(story.window, mark, heatmap_frame(story.window, CLUSTER, {}), venue=venue))
     assert rules(story.alerts) == ["approaching"]
     assert story.readings[-1].mark_price == pytest.approx(0.90)
+
+
+def test_a_cluster_that_grows_after_price_touched_it_and_went_is_not_entered_until_price_is_back() -> None:
+    story = Story()
+    small = {price: usd / 4 for price, usd in WALL.items()}
+    story.minute(0.88, longs=small)
+    # A wick to the edge of 2M tells nothing; then it holds 8M, and price is near, but outside.
+    assert story.minute(0.875, longs=small, low=0.87) == []
+    assert rules(story.minute(0.875, longs=WALL)) == ["approaching"]
+    assert story.minute(0.875, longs=WALL) == []
+    (alert,) = story.minute(0.869, longs=WALL)
+    assert alert.message.startswith("VIRTUAL entered: price reached the outer edge 0.87 of the long cluster 0.83-0.87")
+
+
+def test_sizes_read_in_thousands_millions_and_billions() -> None:
+    for usd, text in ((900e3, "$900.0k"), (7e6, "$7.00M"), (1_009e6, "$1.01B")):
+        (alert,) = Story(cluster_usd=5e5, caution_percent=2_000).minute(0.90, longs={0.86: usd})
+        assert f"cluster 0.86-0.87, {text} (" in alert.message

@@ -63,9 +63,45 @@ def test_a_deep_valley_parts_a_dense_range_and_a_shallow_one_does_not() -> None:
 
 
 def test_a_range_too_small_for_its_side_is_dropped() -> None:
-    settings = Signals(floor_share=0.1)
+    settings = Signals(floor_share=0.1, cluster_usd=20e6)
     assert len(ranges({0.90: 90e6, 0.75: 9e6}, settings=settings)) == 1
     assert len(ranges({0.90: 90e6, 0.75: 11e6}, settings=settings)) == 2
+
+
+def test_a_range_that_may_alert_is_never_too_small() -> None:
+    # 6M is 6 % of its side, below the 10 % asked for, but above the 5M from which a trader is told.
+    settings = Signals(floor_share=0.1, cluster_usd=5e6)
+    assert ranges({0.90: 94e6, 0.75: 6e6}, settings=settings) == [(0.75, 0.76, 6.0), (0.90, 0.91, 94.0)]
+
+
+def test_a_deep_pool_far_below_does_not_hide_what_lies_near_the_price() -> None:
+    # The side's mean is (5 x 100M + 2 x 6M) / 25 = 20M a bucket; within 5 % of $0.88, about nine buckets, it is 1.3M.
+    pool = {price / 100: 100e6 for price in range(72, 77)}
+    assert ranges({**pool, 0.87: 6e6, 0.88: 6e6}) == [(0.72, 0.77, 500.0), (0.87, 0.89, 12.0)]
+    everywhere = Signals(local_percent=90)
+    assert ranges({**pool, 0.87: 6e6, 0.88: 6e6}, settings=everywhere) == [(0.72, 0.77, 500.0)]
+
+
+def test_a_cluster_keeps_its_width_while_its_surroundings_fill_up() -> None:
+    """Positions in a wall are still there when others have built as high a wall behind it."""
+    story = Story()
+    wall = {0.86: 6e6, 0.87: 6e6}
+    story.minute(0.95, longs={**FLAT, **wall, 0.88: 6e6})
+    before = story.latest_clusters()[0]
+    behind = {price / 100: 4e6 for price in range(71, 86)}
+    story.minute(0.95, longs={**FLAT, **behind, **wall, 0.88: 3.1e6})
+    (cluster,) = story.latest_clusters()
+    # The mean is 3.3M now, so unknown it would need 4.9M, known 3.2M (a bucket of 1.13 % of price, where the mean
+    # is 1.21 %); but it has half of the cluster's densest bucket.
+    assert (cluster.cluster_id, cluster.price_low, cluster.price_high) == (before.cluster_id, 0.86, 0.89)
+    assert ranges({**FLAT, **behind, **wall, 0.88: 3.1e6}) == [(0.86, 0.88, 12.0)]
+
+
+def test_a_cluster_that_sinks_into_a_flat_map_is_gone_whatever_it_holds() -> None:
+    story = Story(patience_minutes=0)
+    for amount in (6e6, 3e6, 1e6):
+        story.minute(0.95, longs={**FLAT, 0.76: amount, 0.77: amount, 0.78: amount})
+    assert [cluster.state for cluster in story.latest_clusters()] == ["gone"]
 
 
 def test_out_of_reach_nothing_is_seen() -> None:

@@ -84,6 +84,28 @@ def test_history_of_a_venue_that_comes_later_changes_no_judged_minute() -> None:
     assert judged(story)[-1] == (10, 2)
 
 
+def test_hours_of_history_that_come_at_once_are_no_minutes_range_or_flow() -> None:
+    """As at the start of a demo: Bybit's and OKX's history comes after Binance's, with a high and a low of its own."""
+    story = Story()
+    for number in range(60):
+        story.hear(closes(Venue.BINANCE, number, mark=0.95))
+    for venue in (Venue.BYBIT, Venue.OKX):
+        for number in range(60):
+            window = START + number * MINUTE_MS
+            low, high = (0.80, 1.20) if number == 10 else (0.95, 0.95)
+            frame = heatmap_frame(window, LONGS, {1.10: 6e6}, {0.85: 6e6} if number == 10 else {})
+            # $8,000 a minute: an hour of two venues is a cascade, the last minutes of it are none.
+            executed = 8_000_000_000
+            said = market(window, 0.95, frame, venue=venue, low=low, high=high, liquidated_long_usd=executed)
+            story.hear(said)
+    for venue in (Venue.BINANCE, Venue.BYBIT, Venue.OKX):
+        window = START + 60 * MINUTE_MS
+        story.hear(market(window, 0.95, heatmap_frame(window, LONGS, {1.10: 6e6}), venue=venue))
+    assert judged(story)[-1] == (60, 3)
+    assert [alert.rule for alert in story.alerts] == []
+    assert {cluster.swept_usd for cluster in story.clusters} == {0}
+
+
 def test_a_gap_of_hours_is_stepped_over() -> None:
     story = Story()
     story.hear(closes(Venue.BINANCE, 0))

@@ -151,7 +151,8 @@ def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_tim
     names = ["symbol", "window_start", "cluster_id", "side", "state", "price_low", "price_high", "nearer_edge"]
     clickhouse.insert("clusters_raw", [standing, swept], column_names=[*names, "at_risk_micro_usd"])
     told = [
-        ["VIRTUAL", moment(START + 1_000), "a", "entered", "long", "price entered"],
+        ["VIRTUAL", moment(START + 1_000), "entered-a", "entered", "long", "price entered"],
+        ["VIRTUAL", moment(START + 1_000), "swept-a", "swept", "long", "price swept"],
         ["TAO", moment(START + 1_000), "b", "entered", "long", "another token's"],
         ["VIRTUAL", moment(START - 90 * MINUTE_MS), "c", "entered", "long", "before the hour"],
     ]
@@ -159,8 +160,11 @@ def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_tim
     clickhouse.insert("alerts_raw", told, column_names=names)
     answer = shown(clickhouse)
     assert [(one["price_low"], one["at_risk_usd"]) for one in answer["clusters"]] == [(0.94, 6e6)]
-    assert [(one["time"], one["message"]) for one in answer["alerts"]] == [(START + 1_000, "price entered")]
-    assert (answer["conviction"], answer["catalysts"]) == (None, [])
+    assert [(one["time"], one["message"]) for one in answer["alerts"]] == [
+        (START + 1_000, "price swept"),
+        (START + 1_000, "price entered"),
+    ]
+    assert (answer["reading"], answer["markets"], answer["catalysts"]) == (None, [], [])
 
 
 def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:

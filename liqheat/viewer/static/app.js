@@ -4,6 +4,7 @@ import { Chart, scaleOf } from "./chart.js";
 import { age, price } from "./format.js";
 import * as panels from "./panels.js";
 import { Picture } from "./picture.js";
+import { signals } from "./signals.js";
 
 const REFRESH_MS = 2000;
 const WHOLE_EVERY_MS = 60_000;
@@ -176,6 +177,7 @@ async function draw() {
   const old = ages(answer);
   panels.figures(picture, market, state.venues);
   panels.ladder(picture);
+  signals(picture);
   panels.told(picture);
   panels.trust(picture, state.venues, old);
   panels.gaps(picture);

@@ -54,3 +54,12 @@ const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", t
 
 export const clock = (time) => CLOCK.format(time);
 export const moment = (time) => `${DAY.format(time)} ${CLOCK.format(time)}`;
+
+// An element with its text; nothing is ever set as HTML.
+export function make(tag, text = "", className = "", title = "") {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;
+  if (className) element.className = className;
+  if (title) element.title = title;
+  return element;
+}

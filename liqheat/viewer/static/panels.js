@@ -1,16 +1,9 @@
 // Everything around the figure: key figures, the ladder of heaviest levels, trust by venue, gaps, legend.
 
-import { age, clock, countdown, decimals, percent, price, share, usd } from "./format.js";
+import { age, clock, countdown, decimals, make, percent, price, share, usd } from "./format.js";
+import { convictionCard } from "./signals.js";
 
 const byId = (id) => document.getElementById(id);
-
-function make(tag, text = "", className = "", title = "") {
-  const element = document.createElement(tag);
-  if (text) element.textContent = text;
-  if (className) element.className = className;
-  if (title) element.title = title;
-  return element;
-}
 
 const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] || 0), 0);
 
@@ -18,7 +11,7 @@ export function figures(picture, market, chosen) {
   const { quality, heat, now: time } = picture.answer;
   const rows = quality.filter((row) => chosen.has(row.venue));
   const near = picture.within(heat.focus);
-  const imbalance = near.long + near.short > 0 ? (near.short - near.long) / (near.long + near.short) : null;
+  const imbalance = near.long + near.short > 0 ? (near.long - near.short) / (near.long + near.short) : null;
   const lead = rows.find((row) => row.venue === picture.answer.price.venue) ?? rows[0];
   const ofAdv = (value) => (heat.adv_usd ? `${share(value / heat.adv_usd)} of ADV` : "ADV unknown");
   const openInterest = sum(rows, "open_interest");
@@ -27,9 +20,9 @@ export function figures(picture, market, chosen) {
     ["Open interest", usd(openInterest || null), ofAdv(openInterest)],
     [`Longs within −${heat.focus}%`, usd(near.long), ofAdv(near.long), "long"],
     [`Shorts within +${heat.focus}%`, usd(near.short), ofAdv(near.short), "short"],
-    ["Imbalance", percent(imbalance, 0, true), imbalance == null ? "" : imbalance > 0 ? "more shorts at risk near price" : "more longs at risk near price"],
+    ["Imbalance", percent(imbalance, 0, true), imbalance == null ? "" : imbalance > 0 ? "more longs at risk near price" : "more shorts at risk near price"],
     ["Funding", lead ? percent(lead.funding_rate, 4, true) : "–", lead?.next_funding_time > time ? `settles in ${countdown(lead.next_funding_time - time)}` : "per interval"],
-    conviction(picture.answer.conviction),
+    convictionCard(picture.answer.reading),
     ["Observed", picture.now.total ? percent(picture.now.observed / picture.now.total, 0) : "–", "of the map; the rest is inferred"],
   ];
   byId("figures").replaceChildren(...cards.map(([name, value, note, tone, title]) => {
@@ -40,16 +33,6 @@ export function figures(picture, market, chosen) {
   byId("price").textContent = price(picture.mark);
   byId("change").textContent = market?.change == null ? "" : percent(market.change, 2, true);
   byId("change").className = market?.change < 0 ? "short" : "long";
-}
-
-const PARTS = { cluster: 40, imbalance: 20, funding: 15, open_interest: 15, round_number: 10 };
-
-function conviction(reading) {
-  if (!reading) return ["Conviction", "–", "no reading yet"];
-  const direction = reading.direction > 0 ? "up" : reading.direction < 0 ? "down" : "no direction";
-  const parts = Object.entries(PARTS).map(([name, of]) => `${name.replace("_", " ")} ${reading[name].toFixed(0)} of ${of}`).join(", ");
-  return ["Conviction", `${reading.conviction.toFixed(0)} of 100`, reading.coiled_spring ? `${direction}, coiled spring` : direction,
-    reading.direction > 0 ? "long" : reading.direction < 0 ? "short" : "", parts];
 }
 
 // Clusters where the pipeline has found some, else the heaviest buckets in view: in falling price, like an order book.
@@ -87,7 +70,7 @@ export function ladder(picture) {
 
 export function told(picture) {
   const lines = [
-    ...picture.answer.alerts.map((one) => [one.time, one.kind, one.message, one.side]),
+    ...picture.answer.alerts.map((one) => [one.time, one.kind, one.message.replace(`${picture.answer.symbol} ${one.kind}: `, ""), one.side]),
     ...picture.answer.catalysts.map((one) => [one.time, one.source, one.title, "news"]),
   ].sort((a, b) => b[0] - a[0]).slice(0, 30);
   byId("told-section").hidden = lines.length === 0;
