@@ -6,6 +6,8 @@ Faust driver, `liqheat map` and `liqheat score` all drive it through the five fu
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from liqheat.domain.events import Batch, Kind
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
@@ -30,7 +32,7 @@ class SymbolState:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.mix = SymbolMix(settings.leverages, settings.leverage_shares, settings.stopped_share)
+        self.mix = SymbolMix.of_settings(settings.leverages, settings.leverage_shares, settings.reach_share)
 
 
 def new_state(symbol: str, settings: EngineSettings) -> SymbolState:
@@ -90,7 +92,8 @@ def snapshot(state: SymbolState) -> list[Batch]:
 def dump(state: SymbolState) -> bytes:
     """Return the state as bytes for the checkpoint."""
     markets = [pack_market(market) for market in state.markets.values()]
-    return pack(PackedState(state.symbol, state.applied_rows, state.settings.grid_factor, markets))
+    logs = state.mix.logs.tolist()
+    return pack(PackedState(state.symbol, state.applied_rows, state.settings.grid_factor, logs, markets))
 
 
 def load(data: bytes, settings: EngineSettings) -> SymbolState:
@@ -106,6 +109,7 @@ def load(data: bytes, settings: EngineSettings) -> SymbolState:
             "set LIQHEAT_ENGINE__GRID_FACTOR back, or replay the log from its start"
         )
     state = SymbolState(packed.symbol, settings, packed.applied_rows)
+    state.mix.logs = np.array(packed.mix_logs)
     for market in packed.markets:
         state.markets[market.venue] = unpack_market(market, settings, state.mix)
     return state

@@ -28,11 +28,12 @@ from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.positions.learned_mix import SymbolMix, unsampled
-from processors.positions.leverage_mix import TAKER_FEE_RATES, default_tiers, mix_within
+from processors.positions.learned_mix import SymbolMix
+from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
+from processors.positions.reach import Reach, kept_in_a_minute
 
 IntArray = npt.NDArray[np.int64]
-SETTINGS = EngineSettings(lateness_ms=2_000, half_life_hours=(0.2, 0.2, 0.1, 0.1, 0.05))
+SETTINGS = EngineSettings(lateness_ms=2_000, half_life_hours=0.1)
 START = 1_767_225_600_000
 MINUTE = 60_000
 FACTOR = SETTINGS.grid_factor
@@ -77,7 +78,7 @@ def events_of(plan: list[Step]) -> Iterator[Event]:
         price *= 1 + change
         at: tuple[Venue, str, str] = (venue, "V", "VIRTUALUSDT")
         if kind == "trade":
-            yield Trade(*at, time, price, size, side)
+            yield Trade(*at, time, price, size, side, number if number % 3 else -1)
         elif kind == "late":
             yield Trade(*at, time - 90_000, price, size, side)
             yield Mark(*at, time - 90_000, price)
@@ -122,8 +123,7 @@ class SlowMarket:
 
     def __init__(self, venue: str, symbol_mix: SymbolMix) -> None:
         self.venue = venue
-        self.symbol_mix = symbol_mix
-        self.weights = SETTINGS.reach_share * symbol_mix.prior
+        self.reach = Reach(venue, SETTINGS, symbol_mix)
         self.swept_minute = {1: np.zeros(LEVERAGES, dtype=np.int64), -1: np.zeros(LEVERAGES, dtype=np.int64)}
         self.start, self.watermark = -1, -1
         self.ahead: list[Event] = []
@@ -135,11 +135,16 @@ class SlowMarket:
         self.coins, self.coins_time = NAN, -1
         self.uncovered = {1: NAN, -1: NAN}
         self.swept = {1: 0, -1: 0}
-        self.profile: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        self.profile: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
         self.accounts: dict[str, SlowAccount] = {}
         self.is_observed = False
         self.tiers: Any = default_tiers(venue, "VIRTUALUSDT")
         self.tier_rows: list[Any] = []
+
+    @property
+    def mix(self) -> LeverageMix:
+        fee = TAKER_FEE_RATES.get(self.venue, 0.0)
+        return mix_within(self.tiers, SETTINGS.leverages, SETTINGS.typical_notional_usd, fee)
 
     @property
     def price(self) -> float:
@@ -178,42 +183,37 @@ class SlowMarket:
                 account.amount = 0
         return gone
 
+    def room(self, side: int) -> int:
+        limit = int(min(self.coins * self.price, 1e12) * 1_000_000)
+        return max(limit - self.total("observed", side), 0)
+
     def calibrate(self) -> None:
-        notional = self.coins * self.price
-        if math.isnan(notional):
+        if math.isnan(self.coins * self.price):
             return
-        for side in (1, -1):
-            limit = max(int(min(notional, 1e12) * 1_000_000) - self.total("observed", side), 0)
-            total = self.total("inferred", side)
-            if total > limit:
-                self.keep(side, max(limit / total * (1 - 1e-12), 0.0))
+        for index, side in enumerate((1, -1)):
+            total, room = self.total("inferred", side), self.room(side)
+            if total > room:
+                self.keep(side, max(room / total * (1 - 1e-12), 0.0))
+                self.reach.give_way(index, room / total)
 
     def learn(self) -> None:
-        evidence = self.symbol_mix.of(self.venue)
-        whole = self.minute["long"] + self.minute["short"]
-        if whole or self.rows_in_minute >= 12:
-            more = unsampled(self.venue, whole, self.minute["liquidations"]) / whole if whole else 1.0
-            for side, name in ((1, "long"), (-1, "short")):
-                units = self.swept_minute[side] / 1_000_000 / self.weights
-                evidence.add(units, self.minute[name] * more / 1_000_000, self.weights)
+        longs, shorts, told = (self.minute[name] for name in ("long", "short", "liquidations"))
+        if longs + shorts or self.rows_in_minute >= 12:
+            self.reach.add_minute(np.stack([self.swept_minute[1], self.swept_minute[-1]]), (longs, shorts), told)
         for swept in self.swept_minute.values():
             swept[:] = 0
         self.minute = dict.fromkeys(self.minute, 0)
-        evidence.forget(1)
-        if self.start // MINUTE % 10 or math.isnan(self.price) or math.isnan(self.uncovered[1]):
+        interest = (self.uncovered[1] + self.uncovered[-1]) / 2 * self.price
+        if self.start // MINUTE % 10 or not interest > 0:
             return
-        evidence.target = (self.uncovered[1] + self.uncovered[-1]) * self.price * SETTINGS.reach_share
-        standing = np.zeros(LEVERAGES, dtype=np.int64)
+        held = np.zeros((2, LEVERAGES), dtype=np.int64)
+        for (side, row, _), amount in self.standing["inferred"].items():
+            held[0 if side > 0 else 1, row] += amount
+        lesson = self.reach.take_lesson(self.mix, held, interest, (self.room(1), self.room(-1)))
         for key, amount in self.standing["inferred"].items():
-            standing[key[1]] += amount
-        evidence.standing = standing / 1_000_000 / self.weights
-        weights = self.symbol_mix.weights(self.venue, self.symbol_mix.estimate())
-        if weights is not None:
-            for key, amount in self.standing["inferred"].items():
-                change = int(np.rint(amount * (weights / self.weights)[key[1]])) - amount
-                self.add("inferred", key, max(change, 0))
-                self.take("inferred", key, max(-change, 0), 1)
-            self.weights = weights
+            change = int(np.rint(amount * lesson.factors[0 if key[0] > 0 else 1, key[1]])) - amount
+            self.add("inferred", key, max(change, 0))
+            self.take("inferred", key, max(-change, 0), 1)
 
     def read(self, event: Event) -> None:
         if isinstance(event, Trade):
@@ -223,8 +223,10 @@ class SlowMarket:
             if not is_late or event.event_time > self.coins_time:
                 if math.isnan(self.reference):
                     self.reference = event.price
-                place = (event.price - self.reference / 2) * (1_000 / self.reference)
-                self.profile[int(min(max(place, 0), 999))][event.taker_side < 0] += amount
+                step = self.reference * 0.001
+                place = int(min(max((event.price - (self.reference - 128 * step)) / step, 0), 255))
+                size = sum(amount >= floor for floor in self.mix.floors.tolist())
+                self.profile[size if event.trade_id >= 0 else self.mix.usual, place][event.taker_side < 0] += amount
             if not is_late:
                 self.trade = event.price
                 if math.isnan(self.mark):
@@ -233,6 +235,7 @@ class SlowMarket:
             amount = int(np.rint(event.price * event.quantity * 1_000_000))
             self.minute["long" if event.side > 0 else "short"] += amount
             self.minute["liquidations"] += 1
+            self.reach.executed_squares += (amount / 1_000_000) ** 2
             self.flows["liquidated", event.side, 5, bucket_of(event.price) // FACTOR][3] += amount
         elif isinstance(event, Mark) and event.event_time >= self.start:
             self.mark = event.mark_price
@@ -251,13 +254,7 @@ class SlowMarket:
             self.sweep("observed", side, price)
 
     def change(self, event: OpenInterest) -> None:
-        mix = mix_within(
-            self.tiers,
-            SETTINGS.leverages,
-            SETTINGS.leverage_shares,
-            SETTINGS.typical_notional_usd,
-            TAKER_FEE_RATES.get(self.venue, 0.0),
-        )
+        mix = self.mix
         for index, side in enumerate((1, -1)):
             held = math.fsum(account.coins for account in self.accounts.values() if account.side == side)
             now, before = max(event.quantity - held, 0.0), self.uncovered[side]
@@ -269,16 +266,25 @@ class SlowMarket:
             if net < 0:
                 stock = before * self.price - swept
                 self.keep(side, max(1 + net / stock, 0.0) if stock > 0 else 0.0)
-            turnover = sum(sum(pair) for pair in self.profile.values()) / 1_000_000
-            usd = min(max(net, 0.0) + turnover * SETTINGS.churn_share, 1e12) if now > 0 else 0.0
-            traded = {place: amounts for place, amounts in sorted(self.profile.items()) if any(amounts)}
-            weight = {place: 3.0 * pair[index] + 2.0 * pair[1 - index] for place, pair in traded.items()}
+            part = now / event.quantity if event.quantity > 0 else 0.0
+            turnover = sum(sum(pair) for pair in self.profile.values()) / 1_000_000 * SETTINGS.churn_share * part
+            usd = min(max(net, 0.0) + turnover, 1e12) if now > 0 else 0.0
+            traded = {cell: amounts for cell, amounts in sorted(self.profile.items()) if any(amounts)}
+            weight = {cell: 3.0 * pair[index] + 2.0 * pair[1 - index] for cell, pair in traded.items()}
             whole = np.sum(np.array(list(weight.values())))
-            step = self.reference / 1_000
-            entries = [(self.reference / 2 + (place + 0.5) * step, value / whole) for place, value in weight.items()]
-            for entry, part in entries or [(self.price, 1.0)]:
-                for row, factor in zip(mix.rows.tolist(), mix.factors[index], strict=True):
-                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * part * self.weights[row]))
+            step = self.reference * 0.001
+            entries = [
+                (min(size, len(mix.allowed) - 1), (self.reference - 128 * step) + (place + 0.5) * step, value / whole)
+                for (size, place), value in weight.items()
+            ] or [(mix.usual, self.price, 1.0)]
+            if usd > 0:
+                sizes, _, parts = zip(*entries, strict=True)
+                self.reach.add_opened(usd, np.array(sizes), np.array(parts))
+            for size, entry, share in entries:
+                weights = self.reach.class_weights(mix)[index, size]
+                columns = zip(mix.rows[size].tolist(), mix.factors[size, index].tolist(), weights, strict=True)
+                for row, factor, weight_of in columns:
+                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * share * weight_of))
                     if MINIMUM_PRICE <= level < MAXIMUM_PRICE and amount:
                         self.add("inferred", (side, row, bucket_of(level)), amount)
             if usd > 0:
@@ -321,13 +327,15 @@ class SlowMarket:
             ]
         )
         if event.tier == event.tiers:
-            self.tiers = MarginTiers.of(self.tier_rows)
+            before, self.tiers = self.tiers, MarginTiers.of(self.tier_rows)
+            if self.tiers.rows() != before.rows():
+                self.reach.change_classes()
 
 
 def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
     """Return the closed bucket rows of a log, sorted: venue, window, side, basis, band, price and values."""
     markets: dict[str, SlowMarket] = {}
-    mix = SymbolMix(SETTINGS.leverages, SETTINGS.leverage_shares, SETTINGS.stopped_share)
+    mix = SymbolMix.of_settings(SETTINGS.leverages, SETTINGS.leverage_shares, SETTINGS.reach_share)
     rows: list[tuple[Any, ...]] = []
 
     def close(market: SlowMarket, revision: int) -> None:
@@ -335,7 +343,7 @@ def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
             first_open = (market.watermark - SETTINGS.lateness_ms) // MINUTE * MINUTE
             silent = (first_open - market.start) // MINUTE
             skipped = silent if silent > 60 and not market.rows_in_minute and not market.ahead else 0
-            share = (0.5 ** (1 / (60.0 * np.asarray(SETTINGS.half_life_hours)[BANDS]))) ** (skipped or 1)
+            share = kept_in_a_minute(SETTINGS) ** (skipped or 1)
             for side in (1, -1):
                 market.keep(side, share)
             if skipped:

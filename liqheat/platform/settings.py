@@ -142,21 +142,18 @@ class Engine(Section):
         (0.05, 0.08, 0.14, 0.06, 0.18, 0.06, 0.15, 0.08, 0.02, 0.10, 0.04, 0.03, 0.01),
         description="prior share of opened notional at each of `leverages`",
     )
-    typical_notional_usd: float = Field(5_000.0, gt=0, description="position size whose margin tier is taken")
+    typical_notional_usd: float = Field(5_000.0, gt=0, description="size taken for positions whose own is not known")
     reach_share: float = Field(
         0.5,
         ge=0.01,
         le=1,
-        description="share of open interest that the mix spreads; the rest is never near liquidation",
-    )
-    stopped_share: float = Field(
-        0.4, ge=0, lt=1, description="share of what price reaches that a stop closes before its liquidation"
+        description="share of open interest near liquidation at all, before anything is learned of it",
     )
     churn_share: float = Field(
         0.25, ge=0, le=1, description="share of turnover that opens positions while as much closes"
     )
-    half_life_hours: tuple[float, ...] = Field(
-        (15.0, 9.5, 6.5, 4.5, 3.0), description="decay of standing notional, one a leverage band"
+    half_life_hours: float = Field(
+        6.3, gt=0, description="time in which half of what stands at 10x is closed; shorter at higher leverage"
     )
     lateness_ms: int = Field(2_000, ge=0, description="how long a window waits for late events")
     snapshot_seconds: Seconds = Field(1.5, description="how often the open window is published")

@@ -13,7 +13,7 @@ import polars as pl
 
 from liqheat.domain.events import Kind, LeverageShare, MarketMinute, schema_of
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
-from liqheat.domain.market import Basis, Side, leverage_band
+from liqheat.domain.market import Basis, Side
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
@@ -22,14 +22,16 @@ from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap.book import SideBook
 from processors.heatmap.rows import Output
 from processors.heatmap.windows import NAN, Columns, Minute, Window, select
+from processors.positions.confidence import confidence_of
 from processors.positions.inference import change_of, entries_of, levels_of
-from processors.positions.learned_mix import Evidence, SymbolMix, unsampled
+from processors.positions.learned_mix import LESSON_MINUTES, SymbolMix
 from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
 from processors.positions.observed import ObservedPositions
+from processors.positions.reach import Reach
 from processors.positions.traded_profile import TradedProfile
 
 TIMED_KINDS: dict[Kind, tuple[str, ...]] = {
-    Kind.TRADES: ("event_time", "price", "quantity", "taker_side"),
+    Kind.TRADES: ("event_time", "price", "quantity", "taker_side", "trade_id"),
     Kind.MARKS: ("event_time", "mark_price", "index_price", "funding_rate", "next_funding_time"),
     Kind.OPEN_INTEREST: ("event_time", "quantity"),
     Kind.LIQUIDATIONS: ("event_time", "side", "price", "quantity"),
@@ -46,6 +48,7 @@ _PLACES: dict[Kind, tuple[tuple[str, int], ...]] = {
 }
 
 SIDES = (Side.LONG, Side.SHORT)
+FloatArray = npt.NDArray[np.float64]
 
 
 class Market:
@@ -73,18 +76,16 @@ class Market:
         self.uncovered = [NAN, NAN]
         self.swept_since = [0, 0]
         self.scale = [1.0, 1.0]
-        self.symbol_mix = symbol_mix
-        self.weights = settings.reach_share * symbol_mix.prior
-        self.swept_minute = np.zeros((2, len(self.weights)), dtype=np.int64)
+        self.reach = Reach(venue, settings, symbol_mix)
+        self.swept_minute = np.zeros_like(self.reach.swept)
         self.profile = TradedProfile()
-        bands = leverage_band(settings.leverages)
+        bands = self.reach.bands
         self.books = (
             SideBook(Side.LONG, settings.grid_factor, bands),
             SideBook(Side.SHORT, settings.grid_factor, bands),
         )
         self.observed = ObservedPositions(settings.grid_factor)
         self._mix: LeverageMix | None = None
-        self._minute_share = 0.5 ** (1 / (60.0 * np.asarray(settings.half_life_hours)[bands]))
 
     @property
     def price(self) -> float:
@@ -93,21 +94,25 @@ class Market:
 
     @property
     def mix(self) -> LeverageMix:
-        """The leverage mix within this market's tiers."""
+        """What this market's tiers allow positions of each size."""
         if self._mix is None:
             self._mix = mix_within(
                 self.tiers or default_tiers(self.venue, self.instrument),
                 self.settings.leverages,
-                self.settings.leverage_shares,
                 self.settings.typical_notional_usd,
                 TAKER_FEE_RATES.get(self.venue, 0.0),
             )
         return self._mix
 
+    def _forget_mix(self) -> None:
+        self._mix = None
+        self.reach.change_classes()
+
     def take_instrument(self, instrument: str) -> None:
         """Note the venue's name of the instrument; it chooses the tiers assumed before the venue's own arrive."""
         if instrument != self.instrument:
-            self.instrument, self._mix = instrument, None
+            self.instrument = instrument
+            self._forget_mix()
 
     def apply_timed(self, kind: Kind, frame: pl.DataFrame, rows_before: int, output: Output) -> None:
         """Apply rows of a timed kind, closing every minute that the watermark passes on the way.
@@ -166,7 +171,10 @@ class Market:
                         f"The margin tiers of {self.instrument} contradict themselves: {error}"
                     ) from error
                 rows = []
-        self.tier_rows, self.tiers, self._mix = rows, tiers, None
+        before = self.tiers or default_tiers(self.venue, self.instrument)
+        self.tier_rows, self.tiers = rows, tiers
+        if tiers is not None and tiers.rows() != before.rows():
+            self._forget_mix()
 
     def apply_turnover(self, frame: pl.DataFrame) -> None:
         """Take the 24 h turnover."""
@@ -177,9 +185,10 @@ class Market:
         if self.window.start < 0:
             return
         start = self.window.start
-        observed = self.observed
+        observed, reach = self.observed, self.reach
         for book in self.books:
-            output.add_levels(start, revision, Basis.INFERRED, book, INFERRED_CONFIDENCE)
+            confidence = confidence_of(book.published_levels(), reach.band_variances, reach.usual_size(self.mix))
+            output.add_levels(start, revision, Basis.INFERRED, book, confidence)
         for book in observed.books:
             output.add_levels(start, revision, Basis.OBSERVED, book, 1.0)
         basis = Basis.OBSERVED if observed.seen else Basis.INFERRED
@@ -210,45 +219,32 @@ class Market:
             book.clear_flows()
 
     def _decay(self, minutes: int) -> None:
-        share = self._minute_share**minutes
+        share = self.reach.kept**minutes
         for book in self.books:
             book.keep(share)
 
     def _learn(self, revision: int, output: Output) -> None:
-        """Add the minute's executed liquidations and what was swept to the evidence; at times, take its lesson."""
-        evidence = self.symbol_mix.of(self.venue)
+        """Add what was swept and executed to the lesson; when it is time, bring the books to it and publish the mix."""
         liquidated = self.minute.liquidated
-        whole = sum(liquidated.values())
-        if whole or self.minute.rows >= LIVE_ROWS:
-            factor = unsampled(self.venue, whole, self.minute.liquidations) / whole if whole else 1.0
-            for swept, side in zip(self.swept_minute, SIDES, strict=True):
-                executed = sum(amount for (of_side, _), amount in liquidated.items() if of_side == side)
-                units = swept / MICRO_USD_PER_USD / self.weights
-                evidence.add(units, executed * factor / MICRO_USD_PER_USD, self.weights)
+        if liquidated or self.minute.rows >= LIVE_ROWS:
+            longs, shorts = (
+                sum(amount for (of_side, _), amount in liquidated.items() if of_side == side) for side in SIDES
+            )
+            self.reach.add_minute(self.swept_minute, (longs, shorts), self.minute.liquidations)
         self.swept_minute[:] = 0
-        evidence.forget(1)
-        if self.window.start // MINUTE_MS % LESSON_MINUTES == 0:
-            self._adjust(evidence, revision, output)
-
-    def _adjust(self, evidence: Evidence, revision: int, output: Output) -> None:
-        """Bring the book to the learned mix and to the modelled share of open interest; publish the mix."""
-        if math.isnan(self.price) or any(math.isnan(coins) for coins in self.uncovered):
+        interest = sum(self.uncovered) / 2 * self.price
+        if self.window.start // MINUTE_MS % LESSON_MINUTES or not interest > 0:
             return
-        evidence.target = sum(self.uncovered) * self.price * self.settings.reach_share
-        standing = sum(book.standing.sum(axis=1) for book in self.books)
-        evidence.standing = standing / MICRO_USD_PER_USD / self.weights
-        estimate = self.symbol_mix.estimate()
+        held = np.stack([book.standing.sum(axis=1) for book in self.books])
+        lesson = self.reach.take_lesson(self.mix, held, interest, self._room())
+        for book, factors in zip(self.books, lesson.factors, strict=True):
+            book.rescale(factors)
         output.shares.extend(
-            LeverageShare(self.window.start, leverage, float(share), float(deviation), revision)
-            for leverage, share, deviation in zip(
-                self.settings.leverages, estimate.shares, estimate.uncertainty, strict=True
+            LeverageShare(self.window.start, leverage, float(share), float(uncertainty), revision)
+            for leverage, share, uncertainty in zip(
+                self.settings.leverages, lesson.shares, lesson.uncertainty, strict=True
             )
         )
-        weights = self.symbol_mix.weights(self.venue, estimate)
-        if weights is not None:
-            for book in self.books:
-                book.rescale(weights / self.weights)
-            self.weights = weights
 
     def _apply_rows(self, kind: Kind, columns: Columns) -> None:
         """Apply rows between two closings: those ahead of the open minute wait, late ones are counted."""
@@ -286,17 +282,26 @@ class Market:
         self.minute.taker_sell += taker_sell
         self.minute.taker_buy += int(amounts.sum()) - taker_sell
         if late is None:
-            self.profile.add(prices, sold, amounts)
+            self.profile.add(prices, sold, amounts, self._size_classes(columns))
         else:
             useful = ~late | (columns["event_time"] > self.open_interest_time)
             if useful.any():
-                self.profile.add(prices[useful], sold[useful], amounts[useful])
+                classes = self._size_classes(columns)
+                self.profile.add(prices[useful], sold[useful], amounts[useful], classes[useful])
             prices = prices[~late]
             if not prices.size:
                 return
         self.last_trade_price = float(prices[-1])
         if math.isnan(self.mark_price):
             self._sweep(float(prices.min()), float(prices.max()))
+
+    def _size_classes(self, columns: Columns) -> npt.NDArray[np.int64]:
+        """Return each trade's size class; what has no number is not one trade but the sum of a bar."""
+        classes = np.searchsorted(self.mix.floors, columns["micro_usd"], side="right")
+        sums = columns["trade_id"] < 0
+        if sums.any():
+            classes[sums] = self.mix.usual
+        return classes
 
     def _apply_marks(self, columns: Columns) -> None:
         marks = columns["mark_price"]
@@ -323,6 +328,7 @@ class Market:
             if amount:
                 key = (int(side), int(bucket))
                 liquidated[key] = liquidated.get(key, 0) + int(amount)
+                self.reach.executed_squares += (float(amount) / MICRO_USD_PER_USD) ** 2
 
     def _apply_open_interest(self, time: int, coins: float) -> None:
         if time < self.open_interest_time:
@@ -333,22 +339,27 @@ class Market:
             uncovered = max(coins - self.observed.coins(side), 0.0)
             previous = self.uncovered[index]
             if not (math.isnan(price) or math.isnan(previous)):
-                self._change_side(index, side, previous, uncovered, price)
+                self._change_side(index, side, previous, uncovered, coins, price)
             self.uncovered[index] = uncovered
         self.open_interest, self.open_interest_time = coins, time
         self.swept_since = [0, 0]
         self.profile.clear(price)
         self._calibrate()
 
-    def _change_side(self, index: int, side: Side, previous: float, coins: float, price: float) -> None:
+    def _change_side(self, index: int, side: Side, previous: float, coins: float, whole: float, price: float) -> None:
+        """Open and close one side: inferred open interest went from `previous` to `coins`, of `whole` coins in all."""
         book = self.books[index]
         change = change_of(previous, coins, price, self.swept_since[index] / MICRO_USD_PER_USD)
         if change.kept_share < 1:
             book.keep(change.kept_share)
-        turnover = int(self.profile.amounts.sum()) / MICRO_USD_PER_USD * self.settings.churn_share
+        # Who is observed trades too: of the turnover, what is not observed opened its part.
+        part = coins / whole if whole > 0 else 0.0
+        turnover = int(self.profile.amounts.sum()) / MICRO_USD_PER_USD * self.settings.churn_share * part
         usd = min(change.opened_usd + turnover, MAXIMUM_NOTIONAL_USD)
         if usd > 0 and coins > 0:
-            levels = levels_of(side, usd, entries_of(self.profile, side, price), self.mix, self.weights)
+            entries = entries_of(self.profile, side, price, self.mix)
+            self.reach.add_opened(usd, entries.classes, entries.weights)
+            levels = levels_of(side, usd, entries, self.mix, self.reach.class_weights(self.mix)[index])
             book.open(levels.rows, levels.buckets, levels.amounts)
             # An entry so near that the price has passed its liquidation price since: opened, and swept already.
             book.sweep(int(bucket_of(price)))
@@ -366,12 +377,17 @@ class Market:
 
     def _calibrate(self) -> None:
         """Hold each side to open interest: what is inferred gives way to what is observed."""
-        notional = self.open_interest * self.price
-        if math.isnan(notional):
+        if math.isnan(self.open_interest * self.price):
             return
-        limit = int(min(notional, MAXIMUM_NOTIONAL_USD) * MICRO_USD_PER_USD)
-        for index, book in enumerate(self.books):
-            self.scale[index] = book.hold_to(max(limit - self.observed.books[index].total(), 0))
+        for index, (book, room) in enumerate(zip(self.books, self._room(), strict=True)):
+            self.scale[index] = book.hold_to(room)
+            self.reach.give_way(index, self.scale[index])
+
+    def _room(self) -> tuple[int, int]:
+        """Return what of each side of open interest is not observed at risk already, micro-USD."""
+        limit = int(min(self.open_interest * self.price, MAXIMUM_NOTIONAL_USD) * MICRO_USD_PER_USD)
+        longs, shorts = (max(limit - book.total(), 0) for book in self.observed.books)
+        return longs, shorts
 
     def _minute_row(self, revision: int) -> MarketMinute:
         minute = self.minute
@@ -411,12 +427,6 @@ class Market:
 
 LIVE_ROWS = 12
 """A minute with fewer rows is history by bars, whose liquidations nobody tells: that there were none says nothing."""
-
-LESSON_MINUTES = 10
-"""How often the book is brought to what was learned."""
-
-INFERRED_CONFIDENCE = 0.4
-"""Confidence of inferred buckets: the share of their notional that simulated markets bore out (0.35-0.5)."""
 
 
 def _last(values: npt.NDArray[Any], otherwise: float) -> float:

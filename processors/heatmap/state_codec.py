@@ -21,7 +21,7 @@ from processors.heatmap.windows import Minute, Window
 from processors.positions.learned_mix import Evidence, SymbolMix
 from processors.positions.observed import ObservedPosition
 
-VERSION = 3
+VERSION = 4
 _LEVEL = 3
 
 PackedArray = tuple[str, int, bytes]
@@ -44,9 +44,13 @@ class PackedMarket(msgspec.Struct, array_like=True):
     uncovered: list[float]
     swept_since: list[int]
     scale: list[float]
-    weights: list[float]
+    weights: list[list[float]]
     swept_minute: list[list[int]]
-    evidence: tuple[list[float], list[float], list[float], float]
+    swept_lesson: list[list[int]]
+    executed_lesson: tuple[float, float, float]
+    opened_by_size: list[float]
+    band_variances: list[float]
+    evidence: tuple[list[list[float]], list[float], list[float], float, int, float, float]
     profile: tuple[float, PackedArray, PackedArray]
     books: list[PackedSide]
     observed_seen: bool
@@ -60,6 +64,7 @@ class PackedState(msgspec.Struct, array_like=True):
     symbol: str
     applied_rows: int
     grid_factor: int
+    mix_logs: list[float]
     markets: list[PackedMarket]
 
 
@@ -89,7 +94,8 @@ def unpack(data: bytes) -> PackedState:
 def pack_market(market: Market) -> PackedMarket:
     """Take a market's state apart."""
     minute, window = market.minute, market.window
-    evidence = market.symbol_mix.of(market.venue)
+    reach = market.reach
+    evidence = reach.symbol_mix.of(market.venue)
     profile = market.profile.amounts.reshape(-1)
     traded = np.flatnonzero(profile)
     return PackedMarket(
@@ -122,9 +128,21 @@ def pack_market(market: Market) -> PackedMarket:
         uncovered=market.uncovered,
         swept_since=market.swept_since,
         scale=market.scale,
-        weights=market.weights.tolist(),
+        weights=reach.weights.tolist(),
         swept_minute=market.swept_minute.tolist(),
-        evidence=(evidence.swept.tolist(), evidence.executed.tolist(), evidence.standing.tolist(), evidence.target),
+        swept_lesson=reach.swept.tolist(),
+        executed_lesson=(reach.executed[0], reach.executed[1], reach.executed_squares),
+        opened_by_size=reach.opened_by_size.tolist(),
+        band_variances=reach.band_variances.tolist(),
+        evidence=(
+            evidence.precision.tolist(),
+            evidence.response.tolist(),
+            evidence.standing.tolist(),
+            evidence.interest,
+            evidence.lessons,
+            evidence.executed,
+            evidence.executed_squares,
+        ),
         profile=(market.profile.reference, _pack(traded), _pack(profile[traded])),
         books=[_pack_side(book) for book in market.books],
         observed_seen=market.observed.seen,
@@ -159,10 +177,17 @@ def unpack_market(packed: PackedMarket, settings: EngineSettings, symbol_mix: Sy
     ) = packed.prices
     market.open_interest, market.open_interest_time = packed.open_interest
     market.uncovered, market.swept_since, market.scale = packed.uncovered, packed.swept_since, packed.scale
-    market.weights = np.array(packed.weights)
+    reach = market.reach
+    reach.weights = np.array(packed.weights)
     market.swept_minute = np.array(packed.swept_minute, dtype=np.int64)
-    swept, executed, standing, target = packed.evidence
-    symbol_mix.evidence[packed.venue] = Evidence(np.array(swept), np.array(executed), np.array(standing), target)
+    reach.swept = np.array(packed.swept_lesson, dtype=np.int64)
+    reach.executed, reach.executed_squares = list(packed.executed_lesson[:2]), packed.executed_lesson[2]
+    reach.opened_by_size = np.array(packed.opened_by_size)
+    reach.band_variances = np.array(packed.band_variances)
+    precision, response, standing, interest, lessons, executed, squares = packed.evidence
+    symbol_mix.evidence[packed.venue] = Evidence(
+        np.array(precision), np.array(response), np.array(standing), interest, lessons, executed, squares
+    )
     reference, cells, amounts = packed.profile
     market.profile.reference = reference
     market.profile.amounts.reshape(-1)[_unpack(cells)] = _unpack(amounts)

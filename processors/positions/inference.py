@@ -2,8 +2,8 @@
 
 Positions are not public, so this is a model: a rise of open interest is that notional of longs *and* of
 shorts, and so is a share of turnover, for as much closes as opens unseen between two readings. They are
-entered where the interval traded and spread over the learned mix; a fall of open interest is first what
-the price swept, and the rest closes everywhere alike.
+entered where the interval traded, in positions as large as its trades, and spread over the learned mix; a fall
+of open interest is first what the price swept, and the rest closes everywhere alike.
 """
 
 from dataclasses import dataclass
@@ -54,20 +54,24 @@ def change_of(previous_coins: float, coins: float, price: float, swept_usd: floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
-    """Where an interval's positions were entered: prices (USD) and weights that sum to 1."""
+    """Where an interval's positions were entered: size classes, prices (USD) and weights that sum to 1, shape (n,)."""
 
+    classes: IntArray
     prices: FloatArray
     weights: FloatArray
 
 
-def entries_of(profile: TradedProfile, side: Side, price: float) -> Entries:
-    """Return where one side was entered; at `price` (USD) if the interval had no trades."""
-    prices, amounts = profile.traded()
+def entries_of(profile: TradedProfile, side: Side, price: float, mix: LeverageMix) -> Entries:
+    """Return where one side was entered; at `price` (USD), in the usual class, if the interval had no trades.
+
+    Trades that were put into classes before the tiers changed stay in them, as far as there still are so many.
+    """
+    classes, prices, amounts = profile.traded()
     if not prices.size:
-        return Entries(np.array([price]), np.ones(1))
+        return Entries(np.array([mix.usual]), np.array([price]), np.ones(1))
     aggressive, passive = (BUY, SELL) if side is Side.LONG else (SELL, BUY)
     weights = AGGRESSOR_WEIGHT * amounts[aggressive] + PASSIVE_WEIGHT * amounts[passive]
-    return Entries(prices, weights / weights.sum())
+    return Entries(np.minimum(classes, len(mix.allowed) - 1), prices, weights / weights.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +86,12 @@ class Levels:
 def levels_of(side: Side, usd: float, entries: Entries, mix: LeverageMix, weights: FloatArray) -> Levels:
     """Spread `usd` of newly opened positions over entries and leverages, and price their liquidation.
 
-    `weights` is the share of `usd` that each of the settings' leverages gets. What has no liquidation price,
-    or one off the price grid, becomes no level.
+    `weights` is the share of `usd` that each column of `mix` gets in each size class, (classes, columns). What has
+    no liquidation price, or one off the price grid, becomes no level.
     """
-    factors = mix.factors[0 if side is Side.LONG else 1]
-    prices = entries.prices[:, None] * factors
-    amounts = np.rint(usd * MICRO_USD_PER_USD * entries.weights[:, None] * weights[mix.rows]).astype(np.int64)
-    rows = np.broadcast_to(mix.rows, prices.shape)
+    classes = entries.classes
+    prices = entries.prices[:, None] * mix.factors[classes, 0 if side is Side.LONG else 1]
+    amounts = np.rint(usd * MICRO_USD_PER_USD * entries.weights[:, None] * weights[classes]).astype(np.int64)
+    rows = mix.rows[classes]
     on_grid = (prices >= MINIMUM_PRICE) & (prices < MAXIMUM_PRICE) & (amounts > 0)
     return Levels(rows[on_grid], bucket_of(prices[on_grid]), amounts[on_grid])

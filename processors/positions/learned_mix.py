@@ -1,11 +1,11 @@
-"""Which leverages are in use, and so how much of open interest is near liquidation, learned from liquidations.
+"""Which leverages are in use, and how much of open interest is near liquidation, learned from liquidations.
 
-Nobody publishes the mix. Each executed liquidation happened at a mark price, and the book knows which
-leverages had positions there: that is its likelihood under each of them. What is never liquidated although
-the price came by is not there: then open interest must stand at lower leverage, further away.
+Nobody publishes either. When the price goes through a level, the positions there die and are told: what was
+executed, regressed on what each leverage's levels held where the price went, says how much of it was there.
+What is never liquidated although the price came by is not there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,91 +20,137 @@ THROTTLED_VENUES = frozenset({Venue.BINANCE.value, Venue.OKX.value})
 SILENT_VENUES = frozenset({Venue.HYPERLIQUID.value})
 """Venues without a public feed of liquidations: their silence says nothing."""
 
-PRIOR_WEIGHT = 0.02
-"""Liquidations worth this share of open interest weigh as much as the tilted prior."""
+LESSON_MINUTES = 10
+"""How often is learned: what was swept and executed in between is one observation a side."""
 
-EVIDENCE_UNIT = 0.002
-"""Share of open interest whose liquidation counts as one event: positions differ in size, and die together."""
+FADE = 0.5 ** (LESSON_MINUTES / (3 * 24 * 60))
+"""How fast old evidence is forgotten, a lesson: habits change over days."""
 
-HALF_LIFE_MINUTES = 3 * 24 * 60.0
-"""How fast old evidence is forgotten: habits change over days."""
+EVENT_SHARE, EVENT_WEIGHT = 3e-4, 1e-3
+"""Size of a liquidation before any is seen, and how much seen ones it weighs, as shares of open interest.
 
-TILTS = np.linspace(-1.0, 3.0, 41)
-"""Tilts tried: the prior's shares times `(leverage / 10) ** -tilt`, so that 1 halves what is twice as levered."""
+Sizes are averaged by size: what a few large positions do is chance, however many small ones there are.
+"""
 
-TILT_PRECISION = 0.5
-"""Precision of the normal prior of the tilt around 0."""
+MODEL_ERROR = 0.5
+"""Relative error of what the book says was swept in a lesson, beside chance."""
 
-LARGEST_SCALE = 2.0
-"""USD that at most stand for a USD that was seen to open; what opened before the log fills up over hours."""
+LEAST_EXPECTED = 0.02
+"""Part of the prior's expectation below which none is taken for certain, so that a surprise can be believed."""
 
-LEAST_SHARE = 1e-4
-"""No leverage is ruled out: a share of 0 could not be learned back."""
+LEVEL_DEVIATION, TILT_DEVIATION, SHAPE_DEVIATION, OWN_DEVIATION = 0.7, 1.5, 0.5, 0.2
+"""Prior standard deviations of the log multiples: all together; by `log(leverage / 10)`; neighbours; each alone."""
+
+NEIGHBOURHOOD = 0.7
+"""Distance in log leverage over which neighbours go together."""
+
+REACH_DEVIATION = 1.0
+"""Standard deviation of the log of how much of open interest is within the model, once the book has filled."""
+
+LESSONS_TO_FILL = 72
+"""Lessons (12 hours) until what stood before the log began has mostly gone, and the book should hold its share."""
+
+_STEPS = 25
+_SMALLEST, _LARGEST = -12.0, 4.0
+"""Bounds of the log multiples, which keep the search from leaving the numbers."""
 
 
 @dataclass(slots=True, eq=False)
 class Evidence:
-    """What one venue shows, by leverage; arrays of shape (n,) over the settings' leverages.
+    """What one venue shows, over the n leverages that traders want; a multiple of 1 is the prior's share of all.
 
-    `opened` units are what a book would hold if a leverage's share and the venue's scale were 1: so a unit
-    times scale times share is USD. `target` is USD of both sides that stand within the model.
+    With `z` what a multiple of 1 would have had swept in a lesson and `x` what was executed, both in open
+    interests, and `v` the variance of `x`: `precision` sums `z z' / v`, shape (n, n), and `response` sums
+    `z x / v`, shape (n,). `standing` is what a multiple of 1 holds now, in open interests of both sides.
     """
 
-    swept: FloatArray
-    executed: FloatArray
+    precision: FloatArray
+    response: FloatArray
     standing: FloatArray
-    target: float = 0.0
+    interest: float = 0.0
+    """One-sided open interest that is inferred here, USD."""
+    lessons: int = 0
+    executed: float = 0.0
+    executed_squares: float = 0.0
+    """Sums of the sizes of liquidations and of their squares, in open interests."""
 
     @classmethod
     def empty(cls, count: int) -> "Evidence":
         """Return evidence of nothing over `count` leverages."""
-        return cls(np.zeros(count), np.zeros(count), np.zeros(count))
+        return cls(np.zeros((count, count)), np.zeros(count), np.zeros(count))
 
-    def add(self, swept: FloatArray, executed: float, weights: FloatArray) -> None:
-        """Add one side's minute.
+    def add(self, swept: FloatArray, executed: float, multiples: FloatArray, prior_multiple: float) -> None:
+        """Add one side's lesson.
 
         Args:
-            swept: units that the mark's range took out, by leverage.
-            executed: USD of this side that was liquidated.
-            weights: USD a unit, by leverage: how the executed are shared out. What the book did not
-                expect at all teaches nothing of leverage.
+            swept: what a multiple of 1 of each leverage would have lost to the mark's range, in open interests.
+            executed: what was liquidated of this side, in open interests.
+            multiples: the multiples believed so far, which say how sure an observation is.
+            prior_multiple: what they were before anything was learned.
         """
-        self.swept += swept
-        expected = swept * weights
-        whole = float(expected.sum())
-        if executed > 0 and whole > 0:
-            self.executed += executed * expected / whole
+        if not swept.any():
+            return
+        expected = max(
+            float(swept @ multiples), LEAST_EXPECTED * prior_multiple * float(swept.sum()), executed / 4, 1e-12
+        )
+        variance = self.event_share * expected + (MODEL_ERROR * expected) ** 2
+        self.precision += np.outer(swept, swept) / variance
+        self.response += swept * (executed / variance)
 
-    def is_heard(self, venue: str) -> bool:
-        """Whether this teaches: something was liquidated, or could have been where liquidations are told."""
-        return self.target > 0 and bool(self.executed.any() or (venue not in SILENT_VENUES and self.swept.any()))
+    def forget(self) -> None:
+        """Let evidence fade by a lesson."""
+        self.precision *= FADE
+        self.response *= FADE
+        self.executed *= FADE
+        self.executed_squares *= FADE
 
-    def forget(self, minutes: int) -> None:
-        """Let evidence fade."""
-        fade = 0.5 ** (minutes / HALF_LIFE_MINUTES)
-        self.swept *= fade
-        self.executed *= fade
+    @property
+    def event_share(self) -> float:
+        """Size of a usual liquidation as a share of open interest, averaged by size."""
+        return (self.executed_squares + EVENT_SHARE * EVENT_WEIGHT) / (self.executed + EVENT_WEIGHT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """Shares of opened notional by leverage, summing to 1, and their standard deviations; shape (n,)."""
+    """What is believed of each leverage, shape (n,): multiples of the prior's share, and deviations of their logs."""
 
-    shares: FloatArray
-    uncertainty: FloatArray
+    multiples: FloatArray
+    deviations: FloatArray
 
 
+@dataclass(slots=True, eq=False)
 class SymbolMix:
     """Evidence of all venues of a symbol: a venue with little of it, or no feed, learns from the others."""
 
-    __slots__ = ("evidence", "leverages", "prior", "stopped_share")
+    leverages: FloatArray
+    prior: FloatArray
+    """The settings' share of opened notional of each leverage, summing to 1."""
+    reach_share: float
+    """The prior's share of open interest that is near liquidation at all."""
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    logs: FloatArray = field(init=False)
+    """Logs of the multiples, as last estimated."""
+    _prior_precision: FloatArray = field(init=False)
 
-    def __init__(self, leverages: tuple[float, ...], shares: tuple[float, ...], stopped_share: float) -> None:
-        """Start from the settings' mix; `stopped_share` of what the price reaches is closed by a stop before."""
-        self.leverages = np.asarray(leverages)
-        self.prior = np.maximum(np.asarray(shares) / sum(shares), LEAST_SHARE)
-        self.stopped_share = stopped_share
-        self.evidence: dict[str, Evidence] = {}
+    def __post_init__(self) -> None:
+        """Start from the prior."""
+        distance = np.log(self.leverages / 10)
+        count = len(distance)
+        covariance = LEVEL_DEVIATION**2 + TILT_DEVIATION**2 * np.outer(distance, distance)
+        near = (distance[:, None] - distance) / NEIGHBOURHOOD
+        covariance = covariance + SHAPE_DEVIATION**2 * np.exp(-0.5 * near**2) + OWN_DEVIATION**2 * np.eye(count)
+        self._prior_precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+        self.logs = np.log(np.full(count, self.reach_share, dtype=np.float64))
+
+    @classmethod
+    def of_settings(cls, leverages: tuple[float, ...], shares: tuple[float, ...], reach_share: float) -> "SymbolMix":
+        """Return the mix before the first liquidation; `shares` may have any sum."""
+        return cls(np.asarray(leverages), np.asarray(shares) / sum(shares), reach_share)
+
+    @property
+    def weights(self) -> FloatArray:
+        """USD in reach that a USD seen to open stands for, by wanted leverage, shape (n,)."""
+        return np.asarray(np.exp(self.logs) * self.prior)
 
     def of(self, venue: str) -> Evidence:
         """Return the evidence of `venue`, empty at first."""
@@ -113,51 +159,100 @@ class SymbolMix:
         return self.evidence[venue]
 
     def estimate(self) -> Estimate:
-        """Return the mix that all venues' liquidations speak for.
+        """Return the most probable multiples, given what all venues show, and remember them.
 
-        First the tilt of the prior with the highest posterior (Poisson likelihood of the executed, with all
-        of `target` standing on each venue), then each share between the tilted prior and its own
-        executed over predicted, as a Gamma prior would have it.
+        A Gaussian likelihood of the executed in the multiples, and a normal prior of their logs, which vary
+        together, tilt with leverage, and differ less between neighbours. Where a venue tells all its
+        liquidations the sampled ones of others are left aside: in a cascade nothing can be made of a sample.
+        Beside them, what stands should be about `reach_share` of open interest.
         """
-        venues = [venue for venue in sorted(self.evidence) if self.evidence[venue].standing.any()]
-        heard = [self.evidence[venue] for venue in venues if self.evidence[venue].is_heard(venue)]
-        target = sum(self.evidence[venue].target for venue in venues)
-        if not heard:
-            prior = self.prior / self.prior.sum()
-            return Estimate(prior, self._uncertainty(prior, np.zeros_like(prior), 1.0))
-        tilted = self.prior * (self.leverages / 10) ** -TILTS[:, None]
-        tilted /= tilted.sum(axis=1, keepdims=True)
-        likelihood = -0.5 * TILT_PRECISION * TILTS**2
-        predicted = np.zeros_like(tilted)
-        executed = np.zeros_like(self.prior)
-        live = 1 - self.stopped_share
-        for one in heard:
-            scales = one.target / np.maximum(tilted @ one.standing, 1e-9)
-            expected = live * scales[:, None] * one.swept
-            rates = np.log(np.maximum(live * scales[:, None] * tilted, 1e-30))
-            likelihood += (rates @ one.executed - (expected * tilted).sum(axis=1)) / (EVIDENCE_UNIT * target)
-            predicted += expected
-            executed += one.executed
-        best = int(np.argmax(likelihood))
-        prior = tilted[best]
-        weight = PRIOR_WEIGHT * target
-        shares = np.maximum((weight * prior + executed) / (weight + predicted[best]), LEAST_SHARE * prior)
-        return Estimate(shares / shares.sum(), self._uncertainty(shares / shares.sum(), executed, target))
+        told = [self.evidence[venue] for venue in sorted(self.evidence) if self._tells_all(venue)]
+        heard = told or [self.evidence[venue] for venue in sorted(self.evidence) if venue not in SILENT_VENUES]
+        count = len(self.prior)
+        precision = sum((one.precision for one in heard), np.zeros((count, count)))
+        response = sum((one.response for one in heard), np.zeros(count))
+        venues = [self.evidence[venue] for venue in sorted(self.evidence)]
+        interest = sum(one.interest for one in venues)
+        standing = sum((one.standing * one.interest for one in venues), np.zeros(count)) / max(interest, 1e-9)
+        age = max((one.lessons for one in venues), default=0)
+        certainty = min(age / LESSONS_TO_FILL, 1.0) / REACH_DEVIATION**2 if standing.any() else 0.0
+        posterior = _Posterior(
+            precision,
+            response,
+            np.log(self.reach_share),
+            self._prior_precision,
+            standing,
+            certainty,
+        )
+        # Rounded, so that machines whose linear algebra differs in the last digit agree.
+        self.logs = np.round(posterior.maximum(self.logs), 6)
+        deviations = np.sqrt(np.diag(np.linalg.inv(posterior.curvature(self.logs))))
+        return Estimate(np.exp(self.logs), deviations)
 
-    def weights(self, venue: str, estimate: Estimate) -> FloatArray | None:
-        """Return USD a unit by leverage for `venue`, such that what stands is its target; None while unknown.
+    def _tells_all(self, venue: str) -> bool:
+        return venue not in THROTTLED_VENUES | SILENT_VENUES and bool(self.evidence[venue].precision.any())
 
-        Where little has been seen to open, it stays below: the scale is bounded.
-        """
-        one = self.of(venue)
-        whole = float(estimate.shares @ one.standing)
-        if one.target <= 0 or whole <= 0:
-            return None
-        return estimate.shares * min(one.target / whole, LARGEST_SCALE)
 
-    def _uncertainty(self, shares: FloatArray, executed: FloatArray, target: float) -> FloatArray:
-        events = PRIOR_WEIGHT / EVIDENCE_UNIT * shares + executed / (EVIDENCE_UNIT * target)
-        return np.asarray(np.minimum(shares / np.sqrt(np.maximum(events, 1e-12)), 1.0))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Posterior:
+    """Minus the log posterior of the log multiples, its slope and its (always positive) curvature."""
+
+    precision: FloatArray
+    response: FloatArray
+    mean: float
+    prior_precision: FloatArray
+    standing: FloatArray
+    certainty: float
+
+    def value(self, logs: FloatArray) -> float:
+        multiples, away = np.exp(logs), logs - self.mean
+        value = 0.5 * multiples @ self.precision @ multiples - self.response @ multiples
+        value += 0.5 * away @ self.prior_precision @ away
+        if self.certainty:
+            value += 0.5 * self.certainty * self._missing(multiples) ** 2
+        return float(value)
+
+    def slope(self, logs: FloatArray) -> FloatArray:
+        multiples = np.exp(logs)
+        slope = multiples * (self.precision @ multiples - self.response) + self.prior_precision @ (logs - self.mean)
+        if self.certainty:
+            slope = slope + self.certainty * self._missing(multiples) * self._shares(multiples)
+        return np.asarray(slope)
+
+    def curvature(self, logs: FloatArray) -> FloatArray:
+        multiples = np.exp(logs)
+        pull = multiples * (self.precision @ multiples - self.response)
+        curvature = multiples[:, None] * self.precision * multiples + np.diag(np.maximum(pull, 0.0))
+        curvature = curvature + self.prior_precision
+        if self.certainty:
+            shares = self._shares(multiples)
+            curvature = curvature + self.certainty * np.outer(shares, shares)
+        return np.asarray(curvature)
+
+    def maximum(self, logs: FloatArray) -> FloatArray:
+        """Return the most probable logs, by Newton steps from `logs`, halved until they help."""
+        value = self.value(logs)
+        for _ in range(_STEPS):
+            step = np.clip(np.linalg.solve(self.curvature(logs), -self.slope(logs)), -2.0, 2.0)
+            part = 1.0
+            while part > 1e-3:
+                tried = np.clip(logs + part * step, _SMALLEST, _LARGEST)
+                better = self.value(tried)
+                if better < value:
+                    break
+                part /= 2
+            else:
+                return logs
+            logs, value, gained = tried, better, value - better
+            if gained < 1e-6:
+                return logs
+        return logs
+
+    def _missing(self, multiples: FloatArray) -> float:
+        return float(np.log(max(float(self.standing @ multiples), 1e-300)) - self.mean)
+
+    def _shares(self, multiples: FloatArray) -> FloatArray:
+        return self.standing * multiples / max(float(self.standing @ multiples), 1e-300)
 
 
 def unsampled(venue: str, usd: float, rows: int) -> float:

@@ -1,6 +1,7 @@
-"""Which leverages positions are opened with, and how far from entry each is liquidated.
+"""Which leverages positions of each size can have on one market, and how far from entry each is liquidated.
 
-Built once a tier table from the settings' mix; `inference` multiplies entry prices by its factors.
+Built once a tier table. The larger a position, the lower the leverage that its tiers allow: a trade is put into
+a size class, and whoever wanted more leverage than the class allows stands at its maximum.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from liqheat.domain.liquidation_price import linear_at_tier
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables
-from liqheat.domain.market import Venue, leverage_band
+from liqheat.domain.market import Venue
+from liqheat.domain.money import MICRO_USD_PER_USD
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -22,21 +24,46 @@ GENERIC_TIERS = MarginTiers.single(maximum_leverage=50.0, maintenance_margin_rat
 TAKER_FEE_RATES: dict[str, float] = {Venue.OKX.value: 0.0005}
 """Venues that count the closing fee as margin needed (OKX: standard taker fee of swaps)."""
 
+SIZE_CLASSES = 12
+"""Most size classes of a market: tables have up to about that many leverages; what is larger joins the last."""
+
+_WITHIN = 10.0
+"""A class is computed as if positions of it began at this part of its cap, where its floor is lower still."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LeverageMix:
-    """Leverages in use on one market; arrays of shape (n,), `factors` of shape (2, n), longs first.
+    """Size classes of one market, smallest first, over the settings' leverages (n of them).
 
-    `rows` are their places in the settings.
-    `factors` is liquidation price over entry price: for a position of fixed notional the price is linear in
-    its entry. NaN where there is none (a long at 1x): that share is out of reach and becomes no bucket.
+    `floors` is the least notional of each class but the first, micro-USD, shape (classes - 1,). `allowed` is how
+    many of the leverages the class allows, shape (classes,). Whoever wanted another stands at the class's own
+    maximum: that is column n of the arrays below, and counts as the highest leverage allowed.
+
+    `factors` is liquidation price over entry price, shape (classes, 2, n + 1), longs first: for a position of
+    fixed notional the price is linear in its entry. NaN where a leverage is not allowed, and where there is no
+    price (a long at 1x). `rows` is the place in the settings under which each column is kept, (classes, n + 1).
+    `usual` is the class of a position whose size is not known.
     """
 
-    rows: IntArray
-    leverages: FloatArray
-    bands: IntArray
-    shares: FloatArray
+    floors: IntArray
+    allowed: IntArray
     factors: FloatArray
+    rows: IntArray
+    usual: int
+
+    def collapse(self, weights: FloatArray) -> FloatArray:
+        """Return what each class makes of `weights` by wanted leverage, (n,): shape (classes, n + 1), sums alike."""
+        is_allowed = np.arange(len(weights)) < self.allowed[:, None]
+        within, beyond = np.where(is_allowed, weights, 0.0), np.where(is_allowed, 0.0, weights)
+        return np.concatenate([within, beyond.sum(axis=1, keepdims=True)], axis=1)
+
+    def landing(self, notional: FloatArray) -> FloatArray:
+        """Return where `notional` by class, shape (classes,), lands: (n, n), of each wanted leverage at each row."""
+        wanted = np.arange(self.rows.shape[1] - 1)
+        landed = np.zeros((len(wanted), len(wanted)))
+        for rows, allowed, usd in zip(self.rows, self.allowed, notional, strict=True):
+            landed[np.where(wanted < allowed, rows[:-1], rows[-1]), wanted] += usd
+        return landed
 
 
 def default_tiers(venue: str, instrument: str) -> MarginTiers:
@@ -49,34 +76,36 @@ def default_tiers(venue: str, instrument: str) -> MarginTiers:
 
 
 def mix_within(
-    tiers: MarginTiers,
-    leverages: Sequence[float],
-    shares: Sequence[float],
-    typical_notional: float,
-    taker_fee_rate: float = 0.0,
+    tiers: MarginTiers, leverages: Sequence[float], usual_notional: float, taker_fee_rate: float = 0.0
 ) -> LeverageMix:
-    """Clip a mix to a market's tiers: leverages it does not offer drop out, the others share what they had.
+    """Build the size classes of a market from its tiers.
 
-    A leverage that is only offered for small positions is computed at the largest of them. Where the table
-    offers none of the leverages, its own maximum stands alone.
+    Tiers of one maximum leverage are one class. A class's margin tier is that of a position in its
+    middle (geometric, over at most a factor of ten), or of `usual_notional` where that lies in it.
 
     Args:
         tiers: the market's table.
         leverages: times, rising.
-        shares: share of opened notional a leverage, of any sum.
-        typical_notional: USD, whose tier is taken.
+        usual_notional: USD; the size of positions whose own is not known.
         taker_fee_rate: fraction, where the venue counts the closing fee.
     """
     wanted = np.asarray(leverages, dtype=np.float64)
-    weights = np.asarray(shares, dtype=np.float64)
-    offered = (tiers.notional_limit(wanted) > 0) & (weights > 0)
-    rows = np.flatnonzero(offered)
-    if offered.any():
-        wanted, weights = wanted[offered], weights[offered]
-    else:
-        rows, wanted, weights = np.zeros(1, dtype=np.int64), tiers.maximum_leverage[:1], np.ones(1)
-    notional = np.minimum(tiers.notional_limit(wanted), typical_notional)
+    allowed = np.searchsorted(wanted, tiers.maximum_leverage * (1 + 1e-9), side="right")
+    starts = np.flatnonzero(np.r_[True, np.diff(tiers.maximum_leverage) != 0])[:SIZE_CLASSES]
+    floors, allowed = tiers.notional_floor[starts], allowed[starts]
+    caps = np.r_[floors[1:], tiers.notional_cap[-1]]
+    usual = int(np.searchsorted(floors, usual_notional, side="right")) - 1
+    low = np.where(floors > 0, floors, caps / _WITHIN)
+    middle = np.sqrt(low * np.minimum(caps, _WITHIN * low))
+    middle[usual] = usual_notional
     side = np.array([[1.0], [-1.0]])
-    # Entry 1 USD: as many coins as USD of notional, and the price is the factor itself.
-    factors = linear_at_tier(side, 1.0, notional, notional / wanted, tiers, taker_fee_rate).price
-    return LeverageMix(rows, wanted, leverage_band(wanted), weights / weights.sum(), factors)
+    factors = np.full((len(starts), 2, len(wanted) + 1), np.nan)
+    for number, start in enumerate(starts):
+        columns = np.r_[: allowed[number], len(wanted)]
+        held = np.append(wanted[: allowed[number]], tiers.maximum_leverage[start])
+        notional = np.full(len(held), middle[number])
+        # Entry 1 USD: as many coins as USD of notional, and the price is the factor itself.
+        factors[number][:, columns] = linear_at_tier(side, 1.0, notional, notional / held, tiers, taker_fee_rate).price
+    rows = np.tile(np.arange(len(wanted) + 1), (len(starts), 1))
+    rows[:, -1] = np.maximum(allowed - 1, 0)
+    return LeverageMix(np.rint(floors[1:] * MICRO_USD_PER_USD).astype(np.int64), allowed, factors, rows, usual)

@@ -1,6 +1,7 @@
-"""What was traded at which price since the last open-interest reading, by taker side.
+"""What was traded at which price since the last open-interest reading, by size of trade and taker side.
 
-Trades fill it; when open interest changes, `inference` takes it as the entry prices of what was opened.
+Trades fill it; when open interest changes, `inference` takes it as the entry prices of what was opened, and the
+size of a trade as the size of the position that it opened.
 """
 
 import math
@@ -8,18 +9,21 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from processors.positions.leverage_mix import SIZE_CLASSES
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 BUY, SELL = range(2)
-"""Rows of `TradedProfile.amounts`."""
+"""Places of the taker sides in `TradedProfile.amounts`."""
 
-COLUMNS = 1_000
-"""Steps of 0.1% of the reference price, from half of it to one and a half; what lies beyond joins the ends."""
+COLUMNS = 256
+"""Steps of 0.1% of the reference price around it; what lies beyond, 12.8% away, joins the ends."""
+STEP = 0.001
 
 
 class TradedProfile:
-    """Taker-buy and taker-sell notional by entry price: `amounts` has shape (2, COLUMNS), micro-USD.
+    """Taker-buy and taker-sell notional: `amounts` has shape (SIZE_CLASSES, 2, COLUMNS), micro-USD.
 
     The columns are even steps around a `reference` price (USD; NaN before the first trade), so that a trade's
     place is two operations: this is what the engine does with every row of the busiest kind.
@@ -29,25 +33,30 @@ class TradedProfile:
 
     def __init__(self) -> None:
         self.reference = math.nan
-        self.amounts: IntArray = np.zeros((2, COLUMNS), dtype=np.int64)
+        self.amounts: IntArray = np.zeros((SIZE_CLASSES, 2, COLUMNS), dtype=np.int64)
 
-    def add(self, prices: FloatArray, sold: npt.NDArray[np.bool_], amounts: IntArray) -> None:
-        """Add trades: `prices` in USD, whether a taker `sold`, `amounts` in micro-USD, all of shape (n,)."""
+    def add(self, prices: FloatArray, sold: npt.NDArray[np.bool_], amounts: IntArray, classes: IntArray) -> None:
+        """Add trades, all of shape (n,): `prices` in USD, whether a taker `sold`, micro-USD, and size classes."""
         if math.isnan(self.reference):
             self.reference = float(prices[0])
-        places = prices - self.reference / 2
-        places *= COLUMNS / self.reference
+        step = self.reference * STEP
+        places = prices - (self.reference - COLUMNS / 2 * step)
+        places /= step
         np.maximum(places, 0, out=places)
         np.minimum(places, COLUMNS - 1, out=places)
         cells = places.astype(np.int64)
-        cells += sold * COLUMNS
+        cells += (classes * 2 + sold) * COLUMNS
         np.add.at(self.amounts.reshape(-1), cells, amounts)
 
-    def traded(self) -> tuple[FloatArray, IntArray]:
-        """Return the middle prices (USD) of the steps with trades, rising, shape (n,), and their amounts, (2, n)."""
-        columns = np.flatnonzero(self.amounts.any(axis=0))
-        prices = self.reference / 2 + (columns + 0.5) * (self.reference / COLUMNS)
-        return np.asarray(prices, dtype=np.float64), self.amounts[:, columns]
+    def traded(self) -> tuple[IntArray, FloatArray, IntArray]:
+        """Return size class, middle price (USD) and amounts (buys, sells) of every cell with trades.
+
+        Shapes (n,), (n,) and (2, n), by rising class and price.
+        """
+        classes, columns = np.nonzero(self.amounts.any(axis=1))
+        step = self.reference * STEP
+        prices = (self.reference - COLUMNS / 2 * step) + (columns + 0.5) * step
+        return classes, np.asarray(prices, dtype=np.float64), self.amounts[classes, :, columns].T
 
     def clear(self, reference: float) -> None:
         """Start the next interval around `reference` (USD; NaN: around its first trade)."""

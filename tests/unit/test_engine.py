@@ -1,5 +1,7 @@
 """The engine on logs small enough to work out by hand: minutes, late rows, refusals, and what is learned."""
 
+from math import erf, sqrt
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +12,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 from processors import engine
+from processors.positions.confidence import confidence_of
 from processors.positions.learned_mix import SymbolMix, unsampled
 from processors.positions.leverage_mix import mix_within
 
@@ -97,42 +100,118 @@ def test_an_observed_position_stands_at_the_venues_price_until_it_ends() -> None
     assert (row["at_risk_usd"], row["opened_usd"], row["closed_usd"]) == (0, 80_000_000, 80_000_000)
 
 
-def test_leverages_that_the_tiers_do_not_offer_drop_out_and_a_long_at_1x_has_no_price() -> None:
+def test_a_large_position_stands_at_the_leverage_that_its_tier_allows_and_a_long_at_1x_has_no_price() -> None:
     tiers = MarginTiers.of([[0, 5_000, 20, 0.02, 0], [5_000, 1e9, 10, 0.05, 150]])
-    mix = mix_within(tiers, (1.0, 10.0, 50.0), (0.2, 0.6, 0.2), 5_000.0)
-    assert mix.leverages.tolist() == [1.0, 10.0]
-    np.testing.assert_allclose(mix.shares, [0.25, 0.75])
-    assert np.isnan(mix.factors[0, 0])
-    assert mix.factors[0, 1] == pytest.approx(0.9 / 0.98)
+    mix = mix_within(tiers, (1.0, 10.0, 50.0), 5_000.0)
+    assert mix.floors.tolist() == [5_000 * 1_000_000]
+    assert (mix.allowed.tolist(), mix.usual) == ([2, 2], 1)
+    # Who wanted 50x has 20x below 5,000 USD, and 10x above; both are kept with those of 10x.
+    assert mix.collapse(np.array([0.2, 0.5, 0.3])).tolist() == [[0.2, 0.5, 0.0, 0.3]] * 2
+    assert mix.rows[:, -1].tolist() == [1, 1]
+    assert np.isnan(mix.factors[:, 0, 0]).all()
+    assert np.isnan(mix.factors[:, :, 2]).all()
+    assert mix.factors[0, 0, [1, 3]] == pytest.approx([0.9 / 0.98, 0.95 / 0.98])
+    # At 5,000 USD a long is liquidated below the second tier's floor, where the first tier holds.
+    assert mix.factors[1, 0, [1, 3]] == pytest.approx([0.9 / 0.98, 0.9 / 0.98])
+    landing = mix.landing(np.array([100.0, 50.0]))
+    assert landing.sum(axis=0).tolist() == [150.0, 150.0, 150.0]
+    assert landing[1].tolist() == [0.0, 150.0, 150.0]
+
+
+def test_a_trade_opens_what_its_size_allows_and_a_bars_sum_what_is_usual() -> None:
+    wide = EngineSettings(leverages=(5.0, 50.0), leverage_shares=(0.5, 0.5), churn_share=0.0)
+
+    def bands(quantity: float, trade_id: int) -> set[str]:
+        state = engine.new_state("VIRTUAL", wide)
+        tiers = [(0.0, 1e4, 50.0, 0.01, 0.0), (1e4, 1e9, 5.0, 0.1, 900.0)]
+        table = [MarginTier(*AT, START, number, 2, *row) for number, row in enumerate(tiers, start=1)]
+        log: list[list[Event]] = [
+            [*table],
+            [Mark(*AT, START, 1.0)],
+            [OpenInterest(*AT, START, 1e6)],
+            [Trade(*AT, START + 1, 1.0, quantity, 1, trade_id)],
+            [OpenInterest(*AT, START + 2, 1.1e6)],
+        ]
+        for events in log:
+            engine.apply(state, to_batch(events))
+        rows = next(batch.frame for batch in engine.snapshot(state) if batch.kind is Kind.HEATMAP_BUCKETS)
+        return set(rows["leverage_band"])
+
+    assert bands(9_999.0, 7) == {"5-10x", "50x+"}
+    assert bands(10_001.0, 7) == {"5-10x"}
+    assert bands(10_001.0, -1) == {"5-10x", "50x+"}
+
+
+def mix_of(*leverages: float) -> SymbolMix:
+    return SymbolMix.of_settings(leverages, (1.0,) * len(leverages), 0.5)
 
 
 def test_leverages_whose_positions_die_gain_and_those_passed_over_in_silence_lose() -> None:
-    mix = SymbolMix((5.0, 10.0, 50.0), (0.4, 0.4, 0.2), stopped_share=0.0)
-    even = np.ones(3)
-    assert mix.estimate().shares.tolist() == pytest.approx([0.4, 0.4, 0.2])
-    for venue in ("bybit", "hyperliquid"):
-        mix.of(venue).standing, mix.of(venue).target = even * 1e8, 1e8
-    # The price passed the levels of 10x and 50x with 1e7 units each; only what stood at 10x died.
+    mix = mix_of(5.0, 10.0, 50.0)
+    assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5, 0.5])
+    assert mix.weights.tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6])
+    before = mix.estimate().deviations
+    # In each lesson the price passed levels that a multiple of 1 would fill with 1% of open interest: of what
+    # stood at 10x four fifths died, of what stood at 50x nothing.
     for _ in range(20):
-        mix.of("bybit").add(np.array([0.0, 1e6, 0.0]), 6e5, even)
-        mix.of("bybit").add(np.array([0.0, 0.0, 1e6]), 0.0, even)
+        mix.of("bybit").add(np.array([0.0, 0.01, 0.0]), 0.008, np.full(3, 0.5), 0.5)
+        mix.of("bybit").add(np.array([0.0, 0.0, 0.01]), 0.0, np.full(3, 0.5), 0.5)
     estimate = mix.estimate()
-    assert estimate.shares.sum() == pytest.approx(1.0)
-    assert estimate.shares[1] > 0.45
-    assert estimate.shares[2] < 0.1
-    assert (estimate.uncertainty > 0).all()
-    # All of the target stands, on a venue without a feed of its own as well.
-    weights = mix.weights("hyperliquid", estimate)
-    assert weights is not None
-    assert weights @ mix.of("hyperliquid").standing == pytest.approx(1e8)
+    assert estimate.multiples[1] == pytest.approx(0.8, rel=0.1)
+    assert estimate.multiples[2] < 0.1
+    assert (estimate.deviations[1:] < before[1:]).all()
+    # Nothing was seen of 5x: it follows its neighbour, and less is known of it.
+    assert estimate.multiples[0] > 0.5
+    assert estimate.deviations[0] > 2 * estimate.deviations[1]
+
+
+def test_what_stands_should_be_about_the_share_in_reach_once_the_book_has_filled() -> None:
+    mix = mix_of(5.0, 10.0)
+    one = mix.of("bybit")
+    one.standing, one.interest = np.array([2.0, 2.0]), 1e6
+    assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5])
+    one.lessons = 500
+    # Twice as much as half of open interest would stand: the multiples come down, held back by their prior.
+    assert mix.estimate().multiples @ one.standing == pytest.approx(1.3, abs=0.3)
 
 
 def test_silence_of_a_venue_that_never_tells_teaches_nothing() -> None:
-    mix = SymbolMix((5.0, 50.0), (0.5, 0.5), stopped_share=0.0)
-    silent = mix.of("hyperliquid")
-    silent.standing, silent.target = np.ones(2), 1e8
-    silent.add(np.array([0.0, 10.0]), 0.0, np.ones(2))
-    assert mix.estimate().shares.tolist() == [0.5, 0.5]
+    mix = mix_of(5.0, 50.0)
+    mix.of("hyperliquid").add(np.array([0.0, 1.0]), 0.0, np.full(2, 0.5), 0.5)
+    assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_where_one_venue_tells_all_the_samples_of_others_are_left_aside() -> None:
+    def multiples(*venues: str) -> list[float]:
+        mix = mix_of(5.0, 50.0)
+        for venue in venues:
+            executed = 0.001 if venue == "binance" else 0.008
+            for _ in range(20):
+                mix.of(venue).add(np.array([0.01, 0.01]), executed, np.full(2, 0.5), 0.5)
+        return [float(multiple) for multiple in mix.estimate().multiples]
+
+    assert multiples("binance", "bybit") == multiples("bybit")
+    assert multiples("binance") < multiples("bybit")
+
+
+def test_few_large_liquidations_say_less_than_many_small_ones() -> None:
+    def deviation(events: int) -> float:
+        mix = mix_of(10.0)
+        one = mix.of("bybit")
+        one.executed, one.executed_squares = 0.01, 0.01**2 / events
+        one.add(np.array([0.02]), 0.01, np.full(1, 0.5), 0.5)
+        return float(mix.estimate().deviations[0])
+
+    assert deviation(1_000) < deviation(1)
+
+
+def test_confidence_falls_with_what_is_not_known_and_with_what_a_few_positions_decide() -> None:
+    levels = np.array([[10**12, 10**9, 0]])
+    sure, vague = (confidence_of(levels, np.array([variance]), 10_000.0)[0] for variance in (0.0, 2.0))
+    # 1 M USD of positions of 10,000 USD: the model's own variance is nearly all there is.
+    assert sure[0] == pytest.approx(1 - erf(sqrt(0.26) / 2 / sqrt(2)), abs=0.01)
+    assert sure[0] > sure[1] > sure[2] > 0
+    assert (vague < sure).all()
 
 
 def test_a_sampled_feed_counts_for_what_it_left_out() -> None:
