@@ -24,6 +24,10 @@ def score(
     report: Path = typer.Option(None, help="Write a page with tables and pictures to this file."),
     regime: list[str] = typer.Option([], help="Only these regimes; may be repeated.  [default: all]"),
     seeds: int = typer.Option(None, min=1, help="Markets for each regime."),
+    first_seed: int = typer.Option(1, min=1, help="First of the seeds; the engine was tuned on 1."),
+    crowd: float = typer.Option(
+        1.0, min=0.01, max=10, help="Traders, times the usual; fewer are larger, and each of them matters more."
+    ),
     processes: int = typer.Option(None, min=1, help="Markets at once.  [default: one a core]"),
 ) -> None:
     """Measure the map against markets whose positions are known, beside the methods in use.
@@ -42,7 +46,7 @@ def score(
     from liqheat.platform.settings import load
 
     plan = QUICK if quick else FULL
-    runs = standard_runs(seeds or plan["seeds"], plan["hours"], plan["burn_in"], load().engine)
+    runs = standard_runs(seeds or plan["seeds"], plan["hours"], plan["burn_in"], load().engine, first_seed, crowd)
     known = sorted({run.regime for run in runs})
     unknown = set(regime) - set(known)
     if unknown:

@@ -208,19 +208,36 @@ def _settle(waiting: _Judgement, market: Market, judged: Judged) -> None:
         judged.tallies[name].add_move(predicted, waiting.liquidated.get((venue, side), 0.0))
 
 
-def standard_runs(seeds: int, hours: int, burn_in: int, settings: EngineSettings) -> list[Run]:
-    """Return the runs of a score: every regime on a thin token and the real BTC path on a deep one, mixes in turn."""
+def standard_runs(
+    seeds: int, hours: int, burn_in: int, settings: EngineSettings, first_seed: int = 1, crowd: float = 1.0
+) -> list[Run]:
+    """Return the runs of a score: every regime on a thin token and the real BTC path on a deep one, mixes in turn.
+
+    A usual crowd's liquidations are 3,000 USD on average, as trackers report of the whole market (383 M USD of
+    85,494 traders, 420 M of 110,613 in 2021; 151 M of 63,012 in 2024). `crowd` times as many traders hold the
+    same open interest: a tenth of them are ten times larger, and each map is a matter of fewer positions.
+    """
     mixes = tuple(LEVERAGE_MIXES)
     plan = [
-        ("trending", "VIRTUAL", 4_000),
-        ("ranging", "FARTCOIN", 4_000),
-        ("crash", "TAO", 4_000),
-        ("squeeze", "WLD", 4_000),
-        ("bleed", "AIXBT", 3_000),
-        (REAL_BTC, "BTC", 12_000),
+        # The largest first: it takes the longest, and whatever core is free takes the rest.
+        (REAL_BTC, "BTC", 120_000, 5),
+        ("trending", "VIRTUAL", 40_000, 0),
+        ("ranging", "FARTCOIN", 40_000, 1),
+        ("crash", "TAO", 40_000, 2),
+        ("squeeze", "WLD", 40_000, 3),
+        ("bleed", "AIXBT", 30_000, 4),
     ]
     return [
-        Run(regime, symbol, mixes[(number + seed) % len(mixes)], seed + 1, hours, burn_in, traders, engine=settings)
-        for seed in range(seeds)
-        for number, (regime, symbol, traders) in enumerate(plan)
+        Run(
+            regime,
+            symbol,
+            mixes[(place + seed - 1) % len(mixes)],
+            seed,
+            hours,
+            burn_in,
+            max(round(traders * crowd), 100),
+            engine=settings,
+        )
+        for seed in range(first_seed, first_seed + seeds)
+        for regime, symbol, traders, place in plan
     ]

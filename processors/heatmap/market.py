@@ -282,26 +282,18 @@ class Market:
         self.minute.taker_sell += taker_sell
         self.minute.taker_buy += int(amounts.sum()) - taker_sell
         if late is None:
-            self.profile.add(prices, sold, amounts, self._size_classes(columns))
+            self.profile.add(prices, sold, amounts, *self.mix.large(amounts, columns["trade_id"]))
         else:
             useful = ~late | (columns["event_time"] > self.open_interest_time)
             if useful.any():
-                classes = self._size_classes(columns)
-                self.profile.add(prices[useful], sold[useful], amounts[useful], classes[useful])
+                large = self.mix.large(amounts[useful], columns["trade_id"][useful])
+                self.profile.add(prices[useful], sold[useful], amounts[useful], *large)
             prices = prices[~late]
             if not prices.size:
                 return
         self.last_trade_price = float(prices[-1])
         if math.isnan(self.mark_price):
             self._sweep(float(prices.min()), float(prices.max()))
-
-    def _size_classes(self, columns: Columns) -> npt.NDArray[np.int64]:
-        """Return each trade's size class; what has no number is not one trade but the sum of a bar."""
-        classes = np.searchsorted(self.mix.floors, columns["micro_usd"], side="right")
-        sums = columns["trade_id"] < 0
-        if sums.any():
-            classes[sums] = self.mix.usual
-        return classes
 
     def _apply_marks(self, columns: Columns) -> None:
         marks = columns["mark_price"]

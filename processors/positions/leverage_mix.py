@@ -27,6 +27,8 @@ TAKER_FEE_RATES: dict[str, float] = {Venue.OKX.value: 0.0005}
 SIZE_CLASSES = 12
 """Most size classes of a market: tables have up to about that many leverages; what is larger joins the last."""
 
+_NONE = np.zeros(0, dtype=np.int64)
+
 _WITHIN = 10.0
 """A class is computed as if positions of it began at this part of its cap, where its floor is lower still."""
 
@@ -50,6 +52,24 @@ class LeverageMix:
     factors: FloatArray
     rows: IntArray
     usual: int
+
+    def large(self, amounts: IntArray, trade_ids: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the places of trades that are not of the first class, and their classes.
+
+        What has no number is not one trade but the sum of a bar: it counts as of the usual size. `amounts` are
+        in micro-USD, both arrays of shape (n,).
+        """
+        if not len(self.floors):
+            return _NONE, _NONE
+        is_large = amounts >= self.floors[0]
+        is_sum = trade_ids < 0 if trade_ids.min() < 0 else None
+        places = np.flatnonzero(is_large if is_sum is None else is_large | is_sum)
+        if not places.size:
+            return _NONE, _NONE
+        classes = np.searchsorted(self.floors, amounts[places], side="right")
+        if is_sum is not None:
+            classes[is_sum[places]] = self.usual
+        return places, classes
 
     def collapse(self, weights: FloatArray) -> FloatArray:
         """Return what each class makes of `weights` by wanted leverage, (n,): shape (classes, n + 1), sums alike."""

@@ -35,8 +35,13 @@ class TradedProfile:
         self.reference = math.nan
         self.amounts: IntArray = np.zeros((SIZE_CLASSES, 2, COLUMNS), dtype=np.int64)
 
-    def add(self, prices: FloatArray, sold: npt.NDArray[np.bool_], amounts: IntArray, classes: IntArray) -> None:
-        """Add trades, all of shape (n,): `prices` in USD, whether a taker `sold`, micro-USD, and size classes."""
+    def add(
+        self, prices: FloatArray, sold: npt.NDArray[np.bool_], amounts: IntArray, large: IntArray, classes: IntArray
+    ) -> None:
+        """Add trades, all of shape (n,): `prices` in USD, whether a taker `sold`, micro-USD.
+
+        Most are small: only the `large` ones (places among the n) have `classes`, the others are of the first.
+        """
         if math.isnan(self.reference):
             self.reference = float(prices[0])
         step = self.reference * STEP
@@ -45,7 +50,9 @@ class TradedProfile:
         np.maximum(places, 0, out=places)
         np.minimum(places, COLUMNS - 1, out=places)
         cells = places.astype(np.int64)
-        cells += (classes * 2 + sold) * COLUMNS
+        cells += sold * COLUMNS
+        if large.size:
+            cells[large] += classes * (2 * COLUMNS)
         np.add.at(self.amounts.reshape(-1), cells, amounts)
 
     def traded(self) -> tuple[IntArray, FloatArray, IntArray]:
