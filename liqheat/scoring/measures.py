@@ -39,6 +39,10 @@ class Profile:
         """Return the middle price of each bucket."""
         return middle(np.arange(self.base, self.base + len(self.usd)), self.factor)
 
+    def widths(self) -> FloatArray:
+        """Return the width of each bucket, USD."""
+        return np.diff(lower_edge(np.arange(self.base, self.base + len(self.usd) + 1), self.factor))
+
 
 def profile_within(buckets: IntArray, usd: FloatArray, mark: float, side: Side, factor: int) -> Profile:
     """Gather buckets (any order, repeated ones add up) into the profile on `side` of the mark within `REACH`.

@@ -48,11 +48,12 @@ def picture(title: str, mark: float, sides: list[tuple[str, Profile, Profile]]) 
     figure = go.Figure()
     for side, true, inferred in sides:
         colour = "#26a69a" if side == "long" else "#ef5350"
-        prices = true.prices()
+        prices, heights = true.prices(), true.widths()
         for name, usd, sign, opacity in (("true", true.usd, -1, 1.0), ("inferred", inferred.usd, 1, 0.6)):
             figure.add_bar(
                 y=prices,
                 x=sign * usd,
+                width=heights,
                 orientation="h",
                 name=f"{side}, {name}",
                 marker={"color": colour},
@@ -68,7 +69,7 @@ def picture(title: str, mark: float, sides: list[tuple[str, Profile, Profile]]) 
         xaxis_title="true ← USD at risk → inferred",
         yaxis_title="price, USD",
     )
-    return str(figure.to_html(full_html=False, include_plotlyjs=False))
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False}))
 
 
 def page(overall: dict[str, Figures], by_regime: dict[str, dict[str, Figures]], pictures: list[str], ours: str) -> str:
