@@ -69,6 +69,24 @@ def _log() -> list[Batch]:
             "at_risk_usd": int(usd * MILLION * MILLION),
         }
         log.append(filled_batch(Kind.CLUSTERS, cluster, symbol=symbol, venue="all"))
+    held = [
+        {
+            "account": name,
+            "event_time": MIDNIGHT,
+            "side": 1,
+            "quantity": quantity,
+            "entry_price": 1.0,
+            "leverage": leverage,
+        }
+        for name, quantity, leverage in (("0xa", 300.0, 3.0), ("0xb", 100.0, 5.0), ("0xc", 0.0, 5.0))
+    ]
+    log.append(filled_batch(Kind.POSITIONS, *held, symbol="VIRTUAL", venue="hyperliquid"))
+    for minute, shares in ((0, (0.5, 0.5)), (10, (0.8, 0.2))):
+        learned = [
+            {"window_start": MIDNIGHT + minute * MINUTE_MS, "leverage": leverage, "share": share}
+            for leverage, share in zip((5.0, 20.0), shares, strict=True)
+        ]
+        log.append(filled_batch(Kind.LEVERAGE_MIX, *learned, symbol="VIRTUAL", venue="binance"))
     return log
 
 
@@ -113,6 +131,16 @@ def test_a_five_percent_drop_takes_the_buckets_that_it_touches(filled: Client, r
 def test_the_densest_cluster_leads_and_ended_ones_are_left_out(filled: Client, run: Run) -> None:
     rows = run(filled, "The densest clusters of all symbols")
     assert [(row["symbol"], row["usd_a_percent"]) for row in rows] == [("TAO", 5e6), ("VIRTUAL", 3e6)]
+
+
+def test_the_leverages_in_use_are_those_of_open_positions_beside_the_newest_learned(filled: Client) -> None:
+    rows = sql(filled, "Which leverages are in use")
+    assert [(row["venue"], row["basis"], row["leverage"], row["share"]) for row in rows] == [
+        ("binance", "learned", 5.0, 0.8),
+        ("binance", "learned", 20.0, 0.2),
+        ("hyperliquid", "observed", 3.0, 0.75),
+        ("hyperliquid", "observed", 5.0, 0.25),
+    ]
 
 
 @pytest.mark.parametrize("run", [sql, python])
