@@ -1,4 +1,4 @@
-"""The five measures of a map against the truth, at one time, venue and side.
+"""The measures of a map against the truth, at one time, venue and side.
 
 A map is a `Profile`: notional at risk by published price bucket. All measures look within +-10% of the mark,
 where a map is read; each docstring says what 0 and 1 mean.
@@ -80,6 +80,14 @@ def overlap(true: Profile, inferred: Profile) -> float:
     return float(np.minimum(true.usd, inferred.usd).sum()) / larger if larger > 0 else float("nan")
 
 
+def found_share(true: Profile, inferred: Profile) -> float:
+    """Return the sum of bucket minima over the true total: how much of what is there the map shows, 0 to 1.
+
+    A map that claims everything everywhere finds all; `overlap` is what it is judged by.
+    """
+    return float(np.minimum(true.usd, inferred.usd).sum()) / true.total if true.total > 0 else float("nan")
+
+
 def peaks(profile: Profile, mark: float, count: int = TOP) -> FloatArray:
     """Return the prices of the largest clusters: the largest bucket, then the largest not within `NEAR` of one."""
     prices, usd = profile.prices(), profile.usd.copy()
@@ -114,6 +122,7 @@ class Tally:
 
     earth_movers: list[float]
     overlaps: list[float]
+    found: list[float]
     hits: list[float]
     true_usd: float = 0.0
     inferred_usd: float = 0.0
@@ -123,12 +132,13 @@ class Tally:
     @classmethod
     def empty(cls) -> "Tally":
         """Return a tally of nothing."""
-        return cls([], [], [])
+        return cls([], [], [], [])
 
     def add(self, true: Profile, inferred: Profile, mark: float) -> None:
         """Judge one map."""
         self.earth_movers.append(earth_movers_percent(true, inferred, mark))
         self.overlaps.append(overlap(true, inferred))
+        self.found.append(found_share(true, inferred))
         self.hits.append(top_hit_rate(true, inferred, mark))
         self.true_usd += true.total
         self.inferred_usd += inferred.total
@@ -142,6 +152,7 @@ class Tally:
         """Add all of `other`."""
         self.earth_movers += other.earth_movers
         self.overlaps += other.overlaps
+        self.found += other.found
         self.hits += other.hits
         self.true_usd += other.true_usd
         self.inferred_usd += other.inferred_usd
@@ -157,6 +168,7 @@ class Tally:
         return {
             "emd_pct": _mean(self.earth_movers),
             "overlap": _mean(self.overlaps),
+            "found_share": _mean(self.found),
             "top5_hit_rate": _mean(self.hits),
             "notional_ratio": self.inferred_usd / self.true_usd if self.true_usd else None,
             "calibration": calibration,

@@ -18,6 +18,7 @@ from liqheat.scoring.measures import (
     Profile,
     Tally,
     earth_movers_percent,
+    found_share,
     overlap,
     peaks,
     profile_within,
@@ -54,6 +55,8 @@ def test_the_earth_movers_distance_is_how_far_the_notional_must_travel() -> None
 def test_overlap_is_the_smaller_of_each_bucket_over_the_larger_total() -> None:
     # Minima 1 + 0 + 2 of totals 4 and 6.
     assert overlap(profile(1.0, 1.0, 2.0), profile(2.0, 0.0, 4.0)) == pytest.approx(3 / 6)
+    assert found_share(profile(1.0, 1.0, 2.0), profile(2.0, 0.0, 4.0)) == pytest.approx(3 / 4)
+    assert np.isnan(found_share(profile(0.0), profile(1.0)))
 
 
 def test_a_hit_is_a_cluster_within_half_a_percent() -> None:
@@ -82,6 +85,7 @@ def test_a_tally_averages_maps_and_adds_notionals_up() -> None:
     tally.add_move(8.0, 6.0)
     figures = tally.figures()
     assert figures["overlap"] == 0.5
+    assert figures["found_share"] == 0.5
     assert figures["notional_ratio"] == pytest.approx(6 / 4)
     assert figures["calibration_error"] == pytest.approx(0.25)
     assert set(figures) >= {"emd_pct", "overlap", "top5_hit_rate", "notional_ratio", "calibration_error"}
