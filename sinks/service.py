@@ -101,16 +101,18 @@ class KafkaSource:
         Raises:
             TransientError: a topic is missing.
         """
-        if self._sink.join_group:
-            self._consumer.subscribe(self._topics, listener=_Rebalances(loop))
-            return
+        # Also before joining a group: whoever leads it hands out the partitions that it knows of, and a leader that
+        # knows of none yet would leave all members without any until its next look at the topics, minutes later.
         partitions = []
         for topic in self._topics:
             numbers = self._consumer.partitions_for_topic(topic)
             if not numbers:
                 raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
             partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
-        self._consumer.assign(partitions)
+        if self._sink.join_group:
+            self._consumer.subscribe(self._topics, listener=_Rebalances(loop))
+        else:
+            self._consumer.assign(partitions)
 
     def poll(self, timeout: float, limit: int) -> Mapping[Any, Sequence[Message]]:
         """See `Source`."""
