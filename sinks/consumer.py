@@ -126,6 +126,7 @@ class SinkLoop:
         self._retry_at = 0.0
         self._failing_since: float | None = None
         self._failure = ""
+        self._moved = False
         self._last_step = clock.monotonic()
 
     @property
@@ -164,15 +165,26 @@ class SinkLoop:
                 if self._batch.due(self._clock.monotonic()):
                     self._write()
         now = self._clock.monotonic()
-        if self._batch.due(now) or self._rollup.due(now):
+        if self._moved:
+            self._moved = False
+            self._write(final=True)
+        elif self._batch.due(now) or self._rollup.due(now):
             self._write()
         metrics.QUEUE_ROWS.labels(STAGE).set(self.waiting_rows)
+
+    def partitions_moved(self) -> None:
+        """Have the next step write and commit what was read, for others may read it again from where that was done.
+
+        Called by the thread of the client's that does its network, which may neither write nor wait for a commit.
+        Nothing is forgotten: partitions that stay here are read on from where they were.
+        """
+        self._moved = True
 
     def finish(self) -> bool:
         """Write everything and commit, in one try; return whether that worked.
 
-        Called when partitions are taken away and before the end. What could not be written was not committed
-        either, so whoever reads these partitions next writes it.
+        Called before the end. What could not be written was not committed either, so whoever reads these
+        partitions next writes it.
         """
         done = self._write(final=True)
         if not done:

@@ -96,7 +96,7 @@ class KafkaSource:
         return bool(self._consumer.assignment())
 
     def start(self, loop: SinkLoop) -> None:
-        """Begin to read; when partitions are taken away, `loop` writes what it has.
+        """Begin to read; when partitions are taken away, `loop` soon writes what it has.
 
         Raises:
             TransientError: a topic is missing.
@@ -146,7 +146,7 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-pyth
 
     def on_partitions_revoked(self, revoked: object) -> None:
         if revoked:
-            self._loop.finish()
+            self._loop.partitions_moved()
 
     def on_partitions_assigned(self, assigned: object) -> None:
         log.info("partitions assigned", partitions=len(assigned) if isinstance(assigned, (list, set)) else 0)
