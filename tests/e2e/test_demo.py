@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,8 +69,12 @@ class Run:
             time.sleep(0.2)
 
     def page(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=10) as answer:
-            return json.loads(answer.read())
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=10) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            served = self.process.log.parent / "data" / "logs" / "serve-local.log"
+            raise AssertionError(f"{error} for {path}: {error.read()!r}\n{served.read_text()}") from error
 
 
 @pytest.fixture
