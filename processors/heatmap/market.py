@@ -185,12 +185,15 @@ class Market:
         if self.window.start < 0:
             return
         start = self.window.start
-        observed, reach = self.observed, self.reach
+        observed, variances, size = self.observed, self.reach.band_variances, self.reach.usual_size(self.mix)
+
+        def confidence(levels: npt.NDArray[np.int64], bands: npt.NDArray[np.int64]) -> FloatArray:
+            return confidence_of(levels, variances[bands], size)
+
         for book in self.books:
-            confidence = confidence_of(book.published_levels(), reach.band_variances, reach.usual_size(self.mix))
             output.add_levels(start, revision, Basis.INFERRED, book, confidence)
         for book in observed.books:
-            output.add_levels(start, revision, Basis.OBSERVED, book, 1.0)
+            output.add_levels(start, revision, Basis.OBSERVED, book)
         basis = Basis.OBSERVED if observed.seen else Basis.INFERRED
         output.add_liquidated(start, revision, basis, self.settings.grid_factor, self.minute.liquidated)
         output.minutes.append(self._minute_row(revision))

@@ -3,6 +3,7 @@
 The engine adds levels and minutes as they close; sinks and signals read the batches.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +42,12 @@ class Output:
     shares: list[LeverageShare] = field(default_factory=list)
 
     def add_levels(
-        self, window_start: int, revision: int, basis: Basis, book: SideBook, confidence: FloatArray | float
+        self,
+        window_start: int,
+        revision: int,
+        basis: Basis,
+        book: SideBook,
+        confidence: Callable[[IntArray, IntArray], FloatArray] | None = None,
     ) -> None:
         """Add a row for every bucket of `book` that holds a level or had a flow.
 
@@ -50,7 +56,7 @@ class Output:
             revision: rows of the symbol's log applied so far.
             basis: how these positions are known.
             book: one side.
-            confidence: 0 to 1, one number or one a leverage band and published bucket, (bands, n).
+            confidence: gives that of levels (micro-USD) in leverage bands, both of shape (n,); 1 without.
         """
         if not book.standing.size:
             return
@@ -65,8 +71,7 @@ class Output:
         piece["at_risk_usd"] = levels[bands, columns]
         piece["opened_usd"], piece["closed_usd"], piece["swept_usd"] = flows[OPENED], flows[CLOSED], flows[SWEPT]
         piece["liquidated_usd"] = np.zeros(bands.size, dtype=np.int64)
-        shaped = np.broadcast_to(np.asarray(confidence, dtype=np.float64), levels.shape)
-        piece["confidence"] = shaped[bands, columns]
+        piece["confidence"] = np.ones(bands.size) if confidence is None else confidence(levels[bands, columns], bands)
         self.pieces.append(piece)
 
     def add_liquidated(

@@ -50,10 +50,10 @@ def confidence_of(levels: IntArray, variances: FloatArray, size: float) -> Float
     """Return the confidence of each level.
 
     Args:
-        levels: micro-USD by band and bucket, shape (bands, n).
-        variances: of each band's log, shape (bands,).
+        levels: micro-USD, shape (n,).
+        variances: of the log of what each one's band holds, shape (n,).
         size: USD of a usual position: a level of few positions is all or nothing.
     """
     lumps = LUMP_VARIANCE * np.log1p(LUMP_SIZES * size * MICRO_USD_PER_USD / np.maximum(levels, 1))
-    deviations = np.sqrt(MODEL_VARIANCE + LEARNED_SHARE * variances[:, None] + lumps)
+    deviations = np.sqrt(MODEL_VARIANCE + LEARNED_SHARE * variances + lumps)
     return np.asarray(np.interp(deviations, _DEVIATIONS, _PARTS))

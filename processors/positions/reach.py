@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.market import LEVERAGE_BANDS, leverage_band
+from liqheat.domain.market import leverage_band
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.platform.settings import Engine as EngineSettings
+from processors.heatmap.book import BANDS
 from processors.positions.confidence import UNLEARNED_VARIANCE, band_variances
 from processors.positions.learned_mix import FADE, LESSON_MINUTES, Estimate, SymbolMix, unsampled
 from processors.positions.leverage_mix import SIZE_CLASSES, LeverageMix
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-BANDS = len(LEVERAGE_BANDS)
 
 HALF_LIFE_EXPONENT = -1.2
 LONGEST_HALF_LIFE_HOURS = 48.0

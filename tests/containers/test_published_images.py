@@ -69,7 +69,7 @@ def settled(look: Callable[[], set[str]], seconds: float) -> set[str]:
     """Return what `look` finds missing, as soon as that is nothing or after `seconds`."""
     deadline = time.monotonic() + seconds
     while (missing := look()) and time.monotonic() < deadline:
-        time.sleep(2.0)
+        time.sleep(2.0)  # each look is a query a panel, or all rules: asking oftener would only slow the start
     return missing
 
 

@@ -206,8 +206,8 @@ def test_few_large_liquidations_say_less_than_many_small_ones() -> None:
 
 
 def test_confidence_falls_with_what_is_not_known_and_with_what_a_few_positions_decide() -> None:
-    levels = np.array([[10**12, 10**9, 0]])
-    sure, vague = (confidence_of(levels, np.array([variance]), 10_000.0)[0] for variance in (0.0, 2.0))
+    levels = np.array([10**12, 10**9, 0])
+    sure, vague = (confidence_of(levels, np.full(3, variance), 10_000.0) for variance in (0.0, 2.0))
     # 1 M USD of positions of 10,000 USD: the model's own variance is nearly all there is.
     assert sure[0] == pytest.approx(1 - erf(sqrt(0.26) / 2 / sqrt(2)), abs=0.01)
     assert sure[0] > sure[1] > sure[2] > 0
