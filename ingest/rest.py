@@ -4,8 +4,9 @@ Pollers, recovery, backfill and reference reads all go through one client, so th
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import aiohttp
@@ -35,6 +36,8 @@ class _Budget:
     limit: RateLimit
     tokens: float
     refilled_at: float
+    line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Who waits for tokens waits first come, first served: else light requests would starve a heavy one."""
 
     @property
     def burst(self) -> float:
@@ -94,8 +97,7 @@ class RestClient:
 
     async def _fetch_once(self, request: Request) -> bytes:
         assert self._session is not None, "The client is used as a context manager"  # noqa: S101 - a caller's mistake
-        async with self._slots:
-            await self._await_budget(request)
+        async with self._turn(request):
             try:
                 async with self._session.request(
                     "GET" if request.body is None else "POST",
@@ -127,21 +129,33 @@ class RestClient:
             f"{request.url} refused the request ({status}): {text}", Origin(request.stream or request.url)
         )
 
-    async def _await_budget(self, request: Request) -> None:
+    @asynccontextmanager
+    async def _turn(self, request: Request) -> AsyncIterator[None]:
+        """Wait for the budget, then for a slot; hold the slot.
+
+        The slot comes last, so that a budget which is used up holds up no request on another one, and within the
+        line, so that tokens do not pile up at requests that wait for a slow venue.
+        """
         limit = request.limit
-        while True:
-            now = self._clock.monotonic()
-            if (ban := self._banned_until - now) > 0:
-                await self._clock.sleep(ban)
-                continue
-            budget = self._budgets.get(limit.name)
-            if budget is None:
-                budget = self._budgets[limit.name] = _Budget(limit, 0.0, now)
-                budget.tokens = budget.burst
-            seconds = budget.wait_for(request.weight, now)
-            if seconds <= 0:
-                return
-            await self._clock.sleep(seconds)
+        budget = self._budgets.get(limit.name)
+        if budget is None:
+            budget = self._budgets[limit.name] = _Budget(limit, 0.0, self._clock.monotonic())
+            budget.tokens = budget.burst
+        async with budget.line:
+            await self._await_end_of_ban()
+            while (seconds := budget.wait_for(request.weight, self._clock.monotonic())) > 0:
+                await self._clock.sleep(seconds)
+                await self._await_end_of_ban()
+            await self._slots.acquire()
+        try:
+            await self._await_end_of_ban()
+            yield
+        finally:
+            self._slots.release()
+
+    async def _await_end_of_ban(self) -> None:
+        while (ban := self._banned_until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(ban)
 
     def _note_usage(self, limit: RateLimit, headers: Mapping[str, str]) -> None:
         """Believe the venue where it counts more than we do: others may share our address."""

@@ -29,7 +29,7 @@ class Venues:
 
 
 @asynccontextmanager
-async def served(answer: Callable[[int], web.Response]) -> AsyncIterator[Venues]:
+async def served(answer: Callable[[int], web.Response], clock: ManualClock | None = None) -> AsyncIterator[Venues]:
     seen: list[web.Request] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ async def served(answer: Callable[[int], web.Response]) -> AsyncIterator[Venues]
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    clock = ManualClock()
+    clock = clock or ManualClock()
     try:
         async with RestClient(Venue.BINANCE, clock) as client:
             yield Venues(client, clock, f"http://127.0.0.1:{runner.addresses[0][1]}/path", seen)
@@ -78,6 +78,56 @@ async def test_what_the_venue_counts_is_believed_when_it_counts_more() -> None:
         assert venue.clock.slept == []
         await venue.client.fetch(venue.request(weight=10))
     assert sum(venue.clock.slept) == pytest.approx(10 / (100 * 0.75 / 10), rel=0.01)
+
+
+class SharedClock(ManualClock):
+    """A clock whose sleepers wait until `step` has moved it far enough, as several at once need."""
+
+    async def sleep(self, seconds: float) -> None:
+        due = self.monotonic() + seconds
+        while self.monotonic() < due:  # noqa: ASYNC110 - time moves by itself only in steps
+            await asyncio.sleep(0)
+
+    async def step_until(self, done: Callable[[], bool], at_most: float) -> float:
+        """Move on in tenths of a second until `done`; return how many seconds it took."""
+        started = self.monotonic()
+        while not done():
+            assert self.monotonic() - started < at_most
+            self.advance(0.1)
+            await asyncio.sleep(0.001)
+        return self.monotonic() - started
+
+
+async def test_a_heavy_request_is_not_starved_by_light_ones() -> None:
+    """As Hyperliquid's wallets, which ask for all that comes in, beside a recovery of ten times their weight."""
+    clock = SharedClock()
+    async with served(lambda _: web.Response(), clock) as venue:
+
+        async def ask_on() -> None:
+            while True:
+                await venue.client.fetch(venue.request(weight=2))
+
+        light = [asyncio.create_task(ask_on()) for _ in range(8)]
+        await clock.step_until(lambda: len(venue.seen) > 40, at_most=60)
+        heavy = asyncio.create_task(venue.client.fetch(venue.request(weight=20)))
+        took = await clock.step_until(heavy.done, at_most=60)
+        for task in light:
+            task.cancel()
+        await asyncio.gather(*light, return_exceptions=True)
+    # Its own weight, and one light request of each that was in line before it.
+    assert took <= (20 + 8 * 2) / (100 * 0.75 / 10) + 1
+
+
+async def test_a_budget_that_is_used_up_holds_up_no_other() -> None:
+    clock = SharedClock()
+    slow = RateLimit("slow", weight=1, seconds=3_600)
+    async with served(lambda _: web.Response(), clock) as venue:
+        waiting = [asyncio.create_task(venue.client.fetch(Request(venue.url, slow))) for _ in range(20)]
+        await clock.step_until(lambda: len(venue.seen) == 1, at_most=60)
+        await clock.step_until(asyncio.create_task(venue.client.fetch(venue.request())).done, at_most=60)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize("status", [429, 418])
