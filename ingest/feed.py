@@ -156,12 +156,12 @@ class ConnectionRunner:
         """Wait until the connection ends or is due, and return its reading successor."""
         assert current.reader is not None  # noqa: S101 - every current link has been started
         await self._wait_until_due(current)
+        if self._clock.monotonic() - current.opened_at > self._policy.healthy_after:
+            self._backoff.reset()
         if not current.is_reading:
             # An error of the reader itself (a fatal one, or a mistake of ours) ends the service here.
             reason = current.reader.result()
             log.warning("A connection was lost", venue=self._venue.value, name=self._connection.name, reason=reason)
-            if self._clock.monotonic() - current.opened_at > self._policy.healthy_after:
-                self._backoff.reset()
             await self._clock.sleep(self._backoff.next())
         successor = await self._open()
         try:
