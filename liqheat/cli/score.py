@@ -24,7 +24,7 @@ def score(
     report: Path = typer.Option(None, help="Write a page with tables and pictures to this file."),
     regime: list[str] = typer.Option([], help="Only these regimes; may be repeated.  [default: all]"),
     seeds: int = typer.Option(None, min=1, help="Markets for each regime."),
-    first_seed: int = typer.Option(1, min=1, help="First of the seeds; the engine was tuned on 1."),
+    first_seed: int = typer.Option(1, min=1, help="First of the seeds; the engine was tuned on 1 to 3."),
     crowd: float = typer.Option(
         1.0, min=0.01, max=10, help="Traders, times the usual; fewer are larger, and each of them matters more."
     ),

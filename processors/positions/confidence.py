@@ -15,17 +15,18 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MODEL_VARIANCE = 0.26
+MODEL_VARIANCE = 0.23
 """Variance of the log of a level of many positions whose leverage is known: when they closed is not."""
 
-LEARNED_SHARE = 0.6
-"""Part of the mix's own variance that shows in a level: it is a sum over leverages that err apart."""
+LEARNED_SHARE = 0.18
+"""Part of the mix's own variance that shows in a level: it is a sum over leverages that err apart, and their prior is
+wider than what traders do, so that it does not stand in the way of evidence."""
 
-LUMP_VARIANCE, LUMP_SIZES = 0.28, 0.7
+LUMP_VARIANCE, LUMP_SIZES = 0.26, 1.2
 """What few positions add, `LUMP_VARIANCE * log(1 + LUMP_SIZES * size / level)`: a level of one is all or nothing."""
 
-UNLEARNED_VARIANCE = 1.5
-"""Variance of a band's log before its first lesson."""
+UNLEARNED_VARIANCE = 6.0
+"""Variance of a band's log before its first lesson: that of the prior."""
 
 _DEVIATIONS = np.linspace(0.0, 6.0, 601)
 _PARTS = np.array([1 - erf(deviation / 2 / sqrt(2)) for deviation in _DEVIATIONS])

@@ -23,8 +23,8 @@ SILENT_VENUES = frozenset({Venue.HYPERLIQUID.value})
 LESSON_MINUTES = 10
 """How often is learned: what was swept and executed in between is one observation a side."""
 
-FADE = 0.5 ** (LESSON_MINUTES / (3 * 24 * 60))
-"""How fast old evidence is forgotten, a lesson: habits change over days."""
+FADE = 0.5 ** (LESSON_MINUTES / (24 * 60))
+"""How fast old evidence is forgotten, a lesson: half of it in a day."""
 
 EVENT_SHARE, EVENT_WEIGHT = 3e-4, 1e-3
 """Size of a liquidation before any is seen, and how much seen ones it weighs, as shares of open interest.
@@ -35,17 +35,18 @@ Sizes are averaged by size: what a few large positions do is chance, however man
 MODEL_ERROR = 0.5
 """Relative error of what the book says was swept in a lesson, beside chance."""
 
-LEAST_EXPECTED = 0.02
+LEAST_EXPECTED = 0.002
 """Part of the prior's expectation below which none is taken for certain, so that a surprise can be believed."""
 
-LEVEL_DEVIATION, TILT_DEVIATION, SHAPE_DEVIATION, OWN_DEVIATION = 0.7, 1.5, 0.5, 0.2
+LEVEL_DEVIATION, TILT_DEVIATION, SHAPE_DEVIATION, OWN_DEVIATION = 1.4, 0.4, 2.0, 0.1
 """Prior standard deviations of the log multiples: all together; by `log(leverage / 10)`; neighbours; each alone."""
 
-NEIGHBOURHOOD = 0.7
+NEIGHBOURHOOD = 1.0
 """Distance in log leverage over which neighbours go together."""
 
 REACH_DEVIATION = 1.0
-"""Standard deviation of the log of how much of open interest is within the model, once the book has filled."""
+"""Standard deviation of the log of how much is within the model: of what opens, and of what stands once the book
+has filled."""
 
 LESSONS_TO_FILL = 72
 """Lessons (12 hours) until what stood before the log began has mostly gone, and the book should hold its share."""
@@ -79,7 +80,15 @@ class Evidence:
         """Return evidence of nothing over `count` leverages."""
         return cls(np.zeros((count, count)), np.zeros(count), np.zeros(count))
 
-    def add(self, swept: FloatArray, executed: float, multiples: FloatArray, prior_multiple: float) -> None:
+    def add(
+        self,
+        swept: FloatArray,
+        executed: float,
+        multiples: FloatArray,
+        prior_multiple: float,
+        *,
+        is_sampled: bool = False,
+    ) -> None:
         """Add one side's lesson.
 
         Args:
@@ -87,13 +96,16 @@ class Evidence:
             executed: what was liquidated of this side, in open interests.
             multiples: the multiples believed so far, which say how sure an observation is.
             prior_multiple: what they were before anything was learned.
+            is_sampled: whether the venue tells only a sample, of which less can be made the more should have come.
+                What did come must not decide how much a lesson counts: those with little would count for more.
         """
         if not swept.any():
             return
-        expected = max(
-            float(swept @ multiples), LEAST_EXPECTED * prior_multiple * float(swept.sum()), executed / 4, 1e-12
-        )
+        believed = float(swept @ multiples)
+        expected = max(believed, LEAST_EXPECTED * prior_multiple * float(swept.sum()), executed / 4, 1e-12)
         variance = self.event_share * expected + (MODEL_ERROR * expected) ** 2
+        if is_sampled:
+            variance *= 1 + (believed / self.event_share) ** 2
         self.precision += np.outer(swept, swept) / variance
         self.response += swept * (executed / variance)
 
@@ -161,36 +173,46 @@ class SymbolMix:
     def estimate(self) -> Estimate:
         """Return the most probable multiples, given what all venues show, and remember them.
 
-        A Gaussian likelihood of the executed in the multiples, and a normal prior of their logs, which vary
-        together, tilt with leverage, and differ less between neighbours. Where a venue tells all its
-        liquidations the sampled ones of others are left aside: in a cascade nothing can be made of a sample.
-        Beside them, what stands should be about `reach_share` of open interest.
+        A Gaussian likelihood of the executed in the multiples, and a normal prior of their logs: a curve over
+        leverage that may bend far but is smooth. Beside them, of what opens and of what stands about
+        `reach_share` should be in reach.
         """
-        told = [self.evidence[venue] for venue in sorted(self.evidence) if self._tells_all(venue)]
-        heard = told or [self.evidence[venue] for venue in sorted(self.evidence) if venue not in SILENT_VENUES]
-        count = len(self.prior)
-        precision = sum((one.precision for one in heard), np.zeros((count, count)))
-        response = sum((one.response for one in heard), np.zeros(count))
         venues = [self.evidence[venue] for venue in sorted(self.evidence)]
+        heard = [self.evidence[venue] for venue in sorted(self.evidence) if venue not in SILENT_VENUES]
+        count = len(self.prior)
         interest = sum(one.interest for one in venues)
         standing = sum((one.standing * one.interest for one in venues), np.zeros(count)) / max(interest, 1e-9)
-        age = max((one.lessons for one in venues), default=0)
-        certainty = min(age / LESSONS_TO_FILL, 1.0) / REACH_DEVIATION**2 if standing.any() else 0.0
+        filled = min(max((one.lessons for one in venues), default=0) / LESSONS_TO_FILL, 1.0)
+        totals = [_Total(self.prior, 1 / REACH_DEVIATION**2)]
+        if filled and standing.any():
+            totals.append(_Total(standing, filled / REACH_DEVIATION**2))
         posterior = _Posterior(
-            precision,
-            response,
+            sum((one.precision for one in heard), np.zeros((count, count))),
+            sum((one.response for one in heard), np.zeros(count)),
             np.log(self.reach_share),
             self._prior_precision,
-            standing,
-            certainty,
+            totals,
         )
         # Rounded, so that machines whose linear algebra differs in the last digit agree.
         self.logs = np.round(posterior.maximum(self.logs), 6)
         deviations = np.sqrt(np.diag(np.linalg.inv(posterior.curvature(self.logs))))
         return Estimate(np.exp(self.logs), deviations)
 
-    def _tells_all(self, venue: str) -> bool:
-        return venue not in THROTTLED_VENUES | SILENT_VENUES and bool(self.evidence[venue].precision.any())
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Total:
+    """A sum over leverages, `parts @ multiples`, that should be about `exp(mean)`; certainty is 1 / variance."""
+
+    parts: FloatArray
+    certainty: float
+
+    def distance(self, multiples: FloatArray, mean: float) -> float:
+        """Return how far the log of the sum is from `mean`."""
+        return float(np.log(max(float(self.parts @ multiples), 1e-300)) - mean)
+
+    def shares(self, multiples: FloatArray) -> FloatArray:
+        """Return each leverage's share of the sum: the slope of its log in the log multiples."""
+        return self.parts * multiples / max(float(self.parts @ multiples), 1e-300)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,22 +223,19 @@ class _Posterior:
     response: FloatArray
     mean: float
     prior_precision: FloatArray
-    standing: FloatArray
-    certainty: float
+    totals: list[_Total]
 
     def value(self, logs: FloatArray) -> float:
         multiples, away = np.exp(logs), logs - self.mean
         value = 0.5 * multiples @ self.precision @ multiples - self.response @ multiples
         value += 0.5 * away @ self.prior_precision @ away
-        if self.certainty:
-            value += 0.5 * self.certainty * self._missing(multiples) ** 2
-        return float(value)
+        return float(value + sum(0.5 * one.certainty * one.distance(multiples, self.mean) ** 2 for one in self.totals))
 
     def slope(self, logs: FloatArray) -> FloatArray:
         multiples = np.exp(logs)
         slope = multiples * (self.precision @ multiples - self.response) + self.prior_precision @ (logs - self.mean)
-        if self.certainty:
-            slope = slope + self.certainty * self._missing(multiples) * self._shares(multiples)
+        for one in self.totals:
+            slope = slope + one.certainty * one.distance(multiples, self.mean) * one.shares(multiples)
         return np.asarray(slope)
 
     def curvature(self, logs: FloatArray) -> FloatArray:
@@ -224,9 +243,9 @@ class _Posterior:
         pull = multiples * (self.precision @ multiples - self.response)
         curvature = multiples[:, None] * self.precision * multiples + np.diag(np.maximum(pull, 0.0))
         curvature = curvature + self.prior_precision
-        if self.certainty:
-            shares = self._shares(multiples)
-            curvature = curvature + self.certainty * np.outer(shares, shares)
+        for one in self.totals:
+            shares = one.shares(multiples)
+            curvature = curvature + one.certainty * np.outer(shares, shares)
         return np.asarray(curvature)
 
     def maximum(self, logs: FloatArray) -> FloatArray:
@@ -247,12 +266,6 @@ class _Posterior:
             if gained < 1e-6:
                 return logs
         return logs
-
-    def _missing(self, multiples: FloatArray) -> float:
-        return float(np.log(max(float(self.standing @ multiples), 1e-300)) - self.mean)
-
-    def _shares(self, multiples: FloatArray) -> FloatArray:
-        return self.standing * multiples / max(float(self.standing @ multiples), 1e-300)
 
 
 def unsampled(venue: str, usd: float, rows: int) -> float:

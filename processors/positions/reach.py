@@ -14,13 +14,19 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap.book import BANDS
 from processors.positions.confidence import UNLEARNED_VARIANCE, band_variances
-from processors.positions.learned_mix import FADE, LESSON_MINUTES, Estimate, SymbolMix, unsampled
+from processors.positions.learned_mix import (
+    FADE,
+    LESSON_MINUTES,
+    THROTTLED_VENUES,
+    Estimate,
+    SymbolMix,
+    unsampled,
+)
 from processors.positions.leverage_mix import SIZE_CLASSES, LeverageMix
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-HALF_LIFE_EXPONENT = -1.2
 LONGEST_HALF_LIFE_HOURS = 48.0
 
 LEAST_FIT = 1e-6
@@ -30,10 +36,10 @@ LEAST_FIT = 1e-6
 def kept_in_a_minute(settings: EngineSettings) -> FloatArray:
     """Return the share of standing notional that is still open after a minute, by leverage, shape (n,).
 
-    The higher the leverage the shorter a position is held: `half_life_hours` is that of 10x, the others go with
-    leverage to the power of -1.2, and none is longer than two days.
+    The higher the leverage the shorter a position is held: `half_life_hours` is that of 10x, those of the others go
+    inversely with leverage, and none is longer than two days.
     """
-    hours = settings.half_life_hours * (np.asarray(settings.leverages) / 10) ** HALF_LIFE_EXPONENT
+    hours = settings.half_life_hours * 10 / np.asarray(settings.leverages)
     return np.asarray(0.5 ** (1 / (60.0 * np.minimum(hours, LONGEST_HALF_LIFE_HOURS))))
 
 
@@ -137,7 +143,10 @@ class Reach:
             swept, standing = (
                 parts.T @ amounts / MICRO_USD_PER_USD / interest for amounts in (self.swept[side], held[side])
             )
-            evidence.add(swept, self.executed[side] / interest, believed, self.settings.reach_share)
+            executed = self.executed[side] / interest
+            evidence.add(
+                swept, executed, believed, self.settings.reach_share, is_sampled=self.venue in THROTTLED_VENUES
+            )
             evidence.standing += standing / 2
         evidence.lessons += 1
         evidence.forget()

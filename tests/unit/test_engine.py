@@ -181,17 +181,31 @@ def test_silence_of_a_venue_that_never_tells_teaches_nothing() -> None:
     assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5])
 
 
-def test_where_one_venue_tells_all_the_samples_of_others_are_left_aside() -> None:
-    def multiples(*venues: str) -> list[float]:
+def test_a_sample_counts_the_less_the_more_liquidations_were_to_be_expected() -> None:
+    def multiples(swept: float, *, is_sampled: bool) -> list[float]:
+        """Twenty lessons in each of which a tenth of what is believed was told, of both leverages together."""
         mix = mix_of(5.0, 50.0)
-        for venue in venues:
-            executed = 0.001 if venue == "binance" else 0.008
-            for _ in range(20):
-                mix.of(venue).add(np.array([0.01, 0.01]), executed, np.full(2, 0.5), 0.5)
-        return [float(multiple) for multiple in mix.estimate().multiples]
+        for _ in range(20):
+            passed = np.array([swept, swept])
+            mix.of("binance").add(passed, 0.1 * swept, np.full(2, 0.5), 0.5, is_sampled=is_sampled)
+        return mix.estimate().multiples.tolist()
 
-    assert multiples("binance", "bybit") == multiples("bybit")
-    assert multiples("binance") < multiples("bybit")
+    # A usual liquidation is 0.03% of open interest: a third of one was to be expected, or 330 in a cascade.
+    assert max(multiples(1e-4, is_sampled=False)) < 0.4
+    assert multiples(1e-4, is_sampled=True) == pytest.approx(multiples(1e-4, is_sampled=False), rel=0.1)
+    assert max(multiples(1e-1, is_sampled=False)) < 0.2
+    assert multiples(1e-1, is_sampled=True) == pytest.approx([0.5, 0.5], rel=0.05)
+
+
+def test_what_opens_should_be_in_reach_about_as_much_as_the_prior_says() -> None:
+    def multiple_of_2x(share_of_100x: float) -> float:
+        mix = SymbolMix.of_settings((2.0, 100.0), (1.0, share_of_100x), 0.5)
+        for _ in range(50):
+            mix.of("bybit").add(np.array([0.0, 0.01]), 0.04, np.full(2, 0.5), 0.5)
+        return float(mix.estimate().multiples[0])
+
+    # Nothing is seen of 2x, and four times as much as believed of 100x: the more of what opens that is, the less is left.
+    assert multiple_of_2x(1.0) < 0.9 * multiple_of_2x(0.01)
 
 
 def test_few_large_liquidations_say_less_than_many_small_ones() -> None:
@@ -209,7 +223,7 @@ def test_confidence_falls_with_what_is_not_known_and_with_what_a_few_positions_d
     levels = np.array([10**12, 10**9, 0])
     sure, vague = (confidence_of(levels, np.full(3, variance), 10_000.0) for variance in (0.0, 2.0))
     # 1 M USD of positions of 10,000 USD: the model's own variance is nearly all there is.
-    assert sure[0] == pytest.approx(1 - erf(sqrt(0.26) / 2 / sqrt(2)), abs=0.01)
+    assert sure[0] == pytest.approx(1 - erf(sqrt(0.23) / 2 / sqrt(2)), abs=0.01)
     assert sure[0] > sure[1] > sure[2] > 0
     assert (vague < sure).all()
 
