@@ -46,6 +46,7 @@ def picture(title: str, mark: float, sides: list[tuple[str, Profile, Profile]]) 
         sides: side ("long" or "short"), true profile, inferred profile.
     """
     figure = go.Figure()
+    widest = max((float(profile.usd.max(initial=0.0)) for _, *profiles in sides for profile in profiles), default=0.0)
     for side, true, inferred in sides:
         colour = "#26a69a" if side == "long" else "#ef5350"
         prices, heights = true.prices(), true.widths()
@@ -68,6 +69,8 @@ def picture(title: str, mark: float, sides: list[tuple[str, Profile, Profile]]) 
         template="plotly_white",
         xaxis_title="true ← USD at risk → inferred",
         yaxis_title="price, USD",
+        # The same scale on both sides of the axis, so that lengths can be compared.
+        xaxis_range=[-1.05 * widest, 1.05 * widest] if widest else None,
     )
     return str(figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False}))
 

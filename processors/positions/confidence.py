@@ -15,14 +15,14 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MODEL_VARIANCE = 0.23
+MODEL_VARIANCE = 0.12
 """Variance of the log of a level of many positions whose leverage is known: when they closed is not."""
 
-LEARNED_SHARE = 0.18
+LEARNED_SHARE = 0.12
 """Part of the mix's own variance that shows in a level: it is a sum over leverages that err apart, and their prior is
 wider than what traders do, so that it does not stand in the way of evidence."""
 
-LUMP_VARIANCE, LUMP_SIZES = 0.26, 1.2
+LUMP_VARIANCE, LUMP_SIZES = 0.28, 1.5
 """What few positions add, `LUMP_VARIANCE * log(1 + LUMP_SIZES * size / level)`: a level of one is all or nothing."""
 
 UNLEARNED_VARIANCE = 6.0

@@ -124,7 +124,7 @@ def test_a_day_of_liquidations_tells_the_leverage_bands_in_use(mix: str) -> None
 def test_what_is_never_liquidated_is_not_learned() -> None:
     """Half of this crowd is at 3x, which a ranging day never reaches: the README says so, and this holds it to it."""
     told = day("two-humps")
-    assert distance(told.learned["bybit"], told.true["bybit"]) > 0.3
+    assert distance(told.learned["bybit"], told.true["bybit"]) > 0.2
     near = slice(2, None)
     true, learned = (shares["bybit"][near] / shares["bybit"][near].sum() for shares in (told.true, told.learned))
     # Of those that are reached it is learned which they are.

@@ -188,7 +188,7 @@ def test_a_sample_counts_the_less_the_more_liquidations_were_to_be_expected() ->
         for _ in range(20):
             passed = np.array([swept, swept])
             mix.of("binance").add(passed, 0.1 * swept, np.full(2, 0.5), 0.5, is_sampled=is_sampled)
-        return mix.estimate().multiples.tolist()
+        return [float(multiple) for multiple in mix.estimate().multiples]
 
     # A usual liquidation is 0.03% of open interest: a third of one was to be expected, or 330 in a cascade.
     assert max(multiples(1e-4, is_sampled=False)) < 0.4
@@ -204,7 +204,7 @@ def test_what_opens_should_be_in_reach_about_as_much_as_the_prior_says() -> None
             mix.of("bybit").add(np.array([0.0, 0.01]), 0.04, np.full(2, 0.5), 0.5)
         return float(mix.estimate().multiples[0])
 
-    # Nothing is seen of 2x, and four times as much as believed of 100x: the more of what opens that is, the less is left.
+    # Nothing is seen of 2x, and four times as much as believed of 100x: the more opens at that, the less is left.
     assert multiple_of_2x(1.0) < 0.9 * multiple_of_2x(0.01)
 
 
@@ -223,7 +223,7 @@ def test_confidence_falls_with_what_is_not_known_and_with_what_a_few_positions_d
     levels = np.array([10**12, 10**9, 0])
     sure, vague = (confidence_of(levels, np.full(3, variance), 10_000.0) for variance in (0.0, 2.0))
     # 1 M USD of positions of 10,000 USD: the model's own variance is nearly all there is.
-    assert sure[0] == pytest.approx(1 - erf(sqrt(0.23) / 2 / sqrt(2)), abs=0.01)
+    assert sure[0] == pytest.approx(1 - erf(sqrt(0.12) / 2 / sqrt(2)), abs=0.01)
     assert sure[0] > sure[1] > sure[2] > 0
     assert (vague < sure).all()
 
