@@ -1,4 +1,4 @@
-"""One-minute bars of REST history as the events they stand for, shared by venues that split no taker volume.
+"""One-minute bars of REST: which to ask for after a hole, and, where they split no taker volume, what they stand for.
 
 Bars are an approximation: a bar's volume becomes one trade a taker side, half each, at its average price in
 mid-bar; a mark bar becomes four marks on the shorter way through its prices.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from liqheat.domain.events import Mark, Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide
-from liqheat.domain.windows import MINUTE_MS
+from liqheat.domain.windows import MINUTE_MS, window_start
 
 _MARK_OFFSETS_MS = (0, MINUTE_MS // 3, 2 * MINUTE_MS // 3, MINUTE_MS - 1)
 """Where in its minute each of a bar's four prices is put: the open first, the close last."""
@@ -25,6 +25,15 @@ class Bar:
     high: float
     low: float
     close: float
+
+
+def whole_minutes(start: int, end: int, at_most: int) -> tuple[int, int] | None:
+    """Return start and end (ms) of the whole minutes of a hole from `start` to `end`, which bars can tell of.
+
+    Of a longer hole the latest `at_most` ms, as many as a venue tells on one page; None where there is none.
+    """
+    first, last = -(-start // MINUTE_MS) * MINUTE_MS, window_start(end)
+    return (max(first, last - at_most), last) if first < last else None
 
 
 def trades_of(instrument: Instrument, bar: Bar, quantity: float, average_price: float) -> Iterator[Trade]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.contract import Request
+from ingest.venues.bars import whole_minutes
 from ingest.venues.bybit.feed import BybitFeed
 from ingest.venues.hyperliquid.feed import HyperliquidFeed
 from ingest.venues.okx.feed import OkxFeed
@@ -262,3 +263,11 @@ def test_a_page_of_history_holds_its_window(feed: BybitFeed | OkxFeed, own: Inst
     assert all(request.stream.startswith(f"{own.name}@") for request in requests)
     points = feed.history_window // (5 * MINUTE_MS) + 1
     assert points <= int(requests[2].parameters["limit"])
+
+
+def test_bars_are_asked_of_the_whole_minutes_of_a_hole_the_latest_of_a_long_one() -> None:
+    minute, day = MINUTE_MS, 1_440 * MINUTE_MS
+    assert whole_minutes(minute - 1, 3 * minute + 59_999, day) == (minute, 3 * minute)
+    assert whole_minutes(minute, 2 * minute, day) == (minute, 2 * minute)
+    assert whole_minutes(minute + 1, 2 * minute + 59_999, day) is None
+    assert whole_minutes(0, 10 * day, day) == (9 * day, 10 * day)

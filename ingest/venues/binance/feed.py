@@ -25,6 +25,7 @@ from ingest.contract import (
     Rest,
     wrap,
 )
+from ingest.venues.bars import whole_minutes
 from ingest.venues.binance import messages
 from ingest.venues.binance.mapper import BinanceMapper
 from ingest.venues.binance.reference import listings_of, tables_of
@@ -54,6 +55,7 @@ _SUBSCRIPTION_PAUSE = 0.2
 
 _TRADES_PER_PAGE = 1_000
 _PAGES_PER_HOLE = 20
+_MOST_BARS = 1_500
 # Share of the weight that polling open interest may use; the rest is for holes, history and reference reads.
 _POLL_SHARE = 0.5
 # With more instruments than this one request for all tickers (weight 40) is cheaper.
@@ -157,11 +159,10 @@ class BinanceFeed:
     async def recover(self, instrument: Instrument, start: int, end: int, rest: Rest) -> Recovery:
         """Read the aggregate trades since `start`, and the mark's bars of whole minutes in between."""
         trades = await self._trades(instrument, {"startTime": str(start)}, rest, until=end)
-        first_minute = -(-start // MINUTE_MS) * MINUTE_MS
-        last_minute = end - end % MINUTE_MS
-        if last_minute <= first_minute:
+        minutes = whole_minutes(start, end, _MOST_BARS * MINUTE_MS)
+        if minutes is None:
             return trades
-        bars = self._mark_bars(instrument, first_minute, last_minute)
+        bars = self._mark_bars(instrument, *minutes)
         frame = wrap(bars.stream, await rest.fetch(bars))
         return Recovery((frame, *trades.frames), trades.complete)
 
@@ -235,7 +236,7 @@ class BinanceFeed:
             {
                 "symbol": instrument.name,
                 "interval": "1m",
-                "limit": str(min((end - start) // MINUTE_MS, 1_500)),
+                "limit": str(min((end - start) // MINUTE_MS, _MOST_BARS)),
                 "startTime": str(start),
                 "endTime": str(end - 1),
             },

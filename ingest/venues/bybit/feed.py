@@ -23,6 +23,7 @@ from ingest.contract import (
     Rest,
     wrap,
 )
+from ingest.venues.bars import whole_minutes
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.mapper import BybitMapper
 from ingest.venues.bybit.reference import listings_of, tables_of
@@ -121,9 +122,8 @@ class BybitFeed:
         body = await rest.fetch(self._request("recent-trade", parameters))
         oldest = _RECENT_TRADE.decode(items[-1]).time if (items := _result(body).items) else end
         frames = [wrap(f"{instrument.name}@recent-trade", body)]
-        first, last = -(-start // MINUTE_MS) * MINUTE_MS, end // MINUTE_MS * MINUTE_MS
-        if first < last:
-            marks = self._bars("mark-price-kline", instrument, max(first, last - self.history_window), last)
+        if minutes := whole_minutes(start, end, self.history_window):
+            marks = self._bars("mark-price-kline", instrument, *minutes)
             frames.append(wrap(marks.stream, await rest.fetch(marks)))
         return Recovery(tuple(frames), complete=oldest <= start or len(items) < _RECENT_TRADES)
 

@@ -23,6 +23,7 @@ from ingest.contract import (
     Rest,
     wrap,
 )
+from ingest.venues.bars import whole_minutes
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
 from ingest.venues.okx.mapper import OkxMapper
@@ -152,9 +153,8 @@ class OkxFeed:
                 break
             before = str(min(trade.trade_id for trade in trades))
             request = self._request("market/history-trades", {"instId": name, "after": before, "limit": "100"})
-        first, last = -(-start // MINUTE_MS) * MINUTE_MS, end // MINUTE_MS * MINUTE_MS
-        if first < last:
-            marks = self._bars(MARK_CANDLES, instrument, max(first, last - self.history_window), last)
+        if minutes := whole_minutes(start, end, self.history_window):
+            marks = self._bars(MARK_CANDLES, instrument, *minutes)
             frames.append(wrap(marks.stream, await rest.fetch(marks)))
         return Recovery(tuple(frames), complete)
 
