@@ -45,11 +45,12 @@ FROM market_minutes
 WHERE symbol = {symbol:String}
 """
 
+# A minute in which no mark came has only its close, which is the price of the minute before.
 _COLUMNS = """
 SELECT intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {step:Int64}) AS column, venue,
-       argMin(mark_open, window_start) AS open,
-       max(mark_high) AS high,
-       min(mark_low) AS low,
+       argMin(ifNull(mark_open, mark_close), window_start) AS open,
+       max(ifNull(mark_high, mark_close)) AS high,
+       min(ifNull(mark_low, mark_close)) AS low,
        argMax(mark_close, window_start) AS close,
        argMax(open_interest_usd, window_start) AS open_interest,
        sum(liquidated_long_usd) AS liquidated_long, sum(liquidated_short_usd) AS liquidated_short,

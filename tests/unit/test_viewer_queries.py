@@ -130,6 +130,19 @@ def test_no_minute_is_waiting_and_no_price_says_so(clickhouse: Client) -> None:
     assert shown(clickhouse)["state"] == "no_price"
 
 
+def test_a_minute_without_a_mark_keeps_the_price_of_the_one_before(clickhouse: Client) -> None:
+    """As after a pause in which nothing came: the engine knows the price, but not what it did meanwhile."""
+    unseen = dict.fromkeys(("mark_open", "mark_high", "mark_low"), math.nan)
+    insert_minute(clickhouse, "binance", START, 1.0, [])
+    insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [], **unseen)
+    price = shown(clickhouse)["price"]
+    assert {name: price[name] for name in ("open", "high", "low", "close")} == {
+        name: [1.0, 1.1] for name in ("open", "high", "low", "close")
+    }
+    wide = shown(clickhouse, range="24h")["price"]
+    assert (wide["open"], wide["high"], wide["low"], wide["close"]) == ([1.0], [1.1], [1.0], [1.1])
+
+
 def test_liquidations_gaps_and_quality_come_with_their_numbers(clickhouse: Client) -> None:
     insert_minute(clickhouse, "binance", START, 1.0, [], scale_long=0.8, late_rows=3)
     insert_liquidation(clickhouse, "binance", START + 5_000, "long", 0.99, 200.0)
