@@ -132,9 +132,10 @@ def test_no_minute_is_waiting_and_no_price_says_so(clickhouse: Client) -> None:
 
 def test_a_minute_without_a_mark_keeps_the_price_of_the_one_before(clickhouse: Client) -> None:
     """As after a pause in which nothing came: the engine knows the price, but not what it did meanwhile."""
-    unseen = dict.fromkeys(("mark_open", "mark_high", "mark_low"), math.nan)
+    nan = math.nan
     insert_minute(clickhouse, "binance", START, 1.0, [])
-    insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [], **unseen)
+    later = START + MINUTE_MS
+    insert_minute(clickhouse, "binance", later, 1.1, [], mark_open=nan, mark_high=nan, mark_low=nan)
     price = shown(clickhouse)["price"]
     assert {name: price[name] for name in ("open", "high", "low", "close")} == {
         name: [1.0, 1.1] for name in ("open", "high", "low", "close")
