@@ -184,7 +184,7 @@ class SymbolMix:
         standing = sum((one.standing * one.interest for one in venues), np.zeros(count)) / max(interest, 1e-9)
         filled = min(max((one.lessons for one in venues), default=0) / LESSONS_TO_FILL, 1.0)
         totals = [_Total(self.prior, 1 / REACH_DEVIATION**2)]
-        if filled and standing.any():
+        if standing.any():
             totals.append(_Total(standing, filled / REACH_DEVIATION**2))
         posterior = _Posterior(
             sum((one.precision for one in heard), np.zeros((count, count))),
