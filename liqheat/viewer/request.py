@@ -23,11 +23,23 @@ RANGES: dict[str, tuple[int, int]] = {
 SPANS = (3, 5, 10, 20, 40)
 """How far the picture reaches beyond the lowest and highest mark price, in %."""
 
-_SYMBOL = re.compile(r"^[A-Z0-9]{1,24}$")
+_SYMBOL = re.compile(r"^[^\W_]{1,40}$")
 
 
 class BadRequest(ValueError):
     """A parameter is missing or wrong; the message says which, and what was expected."""
+
+
+def checked_symbol(text: str) -> str:
+    """Return the canonical symbol in `text`: letters and digits of any script, upper case.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    symbol = text.strip().upper()
+    if not _SYMBOL.match(symbol):
+        raise BadRequest("Expected a symbol such as VIRTUAL")
+    return symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +66,7 @@ class MapRequest:
         Raises:
             BadRequest: a value is not one of those offered.
         """
-        symbol = query.get("symbol", "")
-        if not _SYMBOL.match(symbol):
-            raise BadRequest("Expected a symbol such as VIRTUAL")
+        symbol = checked_symbol(query.get("symbol", ""))
         range_name = query.get("range", "6h")
         if range_name not in RANGES:
             raise BadRequest(f"Expected a range out of {', '.join(RANGES)}")

@@ -44,7 +44,7 @@ def fill(client: Client) -> None:
 
 @pytest.fixture
 async def address(clickhouse: Client) -> AsyncIterator[str]:
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR) as server:
         yield server.address
 
 
@@ -200,14 +200,14 @@ async def test_an_empty_database_says_what_to_wait_for(page: Page, address: str)
 async def test_a_database_without_tables_says_what_to_do(
     page: Page, empty_clickhouse: Client, settings: Settings
 ) -> None:
-    async with ViewerServer(Viewer(port=0), empty_clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: empty_clickhouse, STORED_FACTOR) as server:
         await page.open(server.address)
         await page.eventually("document.getElementById('notice').textContent.includes('liqheat migrate')")
 
 
 async def test_a_viewer_that_went_away_is_noticed(page: Page, clickhouse: Client) -> None:
     fill(clickhouse)
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR) as server:
         await page.open(server.address)
         await page.eventually(READY)
     await page.eventually("document.getElementById('notice').textContent.startsWith('No answer from liqheat')")
@@ -230,7 +230,7 @@ async def test_it_fits_a_phone_and_a_light_room(
 async def test_it_answers_get_alone_loads_nothing_from_elsewhere_and_refuses_what_is_wrong(
     clickhouse: Client,
 ) -> None:
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR, ManualClock()) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR, ManualClock()) as server:
         async with aiohttp.ClientSession(server.address) as session:
             async with session.get("/") as answer:
                 html = await answer.text()
@@ -247,7 +247,7 @@ async def test_it_answers_get_alone_loads_nothing_from_elsewhere_and_refuses_wha
             async with session.get("/plotly.js") as answer:
                 assert (await answer.content.read(100)).startswith(b"/**\n* plotly.js")
         with pytest.raises(ConfigurationError, match="choose another with --port"):
-            async with ViewerServer(Viewer(port=server.port), clickhouse, STORED_FACTOR):
+            async with ViewerServer(Viewer(port=server.port), lambda: clickhouse, STORED_FACTOR):
                 pass
 
 
