@@ -29,8 +29,10 @@ def signal_source(viewer: str | None, server: bool, data_dir: Path | None) -> It
         server: read ClickHouse as the settings say instead.
         data_dir: read what a finished demo left instead.
     """
+    from liqheat.domain.windows import MINUTE_MS
     from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
+    from liqheat.platform.clock import SystemClock
     from liqheat.platform.settings import load
     from liqheat.viewer.signals import signals_picture
 
@@ -41,10 +43,12 @@ def signal_source(viewer: str | None, server: bool, data_dir: Path | None) -> It
         return
     clickhouse = stored_in(settings.clickhouse, data_dir)
     client = open_clickhouse(clickhouse, readonly=True)
+    clock = SystemClock()
 
     def read(symbol: str) -> dict[str, Any]:
+        # A finished demo's data may be old: its newest minute is what is asked for.
         with translated_errors(clickhouse):
-            return signals_picture(client, symbol)
+            return signals_picture(client, symbol, 0, clock.now_ms() + MINUTE_MS)
 
     try:
         yield read

@@ -16,13 +16,14 @@ from aiohttp import web
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
+from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Viewer
 from liqheat.viewer import picture
 from liqheat.viewer.answers import Answers, Busy, Encoded, Limits, Work
 from liqheat.viewer.queries import Client
-from liqheat.viewer.request import RANGES, SPANS, BadRequest, MapRequest, checked_symbol
+from liqheat.viewer.request import MEASURES, RANGES, SPANS, BadRequest, MapRequest, checked_symbol
 from liqheat.viewer.signals import signals_picture
 
 _LOG = structlog.get_logger()
@@ -131,20 +132,27 @@ class ViewerServer:
             "bands": LEVERAGE_BANDS,
             "ranges": list(RANGES),
             "spans": SPANS,
+            "measures": MEASURES,
         }
-        return await self._answer(request, "markets", lambda client: picture.market_list(client) | {"offered": offered})
+        return await self._answer(
+            request, "markets", lambda client: picture.market_list(client, self._clock.now_ms()) | {"offered": offered}
+        )
 
     async def _heatmap(self, request: web.Request) -> web.Response:
         wanted = MapRequest.parse(request.query)
 
         def work(client: Client) -> dict[str, Any]:
-            return picture.heatmap_picture(client, wanted, self._stored_factor, self._clock.now_ms())
+            stale_ms = self._settings.stale_minutes * MINUTE_MS
+            return picture.heatmap_picture(client, wanted, self._stored_factor, self._clock.now_ms(), stale_ms)
 
         return await self._answer(request, repr(wanted), work)
 
     async def _signals(self, request: web.Request) -> web.Response:
         symbol = checked_symbol(request.query.get("symbol", ""))
-        return await self._answer(request, f"signals {symbol}", lambda client: signals_picture(client, symbol))
+        end = self._clock.now_ms() + MINUTE_MS
+        return await self._answer(
+            request, f"signals {symbol}", lambda client: signals_picture(client, symbol, end - 7 * DAY_MS, end)
+        )
 
     async def _answer(self, request: web.Request, key: str, work: Work) -> web.Response:
         """Answer from `key`'s answer, unless this viewer's address has too many requests open."""

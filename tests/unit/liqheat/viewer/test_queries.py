@@ -10,20 +10,22 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.thresholds import HEAT_LEVELS_PERCENT_OF_ADV, heat_scale
-from liqheat.domain.windows import MINUTE_MS
+from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.viewer import picture
 from liqheat.viewer.grid import MAXIMUM_ROWS, display_grid
-from liqheat.viewer.request import BadRequest, MapRequest
+from liqheat.viewer.request import MAXIMUM_COLUMNS, BadRequest, MapRequest
 from tests.support.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
 
 pytestmark = pytest.mark.clickhouse
 
 START = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 NOW = START + 10 * MINUTE_MS
+STALE = 5 * MINUTE_MS
 
 
 def shown(client: Client, **query: str) -> dict[str, Any]:
-    return picture.heatmap_picture(client, MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"} | query), 5, NOW)
+    request = MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"} | query)
+    return picture.heatmap_picture(client, request, 5, NOW, STALE)
 
 
 def cells(answer: dict[str, Any]) -> dict[tuple[int, float], tuple[float, float]]:
@@ -164,28 +166,87 @@ def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_tim
     swept = ["VIRTUAL", moment(START), "swept", "short", "swept", 1.04, 1.05, 1.04, 1_000_000_000_000]
     names = ["symbol", "window_start", "cluster_id", "side", "state", "price_low", "price_high", "nearer_edge"]
     clickhouse.insert("clusters_raw", [standing, swept], column_names=[*names, "at_risk_micro_usd"])
-    told = [
+    minutes = [["VIRTUAL", moment(START), 1.0], ["VIRTUAL", moment(NOW + 365 * DAY_MS), 9.0]]
+    clickhouse.insert("symbol_signals_raw", minutes, column_names=["symbol", "window_start", "mark_price"])
+    alerts = [
         ["VIRTUAL", moment(START + 1_000), "entered-a", "entered", "long", "price entered"],
         ["VIRTUAL", moment(START + 1_000), "swept-a", "swept", "long", "price swept"],
         ["TAO", moment(START + 1_000), "b", "entered", "long", "another token's"],
         ["VIRTUAL", moment(START - 90 * MINUTE_MS), "c", "entered", "long", "before the hour"],
     ]
     names = ["symbol", "event_time", "alert_id", "rule", "side", "message"]
-    clickhouse.insert("alerts_raw", told, column_names=names)
-    answer = shown(clickhouse)
-    assert [(one["price_low"], one["at_risk_usd"]) for one in answer["clusters"]] == [(0.94, 6e6)]
-    assert [(one["time"], one["message"]) for one in answer["alerts"]] == [
+    clickhouse.insert("alerts_raw", alerts, column_names=names)
+    signals = shown(clickhouse)["signals"]
+    assert [(one["price_low"], one["at_risk_usd"]) for one in signals["clusters"]] == [(0.94, 6e6)]
+    assert [(one["event_time"], one["message"]) for one in signals["alerts"]] == [
         (START + 1_000, "price swept"),
         (START + 1_000, "price entered"),
     ]
-    assert (answer["reading"], answer["markets"], answer["catalysts"]) == (None, [], [])
+    # A row of next year hides nothing.
+    assert signals["reading"]["mark_price"] == 1.0
+    assert (signals["venues"], signals["catalysts"]) == ([], [])
+
+
+def test_a_minute_of_the_far_future_hides_no_symbol_and_no_minute(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 10.0)])
+    insert_minute(clickhouse, "bybit", NOW + 365 * DAY_MS, 5.0, [Level("long", 4.5, 99.0)])
+    insert_minute(clickhouse, "binance", NOW + 365 * DAY_MS, 5.0, [], symbol="TAO")
+
+    answer = shown(clickhouse)
+
+    assert (answer["latest"], answer["price"]["close"]) == (START, [1.0])
+    assert [row["venue"] for row in answer["quality"]] == ["binance"]
+    assert [row[1] for row in answer["current"]] == ["binance"]
+    assert [item["symbol"] for item in picture.market_list(clickhouse, NOW)["symbols"]] == ["VIRTUAL"]
+
+
+def test_a_venue_that_fell_silent_is_not_in_the_map_of_now_and_is_marked(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START + 9 * MINUTE_MS, 1.0, [Level("long", 0.95, 10.0)])
+    insert_minute(clickhouse, "bybit", START + 3 * MINUTE_MS, 1.0, [Level("long", 0.95, 7.0)])
+
+    answer = shown(clickhouse)
+
+    assert [(row["venue"], row["is_stale"]) for row in answer["quality"]] == [("binance", False), ("bybit", True)]
+    assert [row[1] for row in answer["current"]] == ["binance"]
+    assert answer["heat"]["adv_usd"] == 50e6
+
+
+def test_open_interest_is_that_of_the_venues_which_are_there_throughout(clickhouse: Client) -> None:
+    for minute in range(10):
+        insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=30e6)
+    for minute in (0, 1, 2, 7, 8, 9):
+        insert_minute(clickhouse, "okx", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=5e6)
+    for minute in range(6, 10):
+        insert_minute(clickhouse, "bybit", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=20e6)
+
+    flows = shown(clickhouse)["flows"]
+
+    assert flows["open_interest_venues"] == ["binance", "okx"]
+    assert flows["open_interest"][50:] == [35e6] * 10
+    assert shown(clickhouse, venues="bybit")["flows"]["open_interest"][56:] == [20e6] * 4
+
+
+def test_a_stretch_chosen_by_hand_gets_the_narrowest_columns_and_its_own_prices(clickhouse: Client) -> None:
+    for minute in range(10):
+        insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [Level("long", 0.951, 10.0 + minute)])
+    stretch = {"from": str(START + 2 * MINUTE_MS + 5_000), "to": str(START + 5 * MINUTE_MS)}
+
+    answer = shown(clickhouse, low="0.94", high="1.01", **stretch)
+
+    assert (answer["step"], answer["columns"]) == (MINUTE_MS, 3)
+    assert set(cells(answer).values()) == {(12.0, 0.0), (13.0, 0.0), (14.0, 0.0)}
+    assert answer["grid"]["edges"][0] <= 0.94
+    assert answer["grid"]["edges"][-1] >= 1.01
+    assert answer["latest"] == START + 4 * MINUTE_MS
+    wide = MapRequest.parse({"symbol": "VIRTUAL", "from": str(START), "to": str(START + 30 * DAY_MS)})
+    assert wide.length // wide.step <= MAXIMUM_COLUMNS
 
 
 def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:
     insert_minute(clickhouse, "binance", START, 1.0, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 300.0, [], symbol="TAO", turnover_24h_usd=90e6)
-    symbols = picture.market_list(clickhouse)["symbols"]
+    symbols = picture.market_list(clickhouse, NOW)["symbols"]
     assert [item["symbol"] for item in symbols] == ["TAO", "VIRTUAL"]
     assert symbols[1]["change"] == pytest.approx(0.1)
     assert symbols[1]["latest"] == START + MINUTE_MS
@@ -219,6 +280,13 @@ def test_a_day_of_four_venues_is_quick(clickhouse: Client) -> None:
         {"symbol": "VIRTUAL", "venues": "binance,mtgox"},
         {"symbol": "VIRTUAL", "since": "9" * 30},
         {"symbol": "VIRTUAL", "bands": "x' OR 1=1"},
+        {"symbol": "VIRTUAL", "measure": "at_risk_usd) FROM system.users --"},
+        {"symbol": "VIRTUAL", "from": "2000", "to": "1000"},
+        {"symbol": "VIRTUAL", "from": "1"},
+        {"symbol": "VIRTUAL", "from": "0", "to": str(START)},
+        {"symbol": "VIRTUAL", "low": "nan", "high": "1"},
+        {"symbol": "VIRTUAL", "low": "2", "high": "1"},
+        {"symbol": "VIRTUAL", "low": "-1"},
     ],
 )
 def test_a_wrong_parameter_is_refused_with_a_sentence(query: dict[str, str]) -> None:
