@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Column, Kind, Schema, schema_of
+from liqheat.domain.units import MAXIMUM_LIST
 from liqheat.platform.errors import PoisonMessage
 
 MAXIMUM_ROWS = 200_000
@@ -74,6 +75,8 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
         frame = _conform(frame, schema)
     for column in schema.columns:
         _check_values(column, frame.get_column(column.name))
+    if schema.lists:
+        _check_lists(schema, frame)
     return Batch(kind, texts["venue"], texts["symbol"], texts["instrument"], frame)
 
 
@@ -111,7 +114,16 @@ def _conform(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
 def _check_values(column: Column, series: pl.Series) -> None:
     if series.null_count():
         raise PoisonMessage(f"The column {column.name!r} has {series.null_count()} nulls")
-    if not column.dtype.is_numeric():
+    dtype = column.dtype
+    if isinstance(dtype, pl.List):
+        longest = series.list.len().max()
+        if isinstance(longest, int) and longest > MAXIMUM_LIST:
+            raise PoisonMessage(f"The column {column.name!r} has a list of {longest} elements, over {MAXIMUM_LIST}")
+        series = series.list.explode(empty_as_null=False)
+        if series.null_count():
+            raise PoisonMessage(f"The column {column.name!r} has {series.null_count()} nulls in its lists")
+        dtype = series.dtype
+    if not dtype.is_numeric() or series.is_empty():
         return
     values = series.to_numpy()
     unit = column.unit
@@ -124,5 +136,21 @@ def _check_values(column: Column, series: pl.Series) -> None:
     if unit.nullable:
         sane |= np.isnan(values)
     if not sane.all():
-        row = int(np.argmin(sane))
-        raise PoisonMessage(f"Row {row} of the column {column.name!r} ({unit.name}) is {values[row]}")
+        place = int(np.argmin(sane))
+        what = "Element" if isinstance(column.dtype, pl.List) else "Row"
+        raise PoisonMessage(f"{what} {place} of the column {column.name!r} ({unit.name}) is {values[place]}")
+
+
+def _check_lists(schema: Schema, frame: pl.DataFrame) -> None:
+    """Refuse a row whose parallel lists differ in length, or whose first list, the buckets, does not rise."""
+    first, *others = schema.lists
+    lengths = frame.get_column(first).list.len()
+    for name in others:
+        if not (frame.get_column(name).list.len() == lengths).all():
+            raise PoisonMessage(f"The lists {first!r} and {name!r} of a row differ in length")
+    rises = frame.get_column(first).list.explode(empty_as_null=False).to_numpy()
+    starts = np.cumsum(lengths.to_numpy())[:-1]
+    falls = rises[1:] <= rises[:-1]
+    falls[starts[(starts > 0) & (starts < rises.size)] - 1] = False
+    if falls.any():
+        raise PoisonMessage(f"The list {first!r} of a row does not rise")
