@@ -14,7 +14,7 @@ from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.tables import rows_of
+from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.sink_fakes import MIDNIGHT, heatmap_batch
 
@@ -104,12 +104,12 @@ def test_rollups_equal_a_recomputation_from_minutes(
     clickhouse: Client, settings: Settings, log: tuple[list[Minute], list[Minute]], chunk: int
 ) -> None:
     messages, arrivals = log
-    for table in ("heatmap_raw", "heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_raw", "heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"TRUNCATE TABLE {table}")
     writer = ClickHouseWriter(clickhouse, settings.clickhouse)
     for first in range(0, len(arrivals), chunk):
         batches = [message.batch() for message in arrivals[first : first + chunk]]
-        writer.insert("heatmap_raw", [rows_of(batch, Origin("heatmap-buckets", 0, first)) for batch in batches])
+        writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("heatmap-buckets", 0, first)) for batch in batches])
         writer.roll_up(set().union(*(hours_of(batch) for batch in batches)))
     assert stored(clickhouse, "heatmap_1h") == recomputed(messages, HOUR_MS)
     assert stored(clickhouse, "heatmap_1d") == recomputed(messages, DAY_MS)
@@ -121,15 +121,15 @@ def test_a_late_rollup_of_what_was_known_before_changes_nothing(clickhouse: Clie
 
     def write(*messages: Minute) -> None:
         for message in messages:
-            writer.insert("heatmap_raw", [rows_of(message.batch(), Origin("heatmap-buckets", 0, 0))])
+            writer.insert("heatmap_levels_raw", [rows_of(message.batch(), Origin("heatmap-buckets", 0, 0))])
             writer.roll_up(hours_of(message.batch()))
 
     write(Minute("okx", 10, revision=4))
-    for table in ("heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"CREATE TABLE kept_{table} ENGINE = Memory AS SELECT * FROM {table}")
     # An earlier minute that came late: no newer revision, but more is known.
     write(Minute("okx", 7, revision=3), Minute("okx", 12, revision=4))
-    for table in ("heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"INSERT INTO {table} SELECT * FROM kept_{table}")
     messages = [Minute("okx", 10, 4), Minute("okx", 7, 3), Minute("okx", 12, 4)]
     assert stored(clickhouse, "heatmap_1h") == recomputed(messages, HOUR_MS)
