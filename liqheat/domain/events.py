@@ -9,12 +9,13 @@ Times are UTC milliseconds; quantities are coins (never contracts); prices are U
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import polars as pl
 
+from liqheat.domain.heatmap import HeatmapLevels, MarketMinute, TrackRecord
 from liqheat.domain.market import Venue
 from liqheat.domain.signals import Alert, Catalyst, Cluster, MarketSignal, SymbolSignal
 from liqheat.domain.units import (
@@ -55,13 +56,14 @@ class Kind(StrEnum):
     CONTRACTS = "contracts"
     GAPS = "gaps"
     HEATMAP_BUCKETS = "heatmap_buckets"
+    HEATMAP_LEVELS = "heatmap_levels"
     MARKET_MINUTES = "market_minutes"
     CLUSTERS = "clusters"
     ALERTS = "alerts"
     SYMBOL_SIGNALS = "symbol_signals"
     MARKET_SIGNALS = "market_signals"
     CATALYSTS = "catalysts"
-    LEVERAGE_MIX = "leverage_mix"
+    TRACK_RECORD = "track_record"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -162,7 +164,7 @@ class Gap(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.GAPS.value):
 
 
 class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
-    """Absolute values of one price bucket in one minute; the row with the highest revision counts."""
+    """One price bucket in one minute, as versions before 2 wrote it; `HeatmapLevels` has taken its place."""
 
     window_start: Time
     side: SideSign
@@ -179,45 +181,6 @@ class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
     revision: Revision
 
 
-class MarketMinute(msgspec.Struct, frozen=True, gc=False):
-    """What one venue's market did in one minute, and how well the estimate fits it."""
-
-    window_start: Time
-    mark_open: OptionalPrice
-    mark_high: OptionalPrice
-    mark_low: OptionalPrice
-    mark_close: OptionalPrice
-    index_price: OptionalPrice
-    funding_rate: Rate
-    next_funding_time: OptionalTime
-    open_interest: OptionalQuantity
-    open_interest_usd: OptionalUsd
-    turnover_24h_usd: OptionalUsd
-    taker_buy_usd: MicroUsd
-    taker_sell_usd: MicroUsd
-    liquidated_long_usd: MicroUsd
-    liquidated_short_usd: MicroUsd
-    at_risk_long_usd: MicroUsd
-    at_risk_short_usd: MicroUsd
-    scale_long: Share
-    scale_short: Share
-    reach_share_long: Share
-    reach_share_short: Share
-    coverage: Share
-    late_rows: Count
-    revision: Revision
-
-
-class LeverageShare(msgspec.Struct, frozen=True, gc=False):
-    """What was learned of one leverage by the end of a minute: its share of opened notional, and its deviation."""
-
-    window_start: Time
-    leverage: Leverage
-    share: Share
-    uncertainty: Share
-    revision: Revision
-
-
 STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.TRADES: Trade,
     Kind.OPEN_INTEREST: OpenInterest,
@@ -229,13 +192,14 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.CONTRACTS: Contract,
     Kind.GAPS: Gap,
     Kind.HEATMAP_BUCKETS: HeatmapBucket,
+    Kind.HEATMAP_LEVELS: HeatmapLevels,
     Kind.MARKET_MINUTES: MarketMinute,
     Kind.CLUSTERS: Cluster,
     Kind.ALERTS: Alert,
     Kind.SYMBOL_SIGNALS: SymbolSignal,
     Kind.MARKET_SIGNALS: MarketSignal,
     Kind.CATALYSTS: Catalyst,
-    Kind.LEVERAGE_MIX: LeverageShare,
+    Kind.TRACK_RECORD: TrackRecord,
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 
@@ -258,7 +222,7 @@ class Column:
     default: int | float | str | bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """The columns of one kind, and the version that a writer stamps on a message."""
 
@@ -266,15 +230,20 @@ class Schema:
     version: int
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def polars(self) -> dict[str, pl.DataType]:
         """Names and types of the kind's own columns in order, as polars wants them."""
         return {column.name: column.dtype for column in self.columns}
 
-    @property
+    @cached_property
     def wire(self) -> dict[str, pl.DataType]:
         """Names and types of all columns of a batch: `MARKET_COLUMNS`, then the kind's own."""
         return {**{name: pl.String() for name in MARKET_COLUMNS}, **self.polars}
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """Names of the columns that are lists; those of one row all have the same length."""
+        return tuple(column.name for column in self.columns if isinstance(column.dtype, pl.List))
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +270,16 @@ class Batch:
 
 _VERSIONS: dict[Kind, int] = dict.fromkeys(Kind, 2)
 """1 was a message of one market, whose symbol and instrument stood in the headers."""
-_DTYPES: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), str: pl.String(), bool: pl.Boolean()}
+_DTYPES: dict[tuple[type, int], pl.DataType] = {
+    (int, 64): pl.Int64(),
+    (int, 32): pl.Int32(),
+    (int, 8): pl.Int8(),
+    (float, 64): pl.Float64(),
+    (float, 32): pl.Float32(),
+    (str, 64): pl.String(),
+    (bool, 64): pl.Boolean(),
+}
+"""Python type and bits of a unit to what a column of it holds."""
 
 
 @cache
@@ -320,7 +298,10 @@ def schema_of(kind: Kind) -> Schema:
         if get_origin(annotation) is not Annotated:
             raise TypeError(f"Expected a unit on {struct.__name__}.{field.name}")
         base, unit = get_args(annotation)
-        dtype: pl.DataType = pl.Int8() if annotation == SideSign else _DTYPES[base]
+        if get_origin(base) is list:
+            dtype: pl.DataType = pl.List(_DTYPES[get_args(base)[0], unit.bits])
+        else:
+            dtype = _DTYPES[base, unit.bits]
         default = None if field.default is msgspec.NODEFAULT else field.default
         columns.append(Column(field.name, dtype, unit, default))
     return Schema(kind, _VERSIONS[kind], tuple(columns))

@@ -81,10 +81,11 @@ class Texts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """A list column: rows are `values[offsets[i]:offsets[i + 1]]`, `offsets` of shape (n + 1,)."""
+    """A list column: rows are `values[offsets[i]:offsets[i + 1]]`, `offsets` of shape (n + 1,); `nulls` in `values`."""
 
     offsets: Array
     values: Array
+    nulls: int
 
 
 Column = Array | Texts | Lists
@@ -321,9 +322,9 @@ def _column(field: Field, buffers: _Buffers, height: int | None) -> tuple[Column
         return Texts((buffers.take(end),), offsets=offsets), nulls
     assert field.child is not None
     values, item_nulls = _column(field.child, buffers, None)
-    if item_nulls or not isinstance(values, np.ndarray) or end > len(values):
-        raise PoisonMessage(f"The lists of the Arrow column {field.name!r} leave their values or hold nulls")
-    return Lists(offsets, values), nulls
+    if not isinstance(values, np.ndarray) or end > len(values):
+        raise PoisonMessage(f"The lists of the Arrow column {field.name!r} leave their values")
+    return Lists(offsets, values, item_nulls), nulls
 
 
 def _offsets(buffers: _Buffers, rows: int, *, is_large: bool) -> Array:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from liqheat.domain.events import MARKET_COLUMNS, Batch, Column, Kind, Schema, schema_of
+from liqheat.domain.units import MAXIMUM_LIST
 from liqheat.platform import arrow_stream
 from liqheat.platform.arrow_stream import Lists, Table, Texts
 from liqheat.platform.errors import PoisonMessage
@@ -208,11 +209,39 @@ def _sane_columns(table: Table, schema: Schema) -> dict[str, Any]:
             raise PoisonMessage(f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}")
         if table.nulls[column.name]:
             raise PoisonMessage(f"The column {column.name!r} has {table.nulls[column.name]} nulls")
-        numbers = values.values if isinstance(values, Lists) else values
-        if isinstance(numbers, np.ndarray) and numbers.dtype != np.bool_:
-            _check_values(column, numbers)
+        if isinstance(values, Lists):
+            _check_list(column, values)
+        elif isinstance(values, np.ndarray) and values.dtype != np.bool_:
+            _check_values(column, values, "Row")
         columns[column.name] = values
+    if schema.lists:
+        _check_parallel(schema.lists, columns)
     return columns
+
+
+def _check_list(column: Column, lists: Lists) -> None:
+    lengths = np.diff(lists.offsets)
+    if lengths.max(initial=0) > MAXIMUM_LIST:
+        raise PoisonMessage(f"The column {column.name!r} has a list of {lengths.max()} elements, over {MAXIMUM_LIST}")
+    if lists.nulls:
+        raise PoisonMessage(f"The column {column.name!r} has {lists.nulls} nulls in its lists")
+    _check_values(column, lists.values[lists.offsets[0] : lists.offsets[-1]], "Element")
+
+
+def _check_parallel(names: tuple[str, ...], columns: Mapping[str, Any]) -> None:
+    """Refuse a row whose parallel lists differ in length, or whose first list, the buckets, does not rise."""
+    first, *others = names
+    lists: Lists = columns[first]
+    lengths = np.diff(lists.offsets)
+    for name in others:
+        if not np.array_equal(np.diff(columns[name].offsets), lengths):
+            raise PoisonMessage(f"The lists {first!r} and {name!r} of a row differ in length")
+    begin, end = int(lists.offsets[0]), int(lists.offsets[-1])
+    falls = np.diff(lists.values[begin:end]) <= 0
+    seams = lists.offsets[1:-1] - begin
+    falls[seams[(seams > 0) & (seams < end - begin)] - 1] = False
+    if falls.any():
+        raise PoisonMessage(f"The list {first!r} of a row does not rise")
 
 
 def _is_of_type(values: arrow_stream.Column, dtype: pl.DataType) -> bool:
@@ -273,7 +302,7 @@ def _text(values: Texts, row: int, column: str) -> str:
         raise PoisonMessage(f"Row {row} of the column {column!r} is not text: {error}") from error
 
 
-def _check_values(column: Column, values: Array) -> None:
+def _check_values(column: Column, values: Array, what: str) -> None:
     if not values.size:
         return
     unit = column.unit
@@ -286,5 +315,5 @@ def _check_values(column: Column, values: Array) -> None:
     if unit.nullable:
         sane |= np.isnan(values)
     if not sane.all():
-        row = int(np.argmin(sane))
-        raise PoisonMessage(f"Row {row} of the column {column.name!r} ({unit.name}) is {values[row]}")
+        place = int(np.argmin(sane))
+        raise PoisonMessage(f"{what} {place} of the column {column.name!r} ({unit.name}) is {values[place]}")

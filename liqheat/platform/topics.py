@@ -37,6 +37,7 @@ class Topic(Enum):
     CLUSTERS = TopicPolicy("clusters", "symbol", DAY_MS)
     ALERTS = TopicPolicy("alerts", "symbol", 7 * DAY_MS)
     SIGNALS = TopicPolicy("signals", "symbol", DAY_MS)
+    TRACK_RECORD = TopicPolicy("track-record", "symbol", 7 * DAY_MS)
     CATALYSTS = TopicPolicy("catalysts", "symbol", 30 * DAY_MS, partitions=1)
     GAPS = TopicPolicy("gaps", "symbol", 7 * DAY_MS, partitions=1)
     # A dead letter is the whole message and its reason, so it must hold more than any message.

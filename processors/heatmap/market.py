@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.domain.events import Kind, LeverageShare, MarketMinute, schema_of
+from liqheat.domain.events import Kind, schema_of
+from liqheat.domain.heatmap import MarketMinute
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Basis, Side
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
@@ -207,7 +208,7 @@ class Market:
                 self._decay(skipped)
                 continue
             self._decay(1)
-            self._learn(revision, output)
+            self._learn()
             self._calibrate()
             self.add_open_minute(revision, output)
             self._begin_minute()
@@ -226,8 +227,8 @@ class Market:
         for book in self.books:
             book.keep(share)
 
-    def _learn(self, revision: int, output: Output) -> None:
-        """Add what was swept and executed to the lesson; when it is time, bring the books to it and publish the mix."""
+    def _learn(self) -> None:
+        """Add what was swept and executed to the lesson; when it is time, bring the books to it."""
         liquidated = self.minute.liquidated
         if liquidated or self.minute.rows >= LIVE_ROWS:
             longs, shorts = (
@@ -242,12 +243,6 @@ class Market:
         lesson = self.reach.take_lesson(self.mix, held, interest, self._room())
         for book, factors in zip(self.books, lesson.factors, strict=True):
             book.rescale(factors)
-        output.shares.extend(
-            LeverageShare(self.window.start, leverage, float(share), float(uncertainty), revision)
-            for leverage, share, uncertainty in zip(
-                self.settings.leverages, lesson.shares, lesson.uncertainty, strict=True
-            )
-        )
 
     def _apply_rows(self, kind: Kind, columns: Columns) -> None:
         """Apply rows between two closings: those ahead of the open minute wait, late ones are counted."""
@@ -389,8 +384,6 @@ class Market:
         price = self.price
         totals = [book.total() + seen.total() for book, seen in zip(self.books, self.observed.books, strict=True)]
         by_side = [sum(amount for (side, _), amount in minute.liquidated.items() if side == wanted) for wanted in SIDES]
-        notional = self.open_interest * price * MICRO_USD_PER_USD
-        reach = [min(book.total() / notional, 1.0) if notional > 0 else 0.0 for book in self.books]
         held = (self.observed.coins(Side.LONG) + self.observed.coins(Side.SHORT)) / 2
         return MarketMinute(
             window_start=self.window.start,
@@ -410,10 +403,8 @@ class Market:
             liquidated_short_usd=by_side[1],
             at_risk_long_usd=totals[0],
             at_risk_short_usd=totals[1],
-            scale_long=self.scale[0],
-            scale_short=self.scale[1],
-            reach_share_long=reach[0],
-            reach_share_short=reach[1],
+            at_risk_scale_long=self.scale[0],
+            at_risk_scale_short=self.scale[1],
             coverage=held / self.open_interest if self.open_interest > 0 else 0.0,
             late_rows=minute.late_rows,
             revision=revision,

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.domain.events import Batch, Kind, LeverageShare, MarketMinute, schema_of
+from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.heatmap import MarketMinute
 from liqheat.domain.market import LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND, Basis
 from liqheat.domain.price_grid import lower_edge
 from processors.positions.book import CLOSED, OPENED, SWEPT, SideBook
@@ -39,7 +40,6 @@ class Output:
     instrument: str
     pieces: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
     minutes: list[MarketMinute] = field(default_factory=list)
-    shares: list[LeverageShare] = field(default_factory=list)
 
     def add_levels(
         self,
@@ -92,15 +92,12 @@ class Output:
         self.pieces.append(piece)
 
     def batches(self) -> list[Batch]:
-        """Return what was gathered as batches of at most `BATCH_ROWS` rows: buckets, learned shares, minutes."""
+        """Return what was gathered as batches of at most `BATCH_ROWS` rows: buckets, then minutes."""
         if not self.minutes:
             return []
         frames: list[tuple[Kind, pl.DataFrame]] = []
         if self.pieces:
             frames.append((Kind.HEATMAP_BUCKETS, _bucket_frame(self.pieces)))
-        if self.shares:
-            shares = [msgspec.structs.asdict(share) for share in self.shares]
-            frames.append((Kind.LEVERAGE_MIX, pl.DataFrame(shares, schema=schema_of(Kind.LEVERAGE_MIX).polars)))
         minutes = [msgspec.structs.asdict(minute) for minute in self.minutes]
         frames.append((Kind.MARKET_MINUTES, pl.DataFrame(minutes, schema=schema_of(Kind.MARKET_MINUTES).polars)))
         return [

@@ -14,12 +14,13 @@ State = TypeVar("State")
 
 OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.HEATMAP_BUCKETS: Topic.HEATMAP_BUCKETS,
+    Kind.HEATMAP_LEVELS: Topic.HEATMAP_BUCKETS,
     Kind.MARKET_MINUTES: Topic.MARKET_MINUTES,
     Kind.CLUSTERS: Topic.CLUSTERS,
     Kind.ALERTS: Topic.ALERTS,
-    Kind.LEVERAGE_MIX: Topic.MARKET_MINUTES,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
+    Kind.TRACK_RECORD: Topic.TRACK_RECORD,
 }
 """Where each kind of output goes; every one is keyed by symbol."""
 

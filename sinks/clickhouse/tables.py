@@ -42,7 +42,6 @@ class Table:
 TABLES: dict[Kind, Table] = {
     Kind.HEATMAP_BUCKETS: Table("heatmap_raw", Topic.HEATMAP_BUCKETS, instrument=False, rolled_up=True),
     Kind.MARKET_MINUTES: Table("market_minutes_raw", Topic.MARKET_MINUTES, instrument=False),
-    Kind.LEVERAGE_MIX: Table("leverage_mix_raw", Topic.MARKET_MINUTES, instrument=False),
     Kind.LIQUIDATIONS: Table("liquidations_raw", Topic.POSITION_EVENTS, occurrence=True),
     Kind.POSITIONS: Table("positions_observed_raw", Topic.POSITION_EVENTS),
     Kind.CONTRACTS: Table("contracts_raw", Topic.POSITION_EVENTS),
