@@ -257,8 +257,8 @@ class Batch:
     @classmethod
     def of_market(cls, kind: Kind, venue: str, symbol: str, instrument: str, frame: pl.DataFrame) -> "Batch":
         """Return a batch of one market from a frame of the kind's own columns, `schema_of(kind).polars`."""
-        market = (pl.Series(name, [text], pl.String) for name, text in zip(MARKET_COLUMNS, (symbol, instrument)))
-        columns = [each.new_from_index(0, frame.height) for each in market]
+        market = zip(MARKET_COLUMNS, (symbol, instrument), strict=True)
+        columns = [pl.Series(name, [text], pl.String).new_from_index(0, frame.height) for name, text in market]
         return cls(kind, venue, pl.DataFrame([*columns, *frame.get_columns()]))
 
     @property

@@ -139,6 +139,7 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
     texts, kind = _texts_and_kind(headers)
     table = _checked(value)
     columns = _sane_columns(table, schema_of(kind))
+    _runs(table, texts)
     wire = schema_of(kind).wire
     assert value is not None
     try:
@@ -146,13 +147,14 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
     except (pl.exceptions.PolarsError, OSError, ValueError, OverflowError) as error:
         raise PoisonMessage(f"Not an Arrow IPC stream: {error}") from error
     if frame.schema != wire:
-        market = {name: pl.lit(texts[name], pl.String) for name in MARKET_COLUMNS if name not in frame.columns}
+        has_markets = all(name in frame.columns for name in MARKET_COLUMNS)
+        market = {} if has_markets else {name: pl.lit(texts[name], pl.String) for name in MARKET_COLUMNS}
         missing = {
             column.name: pl.lit(column.default, dtype=column.dtype)
             for column in schema_of(kind).columns
             if column.name not in columns
         }
-        frame = frame.with_columns(**market, **missing).select(wire)
+        frame = frame.with_columns(**market, **missing).select(list(wire))
     return Batch(kind, texts["venue"], frame)
 
 

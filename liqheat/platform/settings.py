@@ -119,7 +119,9 @@ class Ingest(Section):
 
     symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols, or `all`")
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
-    batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
+    batch_age: Seconds = Field(0.25, description="seconds between two looks at what waits to be sent")
+    batch_worth_rows: int = Field(64, ge=1, description="rows of a partition that are sent at once")
+    batch_quiet_age: Seconds = Field(2.0, description="seconds that fewer rows of a partition wait")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
     open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
     turnover_interval: Seconds = Field(60.0, description="seconds between reads of the 24 h turnover")
@@ -159,7 +161,9 @@ class Engine(Section):
     snapshot_seconds: Seconds = Field(1.5, description="how often the open window is published")
     checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")
-    maximum_lead_ms: int = Field(3_600_000, gt=0, description="how far event time may run ahead of its message")
+    maximum_lead_ms: int = Field(
+        60_000, gt=0, description="how far event time may run ahead of the time at which the broker took its message"
+    )
 
     @field_validator("grid_factor")
     @classmethod

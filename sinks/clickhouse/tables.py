@@ -71,9 +71,7 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
     kind = read[0][0].kind
     table, schema = TABLES[kind], schema_of(kind)
     of_message = {
-        "symbol": pl.Series([batch.symbol for batch, _ in read], dtype=pl.String),
         "venue": pl.Series([batch.venue for batch, _ in read], dtype=pl.String),
-        "instrument": pl.Series([batch.instrument for batch, _ in read], dtype=pl.String),
         "_partition": pl.Series([origin.partition for _, origin in read], dtype=pl.UInt16),
         "_offset": pl.Series([origin.offset for _, origin in read], dtype=pl.Int64),
     }
@@ -83,7 +81,7 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
     columns = [pl.col("symbol"), pl.col("venue"), *([pl.col("instrument")] if table.instrument else [])]
     columns += [_stored(column) for column in schema.columns]
     if table.occurrence:
-        content = [*(column.name for column in schema.columns), *of_message]
+        content = [*schema.wire, *of_message]
         columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over(content).alias("occurrence"))
     return rows.select(*columns, "_partition", "_offset")
 

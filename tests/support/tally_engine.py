@@ -94,7 +94,7 @@ def _rows(state: Tally, venue: str, minute: int, sums: dict[int, int]) -> Batch:
     }
     schema = schema_of(Kind.HEATMAP_BUCKETS).polars
     frame = frame.with_columns(pl.lit(value).alias(name) for name, value in constants.items())
-    return Batch(
+    return Batch.of_market(
         Kind.HEATMAP_BUCKETS,
         venue,
         state.symbol,

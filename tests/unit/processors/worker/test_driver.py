@@ -32,7 +32,7 @@ def trades(symbol: str = "FET", start: int = NOW_MS - 600_000, rows: int = 100, 
         "taker_side": np.ones(rows, dtype=np.int8),
         "trade_id": np.full(rows, -1),
     }
-    return Batch(Kind.TRADES, "binance", symbol, symbol, pl.DataFrame(columns, schema=schema_of(Kind.TRADES).polars))
+    return Batch.of_market(Kind.TRADES, "binance", symbol, symbol, pl.DataFrame(columns, schema=schema_of(Kind.TRADES).polars))
 
 
 def driver_of(log: MemoryLog, settings: EngineSettings = SETTINGS) -> Driver[Tally]:
@@ -136,7 +136,7 @@ def with_value(column: str, content: float) -> Callable[[Headers, bytes], tuple[
             .cast(dtype)
             .alias(column)
         )
-        return encode(Batch(Kind.TRADES, "binance", "FET", "FET", changed))
+        return encode(Batch.of_market(Kind.TRADES, "binance", "FET", "FET", changed))
 
     return change
 
@@ -155,7 +155,7 @@ def output_kind(_: Headers, __: bytes) -> tuple[Headers, bytes]:
 def refused_by_engine(_: Headers, __: bytes) -> tuple[Headers, bytes]:
     names = schema_of(Kind.MARGIN_TIERS).polars
     columns = {name: [1.0] for name in names} | {"event_time": [NOW_MS], "tier": [1], "tiers": [1]}
-    return encode(Batch(Kind.MARGIN_TIERS, "binance", "FET", "FET", pl.DataFrame(columns, schema=names)))
+    return encode(Batch.of_market(Kind.MARGIN_TIERS, "binance", "FET", "FET", pl.DataFrame(columns, schema=names)))
 
 
 POISON: dict[str, tuple[Callable[[Headers, bytes], tuple[Headers, bytes | None]], str]] = {
