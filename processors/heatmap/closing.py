@@ -21,7 +21,8 @@ from processors.heatmap.minutes import (
 from processors.heatmap.observing import keep
 from processors.heatmap.rows import OBSERVED, UNKNOWN_BAND, INFERRED, Levels, Output, levels
 from processors.heatmap.state import Before, PartitionState
-from processors.positions.inferred import Cells, Totals
+from processors.positions.inferred import MODEL_VERSION
+from processors.positions.published import Cells, Totals
 from processors.positions.venue_feeds import SAMPLED_VENUES, SILENT_VENUES
 
 Array = npt.NDArray[Any]
@@ -65,8 +66,17 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
             if ahead is not None:
                 state.executed[2 * market] = ahead
     for market in state.observed.keys() & set(markets.tolist()) if state.observed else ():
-        for book in state.observed[market].books:
-            book.clear_flows()
+        _open_observed(state, market)
+
+
+def _open_observed(state: PartitionState, market: int) -> None:
+    """Begin a minute of what is observed: marks that came ahead of it count from now on."""
+    observed, slot = state.observed[market], state.slots[2 * market]
+    for book in observed.books:
+        book.clear_flows()
+    name = "trade" if np.isnan(state.table["mark_price"][market]) and np.isnan(slot["mark_low"]) else "mark"
+    if not np.isnan(slot[f"{name}_low"]):
+        observed.sweep_range(float(slot[f"{name}_low"]), float(slot[f"{name}_high"]))
 
 
 def add_open_minutes(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
@@ -161,8 +171,7 @@ class _Facts:
             for place, market in enumerate(self.markets.tolist()):
                 if market in state.observed:
                     observed[place] = [book.total() for book in state.observed[market].books]
-        low, high = state.inferred.interval(self.markets)
-        scale = state.inferred.kappa(self.markets)
+        learned = state.inferred.facts(self.markets)
         held = self.observed_coins.sum(axis=1) / 2
         begun = np.where(row["begun"] < 0, row["start"], row["begun"])
         coverage = np.where(self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0)
@@ -189,16 +198,16 @@ class _Facts:
             "revision": revisions,
             "expected_long_usd": totals.expected[:, 0] + observed[:, 0],
             "expected_short_usd": totals.expected[:, 1] + observed[:, 1],
-            "interval_low_long": low[:, 0],
-            "interval_high_long": high[:, 0],
-            "interval_low_short": low[:, 1],
-            "interval_high_short": high[:, 1],
+            "interval_low_long": learned.low,
+            "interval_high_long": learned.high,
+            "interval_low_short": learned.low,
+            "interval_high_short": learned.high,
             "at_risk_scale_long": np.full(size, np.nan),
             "at_risk_scale_short": np.full(size, np.nan),
-            "expected_scale_long": scale[:, 0],
-            "expected_scale_short": scale[:, 1],
+            "expected_scale_long": learned.kappa,
+            "expected_scale_short": learned.kappa,
             "warming_up": row["start"] - begun < state.settings.warm_up_hours * HOUR_MS,
-            "model_version": np.full(size, state.inferred.model_version),
+            "model_version": np.full(size, MODEL_VERSION),
         }
 
     def carry(self) -> None:

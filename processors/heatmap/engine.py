@@ -7,7 +7,7 @@ A span is cut into rounds (`processors.heatmap.minutes`): in each, the rows of e
 are gathered into the open minutes, then those minutes close together, at most one market of a symbol at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from processors.heatmap.minutes import NOT_STARTED, UNTIMED, Closing, Plan, plan
 from processors.heatmap.observing import observe
 from processors.heatmap.rows import ClosedMinutes, Output
 from processors.heatmap.state import Before, PartitionState
+from processors.positions.inferred import MODEL_VERSION
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
@@ -35,6 +36,9 @@ ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kin
 """Kinds that `apply` takes; any other on its topic is a mistake."""
 
 
+Judge = Callable[[Sequence[ClosedMinutes]], list[Batch]]
+
+
 def new_state(settings: EngineSettings) -> PartitionState:
     """Return the state before the first row of a partition."""
     return PartitionState(settings)
@@ -42,19 +46,20 @@ def new_state(settings: EngineSettings) -> PartitionState:
 
 def apply(state: PartitionState, batch: Batch) -> list[Batch]:
     """Apply one batch in log order and return the rows of the minutes that it closed; see `apply_span`."""
-    return apply_span(state, [rows_of(batch)])[0]
+    return apply_span(state, [rows_of(batch)])
 
 
-def apply_span(state: PartitionState, span: Sequence[Rows]) -> tuple[list[Batch], list[ClosedMinutes]]:
+def apply_span(state: PartitionState, span: Sequence[Rows], judge: Judge | None = None) -> list[Batch]:
     """Apply messages in log order, all together.
 
     Args:
         state: changed in place.
         span: rows of accepted kinds, sane by the codec.
+        judge: makes further batches of the minutes that closed; if it fails, the span is not applied.
 
     Returns:
         Batches of kinds `HEATMAP_LEVELS` and `MARKET_MINUTES` of closed minutes, absolute values, `revision` being the
-        number of the symbol's log row that closed the minute; and the same minutes for the signals.
+        number of the symbol's log row that closed the minute; and those of `judge`.
 
     Raises:
         PoisonMessage: the span cannot be applied, whatever the reason; the state is as before.
@@ -67,7 +72,8 @@ def apply_span(state: PartitionState, span: Sequence[Rows]) -> tuple[list[Batch]
     try:
         with np.errstate(all="ignore"):
             output = _run(state, gathered, before)
-        return output.batches(), output.closed
+            batches = output.batches()
+            return batches + judge(output.closed) if judge is not None and output.closed else batches
     except Exception as error:
         state.put_back(before)
         if isinstance(error, PoisonMessage):
@@ -196,9 +202,7 @@ def _columns_of(kind: Kind, parts: list[Rows]) -> dict[str, Any]:
 
 
 def _output(state: PartitionState) -> Output:
-    return Output(
-        state.venues, state.symbols, state.instruments, state.settings.grid_factor, state.inferred.model_version
-    )
+    return Output(state.venues, state.symbols, state.instruments, state.settings.grid_factor, MODEL_VERSION)
 
 
 def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:

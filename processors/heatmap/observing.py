@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.events import Kind
-from liqheat.domain.market import Side
-from liqheat.domain.price_grid import IntArray, bucket_of
+from liqheat.domain.price_grid import IntArray
 from liqheat.domain.windows import MINUTE_MS
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.observed import ObservedPositions
@@ -125,7 +124,6 @@ def _in_time(columns: dict[str, Any], sources: IntArray, name: str, open_start: 
 def _sweep(
     state: PartitionState, market: int, observed: ObservedPositions, low: float, high: float, before: Before
 ) -> None:
-    for side, price, book in zip((Side.LONG, Side.SHORT), (low, high), observed.books, strict=True):
-        if book.is_reached(price):
-            keep(state, market, before)
-            observed.sweep(side, int(bucket_of(price)))
+    if observed.is_reached(low, high):
+        keep(state, market, before)
+        observed.sweep_range(low, high)

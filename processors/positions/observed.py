@@ -110,6 +110,16 @@ class ObservedPositions:
         if new is not None:
             self._move(new, new.amount)
 
+    def sweep_range(self, low: float, high: float) -> None:
+        """Take out what marks from `low` to `high` (USD) liquidate."""
+        for side, price, book in zip((Side.LONG, Side.SHORT), (low, high), self.books, strict=True):
+            if book.is_reached(price):
+                self.sweep(side, int(bucket_of(price)))
+
+    def is_reached(self, low: float, high: float) -> bool:
+        """Whether marks from `low` to `high` (USD) may liquidate anything."""
+        return self.books[0].is_reached(low) or self.books[1].is_reached(high)
+
     def sweep(self, side: Side, bucket: int) -> None:
         """Take out what a mark in fine `bucket` liquidates; the accounts stay until the venue says otherwise."""
         book = self.books[0 if side is Side.LONG else 1]
