@@ -1,14 +1,15 @@
 """What flows through liqheat: the kinds of position event and of output row, with units in their schema.
 
 A mapper yields these structs one by one; the publisher gathers them into columnar batches whose polars
-schema is derived from the same fields, so a kind is defined once. Venue, symbol and instrument belong to
-the whole batch (they travel in message headers), everything else is a column.
+schema is derived from the same fields, so a kind is defined once. A batch is of one kind and one venue, which
+travel in message headers; symbol and instrument are its first columns, for it may hold many markets.
 Times are UTC milliseconds; quantities are coins (never contracts); prices are USD per coin.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -204,8 +205,11 @@ KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in ST
 
 Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap
 
-BATCH_FIELDS = ("venue", "symbol", "instrument")
-"""Fields of a `Record` that hold for the whole batch and are therefore not columns."""
+MARKET_COLUMNS = ("symbol", "instrument")
+"""The columns that come first in every batch: which market of the venue a row is of."""
+
+BATCH_FIELDS = ("venue", *MARKET_COLUMNS)
+"""Fields of a `Record` that are not columns of its kind: of the whole batch, or `MARKET_COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,7 @@ class Column:
     default: int | float | str | bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """The columns of one kind, and the version that a writer stamps on a message."""
 
@@ -226,12 +230,17 @@ class Schema:
     version: int
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def polars(self) -> dict[str, pl.DataType]:
-        """Column names and types in order, as polars wants them."""
+        """Names and types of the kind's own columns in order, as polars wants them."""
         return {column.name: column.dtype for column in self.columns}
 
-    @property
+    @cached_property
+    def wire(self) -> dict[str, pl.DataType]:
+        """Names and types of all columns of a batch: `MARKET_COLUMNS`, then the kind's own."""
+        return {**{name: pl.String() for name in MARKET_COLUMNS}, **self.polars}
+
+    @cached_property
     def lists(self) -> tuple[str, ...]:
         """Names of the columns that are lists; those of one row all have the same length."""
         return tuple(column.name for column in self.columns if isinstance(column.dtype, pl.List))
@@ -239,16 +248,28 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one kind, venue and symbol, in log order; `frame` follows `schema_of(kind)`."""
+    """Rows of one kind and venue, of any markets, in log order; the columns of `frame` are `schema_of(kind).wire`."""
 
     kind: Kind
     venue: str
-    symbol: str
-    instrument: str
     frame: pl.DataFrame
 
+    @classmethod
+    def of_market(cls, kind: Kind, venue: str, symbol: str, instrument: str, frame: pl.DataFrame) -> "Batch":
+        """Return a batch of one market from a frame of the kind's own columns, `schema_of(kind).polars`."""
+        market = zip(MARKET_COLUMNS, (symbol, instrument), strict=True)
+        columns = [pl.Series(name, [text], pl.String).new_from_index(0, frame.height) for name, text in market]
+        return cls(kind, venue, pl.DataFrame([*columns, *frame.get_columns()]))
 
-_VERSIONS: dict[Kind, int] = dict.fromkeys(Kind, 1)
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols in it, each once, in order of their first row."""
+        symbols: list[str] = self.frame.get_column("symbol").unique(maintain_order=True).to_list()
+        return symbols
+
+
+_VERSIONS: dict[Kind, int] = dict.fromkeys(Kind, 2)
+"""1 was a message of one market, whose symbol and instrument stood in the headers."""
 _DTYPES: dict[tuple[type, int], pl.DataType] = {
     (int, 64): pl.Int64(),
     (int, 32): pl.Int32(),
@@ -286,13 +307,8 @@ def schema_of(kind: Kind) -> Schema:
     return Schema(kind, _VERSIONS[kind], tuple(columns))
 
 
-@cache
-def _column_names(kind: Kind) -> tuple[str, ...]:
-    return tuple(column.name for column in schema_of(kind).columns)
-
-
-def to_batch(events: list[Any]) -> Batch:
-    """Gather events of one kind, venue and symbol, in order, into a batch.
+def to_batch(events: Sequence[Any]) -> Batch:
+    """Gather events of one kind and venue, in order, into a batch.
 
     Raises:
         ValueError: `events` is empty.
@@ -301,15 +317,13 @@ def to_batch(events: list[Any]) -> Batch:
         raise ValueError("Expected at least one event")
     first = events[0]
     kind = KIND_OF[type(first)]
-    schema = schema_of(kind)
-    frame = pl.DataFrame(
-        {name: [getattr(event, name) for event in events] for name in _column_names(kind)}, schema=schema.polars
-    )
-    return Batch(kind, first.venue, first.symbol, first.instrument, frame)
+    wire = schema_of(kind).wire
+    frame = pl.DataFrame({name: [getattr(event, name) for event in events] for name in wire}, schema=wire)
+    return Batch(kind, first.venue, frame)
 
 
 def from_batch(batch: Batch) -> list[Any]:
     """Turn an event batch back into its structs, in order."""
     struct = STRUCTS[batch.kind]
     venue = Venue(batch.venue)
-    return [struct(venue, batch.symbol, batch.instrument, *row) for row in batch.frame.iter_rows()]
+    return [struct(venue, *row) for row in batch.frame.iter_rows()]

@@ -1,7 +1,7 @@
 """Batches to rows of their table.
 
 A table's columns are the kind's own, in its order, with five rules: a side is text, a time is a timestamp, micro-USD says
-so in its name, some lists of micro-USD become logarithmic steps, and the batch's venue and symbol are columns. Where a
+so in its name, some lists of micro-USD become logarithmic steps, and the batch's venue is a column. Where a
 kind names the model's version, it stands above the revision: rows of a newer model replace an older one's.
 """
 
@@ -32,14 +32,12 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
     """Return the rows of batches of one kind, in order: as `rows_of`, but in one go, for messages are small."""
     kind = read[0][0].kind
     stored, schema = STORED[kind], schema_of(kind)
+    heights = np.array([batch.frame.height for batch, _ in read])
     of_message = {
-        "symbol": pl.Series([batch.symbol for batch, _ in read], dtype=pl.String),
         "venue": pl.Series([batch.venue for batch, _ in read], dtype=pl.String),
-        "instrument": pl.Series([batch.instrument for batch, _ in read], dtype=pl.String),
         "_partition": pl.Series([origin.partition for _, origin in read], dtype=pl.UInt16),
         "_offset": pl.Series([origin.offset for _, origin in read], dtype=pl.Int64),
     }
-    heights = np.array([batch.frame.height for batch, _ in read])
     messages = pl.DataFrame(of_message)[np.repeat(np.arange(len(read)), heights)]
     rows = pl.concat([batch.frame for batch, _ in read]).hstack(messages)
     names = [column.name for column in schema.columns]
@@ -51,7 +49,7 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
         version = pl.col("model_version") * 2**_REVISION_BITS if "model_version" in names else 0
         columns.append((pl.col("revision") + version).alias("revision"))
     if stored.occurrence:
-        columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over([*names, *of_message]).alias("occurrence"))
+        columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over(["symbol", "instrument", *names, *of_message]).alias("occurrence"))
     return rows.select(*columns, "_partition", "_offset")
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from liqheat.domain.events import Kind
+from liqheat.domain.events import Batch, Kind
 from liqheat.domain.price_grid import lower_edge
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.settings import Settings
@@ -91,7 +91,7 @@ def test_the_map_is_one_row_per_bucket_with_edges_and_amounts(clickhouse: Client
     exact = pl.Series("liquidated_usd", [[1, 7_654_321]], dtype=pl.List(pl.Int64))
     frame = batch.frame.with_columns(exact)
     writer = ClickHouseWriter(clickhouse, settings.clickhouse)
-    rows = rows_of(type(batch)(batch.kind, batch.venue, batch.symbol, batch.instrument, frame), Origin("log", 0, 1))
+    rows = rows_of(Batch(batch.kind, batch.venue, frame), Origin("log", 0, 1))
     writer.insert(STORED[Kind.HEATMAP_LEVELS].table.name, [rows])
     found = clickhouse.query(
         "SELECT side, price_low, price_high, at_risk_usd, expected_usd, opened_usd, closed_usd, liquidated_usd, "

@@ -34,7 +34,7 @@ def row_of(buckets: list[int], **changes: Any) -> dict[str, Any]:
 
 def batch_of(*rows: dict[str, Any]) -> Batch:
     frame = pl.DataFrame(list(rows), schema=SCHEMA.polars)
-    return Batch(Kind.HEATMAP_LEVELS, "binance", "TAO", "TAOUSDT", frame)
+    return Batch.of_market(Kind.HEATMAP_LEVELS, "binance", "TAO", "TAOUSDT", frame)
 
 
 buckets = st.lists(st.integers(min_value=-45_500, max_value=42_000), max_size=40, unique=True).map(sorted)
@@ -85,7 +85,7 @@ def test_a_minute_of_an_older_version_is_readable() -> None:
     schema = schema_of(Kind.MARKET_MINUTES)
     old = {column.name: 1 for column in schema.columns if column.default is None} | {"scale_long": 1.0}
     types = {name: schema.polars.get(name, pl.Float64()) for name in old}
-    batch = Batch(Kind.MARKET_MINUTES, "binance", "TAO", "TAOUSDT", pl.DataFrame([old], schema=types))
+    batch = Batch.of_market(Kind.MARKET_MINUTES, "binance", "TAO", "TAOUSDT", pl.DataFrame([old], schema=types))
     minute = codec.decode(*codec.encode(batch)).frame.row(0, named=True)
     assert minute["model_version"] == 1
     assert minute["expected_long_usd"] == 0

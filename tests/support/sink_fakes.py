@@ -174,7 +174,7 @@ def heatmap_batch(
         "revision": revision,
     }
     frame = pl.DataFrame([row], schema=schema_of(Kind.HEATMAP_LEVELS).polars)
-    return Batch(Kind.HEATMAP_LEVELS, venue, symbol, f"{symbol}USDT", frame)
+    return Batch.of_market(Kind.HEATMAP_LEVELS, venue, symbol, f"{symbol}USDT", frame)
 
 
 BUCKET_AT_100 = 700
@@ -205,4 +205,4 @@ def filled_batch(kind: Kind, *rows: Mapping[str, object], symbol: str = "TAO", v
             else False
         )
     frame = pl.DataFrame([blank | dict(row) for row in rows], schema=columns)
-    return Batch(kind, venue, symbol, f"{symbol}USDT", frame)
+    return Batch.of_market(kind, venue, symbol, f"{symbol}USDT", frame)
