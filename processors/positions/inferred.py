@@ -103,7 +103,6 @@ class InferredPositions:
         flows[1, places] = published_by_side(sweep, len(markets))
         self._empty(markets, minute, sweep)
         end = minute.window_start // MINUTE_MS + 1
-        learns = (steps_between(end, minute.elapsed_minutes, LESSON_MINUTES) > 0) & minute.liquidations_known
         is_step = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) > 0
         self._note(markets, minute, sweep)
         multipliers = state.multipliers[markets]
@@ -111,10 +110,11 @@ class InferredPositions:
         for first in range(0, len(markets), CHUNK):
             part = slice(first, first + CHUNK)
             self._age_and_open(markets[part], rows_of(minute, part), end[part])
-        changes = np.flatnonzero(is_step | learns)
+        # Lessons end where steps do, so nothing else changes what is at risk.
+        changes = np.flatnonzero(is_step)
         for first in range(0, len(changes), CHUNK):
             part = changes[first : first + CHUNK]
-            flows[2:, places[part]] = self._renew(markets[part], rows_of(minute, part), multipliers[part], is_step[part])
+            flows[2:, places[part]] = self._renew(markets[part], rows_of(minute, part), multipliers[part])
         self._follow(markets)
         return MinuteFlows(*flows)
 
@@ -196,6 +196,8 @@ class InferredPositions:
         usd = state.interest[markets[sized]] * minute.mark_close[sized]
         bits = np.floor(np.log2(np.maximum(usd * MICRO_USD_PER_USD / UNITS_PER_INTEREST, 1)))
         state.unit_bits[markets[sized]] = bits.astype(np.int64)
+        unit = bits.astype(np.int64)[:, None, None]
+        state.layers[markets[sized]] = state.layers[markets[sized]] >> unit << unit
         state.is_sampled[markets] = minute.is_sampled
         state.flows[markets] = 0
         state.flows_long[markets] = 0
@@ -208,14 +210,14 @@ class InferredPositions:
         """Take out what was swept, from mass and map; the mark is at its close then."""
         state = self.state
         market, level = markets[sweep.row], sweep.column // state.factor
-        state.layers[market, :, sweep.column] = 0
-        state.bands[market, :, sweep.column] = 0
+        state.layers[market, :, sweep.column] -= sweep.layers
+        state.bands[market, :, sweep.column] -= sweep.bands
         np.subtract.at(state.standing, (market, slice(None), level), sweep.published)
         np.add.at(state.flows, (market, SWEPT, slice(None), level), sweep.published)
         middle = (bucket_of(state.close[markets]) - state.base[markets]) // state.factor
         split = sweep.is_long & (level == middle[sweep.row])
         np.add.at(state.flows_long, (market[split], SWEPT), sweep.published[split])
-        state.swept_since[markets] += sweep.bands
+        state.swept_since[markets] += sweep.bands_by_side
         state.close_before[markets] = state.close[markets]
         state.close[markets] = minute.mark_close
 
@@ -224,7 +226,7 @@ class InferredPositions:
         state = self.state
         known = minute.liquidations_known
         state.lesson_expected[markets] += np.where(known, sweep.expected[:, 0] + sweep.expected[:, 1], 0)
-        state.lesson_bands[markets] += np.where(known[:, None, None], sweep.bands, 0)
+        state.lesson_bands[markets] += np.where(known[:, None, None], sweep.bands_by_side, 0)
         executed = np.stack([minute.executed_long, minute.executed_short], axis=1)
         state.lesson_executed[markets] += np.where(known[:, None], executed, 0)
         usd = (minute.buy_usd + minute.sell_usd).astype(np.float64)
@@ -285,16 +287,13 @@ class InferredPositions:
         )
         state.layers[markets] = layers
 
-    def _renew(
-        self, markets: IntArray, minute: MinuteColumns, multipliers: FloatArray, is_step: npt.NDArray[np.bool_]
-    ) -> IntArray:
+    def _renew(self, markets: IntArray, minute: MinuteColumns, multipliers: FloatArray) -> IntArray:
         """Bring bands to open interest, and the map to bands and what was learned; return what opened and closed.
 
         Args:
             markets: their numbers, shape (n,).
             minute: of these markets.
             multipliers: as believed before the lesson, (n, BANDS).
-            is_step: whether open interest is looked at; else only what was learned changes the map.
 
         Returns:
             Micro-USD opened and closed by side, shape (2, n, 2).
@@ -302,7 +301,7 @@ class InferredPositions:
         state, factor = self.state, self.state.factor
         bands = state.bands[markets]
         before, opened = scaled(bands, multipliers[:, :, None]), np.zeros_like(bands)
-        rows = np.flatnonzero(is_step & np.isfinite(state.interest[markets]))
+        rows = np.flatnonzero(np.isfinite(state.interest[markets]))
         if rows.size:
             bands[rows], opened[rows] = self._step(markets[rows], rows_of(minute, rows), bands[rows])
             state.bands[markets] = bands

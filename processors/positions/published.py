@@ -156,11 +156,12 @@ def _levels(state: InferredState, markets: IntArray, sweep: Sweep | None = None)
     layers = state.layers[markets, 0]
     for layer in range(1, LAYERS):
         layers += state.layers[markets, layer]
-    bands = scaled(state.bands[markets], state.multipliers[markets][:, :, None])
-    hoped = scaled(layers, state.kappa[markets, None])
+    bands = state.bands[markets]
     if sweep is not None:
-        bands[sweep.row, :, sweep.column] = 0
-        hoped[sweep.row, sweep.column] = 0
+        bands[sweep.row, :, sweep.column] -= sweep.bands
+        layers[sweep.row, sweep.column] -= sweep.layers.sum(axis=1)
+    bands = scaled(bands, state.multipliers[markets][:, :, None])
+    hoped = scaled(layers, state.kappa[markets, None])
     is_long = np.arange(state.width) < (bucket_of(state.close[markets]) - state.base[markets])[:, None]
     at_risk = np.stack([per_level(np.where(side[:, None], bands, 0), factor) for side in (is_long, ~is_long)], axis=1)
     expected = np.stack([per_level(np.where(side, hoped, 0), factor) for side in (is_long, ~is_long)], axis=1)
@@ -210,9 +211,11 @@ def _part(sweep: Sweep, first: int, end: int) -> Sweep:
         sweep.row[inside] - first,
         sweep.column[inside],
         sweep.is_long[inside],
-        sweep.expected[first:end],
-        sweep.bands[first:end],
+        sweep.layers[inside],
+        sweep.bands[inside],
         sweep.published[inside],
+        sweep.expected[first:end],
+        sweep.bands_by_side[first:end],
     )
 
 

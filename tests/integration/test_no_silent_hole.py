@@ -221,7 +221,7 @@ def flow_in_engine(service: SimulatedVenue) -> float:
         state = engine.new_state(symbol, Settings().engine)
         rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         for batch in service.kept.batches():
-            if batch.symbol == symbol and batch.kind in engine.ACCEPTED_KINDS:
+            if batch.symbols[0] == symbol and batch.kind in engine.ACCEPTED_KINDS:
                 for output in engine.apply(state, batch):
                     merge_rows(rows, output)
         for output in engine.snapshot(state):
