@@ -17,7 +17,7 @@ import polars as pl
 
 from liqheat.domain.heatmap import HeatmapLevels, MarketMinute, TrackRecord
 from liqheat.domain.market import Venue
-from liqheat.domain.signals import Alert, Catalyst, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, MarketSignal, SymbolSignal
 from liqheat.domain.units import (
     Count,
     Flag,
@@ -64,6 +64,7 @@ class Kind(StrEnum):
     MARKET_SIGNALS = "market_signals"
     CATALYSTS = "catalysts"
     TRACK_RECORD = "track_record"
+    CASCADES = "cascades"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -200,6 +201,7 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.MARKET_SIGNALS: MarketSignal,
     Kind.CATALYSTS: Catalyst,
     Kind.TRACK_RECORD: TrackRecord,
+    Kind.CASCADES: Cascade,
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 

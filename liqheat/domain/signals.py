@@ -10,12 +10,15 @@ from liqheat.domain.units import (
     Agreement,
     Count,
     Direction,
+    Factor,
     Flag,
     MicroUsd,
+    MicroUsds,
     OptionalPrice,
     OptionalTime,
     OptionalUsd,
     Percent,
+    Percents,
     Price,
     Rate,
     Revision,
@@ -141,6 +144,50 @@ class MarketSignal(msgspec.Struct, frozen=True, gc=False):
     settlement_seconds: Seconds
     open_interest_change_1h: Percent
     open_interest_change_4h: Percent
+    revision: Revision
+
+
+class Cascade(msgspec.Struct, frozen=True, gc=False):
+    """What moves of one symbol in one direction set off at the end of one minute: the map against the order books.
+
+    `side` is that of the positions which are liquidated: longs by a fall, shorts by a rise. The three lists are
+    parallel: a move by `move_percent[i]` of the mark comes to rest at `rest_percent[i]`, with `liquidated_usd[i]`
+    executed by then; rest over move is its amplification. Equations in docs/model.md.
+
+    Attributes:
+        beyond_percent: from this move on the known book does not hold the chain; NaN where it always does.
+        trigger_percent, trigger_price: the nearest move that is carried at least half as far again; NaN where none is.
+        at_risk_*, expected_*, depth_*: within 1, 2 and 5% of the mark, micro-USD; `absorption_*` is at risk over depth,
+            NaN without depth.
+        book_reach_percent: how far the shortest of the venues' books reaches.
+        book_coverage: share of the symbol's open interest on venues whose book is known.
+        refill: share of absorbed depth that is taken to be offered again.
+    """
+
+    window_start: Time
+    side: SideSign
+    mark_price: Price
+    move_percent: Percents
+    rest_percent: Percents
+    liquidated_usd: MicroUsds
+    beyond_percent: Percent
+    trigger_percent: Percent
+    trigger_price: OptionalPrice
+    at_risk_1_usd: MicroUsd
+    at_risk_2_usd: MicroUsd
+    at_risk_5_usd: MicroUsd
+    expected_1_usd: MicroUsd
+    expected_2_usd: MicroUsd
+    expected_5_usd: MicroUsd
+    depth_1_usd: MicroUsd
+    depth_2_usd: MicroUsd
+    depth_5_usd: MicroUsd
+    absorption_1: Factor
+    absorption_2: Factor
+    absorption_5: Factor
+    book_reach_percent: Percent
+    book_coverage: Share
+    refill: Share
     revision: Revision
 
 

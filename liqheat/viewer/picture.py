@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, FOCUS_PERCENT, heat_scale
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.viewer import queries
+from liqheat.viewer import evidence, queries
 from liqheat.viewer.grid import DisplayGrid, display_grid
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import MapRequest
@@ -105,6 +105,8 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "executed": [list(row.values()) for row in queries.executed(client, request, start, end)],
         "gaps": [list(row.values()) for row in queries.gaps(client, request, start, end)],
         "quality": quality,
+        "cascades": evidence.cascades(client, request.symbol, min(end, limit), stale_ms),
+        "record": evidence.record(client, request.symbol, min(end, limit)),
         "signals": signals_picture(client, request.symbol, start, min(end, limit)),
     }
 

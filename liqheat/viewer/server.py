@@ -28,7 +28,9 @@ from liqheat.viewer.signals import signals_picture
 
 _LOG = structlog.get_logger()
 _STATIC = Path(str(resources.files("liqheat.viewer") / "static"))
-_FILES = {"/": "index.html"} | {f"/{path.name}": path.name for path in sorted(_STATIC.iterdir()) if path.suffix != ".html"}
+_FILES = {"/": "index.html"} | {
+    f"/{path.name}": path.name for path in sorted(_STATIC.iterdir()) if path.suffix != ".html"
+}
 _CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 # Plotly sets inline styles; everything else comes from this server alone.

@@ -50,8 +50,12 @@ class Chain:
         return self.rest_percent / GRID_PERCENT
 
     def trigger(self) -> IntArray:
-        """Return the place in the grid of each curve's nearest move that is a cascade, -1 where none is; (n,)."""
-        carried = self.is_beyond | (self.rest_percent >= TRIGGER_FACTOR * GRID_PERCENT)
+        """Return the place in the grid of each curve's nearest move that is a cascade, -1 where none is; (n,).
+
+        Only moves are looked at whose half as far again is still on the grid.
+        """
+        looked = GRID_PERCENT <= GRID_PERCENT[-1] / TRIGGER_FACTOR
+        carried = (self.is_beyond | (self.rest_percent >= TRIGGER_FACTOR * GRID_PERCENT)) & looked
         return np.where(carried.any(axis=1), carried.argmax(axis=1), -1)
 
 

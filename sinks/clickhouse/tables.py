@@ -197,6 +197,9 @@ STORED: dict[Kind, Stored] = {
         Topic.SIGNALS,
         instrument=False,
     ),
+    Kind.CASCADES: Stored(
+        Table("cascades_raw", "symbol, window_start, side", "revision", _MINUTES), Topic.SIGNALS, instrument=False
+    ),
     Kind.CATALYSTS: Stored(
         Table("catalysts_raw", "symbol, event_time, catalyst_id", "_offset", _RECORDS),
         Topic.CATALYSTS,
