@@ -73,8 +73,9 @@ SELECT venue,
        argMax(funding_rate, window_start) AS funding_rate,
        toUnixTimestamp64Milli(argMax(next_funding_time, window_start)) AS next_funding_time,
        argMax(coverage, window_start) AS coverage,
-       argMax(scale_long, window_start) AS scale_long,
-       argMax(scale_short, window_start) AS scale_short,
+       argMax(expected_scale_long, window_start) AS scale_long,
+       argMax(expected_scale_short, window_start) AS scale_short,
+       argMax(warming_up, window_start) AS warming_up,
        argMax(taker_buy_usd + taker_sell_usd, window_start) AS taken, sum(late_rows) AS late_rows
 FROM market_minutes
 WHERE symbol = {symbol:String} AND window_start >= fromUnixTimestamp64Milli({end:Int64}, 'UTC') - INTERVAL 1 DAY

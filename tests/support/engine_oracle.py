@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from processors.positions.learned_mix import SymbolMix
+from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
+from processors.positions.reach import Reach, kept_in_a_minute
 
 from liqheat.domain import price_grid
 from liqheat.domain.events import (
@@ -28,9 +31,6 @@ from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.positions.learned_mix import SymbolMix
-from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
-from processors.positions.reach import Reach, kept_in_a_minute
 
 IntArray = npt.NDArray[np.int64]
 SETTINGS = EngineSettings(lateness_ms=2_000, half_life_hours=0.1)

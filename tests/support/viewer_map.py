@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+import polars as pl
 from clickhouse_connect.driver.client import Client
 
-from liqheat.domain.price_grid import bucket_of, lower_edge, upper_edge
+from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.heatmap import HeatmapLevels, MarketMinute
+from liqheat.domain.market import Side
+from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.errors import Origin
+from liqheat.platform.settings import ClickHouse
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
+from sinks.clickhouse.writer import ClickHouseWriter
 
 STORED_FACTOR = 5
 NAN = float("nan")
@@ -31,6 +41,7 @@ class Level:
     usd: float
     band: str = "10-25x"
     basis: str = "inferred"
+    expected_share: float = 0.25
 
 
 def insert_minute(
@@ -45,55 +56,70 @@ def insert_minute(
     **fields: float,
 ) -> None:
     """Write one market's minute: its map, and its row in market_minutes (`fields` over quiet defaults)."""
-    minute: dict[str, Any] = {
-        "symbol": symbol,
-        "venue": venue,
-        "window_start": moment(start),
+    values: dict[str, Any] = {
+        "window_start": start,
         **dict.fromkeys(("mark_open", "mark_high", "mark_low", "mark_close", "index_price"), mark),
         "funding_rate": 0.0001,
-        "next_funding_time": moment(start + 90 * MINUTE_MS),
+        "next_funding_time": start + 90 * MINUTE_MS,
         "open_interest": 20e6,
         "open_interest_usd": 20e6 * mark,
         "turnover_24h_usd": 50e6,
-        **dict.fromkeys(("scale_long", "scale_short", "reach_share_long", "reach_share_short"), 1.0),
+        **dict.fromkeys(_QUIET, 0),
         "coverage": 0.0,
-        **dict.fromkeys(
-            (
-                "taker_buy_micro_usd",
-                "taker_sell_micro_usd",
-                "liquidated_long_micro_usd",
-                "liquidated_short_micro_usd",
-                "at_risk_long_micro_usd",
-                "at_risk_short_micro_usd",
-                "late_rows",
-            ),
-            0,
-        ),
         "revision": revision,
+        "model_version": 2,
         **fields,
     }
-    client.insert("market_minutes_raw", [list(minute.values())], column_names=list(minute))
-    rows = []
+    minute = MarketMinute(**values)
+    _insert(client, Kind.MARKET_MINUTES, venue, symbol, [minute])
+    by_key: dict[tuple[str, str, str], list[Level]] = {}
     for level in levels:
-        bucket = bucket_of([level.price], STORED_FACTOR)
-        rows.append(
-            [
-                symbol,
-                venue,
-                level.side,
-                level.basis,
-                level.band,
-                moment(start),
-                float(lower_edge(bucket, STORED_FACTOR)[0]),
-                float(upper_edge(bucket, STORED_FACTOR)[0]),
-                round(level.usd * MICRO),
-                *([0] * 4),
-                0.5,
-                revision,
-            ]
-        )
+        by_key.setdefault((level.side, level.basis, level.band), []).append(level)
+    rows = [_levels_of(start, revision, *key, own) for key, own in by_key.items()]
     if rows:
-        client.insert("heatmap_raw", rows, column_names=_HEATMAP_COLUMNS)
+        _insert(client, Kind.HEATMAP_LEVELS, venue, symbol, rows)
+
+
+def _levels_of(start: int, revision: int, side: str, basis: str, band: str, levels: list[Level]) -> HeatmapLevels:
+    buckets = [int(bucket_of([level.price], STORED_FACTOR)[0]) for level in levels]
+    order = sorted(range(len(levels)), key=lambda place: buckets[place])
+    none = [0] * len(levels)
+    return HeatmapLevels(
+        window_start=start,
+        side=Side[side.upper()],
+        basis=basis,
+        leverage_band=band,
+        bucket=[buckets[place] for place in order],
+        at_risk_usd=[round(levels[place].usd * MICRO) for place in order],
+        expected_usd=[round(levels[place].usd * levels[place].expected_share * MICRO) for place in order],
+        opened_usd=none,
+        closed_usd=none,
+        swept_usd=none,
+        liquidated_usd=none,
+        confidence=[0.5] * len(levels),
+        grid_factor=STORED_FACTOR,
+        model_version=2,
+        revision=revision,
+    )
+
+
+def _insert(client: Client, kind: Kind, venue: str, symbol: str, records: Sequence[msgspec.Struct]) -> None:
+    values = [{"symbol": symbol, "instrument": "", **msgspec.structs.asdict(record)} for record in records]
+    frame = pl.DataFrame(values, schema=schema_of(kind).wire)
+    rows = rows_of(Batch(kind, venue, frame), Origin(kind.value, 0, 0))
+    database = str(client.database)
+    ClickHouseWriter(client, ClickHouse(database=database)).insert(STORED[kind].table.name, [rows])
+
+
+_QUIET = (
+    "taker_buy_usd",
+    "taker_sell_usd",
+    "liquidated_long_usd",
+    "liquidated_short_usd",
+    "at_risk_long_usd",
+    "at_risk_short_usd",
+    "late_rows",
+)
 
 
 def insert_liquidation(
@@ -124,22 +150,3 @@ def insert_gap(client: Client, venue: str, start: int, end: int, *, filled: bool
             "_offset",
         ],
     )
-
-
-_HEATMAP_COLUMNS = [
-    "symbol",
-    "venue",
-    "side",
-    "basis",
-    "leverage_band",
-    "window_start",
-    "price_low",
-    "price_high",
-    "at_risk_micro_usd",
-    "opened_micro_usd",
-    "closed_micro_usd",
-    "swept_micro_usd",
-    "liquidated_micro_usd",
-    "confidence",
-    "revision",
-]

@@ -106,7 +106,7 @@ export function trust(picture, chosen, ages) {
   const table = make("table");
   const head = make("tr");
   for (const [name, title] of [["venue", ""], ["positions", "observed: read from the venue; inferred: estimated from open interest and trades"],
-    ["cover", "observed notional over open interest"], ["scale", "factor that holds each side to open interest, long / short; 1 needs no correction"], ["age", "time since the venue's numbers last changed"]]) {
+    ["cover", "observed notional over open interest"], ["scale", "factor learned from executed liquidations, long / short: expected per modelled USD"], ["age", "time since the venue's numbers last changed"]]) {
     head.append(make("th", name, "", title));
   }
   table.append(head);
