@@ -37,7 +37,16 @@ def fill(client: Client) -> None:
     for minute in range(MINUTES):
         start = NOW - (MINUTES - 1 - minute) * MINUTE_MS
         mark = 1.0 + 0.004 * (((minute + 5) % 9) - 4) / 4
-        insert_minute(client, "binance", start, mark, LONGS + SHORTS, expected_scale_long=0.87, expected_scale_short=1.0, open_interest_usd=30e6)
+        insert_minute(
+            client,
+            "binance",
+            start,
+            mark,
+            LONGS + SHORTS,
+            expected_scale_long=0.87,
+            expected_scale_short=1.0,
+            open_interest_usd=30e6,
+        )
         insert_minute(client, "bybit", start, mark, [Level("short", 1.0612, 100_000.0, "50x+")])
     insert_liquidation(client, "binance", NOW - 10 * MINUTE_MS, "long", 0.996, 50_000.0)
     insert_gap(client, "bybit", NOW - 20 * MINUTE_MS, NOW - 17 * MINUTE_MS, filled=False)

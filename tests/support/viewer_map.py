@@ -16,6 +16,7 @@ from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.heatmap import HeatmapLevels, MarketMinute
 from liqheat.domain.market import Side
 from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.signals import Cascade
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import ClickHouse
@@ -120,6 +121,11 @@ _QUIET = (
     "at_risk_short_usd",
     "late_rows",
 )
+
+
+def insert_cascades(client: Client, symbol: str, cascades: Sequence[Cascade]) -> None:
+    """Write where moves of a symbol come to rest."""
+    _insert(client, Kind.CASCADES, "all", symbol, cascades)
 
 
 def insert_liquidation(

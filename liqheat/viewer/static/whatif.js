@@ -113,7 +113,7 @@ export class WhatIf {
   }
 
   #set(target) {
-    this.target = target > 0 ? target : 0;
+    this.target = target > 0 ? Number(target.toPrecision(6)) : 0;
     this.changed(this.target);
   }
 }
