@@ -14,8 +14,9 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from liqheat.domain.liquidation_models import ModelName, Terms
+    from liqheat.domain.liquidation_models import Terms
     from liqheat.domain.margin_tiers import MarginTiers
+    from liqheat.domain.market import ModelName
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,9 @@ def liquidation_price(
     other_unrealized_pnl; the answer is id and liquidation_price (null where there is none), or id and error.
     """
     from liqheat.cli.liquidation_queries import BadQuery, answer_lines, side_of
-    from liqheat.domain.liquidation_models import VENUE_MODELS, MissingTerm, ModelName, Terms
+    from liqheat.domain.liquidation_models import MissingTerm, Terms
+    from liqheat.domain.market import ModelName
+    from liqheat.domain.venues import VENUE_FACTS
 
     if jsonl:
         for line in answer_lines(sys.stdin.buffer):
@@ -58,7 +61,7 @@ def liquidation_price(
         raise ConfigurationError("Expected --side, --entry and one of --notional or --quantity (or --jsonl)")
     if model is not None and model not in list(ModelName):
         raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {model!r}")
-    name = VENUE_MODELS[venue] if model is None else ModelName(model)
+    name = VENUE_FACTS[venue].margin_model if model is None else ModelName(model)
     try:
         terms = Terms(
             side=side_of(side),
@@ -86,8 +89,8 @@ def liquidation_price(
 
 def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers | None":
     """Return the instrument's margin tiers; None for a model that has no maintenance margin."""
-    from liqheat.domain.liquidation_models import ModelName
     from liqheat.domain.margin_tiers import shipped_tables
+    from liqheat.domain.market import ModelName
 
     if model is ModelName.SIMPLE:
         return None
@@ -107,7 +110,8 @@ def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers
 def _answer(model: "ModelName", terms: "Terms", tiers: "MarginTiers | None") -> dict[str, Any]:
     import math
 
-    from liqheat.domain.liquidation_models import ModelName, liquidation_price, liquidation_price_at_tier
+    from liqheat.domain.liquidation_models import liquidation_price, liquidation_price_at_tier
+    from liqheat.domain.market import ModelName
 
     entry = float(terms.need("entry_price"))
     tier = None

@@ -18,6 +18,18 @@ class Venue(StrEnum):
     HYPERLIQUID = "hyperliquid"
 
 
+class ModelName(StrEnum):
+    """Every named liquidation-price model (`liqheat.domain.liquidation_models` holds their formulas)."""
+
+    SIMPLE = "simple"
+    BINANCE = "binance"
+    BYBIT = "bybit"
+    BYBIT_LEGACY = "bybit_legacy"
+    OKX = "okx"
+    HYPERLIQUID = "hyperliquid"
+    DYDX = "dydx"
+
+
 class Side(IntEnum):
     """The side of a *position*: +1 long, -1 short, so that it can stand in a formula as `s`."""
 

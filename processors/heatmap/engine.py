@@ -16,7 +16,7 @@ from processors.heatmap.rows import Output
 from processors.heatmap.state_codec import PackedState, pack, pack_market, unpack, unpack_market
 from processors.positions.learned_mix import SymbolMix
 
-ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS})
+ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS, Kind.DEPTH})
 """Kinds that `apply` takes; any other on its topic is a mistake."""
 
 

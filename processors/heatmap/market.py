@@ -16,6 +16,7 @@ from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Basis, Side
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.venues import facts_of
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
@@ -25,7 +26,7 @@ from processors.positions.book import SideBook
 from processors.positions.confidence import confidence_of
 from processors.positions.inference import change_of, entries_of, levels_of
 from processors.positions.learned_mix import LESSON_MINUTES, SymbolMix
-from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
+from processors.positions.leverage_mix import LeverageMix, default_tiers, mix_within
 from processors.positions.observed import ObservedPositions
 from processors.positions.reach import Reach
 from processors.positions.traded_profile import TradedProfile
@@ -100,7 +101,7 @@ class Market:
                 self.tiers or default_tiers(self.venue, self.instrument),
                 self.settings.leverages,
                 self.settings.typical_notional_usd,
-                TAKER_FEE_RATES.get(self.venue, 0.0),
+                facts_of(self.venue).taker_fee_in_margin,
             )
         return self._mix
 

@@ -10,15 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.market import Venue
+from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
 
 FloatArray = npt.NDArray[np.float64]
-
-THROTTLED_VENUES = frozenset({Venue.BINANCE.value, Venue.OKX.value})
-"""Venues that publish at most about one liquidation a second and symbol (Binance forceOrder, OKX)."""
-
-SILENT_VENUES = frozenset({Venue.HYPERLIQUID.value})
-"""Venues without a public feed of liquidations: their silence says nothing."""
 
 LESSON_MINUTES = 10
 """How often is learned: what was swept and executed in between is one observation a side."""
@@ -274,7 +268,7 @@ def unsampled(venue: str, usd: float, rows: int) -> float:
     With one row a second at most, `rows` of 60 seconds had any: for liquidations that come independently,
     their number is `-60 ln(1 - rows / 60)`.
     """
-    if venue not in THROTTLED_VENUES or not rows:
+    if venue not in SAMPLED_VENUES or not rows:
         return usd
     seconds = min(rows, 55)
     return usd * -60 * float(np.log1p(-seconds / 60)) / seconds

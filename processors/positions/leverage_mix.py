@@ -21,9 +21,6 @@ IntArray = npt.NDArray[np.int64]
 GENERIC_TIERS = MarginTiers.single(maximum_leverage=50.0, maintenance_margin_rate=0.01)
 """Stands in until a venue's own table arrives, where none is shipped: 50x at 1%, as most AI tokens start."""
 
-TAKER_FEE_RATES: dict[str, float] = {Venue.OKX.value: 0.0005}
-"""Venues that count the closing fee as margin needed (OKX: standard taker fee of swaps)."""
-
 SIZE_CLASSES = 12
 """Most size classes of a market: tables have up to about that many leverages; what is larger joins the last."""
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from liqheat.domain.market import leverage_band
 from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.venues import SAMPLED_VENUES
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.positions.book import BANDS
 from processors.positions.confidence import UNLEARNED_VARIANCE, band_variances
 from processors.positions.learned_mix import (
     FADE,
     LESSON_MINUTES,
-    THROTTLED_VENUES,
     Estimate,
     SymbolMix,
     unsampled,
@@ -144,9 +144,7 @@ class Reach:
                 parts.T @ amounts / MICRO_USD_PER_USD / interest for amounts in (self.swept[side], held[side])
             )
             executed = self.executed[side] / interest
-            evidence.add(
-                swept, executed, believed, self.settings.reach_share, is_sampled=self.venue in THROTTLED_VENUES
-            )
+            evidence.add(swept, executed, believed, self.settings.reach_share, is_sampled=self.venue in SAMPLED_VENUES)
             evidence.standing += standing / 2
         evidence.lessons += 1
         evidence.forget()

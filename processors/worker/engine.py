@@ -16,6 +16,7 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.HEATMAP_BUCKETS: Topic.HEATMAP_BUCKETS,
     Kind.MARKET_MINUTES: Topic.MARKET_MINUTES,
     Kind.CLUSTERS: Topic.CLUSTERS,
+    Kind.CLUSTER_SHARES: Topic.CLUSTERS,
     Kind.ALERTS: Topic.ALERTS,
     Kind.LEVERAGE_MIX: Topic.MARKET_MINUTES,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
@@ -33,6 +34,7 @@ INPUT_KINDS = frozenset(
         Kind.TURNOVER,
         Kind.MARGIN_TIERS,
         Kind.CONTRACTS,
+        Kind.DEPTH,
     }
 )
 """The kinds of position event; any other kind on that topic is poison."""

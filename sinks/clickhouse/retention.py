@@ -18,6 +18,8 @@ RETENTION: dict[str, tuple[str, str]] = {
     "gaps_raw": ("event_time", "record_retention_days"),
     "dead_letters_raw": ("received_at", "record_retention_days"),
     "clusters_raw": ("window_start", "retention_days"),
+    "cluster_shares_raw": ("window_start", "retention_days"),
+    "depth_raw": ("event_time", "retention_days"),
     "symbol_signals_raw": ("window_start", "retention_days"),
     "market_signals_raw": ("window_start", "retention_days"),
     "alerts_raw": ("event_time", "record_retention_days"),

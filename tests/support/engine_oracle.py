@@ -27,9 +27,10 @@ from liqheat.domain.events import (
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
+from liqheat.domain.venues import facts_of
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.positions.learned_mix import SymbolMix
-from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
+from processors.positions.leverage_mix import LeverageMix, default_tiers, mix_within
 from processors.positions.reach import Reach, kept_in_a_minute
 
 IntArray = npt.NDArray[np.int64]
@@ -143,7 +144,7 @@ class SlowMarket:
 
     @property
     def mix(self) -> LeverageMix:
-        fee = TAKER_FEE_RATES.get(self.venue, 0.0)
+        fee = facts_of(self.venue).taker_fee_in_margin
         return mix_within(self.tiers, SETTINGS.leverages, SETTINGS.typical_notional_usd, fee)
 
     @property

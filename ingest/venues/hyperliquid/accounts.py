@@ -6,9 +6,9 @@ from ingest.venues.hyperliquid.messages import ClearinghouseState, PositionDetai
 from ingest.venues.hyperliquid.wallets import Holding
 from ingest.venues.wire import number_or_nan
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.liquidation_models import ModelName, Terms, liquidation_price_at_tier
+from liqheat.domain.liquidation_models import Terms, liquidation_price_at_tier
 from liqheat.domain.margin_tiers import MarginTiers
-from liqheat.domain.market import Side
+from liqheat.domain.market import ModelName, Side
 
 
 def holdings_of(state: ClearinghouseState, instruments: Mapping[str, Instrument]) -> Iterator[Holding]:
