@@ -163,7 +163,7 @@ _RECORDS = (
         liquidation_feed=LiquidationFeed.SILENT,
         funding_interval=HOUR_MS,
         # kPEPE is 1,000 PEPE; builder-deployed markets (xyz:AAPL) do not match.
-        name_pattern=re.compile(r"(?P<base>k?[A-Z0-9]+)"),
+        name_pattern=re.compile(r"(?P<base>k?[^\Wa-z_]+)"),
         name_format="{base}",
         websocket_url="wss://api.hyperliquid.xyz",
         rest_url="https://api.hyperliquid.xyz",

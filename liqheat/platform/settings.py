@@ -7,20 +7,22 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
-from liqheat.domain.instruments import DEFAULT_WATCH_LIST
+from liqheat.domain.instruments import DEFAULT_WATCH_LIST, as_asked
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
+from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.topics import Topic
 
@@ -32,6 +34,17 @@ class Section(BaseModel):
     """A group of settings: frozen, unknown names refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_in_any_case(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        fields = cls.model_fields
+        return {
+            name: in_known_case(fields[name].annotation, value) if name in fields else value
+            for name, value in values.items()
+        }
 
 
 class Kafka(Section):
@@ -117,7 +130,7 @@ class HyperliquidVenue(Section):
 class Ingest(Section):
     """How feeds are read and batched."""
 
-    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols, or `all`")
+    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols in any case, or `all`")
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
     batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
@@ -127,7 +140,14 @@ class Ingest(Section):
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
     connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
-    backfill: str = Field("0h", pattern=r"^\d+[mhd]$", description="history read by REST before going live")
+    backfill: str = Field("0h", pattern=r"^\d+[mhdMHD]$", description="history read by REST before going live")
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_in_any_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not any(name.strip() for name in value):
+            raise ValueError("Expected at least one symbol, or `all`")
+        return tuple(dict.fromkeys(as_asked(name) for name in value if name.strip()))
 
 
 class Engine(Section):
@@ -336,18 +356,23 @@ class Settings(BaseSettings):
     viewer: Viewer = Viewer()
     grafana: Grafana = Grafana()
 
+    @field_validator("venues", mode="before")
+    @classmethod
+    def _venues_in_any_case(cls, value: Any) -> Any:
+        return in_known_case(tuple[Venue, ...], value)
+
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class passes it by name
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class passes it by name
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let secrets of a section come from files too; the environment wins over them."""
+        """Let lists be written plainly, and secrets come from files too; the environment wins over them."""
         files = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
-        return init_settings, env_settings, dotenv_settings, files
+        return init_settings, *plain_sources(settings_cls, dotenv_settings), files
 
 
 def load() -> Settings:
@@ -361,9 +386,11 @@ def load() -> Settings:
         raise ConfigurationError(f"LIQHEAT_SECRETS_DIRECTORY names {directory!r}, which is no folder")
     try:
         return Settings(_secrets_dir=directory)
+    except SettingsError as error:
+        raise ConfigurationError(f"Wrong settings: {error}") from error
     except ValidationError as error:
         sentences = [
-            f"LIQHEAT_{'__'.join(str(part).upper() for part in problem['loc'])}: {problem['msg']}"
+            f"LIQHEAT_{'__'.join(part.upper() for part in problem['loc'] if isinstance(part, str))}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)
         ]
         raise ConfigurationError("Wrong settings: " + "; ".join(sentences)) from error
