@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -24,27 +24,12 @@ from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
 from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.section import Section
 from liqheat.platform.topics import Topic
+from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _words_in_any_case(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        fields = cls.model_fields
-        return {
-            name: in_known_case(fields[name].annotation, value) if name in fields else value
-            for name, value in values.items()
-        }
 
 
 class Kafka(Section):
@@ -94,39 +79,6 @@ class ClickHouse(Section):
     cluster: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,60}$", description="ON CLUSTER name")
 
 
-class BinanceVenue(Section):
-    """Addresses of Binance USD-M; tests and the simulator point them at loopback."""
-
-    websocket_url: str = Field("wss://fstream.binance.com", description="streams")
-    rest_url: str = Field("https://fapi.binance.com", description="REST")
-    api_key: SecretStr | None = Field(None, description="only to refresh margin tiers (leverageBracket)")
-    api_secret: SecretStr | None = Field(None, description="belongs to the key")
-
-
-class BybitVenue(Section):
-    """Addresses of Bybit v5 linear."""
-
-    websocket_url: str = Field("wss://stream.bybit.com", description="streams")
-    rest_url: str = Field("https://api.bybit.com", description="REST")
-
-
-class OkxVenue(Section):
-    """Addresses of OKX v5."""
-
-    websocket_url: str = Field("wss://ws.okx.com:8443", description="streams")
-    rest_url: str = Field("https://www.okx.com", description="REST")
-
-
-class HyperliquidVenue(Section):
-    """Addresses of Hyperliquid."""
-
-    websocket_url: str = Field("wss://api.hyperliquid.xyz", description="streams")
-    rest_url: str = Field("https://api.hyperliquid.xyz", description="REST (POST /info)")
-    leaderboard_url: str = Field(
-        "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard", description="where wallets to observe are found"
-    )
-
-
 class Ingest(Section):
     """How feeds are read and batched."""
 
@@ -134,12 +86,18 @@ class Ingest(Section):
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
     batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
-    open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
+    open_interest_interval: Seconds = Field(15.0, description="seconds between polls per symbol")
+    depth: bool = Field(True, description="read order books of the watch list")
+    depth_interval: Seconds = Field(10.0, description="seconds between reads of an order book, if the venue allows it")
+    depth_markets: int = Field(50, ge=1, le=500, description="most order books per venue")
+    liquidation_interval: Seconds = Field(
+        2.0, description="seconds between reads of liquidations per symbol, where REST has what the stream leaves out"
+    )
     turnover_interval: Seconds = Field(60.0, description="seconds between reads of the 24 h turnover")
     reference_interval: Seconds = Field(3_600.0, description="seconds between reads of contracts and margin tiers")
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
-    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
+    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections per venue")
     backfill: str = Field("0h", pattern=r"^\d+[mhdMHD]$", description="history read by REST before going live")
 
     @field_validator("symbols")
@@ -327,7 +285,7 @@ class Grafana(Section):
     clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
 
 
-class Settings(BaseSettings):
+class Settings(VenueSections):
     """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
 
     model_config = SettingsConfigDict(
@@ -342,10 +300,6 @@ class Settings(BaseSettings):
     venues: tuple[Venue, ...] = Field(tuple(Venue), description="exchanges that `backfill`, `demo` and `live` read")
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
-    binance: BinanceVenue = BinanceVenue()
-    bybit: BybitVenue = BybitVenue()
-    okx: OkxVenue = OkxVenue()
-    hyperliquid: HyperliquidVenue = HyperliquidVenue()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
     signals: Signals = Signals()
@@ -355,6 +309,11 @@ class Settings(BaseSettings):
     service: Service = Service()
     viewer: Viewer = Viewer()
     grafana: Grafana = Grafana()
+
+    def addresses_of(self, venue: Venue) -> VenueAddresses:
+        """Return where `venue` is reached."""
+        section: VenueAddresses = getattr(self, venue.value)
+        return section
 
     @field_validator("venues", mode="before")
     @classmethod

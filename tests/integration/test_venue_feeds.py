@@ -25,11 +25,12 @@ from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform import metrics
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import ConfigurationError
-from liqheat.platform.settings import BybitVenue, HyperliquidVenue, OkxVenue, Settings
+from liqheat.platform.settings import Settings
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.venue_addresses import settings_at
 
 VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
 SYMBOLS = ("AIXBT", "WLD")
@@ -63,16 +64,7 @@ def exchange() -> Exchange:
 async def simulated(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncIterator[tuple[Simulated, VenueFeed]]:
     server = SimulatorServer(exchange, wires_for(exchange), SystemClock())
     async with serving(server, "127.0.0.1", 0) as url, RestClient(request.param, SystemClock()) as rest:
-        sockets = url.replace("http://", "ws://")
-        settings = Settings(
-            bybit=BybitVenue(websocket_url=f"{sockets}/bybit", rest_url=f"{url}/bybit"),
-            okx=OkxVenue(websocket_url=f"{sockets}/okx", rest_url=f"{url}/okx"),
-            hyperliquid=HyperliquidVenue(
-                websocket_url=f"{sockets}/hyperliquid",
-                rest_url=f"{url}/hyperliquid",
-                leaderboard_url=f"{url}/hyperliquid/Mainnet/leaderboard",
-            ),
-        )
+        settings = settings_at(url)
         yield Simulated(server, settings, rest), feed_for(request.param, settings)
 
 

@@ -21,12 +21,13 @@ from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform import codec
-from liqheat.platform.settings import BinanceVenue, BybitVenue, HyperliquidVenue, Ingest, OkxVenue, Settings
+from liqheat.platform.settings import Ingest
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Fault, Trigger
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import LIVE_STEP_MS, SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.venue_addresses import settings_at
 
 SYMBOLS = ("AIXBT", "WLD")
 _STEP_SECONDS = 0.004
@@ -224,22 +225,6 @@ class SimulatedVenue:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def settings_at(url: str, ingest: Ingest) -> Settings:
-    """Return settings that point every venue at a simulator."""
-    sockets = url.replace("http://", "ws://")
-    return Settings(
-        ingest=ingest,
-        binance=BinanceVenue(websocket_url=f"{sockets}/binance", rest_url=f"{url}/binance"),
-        bybit=BybitVenue(websocket_url=f"{sockets}/bybit", rest_url=f"{url}/bybit"),
-        okx=OkxVenue(websocket_url=f"{sockets}/okx", rest_url=f"{url}/okx"),
-        hyperliquid=HyperliquidVenue(
-            websocket_url=f"{sockets}/hyperliquid",
-            rest_url=f"{url}/hyperliquid",
-            leaderboard_url=f"{url}/hyperliquid/Mainnet/leaderboard",
-        ),
-    )
-
-
 @asynccontextmanager
 async def simulated(
     venue: Venue, *, skew_ms: int = 0, reconnect_after: float = 82_800.0, queue_rows: int = 50_000
@@ -258,7 +243,7 @@ async def simulated(
     kept = KeptMessages()
     async with serving(server, "127.0.0.1", 0) as url:
         ingest = Ingest(symbols=SYMBOLS, reconnect_after=reconnect_after, queue_rows=queue_rows, batch_age=0.04)
-        settings = settings_at(url, ingest)
+        settings = settings_at(url, ingest=ingest)
         async with (
             Publisher(kept, BatchPolicy.of(settings.ingest)) as publisher,
             RestClient(venue, clock) as rest,

@@ -13,6 +13,7 @@ import msgspec
 
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
+from ingest.venues.depth import Book, depth_of
 from ingest.venues.recent import Recent
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument, parse_instrument
@@ -27,6 +28,7 @@ _ENVELOPE = msgspec.json.Decoder(messages.Envelope)
 _BARE = messages.Envelope()
 _EVENT = msgspec.json.Decoder(messages.StreamEvent, strict=False)
 _EVENTS = msgspec.json.Decoder(list[messages.StreamEvent], strict=False)
+_ORDER_BOOK = msgspec.json.Decoder(messages.OrderBook, strict=False)
 _KLINES = msgspec.json.Decoder(list[messages.Kline], strict=False)
 _HISTORICAL_TRADES = msgspec.json.Decoder(list[messages.HistoricalTrade], strict=False)
 
@@ -80,6 +82,7 @@ class BinanceMapper:
             "klines": self._klines,
             "markPriceKlines": self._mark_klines,
             "aggTrades": self._historical_trades,
+            "depth": self._depth,
         }
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
@@ -248,6 +251,13 @@ class BinanceMapper:
         for row in _HISTORICAL_TRADES.decode(body):
             message = messages.AggTrade(instrument.name, row.p, row.q, row.T, row.m, row.a)
             yield from self._agg_trade(message, row.T)
+
+    def _depth(self, instrument: Instrument, body: bytes) -> Iterator[Event]:
+        book = _ORDER_BOOK.decode(body)
+        # The longer side says how many levels were asked for.
+        limit = max(len(book.bids), len(book.asks))
+        if depth := depth_of(instrument, book.E, [Book(book.bids, book.asks, limit)]):
+            yield depth
 
 
 def _is_list(body: bytes) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Raw
 from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.recent import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
@@ -30,6 +31,7 @@ _RISK_LIMIT = decoder_of(raw.RiskLimit)
 _OPEN_INTEREST = decoder_of(raw.OpenInterestPoint)
 _BARS = decoder_of(raw.Bars)
 _RECENT_TRADE = decoder_of(raw.RecentTrade)
+_ORDER_BOOK = decoder_of(raw.OrderBook)
 
 _TAKER_SIDES = {"Buy": int(TakerSide.BUY), "Sell": int(TakerSide.SELL)}
 _POSITION_SIDES = {"Buy": int(Side.LONG), "Sell": int(Side.SHORT)}
@@ -217,6 +219,9 @@ class BybitMapper:
         """Map an answer that the client wrapped with the name of its stream; bars need that name."""
         answer = read(_FRAME, message.data, "a Bybit answer")
         name, _, stream = message.stream.partition("@")
+        if stream == DEPTH:
+            yield from self._map_depth(name, answer, received_at)
+            return
         instrument = self.instruments.get(name) if stream in ("kline", "mark-price-kline") else None
         if instrument is None or answer.ret_code != 0:
             yield from self._map_answer(answer, received_at)
@@ -230,6 +235,16 @@ class BybitMapper:
             elif row.volume > 0:
                 quantity = row.volume * coins
                 yield from trades_of(instrument, bar, quantity, row.turnover / quantity)
+
+    def _map_depth(self, name: str, answer: raw.Frame, received_at: int) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if answer.ret_code != 0 or instrument is None:
+            yield from self._map_answer(answer, received_at)
+            return
+        book = read(_ORDER_BOOK, answer.result, "a Bybit order book")
+        limit = max(len(book.bids), len(book.asks))
+        if depth := depth_of(instrument, book.ts or received_at, [Book(book.bids, book.asks, limit)]):
+            yield depth
 
 
 def _side(sides: dict[str, int], text: str) -> int:

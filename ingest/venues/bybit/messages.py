@@ -147,3 +147,11 @@ class Bars(Struct, gc=False):
     """The `result` of a REST answer of bars, newest first."""
 
     rows: list[BarRow] = field(name="list")
+
+
+class OrderBook(Struct, gc=False):
+    """The `result` of REST `/v5/market/orderbook`: levels of price and size (quoted units), best first."""
+
+    bids: list[tuple[WirePrice, WireQuantity]] = field(name="b")
+    asks: list[tuple[WirePrice, WireQuantity]] = field(name="a")
+    ts: WireTime = 0  # ms

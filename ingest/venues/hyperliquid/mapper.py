@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Raw
 
 from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.reference import contract, margin_tiers
+from ingest.venues.hyperliquid.reference import contract, tables_of
 from ingest.venues.recent import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
@@ -31,6 +31,12 @@ _META = decoder_of(raw.Meta)
 _STATE = decoder_of(raw.ClearinghouseState)
 _CANDLES = decoder_of(list[raw.Candle])
 _FILLS = decoder_of(raw.Fills)
+_ORDER_BOOK = decoder_of(raw.OrderBook)
+
+LEVELS = 20
+"""Levels per side that the venue gives."""
+_BOOK_LASTS_MS = 120_000
+# What lies far from mid changes slowly; an older coarse reading says nothing of now.
 
 _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
@@ -59,6 +65,7 @@ class HyperliquidMapper:
         self.universe: list[str] = []
         self._trades = Recent()
         self._fills = Recent()
+        self._books: dict[str, dict[int, tuple[int, Book]]] = {}  # coin -> figures -> time, book
         self._holdings: dict[str, dict[str, int]] = {}
         self._readers: dict[str, Callable[[Raw, int], Iterator[Event]]] = {
             "trades": self._map_trades,
@@ -84,7 +91,9 @@ class HyperliquidMapper:
             yield from self._map_list(frame, received_at)
             return
         message = read(_FRAME, frame, "a Hyperliquid frame")
-        if message.stream:
+        if f"@{DEPTH}-" in message.stream:
+            yield from self._map_depth(message.stream, message.data)
+        elif message.stream:
             yield from self.map(bytes(message.data), received_at)
         elif reader := self._readers.get(message.channel):
             yield from reader(message.data, received_at)
@@ -94,6 +103,22 @@ class HyperliquidMapper:
             raise PoisonMessage(f"Hyperliquid refused: {bytes(message.data).decode(errors='replace')}")
         elif len(bytes(message.universe)):
             yield from self._map_meta(read(_META, frame, "a Hyperliquid universe"), received_at)
+
+    def _map_depth(self, stream: str, data: Raw) -> Iterator[Event]:
+        """Join the aggregations of one book: coarse ones are kept until the finest comes."""
+        book = read(_ORDER_BOOK, data, "a Hyperliquid order book")
+        instrument = self.instruments.get(book.coin)
+        if instrument is None:
+            return
+        bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
+        known = self._books.setdefault(book.coin, {})
+        figures = int(stream.rpartition("-")[2])
+        known[figures] = (book.time, Book(bids, asks, LEVELS))
+        if figures < max(known):
+            return
+        recent = [each for _, (time, each) in sorted(known.items(), reverse=True) if book.time - time <= _BOOK_LASTS_MS]
+        if depth := depth_of(instrument, book.time, recent):
+            yield depth
 
     def _map_list(self, frame: bytes, received_at: int) -> Iterator[Event]:
         items = read(_ITEMS, frame, "a Hyperliquid answer")
@@ -191,21 +216,19 @@ class HyperliquidMapper:
     def _map_meta(self, meta: raw.Meta, received_at: int) -> Iterator[Event]:
         """Yield contracts and margin tiers; a broken table is refused after the others have been read."""
         self.universe = [coin.name for coin in meta.universe]
-        tables = dict(meta.margin_tables)
-        broken: list[str] = []
+        tables, refused = tables_of(meta, {coin.name for coin in meta.universe})
         for coin in meta.universe:
             instrument = self.instruments.get(coin.name)
             if instrument is None:
                 continue
             yield contract(instrument, coin, received_at)
-            if coin.is_delisted:
-                continue
-            try:
-                tiers = margin_tiers(coin, tables)
-            except BrokenMarginTiers as error:
-                broken.append(f"{coin.name}: {error}")
-                continue
-            yield from tiers.to_events(Venue.HYPERLIQUID, instrument.symbol, instrument.name, received_at)
+            if not coin.is_delisted and (tiers := tables.get(coin.name)):
+                yield from tiers.to_events(Venue.HYPERLIQUID, instrument.symbol, instrument.name, received_at)
+        broken = [
+            f"{coin.name}: {refused[coin.name]}"
+            for coin in meta.universe
+            if coin.name in refused and not coin.is_delisted and self.instruments.get(coin.name)
+        ]
         if broken:
             raise PoisonMessage(f"Broken margin tiers of Hyperliquid: {'; '.join(broken)}")
 

@@ -182,3 +182,18 @@ class Marker(Struct, gc=False):
     universe: Raw = field(default_factory=Raw)  # metaAndAssetCtxs, allPerpMetas
     tid: int | None = None  # recentTrades
     candle: WireTime | None = field(default=None, name="t")  # candleSnapshot
+
+
+class BookLevel(Struct, gc=False):
+    """One level of `l2Book`, aggregated to the significant figures that were asked for, away from mid."""
+
+    px: WirePrice
+    sz: WireQuantity
+
+
+class OrderBook(Struct, gc=False):
+    """`l2Book`: at most 20 levels per side, best first; `null` for a coin that the venue does not know."""
+
+    coin: str
+    time: WireTime  # ms
+    levels: tuple[list[BookLevel], list[BookLevel]]  # bids, asks

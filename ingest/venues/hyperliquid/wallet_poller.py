@@ -10,23 +10,25 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from ingest.venues.base import BaseFeed
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import holdings_of, price_differences
 from ingest.venues.hyperliquid.mapper import HyperliquidMapper
-from ingest.venues.hyperliquid.reference import margin_tiers
+from ingest.venues.hyperliquid.reference import tables_of
 from ingest.venues.hyperliquid.wallets import WalletBook
-from ingest.venues.interface import Context, RateLimit, Request
+from ingest.venues.interface import Context, Request
 from ingest.venues.wire import decoder_of, read
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform import metrics
 from liqheat.platform.errors import PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
 
-LIMIT = RateLimit("hyperliquid", 1_200.0, 60.0)
-"""1,200 weight a minute an address."""
-LEADERBOARD_LIMIT = RateLimit("hyperliquid leaderboard", 1.0, 60.0)
+LIMIT = VENUE_FACTS[Venue.HYPERLIQUID].budgets["weight"]
+"""1,200 weight per minute and address."""
+LEADERBOARD_LIMIT = VENUE_FACTS[Venue.HYPERLIQUID].budgets["leaderboard"]
 STATE_WEIGHT = 2.0
 CONTEXTS_WEIGHT = 20.0
 
@@ -93,12 +95,8 @@ class WalletPoller:
         """Read margin tables and open interest, and publish the coverage of each coin."""
         request = self._info({"type": "metaAndAssetCtxs"}, CONTEXTS_WEIGHT)
         meta, contexts = read(_CONTEXTS, await self._context.rest.fetch(request), "Hyperliquid's contexts")
-        shared = dict(meta.margin_tables)
-        for coin in meta.universe:
-            try:
-                self._tables[coin.name] = margin_tiers(coin, shared)
-            except BrokenMarginTiers as error:
-                log.warning("Margin tiers contradict themselves", instrument=coin.name, reason=str(error))
+        tables, refused = tables_of(meta, {coin.name for coin in meta.universe})
+        self._tables |= BaseFeed.checked(tables, refused)
         open_interest = {
             coin.name: context.open_interest for coin, context in zip(meta.universe, contexts, strict=False)
         }

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
-from ingest.venues.okx.reference import contract, margin_tiers
+from ingest.venues.okx.reference import contract, tables_of
 from ingest.venues.recent import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
 
@@ -32,6 +32,7 @@ _LIQUIDATIONS = decoder_of(list[raw.LiquidationOrders])
 _TICKERS = decoder_of(list[raw.Ticker])
 _INSTRUMENTS = decoder_of(list[raw.Instrument])
 _TIERS = decoder_of(list[raw.PositionTier])
+_ORDER_BOOK = decoder_of(raw.OrderBookAnswer)
 
 # OKX sends a mark every 10 s at least, so an older one is not the mark of now.
 _MARK_LASTS_MS = 10_000
@@ -106,10 +107,24 @@ class OkxMapper:
         name, _, stream = message.stream.partition("@")
         answer = read(_FRAME, message.data, "an OKX answer")
         _check_accepted(answer)
-        if stream not in HISTORY_STREAMS:
+        if stream == DEPTH:
+            yield from self._map_depth(name, message.data, received_at)
+        elif stream not in HISTORY_STREAMS:
             yield from self._map_answer(answer.data, received_at)
         elif (instrument := self.instruments.get(name)) is not None:
             yield from map_history(stream, instrument, message.data, self._coins_a_contract(name))
+
+    def _map_depth(self, name: str, answer: Raw, received_at: int) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return
+        for book in read(_ORDER_BOOK, answer, "an OKX order book").data:
+            bids, asks = ([(row.price, row.size) for row in side] for side in (book.bids, book.asks))
+            reading = Book(bids, asks, max(len(bids), len(asks)))
+            # A contract is worth its value in quoted units, for prices are of one quoted unit.
+            units = self._coins_a_contract(name) / instrument.coins_per_unit
+            if depth := depth_of(instrument, book.ts or received_at, [reading], units):
+                yield depth
 
     def _map_answer(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Map a REST answer, whose kind only its items tell."""
@@ -269,11 +284,10 @@ class OkxMapper:
 
     def _tiers_of(self, instrument: Instrument, tiers: list[raw.PositionTier], event_time: int) -> Iterator[Event]:
         usd = self._coins_a_contract(instrument.name) * self._mark_of(instrument.name).mark_price
-        try:
-            table = margin_tiers(tiers, usd)
-        except BrokenMarginTiers as error:
-            raise PoisonMessage(f"Broken margin tiers of {instrument.name}: {error}") from error
-        yield from table.to_events(Venue.OKX, instrument.symbol, instrument.name, event_time)
+        tables, refused = tables_of(tiers, {instrument.name: usd})
+        if refused:
+            raise PoisonMessage(f"Broken margin tiers of {instrument.name}: {refused[instrument.name]}")
+        yield from tables[instrument.name].to_events(Venue.OKX, instrument.symbol, instrument.name, event_time)
 
     def _coins_a_contract(self, name: str) -> float:
         try:

@@ -186,3 +186,24 @@ class OpenInterestAnswer(Struct, gc=False):
     """A REST answer of open-interest history."""
 
     data: list[OpenInterestRow]
+
+
+class BookRow(Struct, gc=False, array_like=True):
+    """One level of an order book; `/market/books` has a column more before the orders."""
+
+    price: WirePrice
+    size: WireQuantity  # contracts
+
+
+class OrderBook(Struct, gc=False):
+    """REST `/market/books-full`: rows of price, contracts and orders, best first; it does not say whose it is."""
+
+    bids: list[BookRow]
+    asks: list[BookRow]
+    ts: WireTime = 0  # ms
+
+
+class OrderBookAnswer(Struct, gc=False):
+    """A REST answer of one order book."""
+
+    data: list[OrderBook]
