@@ -16,6 +16,7 @@ from liqheat.domain.instruments import DEFAULT_WATCH_LIST
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import ConfigurationError
+from liqheat.simulator.crowd_market import CrowdMarket
 from liqheat.simulator.listings import Listing, coin_of, listings_of
 from liqheat.simulator.market import Market
 from liqheat.simulator.price_paths import make_path
@@ -66,7 +67,7 @@ def make_market(config: SimulationConfig, symbol: str) -> Market:
     path = make_path(config.regime, coin.price, coin.volatility, generator)
     steps = round(config.warm_up_hours * HOUR_MS / WARM_UP_STEP_MS)
     start = config.start_ms - steps * WARM_UP_STEP_MS
-    market = Market(coin, listings, config.population, path, generator, start)
+    market = CrowdMarket(coin, listings, config.population, path, generator, start)
     for _ in range(steps):
         market.step(WARM_UP_STEP_MS)
     return market
