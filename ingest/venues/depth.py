@@ -54,7 +54,7 @@ def depth_of(
         instrument: whose book it is.
         event_time: when the book stood so, ms.
         books: readings of the same book, the finest first. Of each distance the finest reading that reaches it
-            is taken, else the one that reaches furthest.
+            is taken, or of those up to it the one that saw most.
         units_per_size: quoted units that a size of 1 stands for (coins per contract on OKX).
     """
     finest = books[0]
@@ -96,7 +96,9 @@ def _joined(sides: Sequence[_Side]) -> _Side:
     furthest = max(sides, key=lambda side: side.reach)
     amounts = np.zeros(len(DEPTH_DISTANCES))
     for index, distance in enumerate(DEPTH_DISTANCES):
-        source = next((side for side in sides if side.reach >= distance), furthest)
-        amounts[index] = source.amounts[index]
-    # Coarse levels are rounded away from mid, so a coarse reading may hold less than a finer one.
+        for side in sides:
+            # Coarse levels are rounded away from mid, so a coarse reading may hold less than a finer one saw.
+            amounts[index] = max(amounts[index], side.amounts[index])
+            if side.reach >= distance:
+                break
     return _Side(np.maximum.accumulate(amounts), furthest.reach)

@@ -16,6 +16,7 @@ class Venue(StrEnum):
     BYBIT = "bybit"
     OKX = "okx"
     HYPERLIQUID = "hyperliquid"
+    DYDX = "dydx"
 
 
 class ModelName(StrEnum):

@@ -49,6 +49,7 @@ class VenueFacts:
         funding_interval: usual time between settlements, ms, until the venue's own times have shown it.
         open_interest_sides: 1 where a contract counts once in its open interest, 2 where buyer and seller both do.
         is_compared: whether its open interest counts in the agreement of the large venues.
+        trader_share: about which part of a coin's traders are here, relative to other venues; for simulated markets.
         name_pattern: what the names of its linear USD perpetuals match; the group `base` is the coin's name there.
         name_format: the usual name of the perpetual of `{base}`.
         websocket_url: where its public streams are.
@@ -65,6 +66,7 @@ class VenueFacts:
     funding_interval: int
     open_interest_sides: int = 1
     is_compared: bool = False
+    trader_share: float
     name_pattern: re.Pattern[str]
     name_format: str
     websocket_url: str
@@ -96,6 +98,7 @@ _RECORDS = (
         liquidation_feed=LiquidationFeed.SAMPLED,
         funding_interval=8 * HOUR_MS,
         is_compared=True,
+        trader_share=0.45,
         name_pattern=re.compile(r"(?P<base>.+)(?:USDT|USDC)"),
         name_format="{base}USDT",
         websocket_url="wss://fstream.binance.com",
@@ -118,6 +121,7 @@ _RECORDS = (
         funding_interval=8 * HOUR_MS,
         open_interest_sides=2,
         is_compared=True,
+        trader_share=0.25,
         # BTCUSDT, BTCPERP (settled in USDC).
         name_pattern=re.compile(r"(?P<base>.+)(?:USDT|USDC|PERP)"),
         name_format="{base}USDT",
@@ -135,6 +139,7 @@ _RECORDS = (
         taker_fee_in_margin=0.0005,
         funding_interval=8 * HOUR_MS,
         is_compared=True,
+        trader_share=0.15,
         name_pattern=re.compile(r"(?P<base>[^-]*)-(?:USDT|USDC)-SWAP"),
         name_format="{base}-USDT-SWAP",
         websocket_url="wss://ws.okx.com:8443",
@@ -162,6 +167,7 @@ _RECORDS = (
         margin_model=ModelName.HYPERLIQUID,
         liquidation_feed=LiquidationFeed.SILENT,
         funding_interval=HOUR_MS,
+        trader_share=0.15,
         # kPEPE is 1,000 PEPE; builder-deployed markets (xyz:AAPL) do not match.
         name_pattern=re.compile(r"(?P<base>k?[^\Wa-z_]+)"),
         name_format="{base}",
@@ -171,6 +177,21 @@ _RECORDS = (
             "weight": RateLimit("hyperliquid", 1_200.0, 60.0),
             "leaderboard": RateLimit("hyperliquid leaderboard", 1.0, 60.0),
         },
+    ),
+    VenueFacts(
+        venue=Venue.DYDX,
+        label="dYdX",
+        colour="#6966ff",
+        margin_model=ModelName.DYDX,
+        # Every liquidation is a public trade.
+        liquidation_feed=LiquidationFeed.WHOLE,
+        funding_interval=HOUR_MS,
+        trader_share=0.03,
+        name_pattern=re.compile(r"(?P<base>[^\Wa-z_]+)-USD"),
+        name_format="{base}-USD",
+        websocket_url="wss://indexer.dydx.trade",
+        rest_url="https://indexer.dydx.trade",
+        budgets={"requests": RateLimit("dydx", 100.0, 10.0)},
     ),
 )
 

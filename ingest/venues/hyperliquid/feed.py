@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from ingest.venues.base import BaseFeed
 from ingest.venues.depth import DEPTH
 from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.mapper import HyperliquidMapper
+from ingest.venues.hyperliquid.mapper import SIGNIFICANT_FIGURES, HyperliquidMapper
 from ingest.venues.hyperliquid.reference import listings_of, tables_of
 from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
@@ -25,8 +25,6 @@ _REQUEST_WEIGHT = 20.0
 _BOOK_WEIGHT = 2.0
 _CANDLES_WEIGHT = 36.0
 """A page of candles weighs 20 and one for every 60 of its 960 bars."""
-_SIGNIFICANT_FIGURES = (2, 3, 4)
-"""Aggregations of a book, coarse first: its 20 levels a side reach a tenth as far with each figure more."""
 
 _META = decoder_of(raw.Meta)
 _TRADES = decoder_of(list[raw.Trade])
@@ -84,7 +82,7 @@ class HyperliquidFeed(BaseFeed):
                 _BOOK_WEIGHT,
                 f"{instrument.name}@{DEPTH}-{figures}",
             )
-            for figures in _SIGNIFICANT_FIGURES
+            for figures in SIGNIFICANT_FIGURES
         ]
 
     async def missed_trades(self, instrument: Instrument, start: int, end: int, rest: Rest) -> Recovery:

@@ -33,6 +33,8 @@ _CANDLES = decoder_of(list[raw.Candle])
 _FILLS = decoder_of(raw.Fills)
 _ORDER_BOOK = decoder_of(raw.OrderBook)
 
+SIGNIFICANT_FIGURES = (2, 3, 4)
+"""Aggregations of a book that are read, coarse first: with each figure more, its levels reach a tenth as far."""
 LEVELS = 20
 """Levels per side that the venue gives."""
 _BOOK_LASTS_MS = 120_000
@@ -114,7 +116,7 @@ class HyperliquidMapper:
         known = self._books.setdefault(book.coin, {})
         figures = int(stream.rpartition("-")[2])
         known[figures] = (book.time, Book(bids, asks, LEVELS))
-        if figures < max(known):
+        if figures < SIGNIFICANT_FIGURES[-1]:
             return
         recent = [each for _, (time, each) in sorted(known.items(), reverse=True) if book.time - time <= _BOOK_LASTS_MS]
         if depth := depth_of(instrument, book.time, recent):

@@ -8,7 +8,7 @@ from typing import Any
 
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.simulator.history import Bar, VenueMarket
-from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int
+from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, rows_of
 
 _INTERVALS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "15m": 15 * MINUTE_MS, "1H": HOUR_MS}
 
@@ -29,6 +29,7 @@ class OkxRest:
             "/api/v5/public/funding-rate-history": self._funding_history,
             "/api/v5/market/tickers": lambda query: self._each(query, ticker),
             "/api/v5/market/ticker": lambda query: self._each(query, ticker),
+            "/api/v5/market/books-full": self._books,
             "/api/v5/market/trades": self._trades,
             "/api/v5/market/history-trades": self._trades,
             "/api/v5/market/candles": lambda query: self._candles(query, of_marks=False),
@@ -52,6 +53,16 @@ class OkxRest:
         if name not in self._views:
             raise RequestRefused(200, {"code": "51001", "data": [], "msg": "Instrument ID doesn't exist."})
         return self._views[name]
+
+    def _books(self, query: Query) -> list[Any]:
+        view = self._view(query)
+        book = view.book(min(int(query.get("sz", 1)), 5_000))
+        contracts_per_coin = 1 / view.listing.contract_value
+        bids, asks = (
+            [[price, size, str(orders)] for price, size, orders in rows_of(side, contracts_per_coin)]
+            for side in (book.bids, book.asks)
+        )
+        return [{"asks": asks, "bids": bids, "ts": str(book.time)}]
 
     def _position_tiers(self, query: Query) -> list[Any]:
         """Answer with tiers in contracts, as the venue cuts them, from tables that are in USD at the first price."""
