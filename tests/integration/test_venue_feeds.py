@@ -10,7 +10,7 @@ import pytest
 
 from ingest.connection import ConnectionPolicy, ConnectionRunner
 from ingest.rest import RestClient
-from ingest.sanity import check, sane_events
+from ingest.sanity import check
 from ingest.universe import choose
 from ingest.venues.hyperliquid.wallet_poller import WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
@@ -30,6 +30,7 @@ from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.reading import sane_events
 
 VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
 SYMBOLS = ("AIXBT", "WLD")

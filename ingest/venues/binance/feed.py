@@ -29,6 +29,7 @@ from ingest.venues.interface import (
     Rest,
     wrap,
 )
+from ingest.venues.wire import Report, RowReader, decoder_of, read
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables
 from liqheat.domain.market import Venue
@@ -61,9 +62,10 @@ _POLL_SHARE = 0.5
 # With more instruments than this one request for all tickers (weight 40) is cheaper.
 _TICKERS_ONE_BY_ONE = 40
 
-_TRADES = msgspec.json.Decoder(list[messages.HistoricalTrade], strict=False)
-_EXCHANGE_INFO = msgspec.json.Decoder(messages.ExchangeInfo, strict=False)
-_BRACKETS = msgspec.json.Decoder(list[messages.LeverageBracket], strict=False)
+_TRADES = RowReader(messages.HistoricalTrade, "a Binance trade")
+_EXCHANGE_INFO = decoder_of(messages.ExchangeInfo)
+_LISTED = RowReader(messages.ContractInfo, "a contract that Binance lists")
+_BRACKETS = RowReader(messages.LeverageBracket, "a Binance tier table")
 
 
 class BinanceFeed:
@@ -85,22 +87,23 @@ class BinanceFeed:
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Return the linear perpetuals of exchangeInfo."""
         body = await rest.fetch(self._request("/fapi/v1/exchangeInfo", {}, weight=1))
-        try:
-            return listings_of(_EXCHANGE_INFO.decode(body), event_time)
-        except msgspec.DecodeError as error:
-            raise PoisonMessage(f"Binance's exchangeInfo cannot be read: {error}") from error
+        report = Report()
+        entries = _LISTED.read(read(_EXCHANGE_INFO, body, "Binance's exchangeInfo").symbols, report)
+        return listings_of(entries, event_time, report.refused)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Return the shipped tables, refreshed by leverageBracket where a key is set."""
         tables = dict(shipped_tables(Venue.BINANCE))
         if self._settings.api_key is not None and self._settings.api_secret is not None:
+            report = Report()
             try:
-                fresh, refused = tables_of(_BRACKETS.decode(await rest.fetch(self._signed("/fapi/v1/leverageBracket"))))
-            except (TransientError, PoisonMessage, msgspec.DecodeError) as error:
+                body = await rest.fetch(self._signed("/fapi/v1/leverageBracket"))
+                fresh, refused = tables_of(_BRACKETS.read(body, report))
+            except (TransientError, PoisonMessage) as error:
                 log.warning("Binance's margin tiers were not refreshed; the shipped ones hold", error=str(error))
             else:
                 tables |= fresh
-                for name, reason in refused.items():
+                for name, reason in (refused | {each.instrument: each.reason for each in report.refused}).items():
                     log.warning("A broken margin-tier table was refused", instrument=name, reason=reason)
         return {item.name: tables[item.name] for item in instruments if item.name in tables}
 
@@ -179,23 +182,23 @@ class BinanceFeed:
         query = dict(first)
         frames: list[bytes] = []
         rows = 0
+        report = Report()
         for _ in range(_PAGES_PER_HOLE):
             parameters = {"symbol": instrument.name, **query, "limit": str(_TRADES_PER_PAGE)}
             body = await rest.fetch(self._request("/fapi/v1/aggTrades", parameters, weight=20, stream=stream))
-            try:
-                page = _TRADES.decode(body)
-            except msgspec.DecodeError as error:
-                raise PoisonMessage(f"Binance's aggTrades cannot be read: {error}") from error
+            known = len(report.refused)
+            page = _TRADES.read(body, report)
+            told = len(page) + len(report.refused) - known
             wanted = [row for row in page if before is None or row.a < before]
             rows += len(wanted)
             if wanted:
                 frames.append(wrap(stream, msgspec.json.encode(wanted)))
-            if len(wanted) < len(page) or len(page) < _TRADES_PER_PAGE:
+            if len(wanted) < len(page) or told < _TRADES_PER_PAGE or not page:
                 # Ids are consecutive, so their count tells whether the venue still keeps the whole hole.
-                complete = before is None or rows == before - int(first["fromId"])
+                complete = rows == before - int(first["fromId"]) if before is not None else not report.refused
                 return Recovery(tuple(frames), complete)
             if until is not None and until <= page[-1].T:
-                return Recovery(tuple(frames), complete=True)
+                return Recovery(tuple(frames), complete=not report.refused)
             query = {"fromId": str(page[-1].a + 1)}
         return Recovery(tuple(frames)) if frames else NOTHING_RECOVERED
 

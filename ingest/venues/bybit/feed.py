@@ -27,7 +27,7 @@ from ingest.venues.interface import (
     Rest,
     wrap,
 )
-from ingest.venues.wire import decoder_of, read, split
+from ingest.venues.wire import Report, RowReader, decoder_of, read, split, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
@@ -40,15 +40,13 @@ log = structlog.get_logger(__name__)
 LIMIT = RateLimit("bybit", 600.0, 5.0)
 """600 requests in 5 s an address."""
 _PING = Ping('{"op":"ping"}', 20.0)
-_LIMITED = 10006
-"""Bybit says "too many visits" with status 200 and this code."""
 _RECENT_TRADES = 1_000
 
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)
-_INSTRUMENT = decoder_of(raw.InstrumentInfo)
-_RISK_LIMIT = decoder_of(raw.RiskLimit)
-_RECENT_TRADE = decoder_of(raw.RecentTrade)
+_INSTRUMENT = RowReader(raw.InstrumentInfo, "a Bybit instrument")
+_RISK_LIMIT = RowReader(raw.RiskLimit, "a Bybit risk limit")
+_RECENT_TRADE = RowReader(raw.RecentTrade, "a Bybit trade")
 
 
 class BybitFeed:
@@ -70,13 +68,14 @@ class BybitFeed:
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all pages of instruments-info."""
         infos: list[raw.InstrumentInfo] = []
+        report = Report()
         cursor = ""
         while True:
             parameters = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
             page = await self._list(rest, "instruments-info", parameters)
-            infos += [read(_INSTRUMENT, item, "a Bybit instrument") for item in page.items]
+            infos += _INSTRUMENT.each(page.items, report)
             if not page.next_page or not page.items:
-                return listings_of(infos, event_time)
+                return listings_of(infos, event_time, report.refused)
             cursor = page.next_page
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
@@ -85,11 +84,12 @@ class BybitFeed:
         for instrument in instruments:
             try:
                 page = await self._list(rest, "risk-limit", {"symbol": instrument.name})
-                limits = [read(_RISK_LIMIT, item, "a Bybit risk limit") for item in page.items]
+                report = Report()
+                limits = _RISK_LIMIT.each(page.items, report)
             except (PoisonMessage, TransientError) as error:
                 log.warning("Margin tiers cannot be read", instrument=instrument.name, error=str(error))
                 continue
-            found, refused = tables_of(limits)
+            found, refused = tables_of(limits, {each.instrument for each in report.refused})
             tables.update(found)
             for name, reason in refused.items():
                 log.warning("Margin tiers contradict themselves", instrument=name, reason=reason)
@@ -120,12 +120,15 @@ class BybitFeed:
         """Read the recent trades, and mark bars of the whole minutes that are missing."""
         parameters = {"symbol": instrument.name, "limit": str(_RECENT_TRADES)}
         body = await rest.fetch(self._request("recent-trade", parameters))
-        oldest = _RECENT_TRADE.decode(items[-1]).time if (items := _result(body).items) else end
+        items = _result(body).items
+        report = Report()
+        oldest = min((trade.time for trade in _RECENT_TRADE.each(items, report)), default=end)
         frames = [wrap(f"{instrument.name}@recent-trade", body)]
         if minutes := whole_minutes(start, end, self.history_window):
             marks = self._bars("mark-price-kline", instrument, *minutes)
             frames.append(wrap(marks.stream, await rest.fetch(marks)))
-        return Recovery(tuple(frames), complete=oldest <= start or len(items) < _RECENT_TRADES)
+        reaches_back = oldest <= start or len(items) < _RECENT_TRADES
+        return Recovery(tuple(frames), complete=reaches_back and not report.refused)
 
     def history(self, instrument: Instrument, start: int, end: int) -> Sequence[Request]:
         """Return requests for bars, mark bars and open interest of `[start, end)`."""
@@ -171,8 +174,6 @@ def _subscription(name: str) -> str:
 
 def _result(body: bytes) -> raw.Result:
     answer = read(_FRAME, body, "a Bybit answer")
-    if answer.ret_code == _LIMITED:
-        raise TransientError(f"Bybit limits our requests: {answer.rest_message}", retry_after=5.0)
-    if answer.ret_code != 0:
+    if text_of(answer.ret_code) not in ("0", ""):
         raise PoisonMessage(f"Bybit answered {answer.ret_code}: {answer.rest_message}")
     return read(_RESULT, answer.result, "a Bybit result") if answer.result != msgspec.Raw() else raw.Result()

@@ -4,14 +4,13 @@ The one venue with tasks of its own: wallets are read for their positions (`wall
 """
 
 import json
-from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.mapper import HyperliquidMapper
-from ingest.venues.hyperliquid.reference import contract, margin_tiers
+from ingest.venues.hyperliquid.reference import Universe, listings_of, margin_tiers, universe_of
 from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import (
@@ -27,9 +26,8 @@ from ingest.venues.interface import (
     Rest,
     wrap,
 )
-from ingest.venues.wire import decoder_of, read, split
-from liqheat.domain.events import Contract
-from liqheat.domain.instruments import Instrument, parse_instrument
+from ingest.venues.wire import Report, RowReader, split
+from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
@@ -44,8 +42,7 @@ _REQUEST_WEIGHT = 20.0
 _CANDLES_WEIGHT = 36.0
 """A page of candles weighs 20 and one for every 60 of its 960 bars."""
 
-_META = decoder_of(raw.Meta)
-_TRADES = decoder_of(list[raw.Trade])
+_TRADES = RowReader(raw.Trade, "a Hyperliquid trade")
 
 
 class HyperliquidFeed:
@@ -72,27 +69,19 @@ class HyperliquidFeed:
 
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read the venue's own universe; builder-deployed markets are not asked for."""
-        contracts: list[Contract] = []
-        ignored: Counter[str] = Counter()
-        for coin in (await self._meta(rest)).universe:
-            instrument = parse_instrument(Venue.HYPERLIQUID, coin.name)
-            if instrument is None:
-                ignored["name not understood"] += 1
-            else:
-                contracts.append(contract(instrument, coin, event_time))
-        return Listings(tuple(contracts), ignored)
+        report = Report()
+        return listings_of(await self._universe(rest, report), event_time, report)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read the margin tables of the universe."""
-        meta = await self._meta(rest)
+        universe = await self._universe(rest, Report())
         wanted = {instrument.name for instrument in instruments}
-        shared = dict(meta.margin_tables)
         tables: dict[str, MarginTiers] = {}
-        for coin in meta.universe:
-            if coin.name not in wanted:
+        for coin in universe.coins:
+            if coin is None or coin.name not in wanted:
                 continue
             try:
-                tables[coin.name] = margin_tiers(coin, shared)
+                tables[coin.name] = margin_tiers(coin, universe)
             except BrokenMarginTiers as error:
                 log.warning("Margin tiers contradict themselves", instrument=coin.name, reason=str(error))
         return tables
@@ -128,8 +117,10 @@ class HyperliquidFeed:
         """Read the few recent trades that the venue tells; they rarely reach back to `start`."""
         request = self._info({"type": "recentTrades", "coin": instrument.name}, _REQUEST_WEIGHT)
         body = await rest.fetch(request)
-        oldest = min((trade.time for trade in read(_TRADES, body, "Hyperliquid trades")), default=end)
-        return Recovery((wrap(f"{instrument.name}@recentTrades", body),), complete=oldest <= start)
+        report = Report()
+        oldest = min((trade.time for trade in _TRADES.read(body, report)), default=end)
+        complete = oldest <= start and not report.refused
+        return Recovery((wrap(f"{instrument.name}@recentTrades", body),), complete)
 
     def history(self, instrument: Instrument, start: int, end: int) -> Sequence[Request]:
         """Return a request for bars; the venue keeps no history of marks or open interest."""
@@ -142,9 +133,8 @@ class HyperliquidFeed:
         poller = WalletPoller(self._info_url, self._leaderboard_url, self._traders, context, WalletBook())
         return (poller.run(),)
 
-    async def _meta(self, rest: Rest) -> raw.Meta:
-        body = await rest.fetch(self._info({"type": "meta"}, _REQUEST_WEIGHT))
-        return read(_META, body, "Hyperliquid's universe")
+    async def _universe(self, rest: Rest, report: Report) -> Universe:
+        return universe_of(await rest.fetch(self._info({"type": "meta"}, _REQUEST_WEIGHT)), report)
 
     def _info(self, query: Mapping[str, object], weight: float, stream: str = "") -> Request:
         return Request(self._info_url, LIMIT, weight=weight, stream=stream, body=json.dumps(query).encode())

@@ -28,7 +28,7 @@ from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
 from ingest.venues.okx.mapper import OkxMapper
 from ingest.venues.okx.reference import listings_of, margin_tiers
-from ingest.venues.wire import decoder_of, read, split
+from ingest.venues.wire import Report, RowReader, decoder_of, read, split, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
@@ -42,7 +42,6 @@ _PING = Ping("ping", 15.0)
 """OKX drops a socket after 30 s of silence."""
 _CHANNELS = ("trades", "mark-price", "funding-rate", "open-interest")
 _ARGUMENTS_A_MESSAGE = 40
-_LIMITED = "50011"
 _FAMILIES_A_REQUEST = 5
 _RECOVERY_PAGES = 10
 
@@ -60,10 +59,10 @@ _REQUESTS_IN_2_S = {
 }
 
 _FRAME = decoder_of(raw.Frame)
-_INSTRUMENTS = decoder_of(list[raw.Instrument])
-_MARKS = decoder_of(list[raw.MarkPrice])
-_TIERS = decoder_of(list[raw.PositionTier])
-_TRADES = decoder_of(list[raw.Trade])
+_INSTRUMENTS = RowReader(raw.Instrument, "an OKX instrument")
+_MARKS = RowReader(raw.MarkPrice, "an OKX mark")
+_TIERS = RowReader(raw.PositionTier, "an OKX position tier")
+_TRADES = RowReader(raw.Trade, "an OKX trade")
 
 
 class OkxFeed:
@@ -86,13 +85,15 @@ class OkxFeed:
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all swaps."""
         body = await rest.fetch(self._request("public/instruments", {"instType": "SWAP"}))
-        infos = read(_INSTRUMENTS, _data(body), "OKX instruments")
-        return listings_of(infos, event_time)
+        report = Report()
+        infos = _INSTRUMENTS.read(_data(body), report)
+        return listings_of(infos, event_time, report.refused)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read position tiers, five families at a time, and value them at the mark prices of now."""
         body = await rest.fetch(self._request("public/mark-price", {"instType": "SWAP"}))
-        marks = {mark.instrument: mark.mark_price for mark in read(_MARKS, _data(body), "OKX marks")}
+        # The mark of a market that has none yet is left out; its tiers are read when it has.
+        marks = {mark.instrument: mark.mark_price for mark in _MARKS.read(_data(body), Report())}
         tables: dict[str, MarginTiers] = {}
         wanted = [instrument for instrument in instruments if instrument.name in marks]
         for start in range(0, len(wanted), _FAMILIES_A_REQUEST):
@@ -101,11 +102,16 @@ class OkxFeed:
             parameters = {"instType": "SWAP", "tdMode": "isolated", "instFamily": families}
             try:
                 answer = await rest.fetch(self._request("public/position-tiers", parameters))
-                steps = read(_TIERS, _data(answer), "OKX position tiers")
+                report = Report()
+                steps = _TIERS.read(_data(answer), report)
             except (PoisonMessage, TransientError) as error:
                 log.warning("Margin tiers cannot be read", families=families, error=str(error))
                 continue
+            incomplete = {f"{refusal.instrument}-SWAP" for refusal in report.refused}
             for instrument in page:
+                if instrument.name in incomplete:
+                    log.warning("A step of margin tiers cannot be read", instrument=instrument.name)
+                    continue
                 own = [step for step in steps if f"{step.family}-SWAP" == instrument.name]
                 usd_a_contract = instrument.contract_value * marks[instrument.name]
                 try:
@@ -144,9 +150,10 @@ class OkxFeed:
         name = instrument.name
         request = self._request("market/trades", {"instId": name, "limit": "500"})
         complete = False
+        report = Report()
         for _ in range(_RECOVERY_PAGES):
             body = await rest.fetch(request)
-            trades = read(_TRADES, _data(body), "OKX trades")
+            trades = _TRADES.read(_data(body), report)
             # Pages go back in time, and a mapper wants the oldest first.
             frames.insert(0, wrap(f"{name}@trades", body))
             if complete := not trades or min(trade.ts for trade in trades) <= start:
@@ -156,7 +163,7 @@ class OkxFeed:
         if minutes := whole_minutes(start, end, self.history_window):
             marks = self._bars(MARK_CANDLES, instrument, *minutes)
             frames.append(wrap(marks.stream, await rest.fetch(marks)))
-        return Recovery(tuple(frames), complete)
+        return Recovery(tuple(frames), complete and not report.refused)
 
     def history(self, instrument: Instrument, start: int, end: int) -> Sequence[Request]:
         """Return requests for bars, mark bars and open interest of `[start, end)`."""
@@ -207,8 +214,6 @@ def _subscriptions(instruments: Sequence[Instrument]) -> Iterator[str]:
 
 def _data(body: bytes) -> Raw:
     answer = read(_FRAME, body, "an OKX answer")
-    if answer.code == _LIMITED:
-        raise TransientError(f"OKX limits our requests: {answer.msg}", retry_after=2.0)
-    if answer.code != "0":
+    if text_of(answer.code) not in ("0", ""):
         raise PoisonMessage(f"OKX refused: {answer.msg or 'no reason given'} (code {answer.code})")
     return answer.data
