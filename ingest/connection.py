@@ -15,6 +15,7 @@ import structlog
 from aiohttp.http import WSMessageDecodeText, WSMessageNoDecodeText
 
 from ingest.intake import CLOCK_MARGIN_MS, FrameHandler
+from ingest.venues.answers import pause_of
 from ingest.venues.interface import Connection
 from ingest.watch import Stream, StreamWatch
 from liqheat.domain.market import Venue
@@ -247,7 +248,7 @@ class ConnectionRunner:
                 log.info("Connected", venue=self._venue.value, name=self._connection.name)
                 return _Link(socket, answer, self._clock.monotonic(), self._clock.now_ms())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                seconds = self._backoff.next()
+                seconds = max(self._backoff.next(), self._pause_after(error))
                 log.warning(
                     "Cannot connect",
                     venue=self._venue.value,
@@ -256,6 +257,12 @@ class ConnectionRunner:
                     retry_seconds=round(seconds, 1),
                 )
                 await self._clock.sleep(seconds)
+
+    def _pause_after(self, error: Exception) -> float:
+        """Return how long the venue wants to be left alone, 0 where it does not ban: a handshake is a request too."""
+        if not isinstance(error, aiohttp.WSServerHandshakeError) or error.status not in (403, 418, 429):
+            return 0.0
+        return pause_of(self._venue, error.status, error.headers or {}, b"", self._clock.now_ms())
 
     def _start(self, link: _Link) -> None:
         link.last_event_at = self._clock.monotonic()

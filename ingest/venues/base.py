@@ -40,7 +40,7 @@ class BaseFeed(ABC):
     """See `ingest.venues.interface.VenueFeed`; the methods that a venue must write are abstract."""
 
     venue: Venue
-    mapper_of: ClassVar[Callable[[Sequence[Instrument]], Mapper]]
+    mapper_of: Callable[..., Mapper]
     """The venue's mapper class."""
     history_window: int = 960 * MINUTE_MS
     recovery_minutes: int | None = None
@@ -109,6 +109,7 @@ class BaseFeed(ABC):
 
     def mapper(self, instruments: Sequence[Instrument]) -> Mapper:
         """Return a new mapper of these instruments."""
+        # By the class, else Python would bind it as a method.
         return type(self).mapper_of(instruments)
 
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:

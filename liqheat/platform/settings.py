@@ -349,7 +349,12 @@ def load() -> Settings:
         raise ConfigurationError(f"Wrong settings: {error}") from error
     except ValidationError as error:
         sentences = [
-            f"LIQHEAT_{'__'.join(part.upper() for part in problem['loc'] if isinstance(part, str))}: {problem['msg'].removeprefix('Value error, ')}"
+            f"{_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)
         ]
         raise ConfigurationError("Wrong settings: " + "; ".join(sentences)) from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """Return the environment variable of a place in the tree; an item of a list belongs to its list."""
+    return "LIQHEAT_" + "__".join(part.upper() for part in place if isinstance(part, str))

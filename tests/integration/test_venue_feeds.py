@@ -11,7 +11,7 @@ import pytest
 
 from ingest.connection import ConnectionPolicy, ConnectionRunner
 from ingest.rest import RestClient
-from ingest.sanity import check, sane_events
+from ingest.sanity import check
 from ingest.universe import choose
 from ingest.venues.depth import DEPTH
 from ingest.venues.hyperliquid.wallet_poller import WalletPoller
@@ -32,6 +32,7 @@ from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.reading import sane_events
 from tests.support.venue_addresses import settings_at
 
 VENUES = tuple(venue for venue in Venue if venue is not Venue.BINANCE)

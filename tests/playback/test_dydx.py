@@ -142,13 +142,26 @@ def test_markets_over_rest_are_contracts_and_tiers_too() -> None:
     assert [type(event) for event in events[2:]] == [Mark, OpenInterest, Turnover]
 
 
-def test_margin_fractions_out_of_order_are_refused_after_the_others() -> None:
+def test_margin_fractions_out_of_order_are_refused_and_the_others_read() -> None:
     contents = json.loads(recorded("ws_markets_subscribed"))["contents"]
     contents["markets"]["ETH-USD"]["maintenanceMarginFraction"] = "0.06"
     mapper = DydxMapper()
-    events: list[Event] = []
-    with pytest.raises(PoisonMessage, match=r"ETH-USD: Expected margin fractions in order, were 0\.05 and 0\.06"):
-        events.extend(mapper.map(wrap("markets@perpetualMarkets", json.dumps(contents).encode()), RECEIVED_AT))
+    events = play(wrap("markets@perpetualMarkets", json.dumps(contents).encode()), mapper=mapper)
+    assert [event.symbol for event in events if isinstance(event, MarginTier)] == ["BTC"]
+    ((name, reason, _),) = mapper.report.refused
+    assert (name, reason) == (
+        "ETH-USD",
+        "Broken margin tiers of dYdX: Expected margin fractions in order, were 0.05 and 0.06",
+    )
+
+
+def test_a_row_that_cannot_be_read_costs_no_other() -> None:
+    mapper = DydxMapper()
+    frame = recorded("ws_trades").replace(b'"size":"0.000100431","price":"27839"', b'"size":"1","price":"-1"')
+    assert len(play(frame, mapper=mapper)) == 4
+    assert len(mapper.report.refused) == 1
+    ahead = recorded("ws_trades").replace(b"2023-04-04T00:29:19.353Z", b"2223-04-04T00:29:19.353Z", 1)
+    assert len(play(ahead, mapper=DydxMapper())) == 4, "a time that has not come moves nothing"
 
 
 def test_candles_are_open_interest_trades_and_marks() -> None:
@@ -200,8 +213,9 @@ def test_control_frames_are_no_events(frame: bytes) -> None:
     ("frame", "reason"),
     [
         (b'{"type":"error","message":"Invalid subscription id"}', "Invalid subscription id"),
-        (recorded("ws_trades").replace(b'"BUY"', b'"UP"'), "BUY or SELL"),
-        (recorded("ws_trades").replace(b'"27839"', b'"-1"'), "Not dYdX trades"),
+        (recorded("ws_trades_before_types").replace(b'"BUY"', b'"UP"'), "BUY or SELL"),
+        (recorded("ws_trades_before_types").replace(b'"27839"', b'"-1"'), "Not a dYdX trade"),
+        (recorded("ws_trades").replace(b'"trades"', b'"fills"'), "Not dYdX trades"),
         (b"[", "Not a dYdX frame"),
     ],
 )

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.sanity import sane_events
 from ingest.venues.registry import mapper_for
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
+from tests.support.reading import sane_events
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded"
 VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)

@@ -20,7 +20,7 @@ from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH
 from ingest.venues.interface import Listings, Poll, Recovery, Request, Rest, wrap
 from ingest.venues.paged import Page, read_pages
-from ingest.venues.wire import decoder_of, read
+from ingest.venues.wire import Report, RowReader, decoder_of, read
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables
 from liqheat.domain.market import Venue
@@ -50,9 +50,10 @@ _TICKERS_ONE_BY_ONE = 40
 _DEPTH_LEVELS, _DEPTH_WEIGHT = 500, 10.0
 """1,000 levels weigh 20, twice as much, and reach less than twice as far."""
 
-_TRADES = decoder_of(list[messages.HistoricalTrade])
+_TRADES = RowReader(messages.HistoricalTrade, "a Binance trade")
 _EXCHANGE_INFO = decoder_of(messages.ExchangeInfo)
-_BRACKETS = decoder_of(list[messages.LeverageBracket])
+_LISTED = RowReader(messages.ContractInfo, "a contract that Binance lists")
+_BRACKETS = RowReader(messages.LeverageBracket, "a Binance tier table")
 
 
 class BinanceFeed(BaseFeed):
@@ -74,7 +75,9 @@ class BinanceFeed(BaseFeed):
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Return the linear perpetuals of exchangeInfo."""
         body = await rest.fetch(self.request("/fapi/v1/exchangeInfo", WEIGHT, {}))
-        return listings_of(read(_EXCHANGE_INFO, body, "Binance's exchangeInfo"), event_time)
+        report = Report()
+        entries = _LISTED.read(read(_EXCHANGE_INFO, body, "Binance's exchangeInfo").symbols, report)
+        return listings_of(entries, event_time, report.refused)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Return the shipped tables, refreshed by leverageBracket where a key is set."""
@@ -82,8 +85,9 @@ class BinanceFeed(BaseFeed):
         if self._keys.api_key is not None and self._keys.api_secret is not None:
             try:
                 body = await rest.fetch(self._signed("/fapi/v1/leverageBracket"))
-                brackets = read(_BRACKETS, body, "Binance's leverageBracket")
-                tables |= self.checked(*tables_of(brackets))
+                report = Report()
+                fresh, refused = tables_of(_BRACKETS.read(body, report))
+                tables |= self.checked(fresh, refused | {each.instrument: each.reason for each in report.refused})
             except (TransientError, PoisonMessage) as error:
                 log.warning("Binance's margin tiers were not refreshed; the shipped ones hold", error=str(error))
         return {item.name: tables[item.name] for item in instruments if item.name in tables}
@@ -157,6 +161,7 @@ class BinanceFeed(BaseFeed):
         """Read pages of aggregate trades up to the id `before` or the time `until`, in wrapped frames."""
         stream = f"{instrument.name}@aggTrades"
         rows = 0
+        report = Report()
 
         def asking(query: Mapping[str, str]) -> Request:
             parameters = {"symbol": instrument.name, **query, "limit": str(_TRADES_PER_PAGE)}
@@ -164,15 +169,18 @@ class BinanceFeed(BaseFeed):
 
         def read_page(body: bytes) -> Page:
             nonlocal rows
-            page = read(_TRADES, body, "Binance's aggTrades")
+            known = len(report.refused)
+            page = _TRADES.read(body, report)
+            sent = len(page) + len(report.refused) - known
             wanted = [row for row in page if before is None or row.a < before]
             rows += len(wanted)
             frame = wrap(stream, msgspec.json.encode(wanted)) if wanted else None
-            if len(wanted) < len(page) or len(page) < _TRADES_PER_PAGE:
+            if len(wanted) < len(page) or sent < _TRADES_PER_PAGE or not page:
                 # Ids are consecutive, so their count says whether the venue still keeps the whole hole.
-                return Page(frame, before is None or rows == before - int(first["fromId"]))
+                is_whole = not report.refused if before is None else rows == before - int(first["fromId"])
+                return Page(frame, is_whole)
             if until is not None and until <= page[-1].T:
-                return Page(frame, is_complete=True)
+                return Page(frame, not report.refused)
             return Page(frame, is_complete=False, following=asking({"fromId": str(page[-1].a + 1)}))
 
         return await read_pages(rest, asking(first), read_page, _PAGES_PER_HOLE)

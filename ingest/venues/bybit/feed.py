@@ -16,7 +16,7 @@ from ingest.venues.bybit.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH
 from ingest.venues.interface import Listings, Ping, Recovery, Request, Rest, wrap
 from ingest.venues.paged import Page, read_pages
-from ingest.venues.wire import decoder_of, read
+from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
@@ -26,8 +26,6 @@ from liqheat.platform.errors import PoisonMessage, TransientError
 log = structlog.get_logger(__name__)
 
 LIMIT = VENUE_FACTS[Venue.BYBIT].budgets["requests"]
-_LIMITED = 10006
-"""Bybit says "too many visits" with status 200 and this code."""
 _RECENT_TRADES = 1_000
 DEPTH_LEVELS = 500
 """Most levels a side that Bybit gives for linear contracts."""
@@ -35,9 +33,9 @@ _CHANNELS = ("publicTrade", "tickers", "allLiquidation")
 
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)
-_INSTRUMENT = decoder_of(raw.InstrumentInfo)
-_RISK_LIMIT = decoder_of(raw.RiskLimit)
-_RECENT_TRADE = decoder_of(raw.RecentTrade)
+_INSTRUMENT = RowReader(raw.InstrumentInfo, "a Bybit instrument")
+_RISK_LIMIT = RowReader(raw.RiskLimit, "a Bybit risk limit")
+_RECENT_TRADE = RowReader(raw.RecentTrade, "a Bybit trade")
 
 
 class BybitFeed(BaseFeed):
@@ -50,13 +48,14 @@ class BybitFeed(BaseFeed):
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all pages of instruments-info."""
         infos: list[raw.InstrumentInfo] = []
+        report = Report()
         cursor = ""
         while True:
             parameters = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
             page = await self._list(rest, "instruments-info", parameters)
-            infos += [read(_INSTRUMENT, item, "a Bybit instrument") for item in page.items]
+            infos += _INSTRUMENT.each(page.items, report)
             if not page.next_page or not page.items:
-                return listings_of(infos, event_time)
+                return listings_of(infos, event_time, report.refused)
             cursor = page.next_page
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
@@ -65,11 +64,12 @@ class BybitFeed(BaseFeed):
         for instrument in instruments:
             try:
                 page = await self._list(rest, "risk-limit", {"symbol": instrument.name})
-                limits = [read(_RISK_LIMIT, item, "a Bybit risk limit") for item in page.items]
+                report = Report()
+                limits = _RISK_LIMIT.each(page.items, report)
             except (PoisonMessage, TransientError) as error:
                 log.warning("Margin tiers cannot be read", instrument=instrument.name, error=str(error))
                 continue
-            tables |= self.checked(*tables_of(limits))
+            tables |= self.checked(*tables_of(limits, {each.instrument for each in report.refused}))
         return tables
 
     def socket(self, number: int, instruments: tuple[Instrument, ...]) -> tuple[str, str, tuple[str, ...]]:
@@ -91,9 +91,10 @@ class BybitFeed(BaseFeed):
 
         def read_page(body: bytes) -> Page:
             items = _result(body).items
-            oldest = read(_RECENT_TRADE, items[-1], "a Bybit trade").time if items else end
-            is_complete = oldest <= start or len(items) < _RECENT_TRADES
-            return Page(wrap(f"{instrument.name}@recent-trade", body), is_complete)
+            report = Report()
+            oldest = min((trade.time for trade in _RECENT_TRADE.each(items, report)), default=end)
+            reaches_back = oldest <= start or len(items) < _RECENT_TRADES
+            return Page(wrap(f"{instrument.name}@recent-trade", body), reaches_back and not report.refused)
 
         request = self._ask("recent-trade", instrument, limit=str(_RECENT_TRADES))
         return await read_pages(rest, request, read_page, at_most=1)
@@ -127,8 +128,6 @@ class BybitFeed(BaseFeed):
 
 def _result(body: bytes) -> raw.Result:
     answer = read(_FRAME, body, "a Bybit answer")
-    if answer.ret_code == _LIMITED:
-        raise TransientError(f"Bybit limits our requests: {answer.rest_message}", retry_after=5.0)
-    if answer.ret_code != 0:
+    if text_of(answer.ret_code) not in ("0", ""):
         raise PoisonMessage(f"Bybit answered {answer.ret_code}: {answer.rest_message}")
     return read(_RESULT, answer.result, "a Bybit result") if answer.result != msgspec.Raw() else raw.Result()

@@ -11,10 +11,10 @@ from ingest.venues.base import BaseFeed
 from ingest.venues.depth import DEPTH
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.mapper import DydxMapper
-from ingest.venues.dydx.reference import listings_of, tables_of
+from ingest.venues.dydx.reference import listings_of, markets_of, tables_of
 from ingest.venues.interface import Listings, Recovery, Request, Rest, wrap
 from ingest.venues.paged import Page, read_pages
-from ingest.venues.wire import decoder_of, read
+from ingest.venues.wire import Report, RowReader, decoder_of, read
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
@@ -26,8 +26,8 @@ MARKETS_PER_SOCKET = 32
 _PAGE = 1_000
 _RECOVERY_PAGES = 5
 
-_MARKETS = decoder_of(raw.Markets)
-_TRADES = decoder_of(raw.Trades)
+_ANSWER = decoder_of(raw.Trades)
+_TRADES = RowReader(raw.Trade, "a dYdX trade")
 
 
 class DydxFeed(BaseFeed):
@@ -41,11 +41,14 @@ class DydxFeed(BaseFeed):
 
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all markets."""
-        return listings_of(await self._markets(rest), event_time)
+        report = Report()
+        markets = markets_of(await rest.fetch(self._ask("perpetualMarkets", {})), report)
+        return listings_of(markets, event_time, report.refused)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read the margin fractions of the markets."""
-        return self.checked(*tables_of(await self._markets(rest), {item.name for item in instruments}))
+        markets = markets_of(await rest.fetch(self._ask("perpetualMarkets", {})), Report())
+        return self.checked(*tables_of(markets, {item.name for item in instruments}))
 
     def sockets(self, instruments: Sequence[Instrument]) -> int:
         """Return as many sockets as the subscriptions need, or as the settings allow if that is more."""
@@ -66,12 +69,15 @@ class DydxFeed(BaseFeed):
     async def missed_trades(self, instrument: Instrument, start: int, end: int, rest: Rest) -> Recovery:
         """Read trades back from `end` to `start`, a limited number of pages."""
         path, stream = f"trades/perpetualMarket/{instrument.name}", f"{instrument.name}@trades"
+        report = Report()
 
         def read_page(body: bytes) -> Page:
-            trades = read(_TRADES, body, "dYdX trades").trades
+            known = len(report.refused)
+            trades = _TRADES.read(read(_ANSWER, body, "dYdX trades").trades, report)
+            sent = len(trades) + len(report.refused) - known
             frame = wrap(stream, body)
-            if len(trades) < _PAGE or min(trade.created_at for trade in trades).timestamp() * 1_000 <= start:
-                return Page(frame, is_complete=True)
+            if sent < _PAGE or not trades or min(trade.created_at for trade in trades).timestamp() * 1_000 <= start:
+                return Page(frame, not report.refused)
             # The block is read again, for a page may end within it; the mapper drops what it has seen.
             block = str(min(trade.created_at_height for trade in trades))
             return Page(frame, False, self._ask(path, {"limit": str(_PAGE), "createdBeforeOrAtHeight": block}))
@@ -89,9 +95,6 @@ class DydxFeed(BaseFeed):
             self._ask(f"candles/perpetualMarkets/{name}", candles, f"{name}@candles"),
             self._ask(f"historicalFunding/{name}", settlements, f"{name}@historicalFunding"),
         )
-
-    async def _markets(self, rest: Rest) -> Mapping[str, raw.Market]:
-        return read(_MARKETS, await rest.fetch(self._ask("perpetualMarkets", {})), "dYdX markets").markets
 
     def _ask(self, path: str, parameters: Mapping[str, str], stream: str = "") -> Request:
         return self.request(f"/v4/{path}", LIMIT, parameters, stream=stream)

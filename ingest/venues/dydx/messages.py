@@ -9,7 +9,7 @@ from datetime import datetime
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import WirePrice, WireQuantity, WireUsd
+from ingest.venues.wire import Number, WirePrice, WireQuantity, WireUsd
 
 
 class Frame(Struct, gc=False):
@@ -40,37 +40,37 @@ class Trade(Struct, gc=False, rename="camel"):
 class Trades(Struct, gc=False):
     """The trades of one market."""
 
-    trades: list[Trade]
+    trades: Raw
 
 
 class Market(Struct, gc=False, rename="camel"):
     """One perpetual of `v4_markets` or `/v4/perpetualMarkets`; in an update, what is absent has not changed."""
 
     status: str | None = None  # ACTIVE, PAUSED, CANCEL_ONLY, POST_ONLY, INITIALIZING, FINAL_SETTLEMENT
-    oracle_price: str | None = None  # "0" before the first
-    next_funding_rate: str | None = None  # of one hour, as of now
-    open_interest: WireQuantity | None = None  # coins, one-sided
-    volume_24h: WireUsd | None = field(default=None, name="volume24H")
-    initial_margin_fraction: str | None = None
-    maintenance_margin_fraction: str | None = None
-    tick_size: str | None = None
-    step_size: str | None = None
+    oracle_price: Number = None  # 0 before the first
+    next_funding_rate: Number = None  # of one hour, as of now
+    open_interest: Number = None  # coins, one-sided
+    volume_24h: Number = field(default=None, name="volume24H")  # USD
+    initial_margin_fraction: Number = None
+    maintenance_margin_fraction: Number = None
+    tick_size: Number = None
+    step_size: Number = None
 
 
 class OraclePrice(Struct, gc=False, rename="camel"):
     """One price of a `v4_markets` update; older versions call it `price`."""
 
     effective_at: datetime
-    oracle_price: WirePrice | None = None
-    price: WirePrice | None = None
+    oracle_price: Number = None
+    price: Number = None
 
 
 class Markets(Struct, gc=False, rename="camel"):
     """`v4_markets`: all markets at first, then what changed of some."""
 
-    markets: dict[str, Market] = field(default_factory=dict)
-    trading: dict[str, Market] = field(default_factory=dict)
-    oracle_prices: dict[str, OraclePrice] = field(default_factory=dict)
+    markets: dict[str, Raw] = field(default_factory=dict)  # Market
+    trading: dict[str, Raw] = field(default_factory=dict)  # Market
+    oracle_prices: dict[str, Raw] = field(default_factory=dict)  # OraclePrice
 
 
 class Candle(Struct, gc=False, rename="camel"):
@@ -83,13 +83,13 @@ class Candle(Struct, gc=False, rename="camel"):
     close: WirePrice
     base_token_volume: WireQuantity  # coins
     usd_volume: WireUsd
-    starting_open_interest: WireQuantity | None = None  # coins
+    starting_open_interest: Number = None  # coins
 
 
 class Candles(Struct, gc=False):
     """The candles of one market."""
 
-    candles: list[Candle]
+    candles: Raw
 
 
 class Settlement(Struct, gc=False, rename="camel"):
@@ -103,7 +103,7 @@ class Settlement(Struct, gc=False, rename="camel"):
 class Settlements(Struct, gc=False, rename="camel"):
     """The settlements of one market."""
 
-    historical_funding: list[Settlement]
+    historical_funding: Raw
 
 
 class Level(Struct, gc=False):

@@ -10,12 +10,12 @@ from ingest.venues.base import BaseFeed
 from ingest.venues.depth import DEPTH
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.mapper import SIGNIFICANT_FIGURES, HyperliquidMapper
-from ingest.venues.hyperliquid.reference import listings_of, tables_of
+from ingest.venues.hyperliquid.reference import Universe, listings_of, tables_of, universe_of
 from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Context, Listings, Mapper, Ping, Recovery, Request, Rest, wrap
 from ingest.venues.paged import Page, read_pages
-from ingest.venues.wire import decoder_of, read
+from ingest.venues.wire import Report, RowReader
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
@@ -26,8 +26,7 @@ _BOOK_WEIGHT = 2.0
 _CANDLES_WEIGHT = 36.0
 """A page of candles weighs 20 and one for every 60 of its 960 bars."""
 
-_META = decoder_of(raw.Meta)
-_TRADES = decoder_of(list[raw.Trade])
+_TRADES = RowReader(raw.Trade, "a Hyperliquid trade")
 
 
 class HyperliquidFeed(BaseFeed):
@@ -59,11 +58,13 @@ class HyperliquidFeed(BaseFeed):
 
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read the venue's own universe; builder-deployed markets are not asked for."""
-        return listings_of(await self._meta(rest), event_time)
+        report = Report()
+        return listings_of(await self._universe(rest, report), event_time, report)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read the margin tables of the universe."""
-        return self.checked(*tables_of(await self._meta(rest), {instrument.name for instrument in instruments}))
+        universe = await self._universe(rest, Report())
+        return self.checked(*tables_of(universe, {instrument.name for instrument in instruments}))
 
     def socket(self, number: int, instruments: tuple[Instrument, ...]) -> tuple[str, str, tuple[str, ...]]:
         """Return a socket with trades and context of each coin; at most 1,000 subscriptions per address."""
@@ -89,8 +90,9 @@ class HyperliquidFeed(BaseFeed):
         """Read the few recent trades that the venue gives; they rarely reach back to `start`."""
 
         def read_page(body: bytes) -> Page:
-            oldest = min((trade.time for trade in read(_TRADES, body, "Hyperliquid trades")), default=end)
-            return Page(wrap(f"{instrument.name}@recentTrades", body), oldest <= start)
+            report = Report()
+            oldest = min((trade.time for trade in _TRADES.read(body, report)), default=end)
+            return Page(wrap(f"{instrument.name}@recentTrades", body), oldest <= start and not report.refused)
 
         request = self._info({"type": "recentTrades", "coin": instrument.name}, _REQUEST_WEIGHT)
         return await read_pages(rest, request, read_page, at_most=1)
@@ -106,9 +108,8 @@ class HyperliquidFeed(BaseFeed):
         poller = WalletPoller(self._info_url, self._leaderboard_url, self._traders, context, WalletBook())
         return (poller.run(),)
 
-    async def _meta(self, rest: Rest) -> raw.Meta:
-        body = await rest.fetch(self._info({"type": "meta"}, _REQUEST_WEIGHT))
-        return read(_META, body, "Hyperliquid's universe")
+    async def _universe(self, rest: Rest, report: Report) -> Universe:
+        return universe_of(await rest.fetch(self._info({"type": "meta"}, _REQUEST_WEIGHT)), report)
 
     def _info(self, query: Mapping[str, object], weight: float, stream: str = "") -> Request:
         return Request(self._info_url, LIMIT, weight=weight, stream=stream, body=json.dumps(query).encode())

@@ -17,7 +17,7 @@ from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
 from ingest.venues.okx.mapper import OkxMapper
 from ingest.venues.okx.reference import listings_of, tables_of
 from ingest.venues.paged import Page, read_pages
-from ingest.venues.wire import decoder_of, read
+from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
@@ -28,17 +28,16 @@ log = structlog.get_logger(__name__)
 
 _CHANNELS = ("trades", "mark-price", "funding-rate", "open-interest")
 _ARGUMENTS_PER_MESSAGE = 40
-_LIMITED = "50011"
 _FAMILIES_PER_REQUEST = 5
 _RECOVERY_PAGES = 10
 DEPTH_LEVELS = 5_000
 """Most levels a side that `books-full` gives; its snapshots are up to a second old."""
 
 _FRAME = decoder_of(raw.Frame)
-_INSTRUMENTS = decoder_of(list[raw.Instrument])
-_MARKS = decoder_of(list[raw.MarkPrice])
-_TIERS = decoder_of(list[raw.PositionTier])
-_TRADES = decoder_of(list[raw.Trade])
+_INSTRUMENTS = RowReader(raw.Instrument, "an OKX instrument")
+_MARKS = RowReader(raw.MarkPrice, "an OKX mark")
+_TIERS = RowReader(raw.PositionTier, "an OKX position tier")
+_TRADES = RowReader(raw.Trade, "an OKX trade")
 
 
 class OkxFeed(BaseFeed):
@@ -57,13 +56,15 @@ class OkxFeed(BaseFeed):
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all swaps."""
         body = await rest.fetch(self._ask("public/instruments", {"instType": "SWAP"}))
-        infos = read(_INSTRUMENTS, _data(body), "OKX instruments")
-        return listings_of(infos, event_time)
+        report = Report()
+        infos = _INSTRUMENTS.read(_data(body), report)
+        return listings_of(infos, event_time, report.refused)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read position tiers, five families at a time, and value them at the mark prices of now."""
         body = await rest.fetch(self._ask("public/mark-price", {"instType": "SWAP"}))
-        marks = {mark.instrument: mark.mark_price for mark in read(_MARKS, _data(body), "OKX marks")}
+        # The mark of a market that has none yet is left out; its tiers are read when it has.
+        marks = {mark.instrument: mark.mark_price for mark in _MARKS.read(_data(body), Report())}
         tables: dict[str, MarginTiers] = {}
         wanted = [instrument for instrument in instruments if instrument.name in marks]
         for start in range(0, len(wanted), _FAMILIES_PER_REQUEST):
@@ -72,12 +73,14 @@ class OkxFeed(BaseFeed):
             parameters = {"instType": "SWAP", "tdMode": "isolated", "instFamily": families}
             try:
                 answer = await rest.fetch(self._ask("public/position-tiers", parameters))
-                steps = read(_TIERS, _data(answer), "OKX position tiers")
+                report = Report()
+                steps = _TIERS.read(_data(answer), report)
             except (PoisonMessage, TransientError) as error:
                 log.warning("Margin tiers cannot be read", families=families, error=str(error))
                 continue
             usd_per_contract = {item.name: item.contract_value * marks[item.name] for item in page}
-            tables |= self.checked(*tables_of(steps, usd_per_contract))
+            incomplete = {f"{refusal.instrument}-SWAP" for refusal in report.refused}
+            tables |= self.checked(*tables_of(steps, usd_per_contract, incomplete))
         return tables
 
     def socket(self, number: int, instruments: tuple[Instrument, ...]) -> tuple[str, str, tuple[str, ...]]:
@@ -99,12 +102,13 @@ class OkxFeed(BaseFeed):
         if start >= end:
             return Recovery(complete=True)
         name = instrument.name
+        report = Report()
 
         def read_page(body: bytes) -> Page:
-            trades = read(_TRADES, _data(body), "OKX trades")
+            trades = _TRADES.read(_data(body), report)
             frame = wrap(f"{name}@trades", body)
             if not trades or min(trade.ts for trade in trades) <= start:
-                return Page(frame, is_complete=True)
+                return Page(frame, not report.refused)
             before = str(min(trade.trade_id for trade in trades))
             older = self._ask("market/history-trades", {"instId": name, "after": before, "limit": "100"})
             return Page(frame, is_complete=False, following=older)
@@ -153,8 +157,6 @@ def _subscriptions(instruments: Sequence[Instrument]) -> Iterator[str]:
 
 def _data(body: bytes) -> Raw:
     answer = read(_FRAME, body, "an OKX answer")
-    if answer.code == _LIMITED:
-        raise TransientError(f"OKX limits our requests: {answer.msg}", retry_after=2.0)
-    if answer.code != "0":
+    if text_of(answer.code) not in ("0", ""):
         raise PoisonMessage(f"OKX refused: {answer.msg or 'no reason given'} (code {answer.code})")
     return answer.data
