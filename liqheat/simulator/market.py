@@ -97,7 +97,7 @@ class Market(ABC):
         if settled.any():
             self._charge_funding(np.where(settled, funding_rates, 0.0))
         quotes = self._quotes(step_ms, self.index_price / before - 1)
-        trades = self._trading.execute(orders, quotes, self._generator)
+        trades = self._trading.execute([self._worked(part) for part in orders], quotes, self._generator)
         self._trading.count_turnover(trades, self.now)
         return Step(
             time=self.now,
@@ -123,6 +123,10 @@ class Market(ABC):
     @abstractmethod
     def _arrive(self, step_ms: int) -> Orders:
         """Open the positions of those who come in this step; return their orders."""
+
+    def _worked(self, orders: Orders) -> Orders:
+        """Return how `orders` reach the book: here each in one piece."""
+        return orders
 
     # -- price ---------------------------------------------------------------------------------------------
 
