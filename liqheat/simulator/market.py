@@ -6,8 +6,10 @@ matter: `crowd_market` has simple isolated traders, `account_market` accounts as
 No clock, no I/O; all chance comes from the generators that are passed in, so the same seed gives the same market.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from math import exp, log, log10, sqrt
+from typing import Self
 
 import numpy as np
 
@@ -80,6 +82,15 @@ class Market(ABC):
     def short_interest(self) -> IntArray:
         """Sum of the short positions of each venue, lots: equal to `open_interest`, always."""
         return self._trader_short + self.makers.short_lots
+
+    @property
+    def undisturbed_price(self) -> float:
+        """Price (USD per coin) where no forced order had ever eaten of the book."""
+        return self._undisturbed
+
+    def fork(self, path: PricePath) -> Self:
+        """Return a copy of the market as it is now, with the same chance ahead, whose price follows `path`."""
+        return copy.deepcopy(self, {id(self._path): path})
 
     # -- one step ------------------------------------------------------------------------------------------
 
