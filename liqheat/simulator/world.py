@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from liqheat.domain.market import Venue
+from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import ConfigurationError
 from liqheat.simulator.account_market import AccountMarket
 from liqheat.simulator.holding import Holding
@@ -29,6 +30,8 @@ START_MS = 1_767_225_600_000
 _WANDERING = "wandering"
 """Name of the price path that is no regime."""
 _REAL_BTC_VOLATILITY = 0.006
+_SETTLING_STEPS = 12 * 60
+"""Minutes before the log in which a stock that its own book could not bear unwinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,11 @@ def open_world(world: World, venues: tuple[Venue, ...] = tuple(Venue)) -> Accoun
         path = SwingPath(world.swings, coin.price, path_chance)
     else:
         path = make_path(world.regime, coin.price, coin.volatility, path_chance)
-    return AccountMarket(
-        coin, listings_of(coin, venues), world.people, world.depth, path, past, people_chance, START_MS
-    )
+    start = START_MS - _SETTLING_STEPS * MINUTE_MS
+    market = AccountMarket(coin, listings_of(coin, venues), world.people, world.depth, path, past, people_chance, start)
+    for _ in range(_SETTLING_STEPS):
+        market.step(MINUTE_MS)
+    return market
 
 
 def _people(drawn: dict[str, float], mix: str) -> People:
