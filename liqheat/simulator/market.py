@@ -6,8 +6,10 @@ matter: `crowd_market` has simple isolated traders, `account_market` accounts as
 No clock, no I/O; all chance comes from the generators that are passed in, so the same seed gives the same market.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from math import exp, log, log10, sqrt
+from typing import Self
 
 import numpy as np
 
@@ -81,6 +83,15 @@ class Market(ABC):
         """Sum of the short positions of each venue, lots: equal to `open_interest`, always."""
         return self._trader_short + self.makers.short_lots
 
+    @property
+    def undisturbed_price(self) -> float:
+        """Price (USD per coin) where no forced order had ever eaten of the book."""
+        return self._undisturbed
+
+    def fork(self, path: PricePath) -> Self:
+        """Return a copy of the market as it is now, with the same chance ahead, whose price follows `path`."""
+        return copy.deepcopy(self, {id(self._path): path})
+
     # -- one step ------------------------------------------------------------------------------------------
 
     def step(self, step_ms: int) -> Step:
@@ -97,7 +108,7 @@ class Market(ABC):
         if settled.any():
             self._charge_funding(np.where(settled, funding_rates, 0.0))
         quotes = self._quotes(step_ms, self.index_price / before - 1)
-        trades = self._trading.execute(orders, quotes, self._generator)
+        trades = self._trading.execute([self._worked(part) for part in orders], quotes, self._generator)
         self._trading.count_turnover(trades, self.now)
         return Step(
             time=self.now,
@@ -123,6 +134,10 @@ class Market(ABC):
     @abstractmethod
     def _arrive(self, step_ms: int) -> Orders:
         """Open the positions of those who come in this step; return their orders."""
+
+    def _worked(self, orders: Orders) -> Orders:
+        """Return how `orders` reach the book: here each in one piece."""
+        return orders
 
     # -- price ---------------------------------------------------------------------------------------------
 

@@ -128,13 +128,13 @@ def levels_of(
     furthest = mark * (1 - REACH) if side > 0 else mark * (1 + REACH)
     count = min(limit, max(int(side * (first - furthest / step)) + 1, 0))
     numbers = first - side * np.arange(count)
-    prices = np.round(numbers * step, 10)
+    prices: FloatArray = np.round(numbers * step, 10).astype(np.float64)
     prices = prices[prices > 0]
     usd = share * book.resting_usd(side, np.abs(np.log(prices / mark)))
     # Rounding the running sum, not each level, keeps the side's total right where single levels are tiny.
     coins = (np.diff(usd, prepend=0.0) / prices).cumsum()
     lots = np.diff(np.floor(coins / quantity_step).astype(np.int64), prepend=0)
     here = np.flatnonzero(lots)
-    quantities = np.round(lots[here] * quantity_step, 10)
+    quantities: FloatArray = np.round(lots[here] * quantity_step, 10).astype(np.float64)
     orders = 1 + (quantities * prices[here] / _TYPICAL_ORDER_USD).astype(np.int64)
     return BookLevels(prices[here], quantities, orders)

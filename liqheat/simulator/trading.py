@@ -87,7 +87,7 @@ class Trading:
         buyer, seller = np.where(bought, account, counterparty), np.where(bought, counterparty, account)
         churn = self._churn(quotes, generator)
         columns = zip((venue, np.abs(lots), taker_side, buyer, seller), churn, strict=True)
-        return self._number(*(np.concatenate(pair) for pair in columns), quotes, generator)
+        return self._number(quotes, generator, *(np.concatenate(pair) for pair in columns))
 
     def _churn(
         self, quotes: Quotes, generator: np.random.Generator
@@ -118,13 +118,13 @@ class Trading:
 
     def _number(
         self,
+        quotes: Quotes,
+        generator: np.random.Generator,
         venue: IntArray,
         lots: IntArray,
         taker_side: IntArray,
         buyer: IntArray,
         seller: IntArray,
-        quotes: Quotes,
-        generator: np.random.Generator,
     ) -> Trades:
         """Spread trades over the step, price them around the mark, order them and give them their numbers."""
         times = quotes.now - generator.integers(0, quotes.step_ms, size=len(venue))
