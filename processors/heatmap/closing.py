@@ -79,14 +79,16 @@ def _open_observed(state: PartitionState, market: int) -> None:
         observed.sweep_range(float(slot[f"{name}_low"]), float(slot[f"{name}_high"]))
 
 
-def add_open_minutes(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
-    """Add the open minute of each of `markets` as it stands; levels of those whose range has reached some."""
+def add_open_minutes(
+    state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, *, with_levels: bool = False
+) -> None:
+    """Add the open minute of each of `markets` as it stands; levels of those whose range has reached some, or of all."""
     facts = _Facts(state, markets)
     totals = state.inferred.totals(markets)
     swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
     left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
     columns = facts.published(revisions, left)
-    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1)
+    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels
     for place, market in enumerate(markets.tolist()):
         observed = state.observed.get(market)
         if 2 * market in state.executed or (observed is not None and observed.has_flows()):

@@ -105,6 +105,17 @@ def snapshot(state: PartitionState, only: Sequence[str] | None = None) -> list[B
     return output.batches()
 
 
+def open_minutes(state: PartitionState) -> list[Batch]:
+    """Return the whole map as it stands: every market's open minute with all its levels; changes nothing."""
+    markets = np.flatnonzero(state.table["start"][: len(state.venues)] != NOT_STARTED)
+    output = _output(state)
+    if markets.size:
+        with np.errstate(all="ignore"):
+            revisions = state.revisions[state.symbol_of[markets]]
+            closing.add_open_minutes(state, markets, revisions, output, with_levels=True)
+    return output.batches()
+
+
 def dump(state: PartitionState, symbol: str) -> bytes:
     """Return one symbol's state as bytes for its checkpoint."""
     return state.dump(symbol)
