@@ -239,7 +239,7 @@ async def open_service(settings: Settings, venue: Venue, clock: Clock) -> AsyncI
     feed = feed_for(venue, settings)
     connected = await asyncio.to_thread(producer, settings.kafka)
     async with (
-        Publisher(connected, BatchPolicy.of(settings.ingest), name_of=settings.kafka.topic) as publisher,
+        Publisher(connected, BatchPolicy.of(settings.ingest), kafka=settings.kafka) as publisher,
         RestClient(venue, clock) as rest,
         aiohttp.ClientSession() as session,
     ):

@@ -84,7 +84,9 @@ class Ingest(Section):
 
     symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols in any case, or `all`")
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
-    batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
+    batch_age: Seconds = Field(0.25, description="seconds between two looks at what waits to be sent")
+    batch_worth_rows: int = Field(64, ge=1, description="rows of a partition that are sent at once")
+    batch_quiet_age: Seconds = Field(2.0, description="seconds that fewer rows of a partition wait")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
     open_interest_interval: Seconds = Field(15.0, description="seconds between polls per symbol")
     depth: bool = Field(True, description="read order books of the watch list")
@@ -112,32 +114,16 @@ class Engine(Section):
     """The estimate itself."""
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
-    leverages: tuple[float, ...] = Field(
-        (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 75.0, 100.0, 125.0),
-        description="leverages that positions are assumed to have",
+    warm_up_hours: float = Field(
+        24.0, ge=0, description="hours of a market's past before its estimate counts as warmed up"
     )
-    leverage_shares: tuple[float, ...] = Field(
-        (0.05, 0.08, 0.14, 0.06, 0.18, 0.06, 0.15, 0.08, 0.02, 0.10, 0.04, 0.03, 0.01),
-        description="prior share of opened notional at each of `leverages`",
-    )
-    typical_notional_usd: float = Field(5_000.0, gt=0, description="size taken for positions whose own is not known")
-    reach_share: float = Field(
-        0.5,
-        ge=0.01,
-        le=1,
-        description="share of open interest near liquidation at all, before anything is learned of it",
-    )
-    churn_share: float = Field(
-        0.25, ge=0, le=1, description="share of turnover that opens positions while as much closes"
-    )
-    half_life_hours: float = Field(
-        6.3, gt=0, description="time in which half of what stands at 10x is closed; shorter at higher leverage"
-    )
-    lateness_ms: int = Field(2_000, ge=0, description="how long a window waits for late events")
+    lateness_ms: int = Field(2_000, ge=0, le=60_000, description="how long a window waits for late events")
     snapshot_seconds: Seconds = Field(1.5, description="how often the open window is published")
     checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")
-    maximum_lead_ms: int = Field(3_600_000, gt=0, description="how far event time may run ahead of its message")
+    maximum_lead_ms: int = Field(
+        60_000, gt=0, description="how far event time may run ahead of the time at which the broker took its message"
+    )
 
     @field_validator("grid_factor")
     @classmethod

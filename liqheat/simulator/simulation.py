@@ -188,4 +188,4 @@ def _liquidations(listing: Listing, number: int, parts: list[Liquidations], *, t
 
 def _batch(kind: Kind, listing: Listing, **columns: np.ndarray) -> Batch:
     frame = pl.DataFrame(columns, schema=schema_of(kind).polars)
-    return Batch(kind, listing.venue.value, listing.symbol, listing.instrument, frame)
+    return Batch.of_market(kind, listing.venue.value, listing.symbol, listing.instrument, frame)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import numpy as np
+import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Batch
@@ -29,8 +29,8 @@ class MarketHour(NamedTuple):
 
 def hours_of(batch: Batch) -> set[MarketHour]:
     """Return the hours that the rows of `batch` fall into."""
-    starts = batch.frame.get_column("window_start").to_numpy()
-    return {MarketHour(batch.symbol, hour * HOUR_MS) for hour in np.unique(starts // HOUR_MS).tolist()}
+    hours = batch.frame.select("symbol", pl.col("window_start") // HOUR_MS * HOUR_MS).unique()
+    return {MarketHour(symbol, start) for symbol, start in hours.iter_rows()}
 
 
 def roll_up(client: Client, database: str, hours: Iterable[MarketHour]) -> None:

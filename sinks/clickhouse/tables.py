@@ -42,7 +42,6 @@ class Table:
 TABLES: dict[Kind, Table] = {
     Kind.HEATMAP_BUCKETS: Table("heatmap_raw", Topic.HEATMAP_BUCKETS, instrument=False, rolled_up=True),
     Kind.MARKET_MINUTES: Table("market_minutes_raw", Topic.MARKET_MINUTES, instrument=False),
-    Kind.LEVERAGE_MIX: Table("leverage_mix_raw", Topic.MARKET_MINUTES, instrument=False),
     Kind.LIQUIDATIONS: Table("liquidations_raw", Topic.POSITION_EVENTS, occurrence=True),
     Kind.POSITIONS: Table("positions_observed_raw", Topic.POSITION_EVENTS),
     Kind.CONTRACTS: Table("contracts_raw", Topic.POSITION_EVENTS),
@@ -74,9 +73,7 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
     kind = read[0][0].kind
     table, schema = TABLES[kind], schema_of(kind)
     of_message = {
-        "symbol": pl.Series([batch.symbol for batch, _ in read], dtype=pl.String),
         "venue": pl.Series([batch.venue for batch, _ in read], dtype=pl.String),
-        "instrument": pl.Series([batch.instrument for batch, _ in read], dtype=pl.String),
         "_partition": pl.Series([origin.partition for _, origin in read], dtype=pl.UInt16),
         "_offset": pl.Series([origin.offset for _, origin in read], dtype=pl.Int64),
     }
@@ -86,7 +83,7 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
     columns = [pl.col("symbol"), pl.col("venue"), *([pl.col("instrument")] if table.instrument else [])]
     columns += [_stored(column) for column in schema.columns]
     if table.occurrence:
-        content = [*(column.name for column in schema.columns), *of_message]
+        content = [*schema.wire, *of_message]
         columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over(content).alias("occurrence"))
     return rows.select(*columns, "_partition", "_offset")
 

@@ -116,4 +116,4 @@ class WebhookService:
 
 def alerts_of(batch: Batch) -> list[tuple[str, Alert]]:
     """Return the alerts of a batch with their symbol, oldest first."""
-    return [(batch.symbol, Alert(*row)) for row in batch.frame.iter_rows()]
+    return [(symbol, Alert(*row)) for symbol, _, *row in batch.frame.iter_rows()]

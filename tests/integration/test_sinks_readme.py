@@ -81,12 +81,6 @@ def _log() -> list[Batch]:
         for name, quantity, leverage in (("0xa", 300.0, 3.0), ("0xb", 100.0, 5.0), ("0xc", 0.0, 5.0))
     ]
     log.append(filled_batch(Kind.POSITIONS, *held, symbol="VIRTUAL", venue="hyperliquid"))
-    for minute, shares in ((0, (0.5, 0.5)), (10, (0.8, 0.2))):
-        learned = [
-            {"window_start": MIDNIGHT + minute * MINUTE_MS, "leverage": leverage, "share": share}
-            for leverage, share in zip((5.0, 20.0), shares, strict=True)
-        ]
-        log.append(filled_batch(Kind.LEVERAGE_MIX, *learned, symbol="VIRTUAL", venue="binance"))
     return log
 
 

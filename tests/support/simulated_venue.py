@@ -117,7 +117,7 @@ class KeptMessages:
     def rows(self, kind: Kind) -> list[dict[str, Any]]:
         """Return the rows of a kind with their symbol."""
         return [
-            {"symbol": batch.symbol, **row}
+            row
             for batch in self.batches()
             if batch.kind is kind
             for row in batch.frame.iter_rows(named=True)

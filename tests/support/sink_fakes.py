@@ -173,7 +173,7 @@ def heatmap_batch(
         for bucket in buckets
     ]
     frame = pl.DataFrame(rows, schema=schema_of(Kind.HEATMAP_BUCKETS).polars)
-    return Batch(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame)
+    return Batch.of_market(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame)
 
 
 def hour(symbol: str, number: int) -> MarketHour:
@@ -190,4 +190,4 @@ def filled_batch(kind: Kind, *rows: Mapping[str, object], symbol: str = "TAO", v
             0 if dtype.is_integer() else float("nan") if dtype.is_float() else "" if dtype == pl.String else False
         )
     frame = pl.DataFrame([blank | dict(row) for row in rows], schema=columns)
-    return Batch(kind, venue, symbol, f"{symbol}USDT", frame)
+    return Batch.of_market(kind, venue, symbol, f"{symbol}USDT", frame)

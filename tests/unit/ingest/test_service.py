@@ -48,7 +48,7 @@ class Kept:
 
     def contracts(self) -> list[tuple[str, str]]:
         batches = [codec.decode(message["headers"], message["value"]) for _, message in self.messages]
-        return [(batch.symbol, batch.frame["status"][0]) for batch in batches if batch.kind == "contracts"]
+        return [(batch.symbols[0], batch.frame["status"][0]) for batch in batches if batch.kind == "contracts"]
 
 
 class Listing:

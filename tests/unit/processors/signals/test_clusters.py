@@ -7,9 +7,9 @@ from liqheat.domain.market import Side, Venue
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.book import read_rows, side_book
+from processors.signals.book import side_book
 from processors.signals.clusters import find
-from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
+from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market, read_rows
 
 SETTINGS = Signals()
 # Reach of 25 % below $0.95 is $0.71-$0.95: 24 buckets of $0.01, one more for the one that holds the mark.
