@@ -24,7 +24,8 @@ from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
 from sinks.batch import BatchPolicy, BatchState
 from sinks.clickhouse.rollup import MarketHour, hours_of
-from sinks.clickhouse.tables import DEAD_LETTERS_TABLE, TABLES, TOPICS, dead_letter_rows, rows_of_all
+from sinks.clickhouse.rows import dead_letter_rows, rows_of_all
+from sinks.clickhouse.tables import DEAD_LETTERS, RETIRED_KINDS, STORED, TOPICS
 
 log = structlog.get_logger()
 
@@ -209,20 +210,21 @@ class SinkLoop:
             self._batch.add(frame.height, self._clock.monotonic())
             return
         headers = dict(message.headers)
-        if topic is Topic.POSITION_EVENTS and headers.get("kind") not in _STORED_EVENTS:
+        kind = headers.get("kind")
+        if kind in RETIRED_KINDS or (topic is Topic.POSITION_EVENTS and kind not in _STORED_EVENTS):
             self._batch.add(0, self._clock.monotonic())
             return
         try:
             batch = decode(headers, message.value)
-            table = TABLES.get(batch.kind)
-            if table is None or table.topic is not topic:
+            stored = STORED.get(batch.kind)
+            if stored is None or stored.topic is not topic:
                 raise PoisonMessage(f"The kind {batch.kind.value} does not belong on {topic.label}")
         except PoisonMessage as error:
             self._bury(message, headers, error.reason, origin)
             return
         self._poison_in_a_row = 0
         metrics.ROWS_CONSUMED.labels(batch.kind.value).inc(batch.frame.height)
-        if table.rolled_up:
+        if stored.rolled_up:
             self._hours |= hours_of(batch)
             self._rollup.add(batch.frame.height, self._clock.monotonic())
         self._read.setdefault(batch.kind, []).append((batch, origin))
@@ -249,11 +251,11 @@ class SinkLoop:
         step = ""
         try:
             for kind in list(self._read):
-                step = TABLES[kind].name
+                step = STORED[kind].table.name
                 self._database.insert(step, [rows_of_all(self._read[kind])])
                 del self._read[kind]
             if self._letters:
-                step = DEAD_LETTERS_TABLE
+                step = DEAD_LETTERS.name
                 self._database.insert(step, self._letters)
                 self._letters = []
             if self._hours and (final or self._rollup.due(now)):
@@ -301,5 +303,5 @@ class SinkLoop:
         self._retry_at = 0.0
 
 
-_STORED_EVENTS = {kind.value.encode() for kind, table in TABLES.items() if table.topic is Topic.POSITION_EVENTS}
+_STORED_EVENTS = {kind.value.encode() for kind, stored in STORED.items() if stored.topic is Topic.POSITION_EVENTS}
 """Kinds of position-events that are stored; the rest, and what cannot be told apart, is the processors' to judge."""

@@ -106,9 +106,9 @@ def test_offsets_wait_for_the_rollup_of_the_hours_that_their_rows_touched() -> N
     at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(60))
     at.loop.step()
     at.step_after(1.0)
-    assert at.steps == ["insert heatmap_raw"]
+    assert at.steps == ["insert heatmap_levels_raw"]
     at.step_after(ROLLUP_INTERVAL)
-    assert at.steps == ["insert heatmap_raw", "roll up", "commit"]
+    assert at.steps == ["insert heatmap_levels_raw", "roll up", "commit"]
     assert at.database.rolled_up == [{hour("TAO", 0), hour("TAO", 1)}]
     assert at.source.committed == {HEATMAP: 2}
 
@@ -158,15 +158,15 @@ def test_a_table_that_was_written_is_not_written_again_when_the_next_one_fails()
     at = house()
     at.source.add(Topic.GAPS, to_batch([gap()]))
     at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
-    at.database.refused_tables = {"heatmap_raw"}
+    at.database.refused_tables = {"heatmap_levels_raw"}
     at.loop.step()
     at.step_after(1.0)
     at.database.refused_tables = set()
     at.step_after(5.0)
     assert [step for step in at.steps if "raw" in step] == [
         "insert gaps_raw",
-        "heatmap_raw refused",
-        "insert heatmap_raw",
+        "heatmap_levels_raw refused",
+        "insert heatmap_levels_raw",
     ]
 
 
@@ -270,7 +270,7 @@ def test_partitions_that_are_taken_away_have_all_written_and_committed_in_the_ne
     at.loop.partitions_moved()
     assert at.steps == []
     at.loop.step()
-    assert at.steps == ["insert heatmap_raw", "roll up", "commit"]
+    assert at.steps == ["insert heatmap_levels_raw", "roll up", "commit"]
 
 
 def test_what_cannot_be_written_when_partitions_move_is_kept_and_written_later() -> None:
@@ -283,7 +283,7 @@ def test_what_cannot_be_written_when_partitions_move_is_kept_and_written_later()
     # These partitions may have stayed here, read on from where they were: what was forgotten now would be lost.
     assert (at.loop.waiting_rows, at.source.committed) == (1, {})
     at.step_after(600.0)
-    assert at.database.rows("heatmap_raw").height == 1
+    assert at.database.rows("heatmap_levels_raw").height == 1
     assert at.source.committed
 
 
@@ -292,7 +292,7 @@ def test_the_end_leaves_everything_written_and_committed() -> None:
     at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
     at.loop.step()
     assert at.loop.finish()
-    assert at.steps == ["insert heatmap_raw", "roll up", "commit"]
+    assert at.steps == ["insert heatmap_levels_raw", "roll up", "commit"]
 
 
 def test_what_cannot_be_written_at_the_end_is_left_to_the_next_reader() -> None:
@@ -306,7 +306,7 @@ def test_what_cannot_be_written_at_the_end_is_left_to_the_next_reader() -> None:
     heir = house(at.source.restarted())
     heir.loop.step()
     assert heir.loop.finish()
-    assert heir.database.rows("heatmap_raw").height == 1
+    assert heir.database.rows("heatmap_levels_raw").height == 1
 
 
 def test_health_notices_a_loop_that_hangs() -> None:
