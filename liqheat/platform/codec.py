@@ -208,7 +208,9 @@ def _sane_columns(table: Table, schema: Schema) -> dict[str, Any]:
                 raise PoisonMessage(f"The column {column.name!r} is missing")
             continue
         if not _is_of_type(values, column.dtype):
-            raise PoisonMessage(f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}")
+            raise PoisonMessage(
+                f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}"
+            )
         if table.nulls[column.name]:
             raise PoisonMessage(f"The column {column.name!r} has {table.nulls[column.name]} nulls")
         if isinstance(values, Lists):

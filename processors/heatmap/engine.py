@@ -294,6 +294,4 @@ def _gather_kind(
             state.table["open_interest_time"][market[own]],
         )
     if kind is Kind.LIQUIDATIONS:
-        gathering.gather_executed(
-            state.executed, 2 * market + ahead, columns, source, state.settings.grid_factor
-        )
+        gathering.gather_executed(state.executed, 2 * market + ahead, columns, source, state.settings.grid_factor)

@@ -15,7 +15,6 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH, Book, depth_of
-from ingest.venues.recent import Recent
 from ingest.venues.wire import (
     Number,
     RowReader,
@@ -31,6 +30,7 @@ from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, T
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
+from liqheat.platform.seen import Recent
 
 _WHAT = "a frame that Binance documents"
 _ENVELOPE = decoder_of(messages.Envelope)

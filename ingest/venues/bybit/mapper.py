@@ -14,7 +14,6 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
 from ingest.venues.depth import DEPTH, Book, depth_of
-from ingest.venues.recent import Recent
 from ingest.venues.wire import (
     RowReader,
     decoder_of,
@@ -31,6 +30,7 @@ from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, T
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)

@@ -16,13 +16,13 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.reference import contract, markets_of, tables_of
-from ingest.venues.recent import Recent
 from ingest.venues.wire import RowReader, decoder_of, number_or_nan, price_or_nan, read, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 BOOK_LEVELS = 100
 """Levels per side that the indexer gives."""

@@ -15,7 +15,6 @@ from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import state_of
 from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
-from ingest.venues.recent import Recent
 from ingest.venues.wire import (
     Report,
     RowReader,
@@ -32,6 +31,7 @@ from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])

@@ -16,7 +16,6 @@ from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.reference import contract, tables_of
-from ingest.venues.recent import Recent
 from ingest.venues.wire import (
     RowReader,
     decoder_of,
@@ -31,6 +30,7 @@ from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, T
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])

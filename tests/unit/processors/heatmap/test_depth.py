@@ -1,5 +1,7 @@
 """The engine keeps the latest order book of each market, and hands it on with every minute that closes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from liqheat.domain.events import DEPTH_DISTANCES, Batch, Depth, Mark, to_batch
@@ -29,8 +31,8 @@ def closed_by(state: PartitionState, *batches: Batch) -> list[ClosedMinutes]:
     """Apply batches together and return the minutes that they closed."""
     closed: list[ClosedMinutes] = []
 
-    def judge(minutes: object) -> list[Batch]:
-        closed.extend(minutes)  # type: ignore[call-overload]
+    def judge(minutes: Sequence[ClosedMinutes]) -> list[Batch]:
+        closed.extend(minutes)
         return []
 
     engine.apply_span(state, [rows_of(batch) for batch in batches], judge)

@@ -62,7 +62,9 @@ def test_another_symbol_or_kind_is_poison_and_changes_nothing() -> None:
     state = engine.new_state("VIRTUAL", SETTINGS)
     with pytest.raises(PoisonMessage, match="Expected rows of VIRTUAL"):
         engine.apply(state, to_batch([Mark(Venue.BINANCE, "FET", "FETUSDT", START, 1.0)]))
-    rows = Batch.of_market(Kind.MARKET_MINUTES, "binance", "VIRTUAL", "VIRTUALUSDT", pl.DataFrame({"window_start": [0]}))
+    rows = Batch.of_market(
+        Kind.MARKET_MINUTES, "binance", "VIRTUAL", "VIRTUALUSDT", pl.DataFrame({"window_start": [0]})
+    )
     with pytest.raises(PoisonMessage, match="Expected position events"):
         engine.apply(state, rows)
     with pytest.raises(PoisonMessage, match="at most 1e\\+11 USD"):
