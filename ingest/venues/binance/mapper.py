@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ingest.venues.bars import distinct
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.recent import Recent
@@ -125,6 +126,8 @@ class BinanceMapper:
             if instrument := self.instruments.get(instrument_name):
                 reader, events_of = by_stream
                 rows = reader.read(body, self.report)
+                if name != "aggTrades":
+                    rows = distinct(rows, lambda bar: bar.open_time)
                 yield from self.report.each(
                     rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
                 )
@@ -158,7 +161,7 @@ class BinanceMapper:
             try:
                 kind = read(_ENVELOPE, row, _WHAT).e
                 if kind and kind not in messages.EVENT_TYPES:
-                    self.report.notices[kind] += 1
+                    self.report.notice(kind, messages.SILENT_TYPES)
                 else:
                     found.append(read(_EVENT, row, _WHAT))
             except PoisonMessage as poison:

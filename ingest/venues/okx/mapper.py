@@ -59,6 +59,10 @@ _KIND_OF_CHANNEL = {
     "instruments": "ctVal",
 }
 _DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
+_SILENT_CHANNELS = frozenset(
+    {"bbo-tbt", "books", "books-l2-tbt", "books5", "books50-l2-tbt", "estimated-price", "price-limit", "status"}
+)
+"""Documented channels that say nothing about positions."""
 _ANSWERS = frozenset({"subscribe", "unsubscribe", "login"})
 """Events that answer what we sent; others are notices."""
 
@@ -130,7 +134,7 @@ class OkxMapper:
         _check_accepted(message)
         if message.event:
             if message.event not in _ANSWERS:
-                self.report.notices[message.event] += 1
+                self.report.notice(message.event)
         elif message.stream:
             yield from self._map_request(message, received_at)
         elif message.arg is None:
@@ -139,7 +143,7 @@ class OkxMapper:
             rows = _READERS[kind].read(message.data, self.report, self._is_wanted)
             yield from self._mappers[kind](rows, received_at)
         else:
-            self.report.notices[message.arg.channel] += 1
+            self.report.notice(message.arg.channel, _SILENT_CHANNELS)
         self.report.finish()
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
@@ -160,7 +164,7 @@ class OkxMapper:
         kinds = Counter(filter(None, map(_kind_of, items)))
         if not kinds:
             if items:
-                self.report.notices["an answer of another kind"] += 1
+                self.report.notice("an answer of another kind")
             return
         ((kind, _),) = kinds.most_common(1)
         rows = _READERS[kind].read(data, self.report, self._is_wanted)
