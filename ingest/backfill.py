@@ -16,8 +16,8 @@ import structlog
 
 from ingest.publisher import Publisher
 from ingest.refusals import RefusalLog
-from ingest.sanity import read_frame
-from ingest.venues.interface import Request, Rest, VenueFeed, wrap
+from ingest.sanity import Reading, read_frame
+from ingest.venues.interface import Mapper, Request, Rest, VenueFeed, wrap
 from liqheat.domain.events import Event, Gap
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS, window_start
@@ -54,7 +54,8 @@ Span = tuple[int, int]
 class Progressed:
     """Which spans of each instrument's history were published, kept in a small JSON file (or only in memory).
 
-    A window that could not be read whole is not among them, so that the next run asks for it again.
+    A window is among them when all its streams were published; of another those that were are kept by themselves, so
+    that the next run asks for the rest only, and no trade is published twice.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -86,15 +87,20 @@ class Progressed:
             parts.append((start, end))
         return [(first, last) for first, last in parts if first < last]
 
-    def note(self, instrument: Instrument, start: int, end: int) -> None:
-        """Remember that `[start, end)` (ms) was published."""
+    def has(self, instrument: Instrument, stream: str, start: int, end: int) -> bool:
+        """Whether `[start, end)` (ms) of one stream was published."""
+        return any(first <= start and end <= last for first, last in self._spans.get(_key(instrument, stream), []))
+
+    def note(self, instrument: Instrument, start: int, end: int, stream: str = "") -> None:
+        """Remember that `[start, end)` (ms) was published, of all streams or of one."""
+        key = _key(instrument, stream)
         joined: list[Span] = []
-        for first, last in sorted([*self._spans.get(_key(instrument), []), (start, end)]):
+        for first, last in sorted([*self._spans.get(key, []), (start, end)]):
             if joined and first <= joined[-1][1]:
                 joined[-1] = (joined[-1][0], max(joined[-1][1], last))
             else:
                 joined.append((first, last))
-        self._spans[_key(instrument)] = joined
+        self._spans[key] = joined
         if self._path is not None:
             part = self._path.with_suffix(".part")
             part.write_bytes(msgspec.json.encode(self._spans))
@@ -106,8 +112,9 @@ def _spans_of(kept: Sequence[int | list[int]]) -> list[Span]:
     return [(pair[0], pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
 
 
-def _key(instrument: Instrument) -> str:
-    return f"{instrument.venue.value}:{instrument.name}"
+def _key(instrument: Instrument, stream: str = "") -> str:
+    """Return the name of a span in the file; streams bring the instrument's name along, or the address they are at."""
+    return f"{instrument.venue.value}:{instrument.name}" + (f":{stream}" if stream else "")
 
 
 class Backfill:
@@ -160,51 +167,61 @@ class Backfill:
             requests = self._feed.history(instrument, position, window_end)
             if not requests:
                 return
-            problems = await self._read_window(instrument, requests, position, window_end)
+            failed, reasons = await self._read_window(instrument, requests, position, window_end)
             # Only what Kafka has taken counts as done.
             await self._publisher.flush()
-            if problems:
-                self._record_hole(instrument, position, window_end, problems[0])
-            else:
+            if reasons:
+                self._record_hole(instrument, position, window_end, reasons[0])
+            if not failed:
                 self._progressed.note(instrument, position, window_end)
+            else:
+                for request in requests:
+                    if request not in failed:
+                        self._progressed.note(instrument, position, window_end, _stream(request))
             position = window_end
             if self._progress is not None:
                 self._progress(instrument, start, position, until)
 
     async def _read_window(
         self, instrument: Instrument, requests: Sequence[Request], start: int, end: int
-    ) -> list[str]:
-        """Publish what can be read of `[start, end)`; return what cannot, a sentence each."""
-        answers = await asyncio.gather(*(self._rest.fetch(request) for request in requests), return_exceptions=True)
-        problems: list[str] = []
-        bodies: list[tuple[Request, bytes]] = []
-        for request, answer in zip(requests, answers, strict=True):
-            if isinstance(answer, bytes):
-                bodies.append((request, answer))
-            elif isinstance(answer, TransientError | PoisonMessage):
-                problems.append(str(answer))
-            else:
-                raise answer
-        await self._publish(self._map(instrument, bodies, problems), start, end)
-        return problems
+    ) -> tuple[list[Request], list[str]]:
+        """Publish what can be read of `[start, end)`.
 
-    def _map(self, instrument: Instrument, bodies: Sequence[tuple[Request, bytes]], problems: list[str]) -> list[Event]:
-        mapper = self._feed.mapper([instrument])
-        received_at = self._clock.now_ms()
+        Returns:
+            The requests that have to be asked again, and a sentence for everything that could not be read.
+        """
+        wanted = [item for item in requests if not self._progressed.has(instrument, _stream(item), start, end)]
+        answers = await asyncio.gather(*(self._rest.fetch(request) for request in wanted), return_exceptions=True)
+        failed: list[Request] = []
+        reasons: list[str] = []
         events: list[Event] = []
-        for request, body in bodies:
-            frame = wrap(request.stream, body) if request.stream else body
-            reading = read_frame(mapper, frame, received_at)
+        mapper = self._feed.mapper([instrument])
+        for request, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, TransientError | PoisonMessage):
+                failed.append(request)
+                reasons.append(str(answer))
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            reading = self._map(mapper, instrument, request, answer)
+            # Rows that cannot be read stay so; asked again, their neighbours would be published twice.
             events += reading.events
-            stream = request.stream or request.url
-            self._refusals.take(reading.refused, (instrument.name,), stream, self._publisher)
-            if reading.poison:
-                origin = Origin(f"{self._feed.venue.value}:{stream}")
-                self._publisher.dead_letter(frame, reading.poison, origin)
-            problems += reading.problems()
-            for gap in reading.gaps:
-                log.warning("The history has a hole of its own", stream=gap.stream, missing=gap.missing)
-        return events
+            reasons += reading.problems()
+            if reading.poison and not reading.events:
+                failed.append(request)
+        await self._publish(events, start, end)
+        return failed, reasons
+
+    def _map(self, mapper: Mapper, instrument: Instrument, request: Request, body: bytes) -> Reading:
+        frame = wrap(request.stream, body) if request.stream else body
+        reading = read_frame(mapper, frame, self._clock.now_ms())
+        self._refusals.take(reading.refused, (instrument.name,), _stream(request), self._publisher)
+        if reading.poison:
+            origin = Origin(f"{self._feed.venue.value}:{_stream(request)}")
+            self._publisher.dead_letter(frame, reading.poison, origin)
+        for gap in reading.gaps:
+            log.warning("The history has a hole of its own", stream=gap.stream, missing=gap.missing)
+        return reading
 
     async def _publish(self, events: Sequence[Event], start: int, end: int) -> None:
         minutes: defaultdict[int, list[Event]] = defaultdict(list)
@@ -219,3 +236,8 @@ class Backfill:
         self._publisher.add(
             Gap(self._feed.venue, instrument.symbol, instrument.name, start, end, "history", 0, reason, filled=False)
         )
+
+
+def _stream(request: Request) -> str:
+    """Return what tells the streams of a window apart."""
+    return request.stream or request.url

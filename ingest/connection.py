@@ -121,6 +121,11 @@ class ConnectionRunner:
         self._lost: list[Stream] = []
         self._overdue = asyncio.Event()
 
+    def drop(self, instrument: str) -> None:
+        """Expect nothing more of an instrument that is let go; what still comes of it yields nothing."""
+        self._watch.drop(instrument)
+        self._lost = [stream for stream in self._lost if stream.instrument != instrument]
+
     async def run(self) -> None:
         """Connect and read, again and again."""
         current = await self._open()

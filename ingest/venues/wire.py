@@ -7,7 +7,7 @@ reason, in the mapper's `Report`.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -72,6 +72,11 @@ class Report:
         if self.refused or self.gaps:
             self.refused, self.gaps = [], []
         self._read = 0
+
+    def notice(self, kind: str, silent: Container[str] = ()) -> None:
+        """Count a frame that is no event, unless its kind is one that is known to say nothing."""
+        if kind not in silent:
+            self.notices[kind] += 1
 
     def refuse(self, instrument: str, reason: str, row: Any = b"") -> None:
         """Leave a row out."""

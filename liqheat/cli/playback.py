@@ -53,8 +53,8 @@ def normalise(
             bad_lines.add(number, problem)
         for gap in reading.gaps:
             bad_lines.note(number, str(gap))
-    for notice, count in sorted(mapper.report.notices.items()):
-        print(f"{count} frames were notices: {notice}", file=sys.stderr)
+    if notices := mapper.report.notices:
+        print("notices:", ", ".join(f"{kind} ({count})" for kind, count in sorted(notices.items())), file=sys.stderr)
     bad_lines.end()
 
 

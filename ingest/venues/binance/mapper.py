@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.venues.bars import Bar, marks_of
+from ingest.venues.bars import Bar, distinct, marks_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
@@ -117,6 +117,8 @@ class BinanceMapper(BaseMapper):
             if instrument := self.instruments.get(instrument_name):
                 reader, events_of = by_stream
                 rows = reader.read(_as_list(body), self.report)
+                if name.lower().endswith("klines"):
+                    rows = distinct(rows, lambda bar: bar.open_time)
                 yield from self.report.each(
                     rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
                 )
@@ -148,7 +150,7 @@ class BinanceMapper(BaseMapper):
             try:
                 kind = read(_ENVELOPE, row, _WHAT).e
                 if kind and kind not in messages.EVENT_TYPES:
-                    self.report.notices[kind] += 1
+                    self.report.notice(kind, messages.SILENT_TYPES)
                 else:
                     found.append(read(_EVENT, row, _WHAT))
             except PoisonMessage as poison:

@@ -74,7 +74,20 @@ class TickerUpdate(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="24
 StreamEvent = AggTrade | RawTrade | MarkPriceUpdate | ForceOrder | TickerUpdate
 
 EVENT_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in StreamEvent.__args__)
-"""The stream events that are read; every other type is a notice."""
+"""The stream events that are read."""
+SILENT_TYPES = frozenset(
+    {
+        "24hrMiniTicker",
+        "assetIndexUpdate",
+        "bookTicker",
+        "compositeIndex",
+        "continuous_kline",
+        "contractInfo",
+        "depthUpdate",
+        "kline",
+    }
+)
+"""Documented stream events that say nothing about positions; every other type is a notice."""
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):

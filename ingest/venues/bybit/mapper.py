@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
@@ -45,6 +45,8 @@ _OPEN_INTEREST = decoder_of(raw.OpenInterestPoint)
 _RECENT_TRADE = decoder_of(raw.RecentTrade)
 _ORDER_BOOK = decoder_of(raw.OrderBook)
 
+_SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "liquidation", "orderbook", "priceLimit"})
+"""Documented topics that say nothing about positions, or less than the one that is read; others are notices."""
 _KIND_FIELDS = ("contractType", "riskLimitValue", "lastPrice", "markPrice", "execId", "openInterest")
 """What tells the kind of a row of a REST list; the first that it has counts."""
 _TAKER_SIDES = {"Buy": int(TakerSide.BUY), "Sell": int(TakerSide.SELL)}
@@ -98,7 +100,7 @@ class BybitMapper(BaseMapper):
                 liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at)
             )
         else:
-            self.report.notices[topic.partition(".")[0]] += 1
+            self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
 
     def _trade(
         self, name: str, event_time: int, price: float, size: float, side: str, trade_id: str, received_at: int
@@ -162,7 +164,7 @@ class BybitMapper(BaseMapper):
     def _map_answer(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         if message.success is False:
             if "already subscribed" in message.ret_msg:
-                self.report.notices["already subscribed"] += 1
+                self.report.notice("already subscribed")
                 return
             raise PoisonMessage(f"Bybit refused the operation {message.op!r}: {message.ret_msg}")
         if text_of(message.ret_code) not in ("0", ""):
@@ -176,7 +178,7 @@ class BybitMapper(BaseMapper):
         limits: list[raw.RiskLimit] = []
         rows = [(row, _kind_of(row)) for row in result.items]
         if not any(kind for _, kind in rows):
-            self.report.notices["an answer of another kind"] += 1
+            self.report.notice("an answer of another kind")
             return
         if any(kind in ("execId", "openInterest") for _, kind in rows):
             # Past things come newest first.
@@ -247,7 +249,8 @@ class BybitMapper(BaseMapper):
             return
         rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report)
         events_of = _mark_bar if stream == "mark-price-kline" else _trade_bar
-        yield from self.report.each(reversed(rows), lambda _: name, lambda row: events_of(instrument, row))
+        bars = distinct(rows[::-1], lambda row: row.start)
+        yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row))
 
     def _depth(self, name: str, answer: raw.Frame, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)

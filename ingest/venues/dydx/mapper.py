@@ -11,7 +11,7 @@ from math import isnan
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.dydx import messages as raw
@@ -181,6 +181,7 @@ class DydxMapper(BaseMapper):
         if instrument is None:
             return
         candles = _CANDLES.read(read(_CANDLE_LIST, data, "dYdX candles").candles, self.report)
+        candles = distinct(candles, lambda candle: candle.started_at)
         yield from self.report.each(reversed(candles), lambda _: name, lambda row: _candle(row, instrument))
 
     def _settlements(self, name: str, data: Raw, _: int) -> Iterator[Event]:

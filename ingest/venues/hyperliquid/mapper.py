@@ -9,7 +9,7 @@ from math import isnan
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.hyperliquid import messages as raw
@@ -51,8 +51,10 @@ LEVELS = 20
 # What lies far from mid changes slowly, but a coarse reading that is older says nothing of now.
 _BOOK_LASTS_MS = 120_000
 
-_ANSWERS = frozenset({"subscriptionResponse", "pong", "post"})
-"""Channels that answer what we sent; others that are not read are notices."""
+_SILENT_CHANNELS = frozenset(
+    {"subscriptionResponse", "pong", "post", "activeSpotAssetCtx", "allMids", "bbo", "candle", "l2Book"}
+)
+"""Channels that answer what we sent, or say nothing about positions; others that are not read are notices."""
 _GREETING = b"Websocket connection established"
 _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
@@ -106,7 +108,7 @@ class HyperliquidMapper(BaseMapper):
             yield from self._map_list(frame, received_at)
             return
         if frame.startswith(_GREETING):
-            self.report.notices["greeting"] += 1
+            self.report.notice("greeting")
             return
         message = read(_FRAME, frame, "a Hyperliquid frame")
         if f"@{DEPTH}-" in message.stream:
@@ -124,13 +126,13 @@ class HyperliquidMapper(BaseMapper):
             self._take_error(bytes(message.data).decode(errors="replace"))
         elif len(bytes(message.universe)):
             yield from self._map_meta(universe_of(frame, self.report), received_at)
-        elif message.channel and message.channel not in _ANSWERS:
-            self.report.notices[message.channel] += 1
+        elif message.channel:
+            self.report.notice(message.channel, _SILENT_CHANNELS)
 
     def _take_error(self, text: str) -> None:
         if "already subscribed" not in text.lower():
             raise PoisonMessage(f"Hyperliquid refused: {text}")
-        self.report.notices["already subscribed"] += 1
+        self.report.notice("already subscribed")
 
     def _map_list(self, frame: bytes, received_at: int) -> Iterator[Event]:
         items = read(_ITEMS, frame, "a Hyperliquid answer")
@@ -150,9 +152,10 @@ class HyperliquidMapper(BaseMapper):
             yield from self._map_trades(Raw(frame), received_at)
         elif any("t" in row for row in fields):
             candles = _CANDLES.read(frame, self.report, self.instruments.get)
-            yield from self.report.each(candles, lambda row: row.s, self._candle)
+            bars = distinct(candles, lambda row: (row.s, row.t))
+            yield from self.report.each(bars, lambda row: row.s, self._candle)
         else:
-            self.report.notices["an answer of another kind"] += 1
+            self.report.notice("an answer of another kind")
 
     def _depth(self, stream: str, data: Raw, received_at: int) -> Iterator[Event]:
         """Join the aggregations of one book: coarse ones are kept until the finest comes."""
@@ -225,7 +228,7 @@ class HyperliquidMapper(BaseMapper):
         if contexts and not self.universe:
             raise PoisonMessage("The universe of Hyperliquid is not known: read its meta first")
         if len(contexts) > len(self.universe):
-            self.report.notices["contexts of coins past the universe"] += 1
+            self.report.notice("contexts of coins past the universe")
         return self._each_context(list(zip(self.universe, contexts, strict=False)), received_at)
 
     def _each_context(self, contexts: Sequence[tuple[str, Raw]], received_at: int) -> Iterator[Event]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.wire import Report, RowReader, timely
 from liqheat.domain.events import Event, OpenInterest
@@ -44,8 +44,8 @@ def map_history(
             return ()
         return trades_of(instrument, _bar(instrument, row), quantity, row.volume_quote / quantity)
 
-    rows = _ROWS[stream].read(data, report)
-    yield from report.each(reversed(rows), lambda _: instrument.name, events_of)
+    rows = distinct(_ROWS[stream].read(data, report)[::-1], lambda row: row.ts)
+    yield from report.each(rows, lambda _: instrument.name, events_of)
 
 
 def _bar(instrument: Instrument, row: raw.CandleRow | raw.MarkCandleRow) -> Bar:

@@ -59,6 +59,10 @@ _KIND_OF_CHANNEL = {
 }
 _ORDER_BOOKS = decoder_of(list[raw.OrderBook])
 _DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
+_SILENT_CHANNELS = frozenset(
+    {"bbo-tbt", "books", "books-l2-tbt", "books5", "books50-l2-tbt", "estimated-price", "price-limit", "status"}
+)
+"""Documented channels that say nothing about positions."""
 _ANSWERS = frozenset({"subscribe", "unsubscribe", "login"})
 """Events that answer what we sent; others are notices."""
 
@@ -118,7 +122,7 @@ class OkxMapper(BaseMapper):
         _check_accepted(message)
         if message.event:
             if message.event not in _ANSWERS:
-                self.report.notices[message.event] += 1
+                self.report.notice(message.event)
         elif message.stream:
             yield from self._map_request(message, received_at)
         elif message.arg is None:
@@ -127,7 +131,7 @@ class OkxMapper(BaseMapper):
             rows = _READERS[kind].read(message.data, self.report, self._is_wanted)
             yield from self._mappers[kind](rows, received_at)
         else:
-            self.report.notices[message.arg.channel] += 1
+            self.report.notice(message.arg.channel, _SILENT_CHANNELS)
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""
@@ -162,7 +166,7 @@ class OkxMapper(BaseMapper):
         kinds = Counter(filter(None, map(_kind_of, items)))
         if not kinds:
             if items:
-                self.report.notices["an answer of another kind"] += 1
+                self.report.notice("an answer of another kind")
             return
         ((kind, _),) = kinds.most_common(1)
         rows = _READERS[kind].read(data, self.report, self._is_wanted)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from liqheat.cli import liquidation_price as command
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
+from tests.support.field_cases import cases
 
 VIRTUAL = "--venue binance --symbol VIRTUALUSDT --side long --entry 1.00 --leverage 10 --notional 5000"
 
@@ -183,3 +184,16 @@ def test_added_margin_moves_bankruptcy_beyond_liquidation() -> None:
     )
     assert answer["bankruptcy_price"] == pytest.approx(40_000)
     assert answer["bankruptcy_price"] < answer["liquidation_price"] == pytest.approx(40_160, abs=5)
+
+
+def test_the_field_queries_are_answered_line_by_line() -> None:
+    (case,) = [case for case in cases("elsewhere") if case.id == "F21"]
+    answers = [json.loads(line) for line in run("--jsonl", case.path.read_bytes(), status=1).splitlines()]
+    prices = {answer["id"]: answer.get("liquidation_price") for answer in answers}
+    assert prices["eth-cross"] == pytest.approx(1_153.26, abs=0.01), "Binance's own worked example"
+    assert prices["btc-cross"] == pytest.approx(26_316.89, abs=0.01)
+    assert prices["1x-long"] is None
+    assert prices["1x-short"] == pytest.approx(2 / 1.01)
+    errors = {answer["id"] for answer in answers if "error" in answer}
+    assert errors == {"str", "upper", "buy", "nan", "qty0"}
+    assert len(answers) == 13
