@@ -67,10 +67,12 @@ MARKET = np.dtype(
         ("uncovered_before", "f8"),
         ("turnover", "f8"),
         ("begun", "i8"),
+        ("standing", "i8"),
     ]
 )
 """One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before), and
-what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last."""
+what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last,
+`standing` the rows of levels that held something at the last closing (`processors.heatmap.rows.row_bits`)."""
 
 
 def _blank(dtype: "np.dtype[Any]") -> Array:
