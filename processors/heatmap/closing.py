@@ -21,7 +21,7 @@ from processors.heatmap.minutes import (
     MinuteColumns,
 )
 from processors.heatmap.observing import keep
-from processors.heatmap.rows import OBSERVED, UNKNOWN_BAND, INFERRED, Levels, Output, levels
+from processors.heatmap.rows import INFERRED, OBSERVED, UNKNOWN_BAND, Levels, Output, levels, row_bits
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.inferred import MODEL_VERSION
 from processors.positions.published import Cells, Totals
@@ -52,7 +52,10 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     facts = _Facts(state, markets)
     state.inferred.close(markets, facts.minute_columns())
     found, totals = _levels(state, markets, state.inferred.published(markets)), state.inferred.totals(markets)
-    output.add_closed(markets, facts.published(revisions, totals), found)
+    emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
+    holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
+    table["standing"][markets] = row_bits(found, len(markets), holds)
+    output.add_closed(markets, facts.published(revisions, totals), found, emptied)
     facts.carry()
     starts = table["start"][markets]
     table["closed"][markets] = starts

@@ -68,6 +68,7 @@ MARKET = np.dtype(
         ("uncovered_before", "f8"),
         ("turnover", "f8"),
         ("begun", "i8"),
+        ("standing", "i8"),
         ("depth_time", "i8"),
         ("bid_reach", "f8"),
         ("ask_reach", "f8"),
@@ -76,7 +77,8 @@ MARKET = np.dtype(
     ]
 )
 """One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before), and
-what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last.
+what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last,
+`standing` the rows of levels that held something at the last closing (`processors.heatmap.rows.row_bits`).
 
 The last fields are the latest reading of the order book: its time (ms, 0 before the first), how far it goes (%), and USD
 within each of `DEPTH_DISTANCES` of mid.
