@@ -134,7 +134,8 @@ _RECORDS = (
         label="OKX",
         colour="#b0b8c4",
         margin_model=ModelName.OKX,
-        liquidation_feed=LiquidationFeed.SAMPLED,
+        # The stream is a sample, but all of them are read by REST.
+        liquidation_feed=LiquidationFeed.WHOLE,
         # The standard taker fee of swaps counts as margin needed.
         taker_fee_in_margin=0.0005,
         funding_interval=8 * HOUR_MS,

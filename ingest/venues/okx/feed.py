@@ -4,16 +4,17 @@ Every size is contracts, so the listings are read before anything else: an instr
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
 import structlog
 from msgspec import Raw
 
 from ingest.venues.base import BaseFeed
 from ingest.venues.depth import DEPTH
-from ingest.venues.interface import Listings, Ping, Poll, Recovery, Request, Rest, wrap
+from ingest.venues.interface import Context, Listings, Mapper, Ping, Poll, Recovery, Request, Rest, wrap
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
+from ingest.venues.okx.liquidations import ENDPOINT, LiquidationReader
 from ingest.venues.okx.mapper import OkxMapper
 from ingest.venues.okx.reference import listings_of, tables_of
 from ingest.venues.paged import Page, read_pages
@@ -23,6 +24,8 @@ from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage, TransientError
+from liqheat.platform.seen import Recent
+from liqheat.platform.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +33,7 @@ _CHANNELS = ("trades", "mark-price", "funding-rate", "open-interest")
 _ARGUMENTS_PER_MESSAGE = 40
 _FAMILIES_PER_REQUEST = 5
 _RECOVERY_PAGES = 10
+_LIQUIDATIONS_REMEMBERED = 50_000
 DEPTH_LEVELS = 5_000
 """Most levels a side that `books-full` gives; its snapshots are up to a second old."""
 
@@ -52,6 +56,23 @@ class OkxFeed(BaseFeed):
     subscription_pause = 0.35
     # books-full has a budget of its own.
     depth_share = 0.75
+
+    def __init__(self, settings: Settings) -> None:
+        """Read addresses and intervals from `settings`."""
+        super().__init__(settings)
+        self._liquidations = Recent(_LIQUIDATIONS_REMEMBERED)
+
+    def mapper(self, instruments: Sequence[Instrument]) -> Mapper:
+        """Return a mapper of these instruments, which shares the liquidations seen with the others of the feed."""
+        return OkxMapper(instruments, liquidations=self._liquidations)
+
+    def tasks(self, context: Context) -> Sequence[Awaitable[None]]:
+        """Return the reading of liquidations, for the stream carries a sample of them."""
+
+        def ask(parameters: Mapping[str, str]) -> Request:
+            return self._ask(ENDPOINT, parameters)
+
+        return (LiquidationReader(context, ask, self.ingest.liquidation_interval).run(),)
 
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all swaps."""

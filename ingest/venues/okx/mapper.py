@@ -90,17 +90,21 @@ class OkxMapper(BaseMapper):
         instruments: the only ones wanted; None for every linear perpetual that a frame names.
         contract_values: coins per contract by the venue's symbol, for offline use; instruments that pass
             through add to them.
+        liquidations: those seen so far, where several mappers hear of the same ones (stream and REST).
     """
 
     venue = Venue.OKX
 
     def __init__(
-        self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
+        self,
+        instruments: Sequence[Instrument] | None = None,
+        contract_values: Mapping[str, float] | None = None,
+        liquidations: Recent | None = None,
     ) -> None:
         super().__init__(instruments, contract_values)
         self._last_trade: dict[str, tuple[int, int]] = {}
         self._marks: dict[str, _MarkState] = {}
-        self._liquidations = Recent()
+        self._liquidations = Recent() if liquidations is None else liquidations
         self._waiting_tiers: dict[str, tuple[list[raw.PositionTier], int]] = {}
         self._mappers: dict[str, Callable[[Sequence[Any], int], Iterator[Event]]] = {
             "ctVal": self._instruments,

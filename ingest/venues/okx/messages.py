@@ -85,7 +85,7 @@ class LiquidationDetail(Struct, gc=False):
 
 
 class LiquidationOrders(Struct, gc=False):
-    """`liquidation-orders`: a sample, about one per second and contract, in no order.
+    """`liquidation-orders`: as a stream a sample, about one per second and contract, in no order; over REST all.
 
     Each of `details` is a `LiquidationDetail`.
     """

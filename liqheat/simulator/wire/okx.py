@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 
 from liqheat.domain.market import Venue
-from liqheat.simulator.history import LiquidationRow, VenueMarket
+from liqheat.simulator.history import VenueMarket
 from liqheat.simulator.tape import latest_each_second
 from liqheat.simulator.wire.base import BaseWire, Frame, Payload, Query, RateLimit, Subscriber, dumps, number
-from liqheat.simulator.wire.okx_rest import OkxRest, contracts, funding_rate, mark_price, open_interest, ticker
+from liqheat.simulator.wire.okx_rest import (
+    OkxRest,
+    contracts,
+    funding_rate,
+    liquidation_orders,
+    mark_price,
+    open_interest,
+    ticker,
+)
 
 _LIQUIDATIONS = "liquidation-orders"
 _CHANNELS = (
@@ -72,7 +80,7 @@ class OkxWire(BaseWire):
         latest = latest_each_second(np.array([row.time for row in liquidations], np.int64))
         for row, is_latest in zip(liquidations, latest, strict=True):
             if is_latest:
-                order = liquidation_order(view, row)
+                order = liquidation_orders(view, [row])
                 self._past.append(order)
                 yield Frame(f"{_LIQUIDATIONS}:SWAP", _liquidations([order]))
 
@@ -118,29 +126,6 @@ class OkxWire(BaseWire):
         if channel == _LIQUIDATIONS:
             return name == "SWAP"
         return (f"{name}-SWAP" if channel == "index-tickers" else name) in self._views
-
-
-def liquidation_order(view: VenueMarket, row: LiquidationRow) -> dict[str, Any]:
-    """Return one order of liquidation-orders: `posSide` died, at its bankruptcy price, in contracts."""
-    family = view.listing.instrument.removesuffix("-SWAP")
-    bankruptcy = row.bankruptcy_price if row.bankruptcy_price == row.bankruptcy_price else row.price
-    return {
-        "details": [
-            {
-                "bkLoss": "0",
-                "bkPx": number(bankruptcy),
-                "ccy": "",
-                "posSide": "long" if row.side > 0 else "short",
-                "side": "sell" if row.side > 0 else "buy",
-                "sz": contracts(view, row.quantity),
-                "ts": str(row.time),
-            }
-        ],
-        "instFamily": family,
-        "instId": view.listing.instrument,
-        "instType": "SWAP",
-        "uly": family,
-    }
 
 
 def _frame(channel: str, name: str, data: list[Any]) -> Frame:
