@@ -15,11 +15,13 @@ import structlog
 from aiohttp.http import WSMessageDecodeText, WSMessageNoDecodeText
 
 from ingest.intake import CLOCK_MARGIN_MS, FrameHandler
+from ingest.venues.answers import pause_of
 from ingest.venues.interface import Connection
 from ingest.watch import Stream, StreamWatch
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.retry import BackOff
 from liqheat.platform.settings import Ingest
 
 log = structlog.get_logger(__name__)
@@ -53,25 +55,6 @@ class ConnectionPolicy:
     def of(cls, settings: Ingest) -> "ConnectionPolicy":
         """Read the policy from the settings."""
         return cls(silence_limit=settings.silence_limit, reconnect_after=settings.reconnect_after)
-
-
-class BackOff:
-    """Exponential waiting with jitter; `reset` after success."""
-
-    def __init__(self, initial: float, maximum: float) -> None:
-        self._initial = initial
-        self._maximum = maximum
-        self._failures = 0
-
-    def next(self) -> float:
-        """Return the seconds to wait now: between half and all of a span that doubles up to the maximum."""
-        span = min(self._maximum, self._initial * 2.0 ** min(self._failures, 30))
-        self._failures += 1
-        return span * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
-
-    def reset(self) -> None:
-        """Start small again."""
-        self._failures = 0
 
 
 class _Link:
@@ -137,6 +120,11 @@ class ConnectionRunner:
         self._watch = StreamWatch(names, self._silence_limit * policy.stream_silence_factor)
         self._lost: list[Stream] = []
         self._overdue = asyncio.Event()
+
+    def drop(self, instrument: str) -> None:
+        """Expect nothing more of an instrument that is let go; what still comes of it yields nothing."""
+        self._watch.drop(instrument)
+        self._lost = [stream for stream in self._lost if stream.instrument != instrument]
 
     async def run(self) -> None:
         """Connect and read, again and again."""
@@ -247,7 +235,7 @@ class ConnectionRunner:
                 log.info("Connected", venue=self._venue.value, name=self._connection.name)
                 return _Link(socket, answer, self._clock.monotonic(), self._clock.now_ms())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                seconds = self._backoff.next()
+                seconds = max(self._backoff.next(), self._pause_after(error))
                 log.warning(
                     "Cannot connect",
                     venue=self._venue.value,
@@ -256,6 +244,12 @@ class ConnectionRunner:
                     retry_seconds=round(seconds, 1),
                 )
                 await self._clock.sleep(seconds)
+
+    def _pause_after(self, error: Exception) -> float:
+        """Return how long the venue wants to be left alone, 0 where it does not ban: a handshake is a request too."""
+        if not isinstance(error, aiohttp.WSServerHandshakeError) or error.status not in (403, 418, 429):
+            return 0.0
+        return pause_of(self._venue, error.status, error.headers or {}, b"", self._clock.now_ms())
 
     def _start(self, link: _Link) -> None:
         link.last_event_at = self._clock.monotonic()

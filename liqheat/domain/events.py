@@ -17,7 +17,7 @@ import polars as pl
 
 from liqheat.domain.heatmap import HeatmapLevels, MarketMinute, TrackRecord
 from liqheat.domain.market import Venue
-from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.units import (
     Count,
     Flag,
@@ -28,6 +28,7 @@ from liqheat.domain.units import (
     OptionalQuantity,
     OptionalTime,
     OptionalUsd,
+    Percent,
     Price,
     Quantity,
     Rate,
@@ -55,10 +56,12 @@ class Kind(StrEnum):
     MARGIN_TIERS = "margin_tiers"
     CONTRACTS = "contracts"
     GAPS = "gaps"
+    DEPTH = "depth"
     HEATMAP_BUCKETS = "heatmap_buckets"
     HEATMAP_LEVELS = "heatmap_levels"
     MARKET_MINUTES = "market_minutes"
     CLUSTERS = "clusters"
+    CLUSTER_SHARES = "cluster_shares"
     ALERTS = "alerts"
     SYMBOL_SIGNALS = "symbol_signals"
     MARKET_SIGNALS = "market_signals"
@@ -164,6 +167,45 @@ class Gap(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.GAPS.value):
     filled: Flag = False
 
 
+DEPTH_DISTANCES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Distances from mid, in %, within which `Depth` adds up resting orders, nearest first."""
+
+
+class Depth(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.DEPTH.value):
+    """Resting orders of one order book at one moment: USD within each of `DEPTH_DISTANCES` of mid, both sides.
+
+    Amounts add up from the best price outwards, so they never fall with distance. A book that was read to
+    less than a distance gives what was read, a lower bound: `bid_reach` and `ask_reach` say how far from mid,
+    in %, the reading goes (100 where the whole side was read).
+    """
+
+    mid_price: Price
+    best_bid: Price
+    best_ask: Price
+    bid_reach: Percent
+    ask_reach: Percent
+    bid_0_1_usd: Usd
+    bid_0_25_usd: Usd
+    bid_0_5_usd: Usd
+    bid_1_usd: Usd
+    bid_2_usd: Usd
+    bid_5_usd: Usd
+    bid_10_usd: Usd
+    ask_0_1_usd: Usd
+    ask_0_25_usd: Usd
+    ask_0_5_usd: Usd
+    ask_1_usd: Usd
+    ask_2_usd: Usd
+    ask_5_usd: Usd
+    ask_10_usd: Usd
+
+
+DEPTH_BIDS, DEPTH_ASKS = (
+    tuple(f"{side}_{distance:g}".replace(".", "_") + "_usd" for distance in DEPTH_DISTANCES) for side in ("bid", "ask")
+)
+"""Columns of `Depth` in the order of `DEPTH_DISTANCES`."""
+
+
 class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
     """One price bucket in one minute, as versions before 2 wrote it; `HeatmapLevels` has taken its place."""
 
@@ -192,10 +234,12 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.MARGIN_TIERS: MarginTier,
     Kind.CONTRACTS: Contract,
     Kind.GAPS: Gap,
+    Kind.DEPTH: Depth,
     Kind.HEATMAP_BUCKETS: HeatmapBucket,
     Kind.HEATMAP_LEVELS: HeatmapLevels,
     Kind.MARKET_MINUTES: MarketMinute,
     Kind.CLUSTERS: Cluster,
+    Kind.CLUSTER_SHARES: ClusterShare,
     Kind.ALERTS: Alert,
     Kind.SYMBOL_SIGNALS: SymbolSignal,
     Kind.MARKET_SIGNALS: MarketSignal,
@@ -205,7 +249,7 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 
-Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap
+Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap | Depth
 
 MARKET_COLUMNS = ("symbol", "instrument")
 """The columns that come first in every batch: which market of the venue a row is of."""

@@ -6,6 +6,8 @@ The codec refuses a value outside its unit; dictionaries of the data are generat
 from dataclasses import dataclass
 from typing import Annotated
 
+from liqheat.domain.market import Venue
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -45,7 +47,9 @@ Percent = Annotated[float, Unit("%, may be negative", nullable=True)]
 Score = Annotated[float, Unit("points of 100", minimum=0.0, maximum=100.0)]
 Seconds = Annotated[float, Unit("s, may be negative", nullable=True)]
 Direction = Annotated[int, Unit("+1 up, -1 down, 0 neither", minimum=-1, maximum=1)]
-Agreement = Annotated[int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-4, maximum=4)]
+Agreement = Annotated[
+    int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-len(Venue), maximum=len(Venue))
+]
 Version = Annotated[int, Unit("version of the model that made the row", minimum=1, maximum=255)]
 """One number per released model, rising: at most 255, so that it fits above a revision in 64 bits."""
 Factor = Annotated[float, Unit("times", minimum=0.0, nullable=True)]

@@ -7,31 +7,29 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
-from liqheat.domain.instruments import DEFAULT_WATCH_LIST
+from liqheat.domain.instruments import DEFAULT_WATCH_LIST, as_asked
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
+from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.section import Section
 from liqheat.platform.topics import Topic
+from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Kafka(Section):
@@ -84,55 +82,35 @@ class ClickHouse(Section):
     )
 
 
-class BinanceVenue(Section):
-    """Addresses of Binance USD-M; tests and the simulator point them at loopback."""
-
-    websocket_url: str = Field("wss://fstream.binance.com", description="streams")
-    rest_url: str = Field("https://fapi.binance.com", description="REST")
-    api_key: SecretStr | None = Field(None, description="only to refresh margin tiers (leverageBracket)")
-    api_secret: SecretStr | None = Field(None, description="belongs to the key")
-
-
-class BybitVenue(Section):
-    """Addresses of Bybit v5 linear."""
-
-    websocket_url: str = Field("wss://stream.bybit.com", description="streams")
-    rest_url: str = Field("https://api.bybit.com", description="REST")
-
-
-class OkxVenue(Section):
-    """Addresses of OKX v5."""
-
-    websocket_url: str = Field("wss://ws.okx.com:8443", description="streams")
-    rest_url: str = Field("https://www.okx.com", description="REST")
-
-
-class HyperliquidVenue(Section):
-    """Addresses of Hyperliquid."""
-
-    websocket_url: str = Field("wss://api.hyperliquid.xyz", description="streams")
-    rest_url: str = Field("https://api.hyperliquid.xyz", description="REST (POST /info)")
-    leaderboard_url: str = Field(
-        "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard", description="where wallets to observe are found"
-    )
-
-
 class Ingest(Section):
     """How feeds are read and batched."""
 
-    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols, or `all`")
+    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols in any case, or `all`")
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
     batch_age: Seconds = Field(0.25, description="seconds between two looks at what waits to be sent")
     batch_worth_rows: int = Field(64, ge=1, description="rows of a partition that are sent at once")
     batch_quiet_age: Seconds = Field(2.0, description="seconds that fewer rows of a partition wait")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
-    open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
+    open_interest_interval: Seconds = Field(15.0, description="seconds between polls per symbol")
+    depth: bool = Field(True, description="read order books of the watch list")
+    depth_interval: Seconds = Field(10.0, description="seconds between reads of an order book, if the venue allows it")
+    depth_markets: int = Field(50, ge=1, le=500, description="most order books per venue")
+    liquidation_interval: Seconds = Field(
+        2.0, description="seconds between reads of liquidations per symbol, where REST has what the stream leaves out"
+    )
     turnover_interval: Seconds = Field(60.0, description="seconds between reads of the 24 h turnover")
     reference_interval: Seconds = Field(3_600.0, description="seconds between reads of contracts and margin tiers")
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
-    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
-    backfill: str = Field("0h", pattern=r"^\d+[mhd]$", description="history read by REST before going live")
+    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections per venue")
+    backfill: str = Field("0h", pattern=r"^\d+[mhdMHD]$", description="history read by REST before going live")
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_in_any_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not any(name.strip() for name in value):
+            raise ValueError("Expected at least one symbol, or `all`")
+        return tuple(dict.fromkeys(as_asked(name) for name in value if name.strip()))
 
 
 class Engine(Section):
@@ -303,7 +281,7 @@ class Grafana(Section):
     clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
 
 
-class Settings(BaseSettings):
+class Settings(VenueSections):
     """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
 
     model_config = SettingsConfigDict(
@@ -318,10 +296,6 @@ class Settings(BaseSettings):
     venues: tuple[Venue, ...] = Field(tuple(Venue), description="exchanges that `backfill`, `demo` and `live` read")
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
-    binance: BinanceVenue = BinanceVenue()
-    bybit: BybitVenue = BybitVenue()
-    okx: OkxVenue = OkxVenue()
-    hyperliquid: HyperliquidVenue = HyperliquidVenue()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
     signals: Signals = Signals()
@@ -332,18 +306,28 @@ class Settings(BaseSettings):
     viewer: Viewer = Viewer()
     grafana: Grafana = Grafana()
 
+    def addresses_of(self, venue: Venue) -> VenueAddresses:
+        """Return where `venue` is reached."""
+        section: VenueAddresses = getattr(self, venue.value)
+        return section
+
+    @field_validator("venues", mode="before")
+    @classmethod
+    def _venues_in_any_case(cls, value: Any) -> Any:
+        return in_known_case(tuple[Venue, ...], value)
+
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class passes it by name
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class passes it by name
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let secrets of a section come from files too; the environment wins over them."""
+        """Let lists be written plainly, and secrets come from files too; the environment wins over them."""
         files = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
-        return init_settings, env_settings, dotenv_settings, files
+        return init_settings, *plain_sources(settings_cls, dotenv_settings), files
 
 
 def load() -> Settings:
@@ -357,9 +341,16 @@ def load() -> Settings:
         raise ConfigurationError(f"LIQHEAT_SECRETS_DIRECTORY names {directory!r}, which is no folder")
     try:
         return Settings(_secrets_dir=directory)
+    except SettingsError as error:
+        raise ConfigurationError(f"Wrong settings: {error}") from error
     except ValidationError as error:
         sentences = [
-            f"LIQHEAT_{'__'.join(str(part).upper() for part in problem['loc'])}: {problem['msg']}"
+            f"{_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)
         ]
         raise ConfigurationError("Wrong settings: " + "; ".join(sentences)) from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """Return the environment variable of a place in the tree; an item of a list belongs to its list."""
+    return "LIQHEAT_" + "__".join(part.upper() for part in place if isinstance(part, str))

@@ -16,6 +16,7 @@ from aiohttp import web
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.errors import ConfigurationError
@@ -121,6 +122,8 @@ class ViewerServer:
     async def _markets(self, request: web.Request) -> web.Response:
         offered = {
             "venues": [venue.value for venue in Venue],
+            "venue_labels": {venue.value: facts.label for venue, facts in VENUE_FACTS.items()},
+            "venue_colours": {venue.value: facts.colour for venue, facts in VENUE_FACTS.items()},
             "bases": [basis.value for basis in Basis],
             "bands": LEVERAGE_BANDS,
             "ranges": list(RANGES),

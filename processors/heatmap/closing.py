@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import FloatArray, IntArray
+from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from processors.heatmap.minutes import (
+    DEPTH_FIELDS,
     EMPTY_SLOT,
     LIVE_ROWS,
     MAXIMUM_CARRIED_MINUTES,
@@ -19,11 +21,10 @@ from processors.heatmap.minutes import (
     MinuteColumns,
 )
 from processors.heatmap.observing import keep
-from processors.heatmap.rows import OBSERVED, UNKNOWN_BAND, INFERRED, Levels, Output, levels
+from processors.heatmap.rows import INFERRED, OBSERVED, UNKNOWN_BAND, Levels, Output, levels, row_bits
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.inferred import MODEL_VERSION
 from processors.positions.published import Cells, Totals
-from processors.positions.venue_feeds import SAMPLED_VENUES, SILENT_VENUES
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +52,10 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     facts = _Facts(state, markets)
     state.inferred.close(markets, facts.minute_columns())
     found, totals = _levels(state, markets, state.inferred.published(markets)), state.inferred.totals(markets)
-    output.add_closed(markets, facts.published(revisions, totals), found)
+    emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
+    holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
+    table["standing"][markets] = row_bits(found, len(markets), holds)
+    output.add_closed(markets, facts.published(revisions, totals), found, emptied)
     facts.carry()
     starts = table["start"][markets]
     table["closed"][markets] = starts
@@ -79,14 +83,16 @@ def _open_observed(state: PartitionState, market: int) -> None:
         observed.sweep_range(float(slot[f"{name}_low"]), float(slot[f"{name}_high"]))
 
 
-def add_open_minutes(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
-    """Add the open minute of each of `markets` as it stands; levels of those whose range has reached some."""
+def add_open_minutes(
+    state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, *, with_levels: bool = False
+) -> None:
+    """Add the open minute of each of `markets` as it stands; levels of those whose range has reached some, or of all."""
     facts = _Facts(state, markets)
     totals = state.inferred.totals(markets)
     swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
     left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
     columns = facts.published(revisions, left)
-    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1)
+    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels
     for place, market in enumerate(markets.tolist()):
         observed = state.observed.get(market)
         if 2 * market in state.executed or (observed is not None and observed.has_flows()):
@@ -108,12 +114,12 @@ class _Facts:
         self.markets = markets
         self.slot = state.slots[2 * markets]
         self.row = state.table[markets]
-        self.now = {
-            name: np.where(np.isnan(self.slot[name]), self.row[name], self.slot[name]) for name in _CARRIED
-        }
+        self.now = {name: np.where(np.isnan(self.slot[name]), self.row[name], self.slot[name]) for name in _CARRIED}
         has_interest = self.slot["open_interest_time"] >= 0
         self.open_interest = np.where(has_interest, self.slot["open_interest"], self.row["open_interest"])
-        self.open_interest_time = np.where(has_interest, self.slot["open_interest_time"], self.row["open_interest_time"])
+        self.open_interest_time = np.where(
+            has_interest, self.slot["open_interest_time"], self.row["open_interest_time"]
+        )
         self.next_funding_time = np.where(
             self.slot["next_funding_time"] > 0, self.slot["next_funding_time"], self.row["next_funding_time"]
         )
@@ -164,7 +170,10 @@ class _Facts:
         )
 
     def published(self, revisions: IntArray, totals: Totals) -> dict[str, Array]:
-        """Return the columns of `MarketMinute`; `totals` are those of what is inferred at the end of the minute."""
+        """Return the columns of `MarketMinute`, and `DEPTH_FIELDS` for signals.
+
+        `totals` are those of what is inferred at the end of the minute.
+        """
         state, slot, row, size = self.state, self.slot, self.row, len(self.markets)
         observed = np.zeros((size, 2), np.int64)
         if state.observed:
@@ -174,7 +183,9 @@ class _Facts:
         learned = state.inferred.facts(self.markets)
         held = self.observed_coins.sum(axis=1) / 2
         begun = np.where(row["begun"] < 0, row["start"], row["begun"])
-        coverage = np.where(self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0)
+        coverage = np.where(
+            self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0
+        )
         return {
             "window_start": row["start"],
             "mark_open": slot["mark_open"],
@@ -208,6 +219,7 @@ class _Facts:
             "expected_scale_short": learned.kappa,
             "warming_up": row["start"] - begun < state.settings.warm_up_hours * HOUR_MS,
             "model_version": np.full(size, MODEL_VERSION),
+            **{name: row[name] for name in DEPTH_FIELDS},
         }
 
     def carry(self) -> None:

@@ -32,9 +32,12 @@ IntArray = npt.NDArray[np.int64]
 TIMED_KINDS = (Kind.TRADES, Kind.MARKS, Kind.OPEN_INTEREST, Kind.LIQUIDATIONS)
 """Kinds that move the watermark. The others are absolute facts, often read when a service starts and older or newer
 than its history: they hold from where they stand in the log, whatever their time."""
-ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS})
+ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS, Kind.DEPTH})
 """Kinds that `apply` takes; any other on its topic is a mistake."""
 
+
+_LASTING = (Kind.TURNOVER, Kind.DEPTH)
+"""Kinds of which the latest row in the log holds until the next."""
 
 Judge = Callable[[Sequence[ClosedMinutes]], list[Batch]]
 
@@ -102,6 +105,17 @@ def snapshot(state: PartitionState, only: Sequence[str] | None = None) -> list[B
     if markets.size:
         with np.errstate(all="ignore"):
             closing.add_open_minutes(state, markets, state.revisions[state.symbol_of[markets]], output)
+    return output.batches()
+
+
+def open_minutes(state: PartitionState) -> list[Batch]:
+    """Return the whole map as it stands: every market's open minute with all its levels; changes nothing."""
+    markets = np.flatnonzero(state.table["start"][: len(state.venues)] != NOT_STARTED)
+    output = _output(state)
+    if markets.size:
+        with np.errstate(all="ignore"):
+            revisions = state.revisions[state.symbol_of[markets]]
+            closing.add_open_minutes(state, markets, revisions, output, with_levels=True)
     return output.batches()
 
 
@@ -249,7 +263,7 @@ def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntA
     market, kinds, sources = plan.market[places], gathered.kind[rows], gathered.source[rows]
     observe(state, gathered.columns, rows, market, kinds, sources, plan.open_start[places], before)
     for kind, columns in gathered.columns.items():
-        if kind in TIMED_KINDS or kind is Kind.TURNOVER:
+        if kind in TIMED_KINDS or kind in _LASTING:
             own = np.flatnonzero(kinds == _CODES[kind]) if len(gathered.columns) > 1 else slice(None)
             if len(market[own]):
                 _gather_kind(state, kind, columns, market[own], sources[own], plan.open_start[places][own])
@@ -260,6 +274,9 @@ def _gather_kind(
 ) -> None:
     if kind is Kind.TURNOVER:
         state.table["turnover"][market] = columns["quote_volume"][source]
+        return
+    if kind is Kind.DEPTH:
+        gathering.gather_depth(state.table, market, columns, source)
         return
     times = columns["event_time"][source]
     ahead = times >= open_start + MINUTE_MS
@@ -277,6 +294,4 @@ def _gather_kind(
             state.table["open_interest_time"][market[own]],
         )
     if kind is Kind.LIQUIDATIONS:
-        gathering.gather_executed(
-            state.executed, 2 * market + ahead, columns, source, state.settings.grid_factor
-        )
+        gathering.gather_executed(state.executed, 2 * market + ahead, columns, source, state.settings.grid_factor)

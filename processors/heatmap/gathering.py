@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.events import Kind
+from liqheat.domain.events import DEPTH_ASKS, DEPTH_BIDS, Kind
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of
 from liqheat.platform.errors import PoisonMessage
@@ -136,7 +136,9 @@ def _end_known(slots: Array, cells: IntArray, name: str, values: Array, known: n
         Cells(slots, cells[known]).end(name, values[known])
 
 
-def gather_open_interest(slots: Array, cells: IntArray, times: IntArray, quantities: FloatArray, since: IntArray) -> None:
+def gather_open_interest(
+    slots: Array, cells: IntArray, times: IntArray, quantities: FloatArray, since: IntArray
+) -> None:
     """Take open interest that is in time; a reading older than one before it is late.
 
     `since` is the time (ms) of the last reading of each row's market before this minute, shape (n,).
@@ -162,6 +164,15 @@ def gather_liquidations(slots: Array, cells: IntArray, columns: Columns) -> None
     groups.add("executed_long", np.where(longs, amounts, 0))
     groups.add("executed_short", np.where(longs, 0, amounts))
     groups.count("executed_count")
+
+
+def gather_depth(table: Array, market: IntArray, columns: Columns, source: IntArray) -> None:
+    """Put the latest reading of each market's order book into `table` (dtype `MARKET`); rows are in log order."""
+    table["depth_time"][market] = columns["event_time"][source]
+    for name in ("bid_reach", "ask_reach"):
+        table[name][market] = columns[name][source]
+    for side, names in (("bid", DEPTH_BIDS), ("ask", DEPTH_ASKS)):
+        table[f"{side}_depth_usd"][market] = np.stack([columns[name][source] for name in names], axis=1)
 
 
 def gather(

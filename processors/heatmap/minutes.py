@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.events import DEPTH_DISTANCES
 from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.windows import MINUTE_MS
 
@@ -67,17 +68,30 @@ MARKET = np.dtype(
         ("uncovered_before", "f8"),
         ("turnover", "f8"),
         ("begun", "i8"),
+        ("standing", "i8"),
+        ("depth_time", "i8"),
+        ("bid_reach", "f8"),
+        ("ask_reach", "f8"),
+        ("bid_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
+        ("ask_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
     ]
 )
 """One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before), and
-what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last."""
+what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last,
+`standing` the rows of levels that held something at the last closing (`processors.heatmap.rows.row_bits`).
+
+The last fields are the latest reading of the order book: its time (ms, 0 before the first), how far it goes (%), and USD
+within each of `DEPTH_DISTANCES` of mid.
+"""
+
+DEPTH_FIELDS = ("depth_time", "bid_reach", "ask_reach", "bid_depth_usd", "ask_depth_usd")
+"""Fields of `MARKET` that hold the order book."""
 
 
 def _blank(dtype: "np.dtype[Any]") -> Array:
     blank = np.zeros(1, dtype)
     for name in dtype.names or ():
-        kind = dtype[name]
-        if kind.kind == "f":
+        if dtype[name].base.kind == "f":
             blank[name] = NAN
     return blank
 
@@ -165,7 +179,9 @@ class Plan:
     closings: list[Closing]
 
 
-def plan_of(market: IntArray, symbol: IntArray, rank: IntArray, times: IntArray, table: Array, lateness_ms: int) -> Plan:
+def plan_of(
+    market: IntArray, symbol: IntArray, rank: IntArray, times: IntArray, table: Array, lateness_ms: int
+) -> Plan:
     """Cut the rows of a span into rounds.
 
     Args:

@@ -90,6 +90,24 @@ def levels(
     )
 
 
+_BITS = UNKNOWN_BAND + 1
+
+
+def row_bits(found: Levels, count: int, held: npt.NDArray[np.bool_]) -> IntArray:
+    """Return which rows the levels of each of `count` markets make, of buckets where `held`: one bit per basis, side, band."""
+    bits = np.zeros(count, np.int64)
+    codes = (found.basis * 2 + (found.side < 0)) * _BITS + found.band
+    np.bitwise_or.at(bits, found.place[held], np.int64(1) << codes[held])
+    return bits
+
+
+def rows_of_bits(bits: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Return place, basis, side and band of every bit that is set, in order."""
+    place, code = np.nonzero((bits[:, None] >> np.arange(4 * _BITS)) & 1)
+    rest, band = np.divmod(code, _BITS)
+    return place, rest // 2, 1 - 2 * (rest % 2), band
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClosedMinutes:
     """One closed minute of each of n markets: what signals read. `starts` cut `levels` by place, shape (n + 1,)."""
@@ -112,6 +130,7 @@ class Output:
     closed: list[ClosedMinutes] = field(default_factory=list)
     _minutes: list[dict[str, Array]] = field(default_factory=list)
     _levels: list[dict[str, Array]] = field(default_factory=list)
+    _emptied: list[dict[str, Array]] = field(default_factory=list)
 
     def add(self, markets: IntArray, columns: dict[str, Array], found: Levels | None) -> None:
         """Add a minute of each of `markets`: columns of `MarketMinute`, shape (n,), and their levels if published."""
@@ -134,9 +153,18 @@ class Output:
             piece[name] = np.where(is_inferred, rounded(piece[name]), piece[name])
         self._levels.append(piece)
 
-    def add_closed(self, markets: IntArray, columns: dict[str, Array], found: Levels) -> None:
-        """Add minutes that have closed, for signals too."""
+    def add_closed(self, markets: IntArray, columns: dict[str, Array], found: Levels, emptied: IntArray) -> None:
+        """Add minutes that have closed, for signals too.
+
+        `emptied` are the rows (`row_bits`) that stood before and hold nothing now: an open minute may have shown them.
+        """
         self.add(markets, columns, found)
+        if emptied.any():
+            place, basis, side, band = rows_of_bits(emptied)
+            of_minute = {name: columns[name][place] for name in ("window_start", "revision")}
+            self._emptied.append(
+                {"market": markets[place], **of_minute, "side": side, "basis": basis, "leverage_band": band}
+            )
         starts = np.searchsorted(found.place, np.arange(len(markets) + 1))
         self.closed.append(ClosedMinutes(markets, columns, found, starts))
 
@@ -155,10 +183,34 @@ class Output:
                 if own.any():
                     part = found if own.all() else {name: values[own] for name, values in found.items()}
                     frames.append(Batch(Kind.HEATMAP_LEVELS, venue, self._level_frame(part)))
+            frames += self._emptied_batches(venue)
             own = venues == venue
             part = minutes if own.all() else {name: values[own] for name, values in minutes.items()}
             frames.append(Batch(Kind.MARKET_MINUTES, venue, self._frame(Kind.MARKET_MINUTES, part)))
         return frames
+
+    def _emptied_batches(self, venue: str) -> list[Batch]:
+        if not self._emptied:
+            return []
+        rows = _joined(self._emptied)
+        own = np.array([self.venues[market] == venue for market in rows["market"].tolist()])
+        if not own.any():
+            return []
+        count = int(own.sum())
+        columns = self._named({name: values[own] for name, values in rows.items()}, count)
+        wire = schema_of(Kind.HEATMAP_LEVELS).wire
+        columns |= {name: pl.Series([[]] * count, dtype=wire[name]) for name in schema_of(Kind.HEATMAP_LEVELS).lists}
+        return [Batch(Kind.HEATMAP_LEVELS, venue, self._frame(Kind.HEATMAP_LEVELS, columns))]
+
+    def _named(self, columns: dict[str, Any], count: int) -> dict[str, Any]:
+        """Return the columns of rows of levels with names in place of codes."""
+        return columns | {
+            "side": columns["side"].astype(np.int8),
+            "leverage_band": _BANDS.gather(columns["leverage_band"]),
+            "basis": _BASES.gather(columns["basis"]),
+            "grid_factor": np.full(count, self.grid_factor),
+            "model_version": np.full(count, self.model_version),
+        }
 
     def _level_frame(self, cells: dict[str, Array]) -> pl.DataFrame:
         begins = np.zeros(len(cells["market"]), np.bool_)
@@ -175,13 +227,8 @@ class Output:
             }
         )
         grouped = lists.with_columns(pl.col("row").set_sorted()).group_by("row", maintain_order=True).agg(pl.all())
-        columns: dict[str, Any] = {name: cells[name][firsts] for name in _KEYS}
-        columns["side"] = columns["side"].astype(np.int8)
-        columns["leverage_band"] = _BANDS.gather(columns["leverage_band"])
-        columns["basis"] = _BASES.gather(columns["basis"])
+        columns = self._named({name: cells[name][firsts] for name in _KEYS}, len(firsts))
         columns |= {series.name: series for series in grouped.drop("row").get_columns()}
-        columns["grid_factor"] = np.full(len(firsts), self.grid_factor)
-        columns["model_version"] = np.full(len(firsts), self.model_version)
         return self._frame(Kind.HEATMAP_LEVELS, columns)
 
     def _frame(self, kind: Kind, columns: dict[str, Any]) -> pl.DataFrame:

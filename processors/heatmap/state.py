@@ -124,7 +124,9 @@ class PartitionState:
         """Copy what a span on `markets` of `symbols` may change; positions are added when they are about to."""
         slots = np.concatenate([2 * markets, 2 * markets + 1])
         executed = {
-            slot: dict(self.executed[slot]) for slot in (slots.tolist() if self.executed else ()) if slot in self.executed
+            slot: dict(self.executed[slot])
+            for slot in (slots.tolist() if self.executed else ())
+            if slot in self.executed
         }
         return Before(
             markets,
@@ -194,7 +196,7 @@ class PartitionState:
 
     def _is_seen(self, market: int) -> bool:
         row = self.table[market]
-        return bool(row["start"] != NOT_STARTED or not np.isnan(row["turnover"]) or market in self.observed)
+        return bool(row["start"] != NOT_STARTED or not np.isnan(row["turnover"]) or row["depth_time"] or market in self.observed)
 
     def _saved(self, market: int) -> _SavedMarket:
         observed = self.observed.get(market)

@@ -19,7 +19,8 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.market import Side, Venue
-from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, SymbolSignal
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.heatmap.rows import ClosedMinutes
@@ -32,10 +33,11 @@ from processors.signals.state import NO_ROWS, Market, Reading, SignalState
 ALL_VENUES = "all"
 """Stands for the venue in batches about a symbol over all its venues."""
 
-Record = Cluster | Alert | SymbolSignal | MarketSignal
+Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal
 
 _KINDS: dict[type[Record], Kind] = {
     Cluster: Kind.CLUSTERS,
+    ClusterShare: Kind.CLUSTER_SHARES,
     Alert: Kind.ALERTS,
     SymbolSignal: Kind.SYMBOL_SIGNALS,
     MarketSignal: Kind.MARKET_SIGNALS,
@@ -73,7 +75,7 @@ def update(
     for venue, reading in readings:
         market = state.markets.get(venue)
         if market is None:
-            market = state.markets[venue] = Market(funding_interval=funding.USUAL_INTERVAL_MS[Venue(venue)])
+            market = state.markets[venue] = Market(funding_interval=VENUE_FACTS[Venue(venue)].funding_interval)
         market.closed = max(market.closed, reading.window)
         if reading.window <= state.window:
             _count(market, reading, state.window, settings)
@@ -186,6 +188,9 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
     rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
     for row in rows_out:
         yield ALL_VENUES, row
+    for cluster in seen:
+        for venue, share in readings.cluster_shares(minute, books[Side(cluster.side)], cluster):
+            yield venue.value, share
     for alert in alerts:
         yield ALL_VENUES, alert
     signals = {venue: readings.market_signal(minute, market) for venue, market in markets.items()}

@@ -49,7 +49,11 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
         version = pl.col("model_version") * 2**_REVISION_BITS if "model_version" in names else 0
         columns.append((pl.col("revision") + version).alias("revision"))
     if stored.occurrence:
-        columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over(["symbol", "instrument", *names, *of_message]).alias("occurrence"))
+        columns.append(
+            pl.int_range(pl.len(), dtype=pl.UInt32)
+            .over(["symbol", "instrument", *names, *of_message])
+            .alias("occurrence")
+        )
     return rows.select(*columns, "_partition", "_offset")
 
 

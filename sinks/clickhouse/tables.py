@@ -186,6 +186,15 @@ STORED: dict[Kind, Stored] = {
         Topic.CLUSTERS,
         instrument=False,
     ),
+    Kind.CLUSTER_SHARES: Stored(
+        Table("cluster_shares_raw", "symbol, window_start, cluster_id, venue", "revision", _MINUTES),
+        Topic.CLUSTERS,
+        instrument=False,
+    ),
+    Kind.DEPTH: Stored(
+        Table("depth_raw", "symbol, event_time, venue, instrument", None, Retention("event_time", "retention_days")),
+        Topic.POSITION_EVENTS,
+    ),
     Kind.ALERTS: Stored(
         Table("alerts_raw", "symbol, event_time, alert_id", "revision", _RECORDS), Topic.ALERTS, instrument=False
     ),

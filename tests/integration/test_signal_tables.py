@@ -66,13 +66,21 @@ def test_what_is_written_twice_is_stored_once(stored: Client) -> None:
 
 def test_a_cluster_reads_in_usd_and_text(stored: Client) -> None:
     query = (
-        "SELECT side, state, price_low, price_high, at_risk_usd, percent_of_adv, share_binance, age_minutes "
+        "SELECT side, state, price_low, price_high, at_risk_usd, percent_of_adv, age_minutes "
         "FROM clusters WHERE window_start = toDateTime('2026-01-01 00:02:00', 'UTC') ORDER BY side"
     )
     assert rows(stored, query) == [
-        ("long", "steady", 0.85, 0.87, 6e6, 6.0, 1.0, 2),
-        ("short", "steady", 0.99, 1.0, 7e6, 7.0, 1.0, 2),
+        ("long", "steady", 0.85, 0.87, 6e6, 6.0, 2),
+        ("short", "steady", 0.99, 1.0, 7e6, 7.0, 2),
     ]
+
+
+def test_what_each_venue_holds_of_a_cluster_is_a_row(stored: Client) -> None:
+    query = (
+        "SELECT venue, side, at_risk_usd, share FROM cluster_shares "
+        "WHERE window_start = toDateTime('2026-01-01 00:02:00', 'UTC') ORDER BY side"
+    )
+    assert rows(stored, query) == [("binance", "long", 6e6, 1.0), ("binance", "short", 7e6, 1.0)]
 
 
 def test_alerts_read_with_their_kind_and_sentence(stored: Client) -> None:

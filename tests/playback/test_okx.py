@@ -139,7 +139,7 @@ def test_acknowledgements_pongs_and_other_products_emit_nothing(frame: str) -> N
         ),
         (
             '{"code":"0","data":[{"instId":"X-USDT-SWAP","instType":"SWAP","ctType":"linear","ctVal":"","ctMult":"1"}]}',
-            "contract value of X-USDT-SWAP",
+            "X-USDT-SWAP: Expected a contract value",
         ),
     ],
 )
@@ -226,10 +226,10 @@ def test_a_liquidation_of_an_unknown_contract_is_refused_after_the_others() -> N
     both = liquidations(detail("long", "sell", 30)).replace(
         '"data":[', '"data":[{"details":[' + detail("long", "sell", 5) + '],"instId":"NEW-USDT-SWAP"},'
     )
-    events = mapper.map(both.encode(), RECEIVED_AT)
-    assert next(events).symbol == "ETH"
-    with pytest.raises(PoisonMessage, match="NEW-USDT-SWAP"):
-        next(events)
+    assert [event.symbol for event in mapper.map(both.encode(), RECEIVED_AT)] == ["ETH"]
+    (refusal,) = mapper.report.refused
+    assert refusal.instrument == "NEW-USDT-SWAP"
+    assert "contract value of NEW-USDT-SWAP is not known" in refusal.reason
 
 
 def test_turnover_is_the_volume_in_coins_at_the_last_price() -> None:

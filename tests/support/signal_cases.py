@@ -14,7 +14,7 @@ from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Side, Venue
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, lower_edge
-from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.book import ROW, Rows, SideBook, side_book
@@ -168,6 +168,7 @@ class Story:
         self.state = SignalState("VIRTUAL")
         self.window = START
         self.clusters: list[Cluster] = []
+        self.cluster_shares: list[tuple[str, ClusterShare]] = []
         self.alerts: list[Alert] = []
         self.readings: list[SymbolSignal] = []
         self.market_readings: list[tuple[str, MarketSignal]] = []
@@ -194,6 +195,8 @@ class Story:
             for _, _, *row in batch.frame.iter_rows():
                 if batch.kind is Kind.CLUSTERS:
                     self.clusters.append(Cluster(*row))
+                elif batch.kind is Kind.CLUSTER_SHARES:
+                    self.cluster_shares.append((batch.venue, ClusterShare(*row)))
                 elif batch.kind is Kind.ALERTS:
                     told.append(Alert(*row))
                 elif batch.kind is Kind.SYMBOL_SIGNALS:

@@ -10,7 +10,8 @@ from kafka.errors import KafkaConnectionError
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.codec import encode
-from liqheat.platform.errors import TransientError
+from liqheat.platform.errors import Origin, TransientError
+from liqheat.platform.kafka import dead_letter_headers
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.rollup import MarketHour
 
@@ -132,8 +133,8 @@ class MemoryDeadLetters:
     waiting: list[tuple[dict[str, bytes], bytes]] = field(default_factory=list)
     sent: list[tuple[dict[str, bytes], bytes]] = field(default_factory=list)
 
-    def add(self, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
-        self.waiting.append((dict(headers), value))
+    def add(self, reason: str, origin: Origin, headers: Mapping[str, bytes], value: bytes) -> None:
+        self.waiting.append((dict(dead_letter_headers(reason, origin, "sink", headers)), value))
 
     def flush(self) -> None:
         if self.waiting:

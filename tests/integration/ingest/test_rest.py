@@ -62,7 +62,7 @@ async def test_a_body_is_handed_back_whole_and_parameters_go_out() -> None:
 async def test_no_window_holds_more_than_the_budget() -> None:
     spent: list[float] = []
 
-    async with served(lambda _: web.Response()) as venue:
+    async with served(lambda _: web.Response(text="[]")) as venue:
         for _ in range(60):
             await venue.client.fetch(venue.request(weight=5))
             spent.append(venue.clock.monotonic())
@@ -73,7 +73,7 @@ async def test_no_window_holds_more_than_the_budget() -> None:
 
 
 async def test_what_the_venue_counts_is_believed_when_it_counts_more() -> None:
-    async with served(lambda _: web.Response(headers={"x-used": "100"})) as venue:
+    async with served(lambda _: web.Response(text="[]", headers={"x-used": "100"})) as venue:
         await venue.client.fetch(venue.request())
         assert venue.clock.slept == []
         await venue.client.fetch(venue.request(weight=10))
@@ -101,7 +101,7 @@ class SharedClock(ManualClock):
 async def test_a_heavy_request_is_not_starved_by_light_ones() -> None:
     """As Hyperliquid's wallets, which ask for all that comes in, beside a recovery of ten times their weight."""
     clock = SharedClock()
-    async with served(lambda _: web.Response(), clock) as venue:
+    async with served(lambda _: web.Response(text="[]"), clock) as venue:
 
         async def ask_on() -> None:
             while True:
@@ -121,7 +121,7 @@ async def test_a_heavy_request_is_not_starved_by_light_ones() -> None:
 async def test_a_budget_that_is_used_up_holds_up_no_other() -> None:
     clock = SharedClock()
     slow = RateLimit("slow", weight=1, seconds=3_600)
-    async with served(lambda _: web.Response(), clock) as venue:
+    async with served(lambda _: web.Response(text="[]"), clock) as venue:
         waiting = [asyncio.create_task(venue.client.fetch(Request(venue.url, slow))) for _ in range(20)]
         await clock.step_until(lambda: len(venue.seen) == 1, at_most=60)
         await clock.step_until(asyncio.create_task(venue.client.fetch(venue.request())).done, at_most=60)
@@ -145,7 +145,7 @@ async def test_a_ban_is_obeyed_by_every_request(status: int) -> None:
 
 
 async def test_a_ban_without_a_time_is_a_minute() -> None:
-    async with served(lambda number: web.Response(status=429 if number == 1 else 200)) as venue:
+    async with served(lambda number: web.Response(status=429 if number == 1 else 200, text="[]")) as venue:
         started = venue.clock.monotonic()
         await venue.client.fetch(venue.request())
         assert venue.clock.monotonic() - started >= 60

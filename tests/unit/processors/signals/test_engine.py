@@ -136,7 +136,9 @@ def test_other_outputs_are_ignored() -> None:
     assert frame == []
 
 
-@pytest.mark.parametrize("kind", [Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS])
+@pytest.mark.parametrize(
+    "kind", [Kind.CLUSTERS, Kind.CLUSTER_SHARES, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS]
+)
 def test_every_kind_of_output_can_be_read_back(kind: Kind) -> None:
     from liqheat.platform.codec import decode, encode
     from processors.signals.state import SignalState
