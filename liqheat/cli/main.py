@@ -19,6 +19,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "view",
     "watch",
     "clusters",
+    "what_if",
     "catalyst",
     "liquidation_price",
     "map",

@@ -4,6 +4,8 @@ Structs of the kinds that `liqheat.domain.events` registers; written once a clos
 same again on every replay of the same log.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from liqheat.domain.units import (
@@ -29,6 +31,36 @@ from liqheat.domain.units import (
     Text,
     Time,
 )
+
+
+class AlertKind(StrEnum):
+    """What an alert is about, in the order in which they come within one minute.
+
+    A kind is added here with its meaning, and as a rule in `processors.signals`; Grafana's rules, the page and the
+    documents follow.
+    """
+
+    APPROACHING = "approaching"
+    ENTERED = "entered"
+    SWEPT = "swept"
+    CAUTION = "caution"
+    CASCADE = "cascade"
+    FRAGILE = "fragile"
+
+    @property
+    def meaning(self) -> str:
+        """A sentence about `{side}`, the side of the positions."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[AlertKind, str] = {
+    AlertKind.APPROACHING: "price nears a large cluster of {side}s",
+    AlertKind.ENTERED: "price reached the outer edge of a large cluster of {side}s",
+    AlertKind.SWEPT: "price went through a cluster of {side}s",
+    AlertKind.CAUTION: "a cluster of {side}s outgrew the cautious share of daily volume",
+    AlertKind.CASCADE: "{side}s are being liquidated far above the usual",
+    AlertKind.FRAGILE: "a small move would set off a chain of liquidations of {side}s that the order books do not hold",
+}
 
 
 class Cluster(msgspec.Struct, frozen=True, gc=False):
@@ -77,15 +109,15 @@ class ClusterShare(msgspec.Struct, frozen=True, gc=False):
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):
-    """Something a trader wants to be told once; `alert_id` depends on the log alone, so a replay repeats it exactly.
+    """Something that a trader wants to hear once; `alert_id` depends on the log alone, so a replay repeats it exactly.
 
-    `rule` is approaching, entered, caution, swept or cascade; `cluster_id` is empty for a cascade, whose
-    notional is what was executed in the minute.
+    `kind` is an `AlertKind`; `cluster_id` is empty for cascade, whose notional is what was executed in the minute, and
+    for fragile, whose edge is the trigger and whose notional is what the chain would liquidate.
     """
 
     event_time: Time
     alert_id: Text
-    rule: Text
+    kind: Text
     side: SideSign
     cluster_id: Text
     mark_price: Price
@@ -164,6 +196,8 @@ class Cascade(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         beyond_percent: from this move on the known book does not hold the chain; NaN where it always does.
         trigger_percent, trigger_price: the nearest move that is carried at least half as far again; NaN where none is.
+        trigger_rest_percent: where that move comes to rest; infinite where the known book does not hold it.
+        trigger_liquidated_usd: what is executed by then.
         at_risk_*, expected_*, depth_*: within 1, 2 and 5% of the mark, micro-USD; `absorption_*` is at risk over depth,
             NaN without depth.
         book_reach_percent: how far the shortest of the venues' books reaches.
@@ -180,6 +214,8 @@ class Cascade(msgspec.Struct, frozen=True, gc=False):
     beyond_percent: Percent
     trigger_percent: Percent
     trigger_price: OptionalPrice
+    trigger_rest_percent: Percent
+    trigger_liquidated_usd: MicroUsd
     at_risk_1_usd: MicroUsd
     at_risk_2_usd: MicroUsd
     at_risk_5_usd: MicroUsd

@@ -182,6 +182,11 @@ class Signals(Section):
     coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
     coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
     coiled_adv_percent: float = Field(5.0, gt=0, description="share of ADV of a cluster near enough to release it")
+    book_refill: float = Field(
+        0.3, ge=0, le=10, description="share of absorbed order book that is offered again while a cascade runs"
+    )
+    fragile_percent: float = Field(3.0, gt=0, le=20, description="move of the mark within which a trigger is fragile")
+    fragile_amplification: float = Field(2.0, ge=1.5, description="rest over move from which a trigger is fragile")
     funding_full_rate: float = Field(0.0003, gt=0, description="rate a settlement at which the crowd counts fully")
     lag_minutes: int = Field(
         2, ge=0, le=60, description="minutes the fastest venue may lead before the rest is left behind"

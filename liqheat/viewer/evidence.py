@@ -6,6 +6,7 @@ Reads the views `cascades` and `track_record`. Answers are plain JSON: percentag
 from typing import Any
 
 from liqheat.viewer.queries import Client, records
+from liqheat.viewer.signals import signals_picture
 
 RECORD_DAYS = 7
 PROVEN_HOURS = 50
@@ -13,7 +14,7 @@ PROVEN_HOURS = 50
 
 _CASCADES = """
 SELECT side, mark_price, move_percent, rest_percent, liquidated_usd, beyond_percent,
-       absorption_1, absorption_2, absorption_5, trigger_percent, trigger_price, book_coverage
+       absorption_1, absorption_2, absorption_5, trigger_percent, trigger_price, trigger_rest_percent, book_coverage
 FROM cascades
 WHERE symbol = {symbol:String} AND window_start = (
     SELECT max(window_start) FROM cascades
@@ -43,6 +44,11 @@ def cascades(client: Client, symbol: str, end: int, stale: int) -> list[dict[str
     """Return the symbol's newest curve of each direction before `end` and not older than `stale` (ms)."""
     parameters = {"symbol": symbol, "end": end, "stale": stale}
     return records(client.query(_CASCADES, parameters=parameters))
+
+
+def signals_answer(client: Client, symbol: str, start: int, end: int, stale: int) -> dict[str, Any]:
+    """Return `signals_picture` with the symbol's cascade curves: what `liqheat watch` and `what-if` ask for."""
+    return signals_picture(client, symbol, start, end) | {"cascades": cascades(client, symbol, end, stale)}
 
 
 def record(client: Client, symbol: str, end: int) -> list[dict[str, Any]]:

@@ -23,9 +23,9 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Viewer
 from liqheat.viewer import picture
 from liqheat.viewer.answers import Answers, Busy, Encoded, Limits, Work
+from liqheat.viewer.evidence import signals_answer
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import MEASURES, RANGES, SPANS, BadRequest, MapRequest, checked_symbol
-from liqheat.viewer.signals import signals_picture
 
 _LOG = structlog.get_logger()
 _STATIC = Path(str(resources.files("liqheat.viewer") / "static"))
@@ -145,9 +145,9 @@ class ViewerServer:
 
     async def _signals(self, request: web.Request) -> web.Response:
         symbol = checked_symbol(request.query.get("symbol", ""))
-        end = self._clock.now_ms() + MINUTE_MS
+        end, stale_ms = self._clock.now_ms() + MINUTE_MS, self._settings.stale_minutes * MINUTE_MS
         return await self._answer(
-            request, f"signals {symbol}", lambda client: signals_picture(client, symbol, end - 7 * DAY_MS, end)
+            request, f"signals {symbol}", lambda client: signals_answer(client, symbol, end - 7 * DAY_MS, end, stale_ms)
         )
 
     async def _answer(self, request: web.Request, key: str, work: Work) -> web.Response:

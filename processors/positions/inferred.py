@@ -15,7 +15,7 @@ from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from processors.heatmap.minutes import MinuteColumns
 from processors.positions import inferred_codec
-from processors.positions.distances import BAND_SHARES, BANDS
+from processors.positions.distances import BAND_SHARES
 from processors.positions.evidence import (
     KAPPA_WEIGHT,
     LESSON_MINUTES,

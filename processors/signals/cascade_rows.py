@@ -88,6 +88,8 @@ def cascades(
                 beyond_percent=_first_beyond(chain, place),
                 trigger_percent=trigger,
                 trigger_price=mark * (1 - int(side.side) * trigger / 100),
+                trigger_rest_percent=_rest_of(chain, place, int(triggers[place])),
+                trigger_liquidated_usd=_liquidated_by(chain, place, int(triggers[place])),
                 **_within("at_risk", at_risk[place]),
                 **_within("expected", expected[place]),
                 **_within("depth", depth_curves[place]),
@@ -143,6 +145,16 @@ def _absorption(at_risk: FloatArray, depth: FloatArray, within: float) -> float:
     return _at(at_risk, within) / resting if resting > 0 else math.nan
 
 
+def _rest_of(chain: Chain, place: int, trigger: int) -> float:
+    if trigger < 0:
+        return math.nan
+    return math.inf if chain.is_beyond[place, trigger] else float(chain.rest_percent[place, trigger])
+
+
+def _liquidated_by(chain: Chain, place: int, trigger: int) -> int:
+    return round(float(chain.liquidated_usd[place, trigger]) * MICRO_USD_PER_USD) if trigger >= 0 else 0
+
+
 def _first_beyond(chain: Chain, place: int) -> float:
-    beyond = chain.is_beyond[place] & (GRID_PERCENT <= MOVES_PERCENT[-1])
+    beyond = chain.is_beyond[place] & (MOVES_PERCENT[-1] >= GRID_PERCENT)
     return float(GRID_PERCENT[beyond.argmax()]) if beyond.any() else math.nan

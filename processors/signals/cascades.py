@@ -54,7 +54,7 @@ class Chain:
 
         Only moves are looked at whose half as far again is still on the grid.
         """
-        looked = GRID_PERCENT <= GRID_PERCENT[-1] / TRIGGER_FACTOR
+        looked = GRID_PERCENT[-1] / TRIGGER_FACTOR >= GRID_PERCENT
         carried = (self.is_beyond | (self.rest_percent >= TRIGGER_FACTOR * GRID_PERCENT)) & looked
         return np.where(carried.any(axis=1), carried.argmax(axis=1), -1)
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.market import Side, Venue
-from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
@@ -27,13 +27,15 @@ from processors.heatmap.rows import ClosedMinutes
 from processors.signals import clusters, funding, history, readings
 from processors.signals.alerts import Minute, cascade_alerts, cluster_alerts
 from processors.signals.book import Rows, SideBook, rows_of, side_book
+from processors.signals.cascade_rows import VenueDepth, cascades
 from processors.signals.clusters import Tracked
+from processors.signals.fragile import fragile_alerts
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
 
 ALL_VENUES = "all"
 """Stands for the venue in batches about a symbol over all its venues."""
 
-Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal
+Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade
 
 _KINDS: dict[type[Record], Kind] = {
     Cluster: Kind.CLUSTERS,
@@ -41,6 +43,7 @@ _KINDS: dict[type[Record], Kind] = {
     Alert: Kind.ALERTS,
     SymbolSignal: Kind.SYMBOL_SIGNALS,
     MarketSignal: Kind.MARKET_SIGNALS,
+    Cascade: Kind.CASCADES,
 }
 
 _READ = tuple(name for name in Reading.__struct_fields__ if name not in ("window", "rows"))
@@ -183,6 +186,8 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
         books[side] = book
     alerts = cluster_alerts(minute, state.clusters, now, ended, state.episodes, settings)
     alerts += cascade_alerts(minute, executed, state.cascades, settings)
+    moves = _moves(minute, markets, books, settings)
+    alerts += fragile_alerts(minute, moves, state.fragile, settings)
     state.clusters, state.mark_close = now, minute.mark
     seen = [cluster for cluster in now if cluster.seen == minute.window]
     rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
@@ -193,12 +198,36 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
             yield venue.value, share
     for alert in alerts:
         yield ALL_VENUES, alert
+    for move in moves:
+        yield ALL_VENUES, move
     signals = {venue: readings.market_signal(minute, market) for venue, market in markets.items()}
     for venue, signal in signals.items():
         yield venue.value, signal
     alive_rows = rows_out[: len(seen)]
     inside = frozenset(name for name, episode in state.episodes.items() if episode.entered)
     yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
+
+
+def _moves(
+    minute: Minute, markets: dict[Venue, Market], books: dict[Side, SideBook], settings: Signals
+) -> list[Cascade]:
+    """Return where moves come to rest, against the order books that were read within `stale_minutes`."""
+    latest = [market.latest for market in markets.values() if market.latest is not None]
+    oldest = minute.window + MINUTE_MS - settings.stale_minutes * MINUTE_MS
+    depths = [
+        VenueDepth(
+            np.array(reading.bid_depth_usd),
+            np.array(reading.ask_depth_usd),
+            reading.bid_reach,
+            reading.ask_reach,
+            reading.open_interest_usd,
+        )
+        for reading in latest
+        if reading.depth_time >= oldest and reading.depth_time > 0
+    ]
+    interest = sum(reading.open_interest_usd for reading in latest if reading.open_interest_usd > 0)
+    sides = [books[side] for side in Side]
+    return cascades(minute.window, minute.mark, sides, depths, interest, settings.book_refill, minute.revision)
 
 
 def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:

@@ -12,13 +12,18 @@ import numpy.typing as npt
 from processors.signals.alerts import CascadeWatch, Episode
 from processors.signals.book import ROW
 from processors.signals.clusters import Tracked
+from processors.signals.fragile import FragileWatch
 from processors.signals.history import EMPTY
 
 NO_ROWS: npt.NDArray[np.void] = np.zeros(0, dtype=ROW)
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A market minute that the symbol's minute has not reached yet; prices USD, amounts micro-USD or coins as named."""
+    """A market minute that the symbol's minute has not reached yet; prices USD, amounts micro-USD or coins as named.
+
+    The last five are the order book as last read by then: when (ms, 0 never), how far it reaches (%), and the USD
+    within each of `DEPTH_DISTANCES`.
+    """
 
     window: int
     rows: npt.NDArray[np.void]
@@ -33,6 +38,11 @@ class Reading(msgspec.Struct, frozen=True):
     liquidated_long_usd: int
     liquidated_short_usd: int
     revision: int
+    depth_time: int = 0
+    bid_reach: float = 0.0
+    ask_reach: float = 0.0
+    bid_depth_usd: list[float] = []
+    ask_depth_usd: list[float] = []
 
 
 class Market(msgspec.Struct):
@@ -65,6 +75,7 @@ class SignalState(msgspec.Struct):
     clusters: list[Tracked] = []
     episodes: dict[str, Episode] = {}
     cascades: dict[int, CascadeWatch] = {}
+    fragile: dict[int, FragileWatch] = {}
 
 
 def _encode_array(value: Any) -> Any:
@@ -93,6 +104,7 @@ def copied(state: SignalState) -> SignalState:
         clusters=list(state.clusters),
         episodes={name: replace(episode, told=dict(episode.told)) for name, episode in state.episodes.items()},
         cascades={side: replace(watch) for side, watch in state.cascades.items()},
+        fragile={side: replace(watch) for side, watch in state.fragile.items()},
     )
 
 

@@ -22,6 +22,7 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.ALERTS: Topic.ALERTS,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
+    Kind.CASCADES: Topic.SIGNALS,
 }
 """Where each kind of output goes: to the partition that its symbols have in the log."""
 

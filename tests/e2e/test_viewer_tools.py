@@ -38,6 +38,8 @@ def falling_cascade() -> Cascade:
         beyond_percent=math.nan,
         trigger_percent=8.0,
         trigger_price=0.92,
+        trigger_rest_percent=15.0,
+        trigger_liquidated_usd=2 * 10**12,
         **amounts,
         absorption_1=0.5,
         absorption_2=1.5,

@@ -12,6 +12,8 @@ CREATE TABLE IF NOT EXISTS {database}.cascades_raw {on_cluster}
     beyond_percent Float64 COMMENT 'Move from which the known books do not hold the chain, %, NaN where they always do' CODEC(ZSTD(1)),
     trigger_percent Float64 COMMENT 'Nearest move that is carried at least half as far again, %, NaN where none is' CODEC(ZSTD(1)),
     trigger_price Float64 COMMENT 'Price of that move, USD per coin, NaN where none is' CODEC(ZSTD(1)),
+    trigger_rest_percent Float64 COMMENT 'Where that move comes to rest, %, infinite where the known books do not hold it, NaN where none is' CODEC(ZSTD(1)),
+    trigger_liquidated_micro_usd Int64 COMMENT 'What is executed by then, micro-USD' CODEC(T64, ZSTD(1)),
     at_risk_1_micro_usd Int64 COMMENT 'Positions whose liquidation price is within 1 % of the mark, micro-USD' CODEC(T64, ZSTD(1)),
     at_risk_2_micro_usd Int64 COMMENT 'Positions whose liquidation price is within 2 % of the mark, micro-USD' CODEC(T64, ZSTD(1)),
     at_risk_5_micro_usd Int64 COMMENT 'Positions whose liquidation price is within 5 % of the mark, micro-USD' CODEC(T64, ZSTD(1)),

@@ -10,6 +10,8 @@ SELECT
     if(isNaN(beyond_percent), NULL, beyond_percent) AS beyond_percent, -- Move from which the known books do not hold the chain, %; NULL where they always do
     if(isNaN(trigger_percent), NULL, trigger_percent) AS trigger_percent, -- Nearest move that is carried at least half as far again, %; NULL where none is
     if(isNaN(trigger_price), NULL, trigger_price) AS trigger_price, -- Price of that move, USD per coin; NULL where none is
+    if(isFinite(trigger_rest_percent), trigger_rest_percent, NULL) AS trigger_rest_percent, -- Where that move comes to rest, %, NULL where the known books do not hold it; NULL where none is
+    trigger_liquidated_micro_usd / 1e6 AS trigger_liquidated_usd, -- What is executed by then, USD
     at_risk_1_micro_usd / 1e6 AS at_risk_1_usd, -- Positions whose liquidation price is within 1 % of the mark, USD
     at_risk_2_micro_usd / 1e6 AS at_risk_2_usd, -- Positions whose liquidation price is within 2 % of the mark, USD
     at_risk_5_micro_usd / 1e6 AS at_risk_5_usd, -- Positions whose liquidation price is within 5 % of the mark, USD

@@ -183,7 +183,7 @@ def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_tim
         ["TAO", moment(START + 1_000), "b", "entered", "long", "another token's"],
         ["VIRTUAL", moment(START - 90 * MINUTE_MS), "c", "entered", "long", "before the hour"],
     ]
-    names = ["symbol", "event_time", "alert_id", "rule", "side", "message"]
+    names = ["symbol", "event_time", "alert_id", "kind", "side", "message"]
     clickhouse.insert("alerts_raw", alerts, column_names=names)
     signals = shown(clickhouse)["signals"]
     assert [(one["price_low"], one["at_risk_usd"]) for one in signals["clusters"]] == [(0.94, 6e6)]
