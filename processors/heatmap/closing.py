@@ -113,12 +113,12 @@ class _Facts:
         self.markets = markets
         self.slot = state.slots[2 * markets]
         self.row = state.table[markets]
-        self.now = {
-            name: np.where(np.isnan(self.slot[name]), self.row[name], self.slot[name]) for name in _CARRIED
-        }
+        self.now = {name: np.where(np.isnan(self.slot[name]), self.row[name], self.slot[name]) for name in _CARRIED}
         has_interest = self.slot["open_interest_time"] >= 0
         self.open_interest = np.where(has_interest, self.slot["open_interest"], self.row["open_interest"])
-        self.open_interest_time = np.where(has_interest, self.slot["open_interest_time"], self.row["open_interest_time"])
+        self.open_interest_time = np.where(
+            has_interest, self.slot["open_interest_time"], self.row["open_interest_time"]
+        )
         self.next_funding_time = np.where(
             self.slot["next_funding_time"] > 0, self.slot["next_funding_time"], self.row["next_funding_time"]
         )
@@ -179,7 +179,9 @@ class _Facts:
         learned = state.inferred.facts(self.markets)
         held = self.observed_coins.sum(axis=1) / 2
         begun = np.where(row["begun"] < 0, row["start"], row["begun"])
-        coverage = np.where(self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0)
+        coverage = np.where(
+            self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0
+        )
         return {
             "window_start": row["start"],
             "mark_open": slot["mark_open"],

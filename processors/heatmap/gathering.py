@@ -136,7 +136,9 @@ def _end_known(slots: Array, cells: IntArray, name: str, values: Array, known: n
         Cells(slots, cells[known]).end(name, values[known])
 
 
-def gather_open_interest(slots: Array, cells: IntArray, times: IntArray, quantities: FloatArray, since: IntArray) -> None:
+def gather_open_interest(
+    slots: Array, cells: IntArray, times: IntArray, quantities: FloatArray, since: IntArray
+) -> None:
     """Take open interest that is in time; a reading older than one before it is late.
 
     `since` is the time (ms) of the last reading of each row's market before this minute, shape (n,).

@@ -167,7 +167,9 @@ class Plan:
     closings: list[Closing]
 
 
-def plan_of(market: IntArray, symbol: IntArray, rank: IntArray, times: IntArray, table: Array, lateness_ms: int) -> Plan:
+def plan_of(
+    market: IntArray, symbol: IntArray, rank: IntArray, times: IntArray, table: Array, lateness_ms: int
+) -> Plan:
     """Cut the rows of a span into rounds.
 
     Args:

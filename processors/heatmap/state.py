@@ -124,7 +124,9 @@ class PartitionState:
         """Copy what a span on `markets` of `symbols` may change; positions are added when they are about to."""
         slots = np.concatenate([2 * markets, 2 * markets + 1])
         executed = {
-            slot: dict(self.executed[slot]) for slot in (slots.tolist() if self.executed else ()) if slot in self.executed
+            slot: dict(self.executed[slot])
+            for slot in (slots.tolist() if self.executed else ())
+            if slot in self.executed
         }
         return Before(
             markets,

@@ -178,7 +178,9 @@ class InferredPositions:
         """
         inferred_codec.load(self.state, market, data)
 
-    def _with_price(self, markets: IntArray, low: FloatArray, high: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+    def _with_price(
+        self, markets: IntArray, low: FloatArray, high: FloatArray
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
         known = np.isfinite(self.state.close[markets])
         return markets[known], low[known], high[known]
 
@@ -253,7 +255,9 @@ class InferredPositions:
         usd = self._interest_usd(markets, minute.mark_close[rows])
         state.kappa[markets] = self._kappa(markets, usd)
         shares = np.asarray(BAND_SHARES)
-        state.multipliers[markets] = band_multipliers(state.band_executed[markets], state.band_swept[markets], usd, shares)
+        state.multipliers[markets] = band_multipliers(
+            state.band_executed[markets], state.band_swept[markets], usd, shares
+        )
 
     def _kappa(self, markets: IntArray, interest_usd: FloatArray) -> FloatArray:
         """Return kappa of each market from its own and its symbol's evidence."""
@@ -282,9 +286,7 @@ class InferredPositions:
         layers = age_layers(state.layers[markets], end, minute.elapsed_minutes, units)
         closes = bucket_of(minute.mark_close) - state.base[markets]
         turnover = minute.buy_usd + minute.sell_usd
-        layers[:, 0] += expected_opened(
-            state.base[markets], state.width, _entry(minute), closes, turnover, units
-        )
+        layers[:, 0] += expected_opened(state.base[markets], state.width, _entry(minute), closes, turnover, units)
         state.layers[markets] = layers
 
     def _renew(self, markets: IntArray, minute: MinuteColumns, multipliers: FloatArray) -> IntArray:

@@ -83,9 +83,7 @@ class Worker:
             tasks = [
                 asyncio.create_task(self._guarded(self._app.start())),
                 asyncio.create_task(
-                    self._repeat(
-                        self._driver.checkpoint, self._settings.engine.checkpoint_seconds, _CHECKPOINT_SHARE
-                    )
+                    self._repeat(self._driver.checkpoint, self._settings.engine.checkpoint_seconds, _CHECKPOINT_SHARE)
                 ),
                 asyncio.create_task(
                     self._repeat(

@@ -67,7 +67,9 @@ def read_rows(message: LogMessage, partitions: int, maximum_lead_ms: int) -> tup
     if strangers:
         own = np.array([partition_of(symbol, partitions) == message.partition for symbol, _ in rows.markets])
         inside = np.repeat(own, np.diff(rows.starts, append=rows.height))
-        reason = f"{strangers[0]} belongs to partition {partition_of(strangers[0], partitions)}, not {message.partition}"
+        reason = (
+            f"{strangers[0]} belongs to partition {partition_of(strangers[0], partitions)}, not {message.partition}"
+        )
         refused.append(Refused(rows.select(np.flatnonzero(~inside)), reason))
         if not inside.any():
             return None, refused

@@ -144,8 +144,12 @@ def market(
     **changes: Any,
 ) -> list[Batch]:
     """Return what the position engine publishes when a venue closes `window`."""
-    buckets = [Batch.of_market(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame) for frame in frames if frame.height]
-    minutes = Batch.of_market(Kind.MARKET_MINUTES, venue, symbol, f"{symbol}USDT", minute_frame(window, mark, **changes))
+    buckets = [
+        Batch.of_market(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame) for frame in frames if frame.height
+    ]
+    minutes = Batch.of_market(
+        Kind.MARKET_MINUTES, venue, symbol, f"{symbol}USDT", minute_frame(window, mark, **changes)
+    )
     return [*buckets, minutes]
 
 

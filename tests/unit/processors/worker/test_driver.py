@@ -31,7 +31,9 @@ def trades(symbol: str = "FET", start: int = NOW_MS - 600_000, rows: int = 100, 
         "taker_side": np.ones(rows, dtype=np.int8),
         "trade_id": np.full(rows, -1),
     }
-    return Batch.of_market(Kind.TRADES, "binance", symbol, symbol, pl.DataFrame(columns, schema=schema_of(Kind.TRADES).polars))
+    return Batch.of_market(
+        Kind.TRADES, "binance", symbol, symbol, pl.DataFrame(columns, schema=schema_of(Kind.TRADES).polars)
+    )
 
 
 def driver_of(log: MemoryLog, settings: EngineSettings = SETTINGS) -> Driver[Tallies]:
