@@ -14,7 +14,7 @@ BoolArray = npt.NDArray[np.bool_]
 class MinuteColumns:
     """One closing minute of n markets; every array has shape (n,).
 
-    Prices are USD per coin, NaN where there was none; notionals are int64 micro-USD; open interest is coins of one side.
+    Prices are USD per coin, NaN where there was none; notionals are int64 micro-USD; open interest is one-sided, coins.
     A bar of k minutes is the minute that ends with it, with `elapsed_minutes` k.
     """
 
