@@ -367,13 +367,14 @@ class InferredPositions:
         wanted = self._base(bucket_of(state.close[markets]))
         for place in np.flatnonzero(np.abs(wanted - state.base[markets]) > DRIFT).tolist():
             market, by = int(markets[place]), int(wanted[place] - state.base[markets[place]])
-            level = by // factor
-            lost = state.standing[market].sum(axis=1)
-            for name, distance in (("layers", by), ("bands", by), ("standing", level), ("flows", level)):
+            standing, flows = state.standing[market].sum(axis=1), state.flows[market].sum(axis=2)
+            for name, distance in (("layers", by), ("bands", by), ("standing", by // factor), ("flows", by // factor)):
                 rows = getattr(state, name)
                 rows[market] = shifted(rows[market], distance)
-            lost -= state.standing[market].sum(axis=1)
-            state.flows[market, CLOSED, :, 0 if by > 0 else -1] += lost
+            # What was shown beyond the end is shown at the end.
+            edge = 0 if by > 0 else -1
+            state.flows[market, :, :, edge] += flows - state.flows[market].sum(axis=2)
+            state.flows[market, CLOSED, :, edge] += standing - state.standing[market].sum(axis=1)
             state.base[market] = wanted[place]
 
 
