@@ -14,7 +14,7 @@ import aiohttp
 import structlog
 
 from ingest.backfill import Backfill, Progress, Progressed
-from ingest.connection import BackOff, ConnectionPolicy, ConnectionRunner
+from ingest.connection import ConnectionPolicy, ConnectionRunner
 from ingest.intake import Intake
 from ingest.poller import Poller
 from ingest.publisher import BatchPolicy, Publisher
@@ -29,6 +29,7 @@ from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import PoisonMessage, TransientError
 from liqheat.platform.kafka import producer
+from liqheat.platform.retry import BackOff
 from liqheat.platform.settings import Ingest, Settings
 
 log = structlog.get_logger(__name__)

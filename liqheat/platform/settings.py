@@ -79,6 +79,9 @@ class ClickHouse(Section):
     grafana_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_grafana")
     data_directory: Path | None = Field(None, description="where chdb keeps its data")
     cluster: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,60}$", description="ON CLUSTER name")
+    readers_memory_bytes: int = Field(
+        3_000_000_000, ge=100_000_000, description="memory that all readers together may use; the writer needs the rest"
+    )
 
 
 class BinanceVenue(Section):

@@ -16,6 +16,7 @@ import structlog
 
 from liqheat.domain.events import Batch
 from liqheat.platform.codec import Headers, Rows, encode
+from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.metrics import (
     BATCH_SECONDS,
@@ -31,7 +32,7 @@ from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
 from processors.worker.checkpoint import Checkpoint
 from processors.worker.cursor import LogCursor, Step
-from processors.worker.dead_letters import STAGE, PoisonLimit, letter_headers
+from processors.worker.dead_letters import STAGE, letter_headers
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
 from processors.worker.parts import parts_of
 from processors.worker.reading import LogMessage, Refused, origin_of, read_rows
@@ -210,7 +211,8 @@ class Driver(Generic[State]):
         partition = self._partitions.get(number)
         if partition is None:
             state = self._engine.new_state(self._settings)
-            partition = _Partition(number, state, PoisonLimit(self._settings.dead_letter_limit))
+            limit = PoisonLimit(self._settings.dead_letter_limit, "LIQHEAT_ENGINE__DEAD_LETTER_LIMIT")
+            partition = _Partition(number, state, limit)
             self._partitions[number] = partition
         return partition
 
@@ -367,12 +369,11 @@ class Driver(Generic[State]):
         partition.deliveries.append(await self._outlet.send(Topic.DEAD_LETTERS, value, headers, None))
 
     async def _note_poison(self, partition: _Partition[State], error: PoisonMessage, message: LogMessage) -> None:
-        try:
-            partition.limit.poison(error, origin_of(message))
-        except FatalError:
+        partition.limit.count(error.reason, origin_of(message))
+        if partition.limit.reached:
             # The operator shall find the letters that the message speaks of.
             await asyncio.gather(*partition.deliveries)
-            raise
+            raise partition.limit.error()
 
     async def _save(self, partition: _Partition[State], symbols: list[_Symbol]) -> float:
         started = time.monotonic()

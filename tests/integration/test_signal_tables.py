@@ -20,7 +20,8 @@ from liqheat.platform.settings import Settings, Signals
 from liqheat.viewer.signals import signals_picture
 from processors.signals.engine import update
 from processors.signals.state import SignalState
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.signal_cases import START, heatmap_frame, market
 
@@ -47,7 +48,7 @@ def stored(clickhouse: Client, settings: Settings) -> Client:
     """The story, written twice as after a crash of the sink."""
     writer = ClickHouseWriter(clickhouse, settings.clickhouse)
     for offset, batch in enumerate(story_batches() * 2):
-        writer.insert(TABLES[batch.kind].name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
+        writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
     return clickhouse
 
 
@@ -172,4 +173,4 @@ def test_liqheat_clusters_prints_json(
 
 
 def test_every_kind_of_signal_has_a_table() -> None:
-    assert {Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS, Kind.CATALYSTS} <= set(TABLES)
+    assert {Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS, Kind.CATALYSTS} <= set(STORED)

@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
-from ingest.venues.recent import Recent
+from liqheat.platform.seen import Recent
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.market import Side, TakerSide, Venue

@@ -11,7 +11,7 @@ from msgspec import Raw
 from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.reference import contract, margin_tiers
-from ingest.venues.recent import Recent
+from liqheat.platform.seen import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument

@@ -12,7 +12,7 @@ from msgspec import Raw
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.reference import contract, margin_tiers
-from ingest.venues.recent import Recent
+from liqheat.platform.seen import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument

@@ -1,4 +1,4 @@
-"""A bounded memory of what was seen, for mappers whose venue gives no consecutive numbers."""
+"""A bounded memory of what was seen: trades of a venue without consecutive numbers, alerts that were sent."""
 
 from collections import deque
 from collections.abc import Hashable
