@@ -7,6 +7,7 @@ or bytes of a frame; `bad_row` makes a row of another instrument that no venue w
 import math
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -176,7 +177,7 @@ def spoilt(generator: random.Random, frame: bytes) -> bytes:
 def bad_row(generator: random.Random, venue: Venue, row: dict[str, Json]) -> Json:
     """Return a row of another instrument that is odd in a way of its own; often no row at all."""
     if generator.random() < 0.15:
-        return generator.choice((None, 5, "x", [], [1], {}, True))
+        return _copied(generator.choice((None, 5, "x", [], [1], {}, True)))
     found: Json = msgspec.json.decode(msgspec.json.encode(row))
     _rename(found, OTHER[venue])
     for _ in range(generator.randint(1, 3)):
@@ -222,7 +223,8 @@ def _rename(tree: Json, name: str) -> None:
 
 
 def _spoilt_place(generator: random.Random, tree: Json) -> Json:
-    holder, key = None, None
+    holder: Json = None
+    key: Json = None
     current = tree
     # A way down at random, a little longer than to the first level.
     while isinstance(current, dict | list) and current:
@@ -231,17 +233,26 @@ def _spoilt_place(generator: random.Random, tree: Json) -> Json:
         if generator.random() < 0.25:
             break
     if holder is None:
-        return generator.choice(_ODD)
+        return _odd(generator)
     way = generator.random()
     if way < 0.6 or (isinstance(holder, list) and way < 0.8):
-        holder[key] = generator.choice(_ODD)
+        holder[key] = _odd(generator)
     elif way < 0.9:
         del holder[key]
     elif isinstance(holder, dict):
         holder[f"{key}X"] = holder.pop(key)
     else:
-        holder.append(current)
+        holder.append(_copied(current))
     return tree
+
+
+def _odd(generator: random.Random) -> Json:
+    return _copied(generator.choice(_ODD))
+
+
+def _copied(value: Json) -> Json:
+    """Return `value`, a copy where it can be changed later."""
+    return deepcopy(value) if isinstance(value, list | dict) else value
 
 
 def _spoilt_bytes(generator: random.Random, frame: bytes) -> bytes:
