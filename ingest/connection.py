@@ -21,6 +21,7 @@ from ingest.watch import Stream, StreamWatch
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.retry import BackOff
 from liqheat.platform.settings import Ingest
 
 log = structlog.get_logger(__name__)
@@ -54,25 +55,6 @@ class ConnectionPolicy:
     def of(cls, settings: Ingest) -> "ConnectionPolicy":
         """Read the policy from the settings."""
         return cls(silence_limit=settings.silence_limit, reconnect_after=settings.reconnect_after)
-
-
-class BackOff:
-    """Exponential waiting with jitter; `reset` after success."""
-
-    def __init__(self, initial: float, maximum: float) -> None:
-        self._initial = initial
-        self._maximum = maximum
-        self._failures = 0
-
-    def next(self) -> float:
-        """Return the seconds to wait now: between half and all of a span that doubles up to the maximum."""
-        span = min(self._maximum, self._initial * 2.0 ** min(self._failures, 30))
-        self._failures += 1
-        return span * (0.5 + random.random() / 2)  # noqa: S311 - jitter is no secret
-
-    def reset(self) -> None:
-        """Start small again."""
-        self._failures = 0
 
 
 class _Link:

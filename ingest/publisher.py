@@ -1,26 +1,34 @@
 """From single events to Kafka: micro-batches by rows or age, one thread that delivers them, bounded waiting.
 
+A message holds rows of one kind and venue, of all its symbols on one partition of the log. What a partition has
+waiting is sealed together, so that no kind falls behind another: after `age` once there are enough rows for a message
+to be worth its cost, after `quiet_age` at the latest.
+
 The feed runner, the poller and the backfill add events on the event loop; kafka-python is synchronous and
 lives in a thread of its own. What was added is delivered at least once: a batch that the broker did not take
 is sent again until it does. When too many rows wait, `room` holds the callers up, and so the sockets.
 """
 
 import asyncio
+import math
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Protocol
 
 import structlog
 from kafka.errors import KafkaError
 
-from liqheat.domain.events import KIND_OF, Event, Kind, to_batch
+from liqheat.domain.events import KIND_OF, Event, Gap, Kind, to_batch
 from liqheat.domain.market import Venue
 from liqheat.platform import codec, metrics
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
+from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Ingest, Kafka
 from liqheat.platform.topics import Topic
 
@@ -30,6 +38,9 @@ STAGE = "ingest"
 # Room for headers, key and Kafka's own framing.
 _VALUE_LIMIT = MAXIMUM_MESSAGE_BYTES - 50_000
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+GAP_PARTITION = 0
+
+_market_of = attrgetter("symbol", "instrument")
 
 
 class Delivery(Protocol):
@@ -54,33 +65,66 @@ class Producer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """When a batch is full: at `rows`, or `age` seconds after the last round; `queue_rows` may wait in all."""
+    """When rows are sent: see the module. Ages in seconds; `queue_rows` may wait in all.
+
+    Attributes:
+        rows: most rows of one message.
+        age: how long rows wait at least, unless a message is full.
+        worth_rows: so many rows of one venue and partition are worth their messages at once.
+        quiet_age: how long fewer rows wait.
+        queue_rows: rows that may be undelivered before `room` holds callers up.
+    """
 
     rows: int = 500
     age: float = 0.25
+    worth_rows: int = 64
+    quiet_age: float = 2.0
     queue_rows: int = 50_000
 
     @classmethod
     def of(cls, settings: Ingest) -> "BatchPolicy":
         """Read the policy from the settings."""
-        return cls(settings.batch_rows, settings.batch_age, settings.queue_rows)
+        return cls(
+            rows=settings.batch_rows,
+            age=settings.batch_age,
+            worth_rows=settings.batch_worth_rows,
+            quiet_age=max(settings.batch_quiet_age, settings.batch_age),
+            queue_rows=settings.queue_rows,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
     topic: Topic
-    key: bytes | None
+    partition: int | None
     headers: codec.Headers
     value: bytes
 
 
-_Key = tuple[type, Venue, str, str]
-_Job = list[Any] | _Message
+@dataclass(slots=True, eq=False)
+class _Rows:
+    """Rows of one kind for one partition, sealed."""
+
+    partition: int
+    events: list[Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """What waits for one partition of one venue: rows by kind, in order of first rows, since `opened` (s)."""
+
+    opened: float
+    count: int = 0
+    kinds: dict[type, list[Any]] = field(default_factory=dict)
+
+
+_Place = tuple[Venue, int]
+_Job = _Rows | _Message
 _STOP = None
 
 
 class Publisher:
-    """Gathers events per (kind, venue, symbol) and delivers them; an async context manager.
+    """Gathers events per kind, venue and partition and delivers them; an async context manager.
 
     On the way out it flushes: everything added before is delivered, or `FatalError` says how much was not.
     All methods but the thread's own belong to the event loop.
@@ -91,17 +135,19 @@ class Publisher:
         producer: Producer,
         policy: BatchPolicy,
         close_seconds: float = 30.0,
-        name_of: Callable[[Topic], str] | None = None,
+        kafka: Kafka | None = None,
     ) -> None:
         """Take over `producer`; at the end it may spend `close_seconds` on delivering what is left.
 
-        `name_of` gives a topic's name on the cluster, the plain one by default.
+        `kafka` says how topics are named on the cluster and how many partitions they have; the defaults without it.
         """
+        kafka = kafka or Kafka()
         self._producer = producer
-        self._name_of = name_of or Kafka().topic
+        self._name_of = kafka.topic
+        self._partitions = kafka.partitions
         self._policy = policy
         self._close_seconds = close_seconds
-        self._open: dict[_Key, list[Any]] = {}
+        self._open: dict[_Place, _Open] = {}
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._added = 0
         self._delivered_rows = 0
@@ -137,28 +183,40 @@ class Publisher:
 
     def add(self, event: Event) -> None:
         """Put one event into its batch. Never waits; the caller awaits `room` between frames."""
-        key = (type(event), event.venue, event.symbol, event.instrument)
-        rows = self._open.get(key)
+        place = self._place(event)
+        waiting = self._open.get(place)
+        if waiting is None:
+            waiting = self._open[place] = _Open(time.monotonic())
+        rows = waiting.kinds.get(type(event))
         if rows is None:
-            rows = self._open[key] = []
+            rows = waiting.kinds[type(event)] = []
         rows.append(event)
+        waiting.count += 1
         self._added += 1
         if len(rows) >= self._policy.rows:
-            self._hand_over(self._open.pop(key))
+            self._hand_over(place[1], waiting.kinds.pop(type(event)))
+            waiting.count -= len(rows)
+
+    def _place(self, event: Event) -> _Place:
+        # Gaps go to a topic of one partition.
+        is_gap = type(event) is Gap
+        return event.venue, GAP_PARTITION if is_gap else partition_of(event.symbol, self._partitions)
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Publish events at once, one batch a kind and symbol in the order of first rows, and await room.
+        """Publish events at once, a message per kind and partition in the order of first rows, and await room.
 
         For rows that belong together: a margin-tier table, or a slice of history.
         """
-        slices: dict[_Key, list[Any]] = {}
+        slices: dict[tuple[type, _Place], list[Any]] = {}
         for event in events:
-            slices.setdefault((type(event), event.venue, event.symbol, event.instrument), []).append(event)
-        for key, rows in slices.items():
-            if earlier := self._open.pop(key, None):
-                self._hand_over(earlier)
+            slices.setdefault((type(event), self._place(event)), []).append(event)
+        for (kind, place), rows in slices.items():
+            waiting = self._open.get(place)
+            if waiting is not None and (earlier := waiting.kinds.pop(kind, None)):
+                waiting.count -= len(earlier)
+                self._hand_over(place[1], earlier)
             self._added += len(rows)
-            self._hand_over(rows)
+            self._hand_over(place[1], rows)
         await self.room()
 
     def dead_letter(self, frame: bytes, reason: str, origin: Origin) -> None:
@@ -203,16 +261,25 @@ class Publisher:
     async def _seal_by_age(self) -> None:
         while True:
             await asyncio.sleep(self._policy.age)
-            self._seal_all()
+            self._seal_due(time.monotonic() - self._policy.quiet_age)
             self._gauge.set(self.waiting)
 
-    def _seal_all(self) -> None:
-        batches, self._open = self._open, {}
-        for rows in batches.values():
-            self._hand_over(rows)
+    def _seal_due(self, quiet_since: float) -> None:
+        """Seal what is worth its messages, or has waited since `quiet_since` (s)."""
+        due = [
+            place
+            for place, waiting in self._open.items()
+            if waiting.count >= self._policy.worth_rows or waiting.opened <= quiet_since
+        ]
+        for place in due:
+            for rows in self._open.pop(place).kinds.values():
+                self._hand_over(place[1], rows)
 
-    def _hand_over(self, rows: list[Any]) -> None:
-        self._jobs.put(rows)
+    def _seal_all(self) -> None:
+        self._seal_due(math.inf)
+
+    def _hand_over(self, partition: int, rows: list[Any]) -> None:
+        self._jobs.put(_Rows(partition, rows))
 
     def _delivered(self, rows: int) -> None:
         self._delivered_rows += rows
@@ -253,10 +320,11 @@ class Publisher:
                 log.warning("Kafka did not take messages; they are sent again", count=len(messages), seconds=pause)
                 if self._closing.wait(pause):
                     return False
-        rows = sum(1 if isinstance(job, _Message) else len(job) for job in jobs)
+        rows = sum(1 if isinstance(job, _Message) else len(job.events) for job in jobs)
         for job in jobs:
             if not isinstance(job, _Message):
-                metrics.EVENTS_PUBLISHED.labels(job[0].venue.value, KIND_OF[type(job[0])].value).inc(len(job))
+                first = job.events[0]
+                metrics.EVENTS_PUBLISHED.labels(first.venue.value, KIND_OF[type(first)].value).inc(len(job.events))
         self._call_loop(self._delivered, rows)
         return True
 
@@ -266,7 +334,10 @@ class Publisher:
         try:
             for message in messages:
                 delivery = self._producer.send(
-                    self._name_of(message.topic), value=message.value, key=message.key, headers=message.headers
+                    self._name_of(message.topic),
+                    value=message.value,
+                    headers=message.headers,
+                    partition=message.partition,
                 )
                 deliveries.append((message, delivery))
             self._producer.flush()
@@ -300,10 +371,17 @@ def _is_taken(delivery: Delivery) -> bool:
 def _messages_of(job: _Job) -> Iterable[_Message]:
     if isinstance(job, _Message):
         return [job]
-    batch = to_batch(job)
+    # Rows of one market side by side: their order between markets means nothing, and readers take runs of them.
+    job.events.sort(key=_market_of)
+    return _cut(job)
+
+
+def _cut(job: _Rows) -> Iterable[_Message]:
+    batch = to_batch(job.events)
     headers, value = codec.encode(batch)
-    if len(value) > _VALUE_LIMIT and len(job) > 1:
-        middle = len(job) // 2
-        return [*_messages_of(job[:middle]), *_messages_of(job[middle:])]
+    if len(value) > _VALUE_LIMIT and len(job.events) > 1:
+        middle = len(job.events) // 2
+        halves = job.events[:middle], job.events[middle:]
+        return [message for half in halves for message in _cut(_Rows(job.partition, half))]
     topic = Topic.GAPS if batch.kind is Kind.GAPS else Topic.POSITION_EVENTS
-    return [_Message(topic, batch.symbol.encode(), headers, value)]
+    return [_Message(topic, job.partition, headers, value)]

@@ -11,11 +11,11 @@ from collections.abc import Container, Iterable, Mapping
 import structlog
 
 from ingest.publisher import Publisher
-from ingest.venues.recent import Recent
 from ingest.venues.wire import Refusal
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.errors import Origin
+from liqheat.platform.seen import Recent
 
 log = structlog.get_logger(__name__)
 

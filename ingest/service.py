@@ -15,7 +15,7 @@ import aiohttp
 import structlog
 
 from ingest.backfill import Backfill, Progress, Progressed
-from ingest.connection import BackOff, ConnectionPolicy
+from ingest.connection import ConnectionPolicy
 from ingest.intake import Intake
 from ingest.publisher import BatchPolicy, Publisher
 from ingest.readers import Readers
@@ -30,6 +30,7 @@ from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import PoisonMessage, TransientError
 from liqheat.platform.kafka import producer
+from liqheat.platform.retry import BackOff
 from liqheat.platform.settings import Ingest, Settings
 
 log = structlog.get_logger(__name__)
@@ -234,7 +235,7 @@ async def open_service(settings: Settings, venue: Venue, clock: Clock) -> AsyncI
     feed = feed_for(venue, settings)
     connected = await asyncio.to_thread(producer, settings.kafka)
     async with (
-        Publisher(connected, BatchPolicy.of(settings.ingest), name_of=settings.kafka.topic) as publisher,
+        Publisher(connected, BatchPolicy.of(settings.ingest), kafka=settings.kafka) as publisher,
         RestClient(venue, clock) as rest,
         aiohttp.ClientSession() as session,
     ):

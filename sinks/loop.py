@@ -8,23 +8,24 @@ the database refuses rows, partitions are paused and what was read is kept: memo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import polars as pl
 import structlog
 from kafka.errors import KafkaError
 
-from liqheat.domain.events import Batch, Kind
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.codec import decode
-from liqheat.platform.errors import DeadLetterLimitExceeded, Origin, PoisonMessage, TransientError
-from liqheat.platform.kafka import dead_letter_headers
+from liqheat.platform.dead_letters import PoisonLimit
+from liqheat.platform.errors import Origin, PoisonMessage, TransientError
+from liqheat.platform.retry import BackOff, Outage
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
-from sinks.batch import BatchPolicy, BatchState
-from sinks.clickhouse.rollup import MarketHour, hours_of
-from sinks.clickhouse.tables import DEAD_LETTERS_TABLE, TABLES, TOPICS, dead_letter_rows, rows_of_all
+from sinks.clickhouse.rollup import MarketHour
+from sinks.clickhouse.rows import dead_letter_rows, rows_of_all
+from sinks.clickhouse.tables import DEAD_LETTERS, RETIRED_KINDS, STORED, TOPICS
+from sinks.gathering import Gathering
 
 log = structlog.get_logger()
 
@@ -85,8 +86,8 @@ class Source(Protocol):
 class DeadLetterOutput(Protocol):
     """Where unreadable messages go."""
 
-    def add(self, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
-        """Take one dead letter."""
+    def add(self, reason: str, origin: Origin, headers: Mapping[str, bytes], value: bytes) -> None:
+        """Take one dead letter: why, from where, and the original message."""
 
     def flush(self) -> None:
         """Return once all are on the broker; raise `TransientError` and keep the rest otherwise."""
@@ -112,34 +113,23 @@ class SinkLoop:
         self._database = database
         self._dead_letters = dead_letters
         self._clock = clock
-        self._limit = settings.sink.dead_letter_limit
         self._topics: dict[str, Topic] = {settings.kafka.topic(topic): topic for topic in TOPICS}
-        self._batch = BatchState(BatchPolicy(settings.sink.batch_rows, settings.sink.batch_age))
-        # A rollup is due by age alone: nothing is gathered for it but the names of hours.
-        self._rollup = BatchState(BatchPolicy(1 << 62, settings.sink.rollup_interval))
-        self._read: dict[Kind, list[tuple[Batch, Origin]]] = {}
-        self._letters: list[pl.DataFrame] = []
-        self._hours: set[MarketHour] = set()
-        self._next_offsets: dict[Partition, int] = {}
-        self._poison_in_a_row = 0
-        self._attempts = 0
-        self._retry_at = 0.0
-        self._failing_since: float | None = None
-        self._failure = ""
+        self._gathering = Gathering(settings.sink)
+        self._limit = PoisonLimit(settings.sink.dead_letter_limit, "LIQHEAT_SINK__DEAD_LETTER_LIMIT")
+        self._outage = Outage(BackOff(1.0, LONGEST_DELAY))
         self._moved = False
         self._last_step = clock.monotonic()
 
     @property
     def waiting_rows(self) -> int:
         """Rows read but not stored yet."""
-        stored_later = sum(batch.frame.height for read in self._read.values() for batch, _ in read)
-        return stored_later + sum(letter.height for letter in self._letters)
+        return self._gathering.rows
 
     def problem(self) -> str | None:
         """Say what is wrong, for the health endpoint; None while all is well. Callable from any thread."""
-        now = self._clock.monotonic()
-        if self._failing_since is not None:
-            return f"No rows stored for {now - self._failing_since:.0f} s: {self._failure}"
+        now, since = self._clock.monotonic(), self._outage.since
+        if since is not None:
+            return f"No rows stored for {now - since:.0f} s: {self._outage.reason}"
         if now - self._last_step > SILENCE_LIMIT:
             return f"The sink has not polled for {now - self._last_step:.0f} s"
         return None
@@ -148,158 +138,136 @@ class SinkLoop:
         """Poll once, and write what is due; return after about `wait` seconds at most.
 
         Raises:
-            DeadLetterLimitExceeded: too many messages in a row were unreadable.
+            DeadLetterLimitExceeded: too many messages in a row were unreadable; what was read before is committed.
             FatalError: the database will never take these rows.
         """
         now = self._last_step = self._clock.monotonic()
-        if self._failing_since is None:
-            timeout = min(wait, self._batch.remaining(now))
+        if not self._outage.lasts:
+            timeout = min(wait, self._gathering.remaining(now))
         else:
             # Polling on keeps the membership of the group; paused partitions hand out nothing.
             self._source.pause()
-            timeout = min(wait, max(0.0, self._retry_at - now))
+            timeout = min(wait, max(0.0, self._outage.retry_at - now))
         for partition, messages in self._source.poll(timeout, POLL_MESSAGES).items():
             for message in messages:
                 self._take(message)
-                self._next_offsets[partition] = message.offset + 1
-                if self._batch.due(self._clock.monotonic()):
+                self._gathering.next_offsets[partition] = message.offset + 1
+                if self._limit.reached:
+                    self._stop()
+                if self._gathering.due(self._clock.monotonic()):
                     self._write()
         now = self._clock.monotonic()
         if self._moved:
             self._moved = False
             self._write(final=True)
-        elif self._batch.due(now) or self._rollup.due(now):
+        elif self._gathering.due(now) or self._gathering.rollup_due(now):
             self._write()
         metrics.QUEUE_ROWS.labels(STAGE).set(self.waiting_rows)
 
     def partitions_moved(self) -> None:
         """Have the next step write and commit what was read, for others may read it again from where that was done.
 
-        Called by the thread of the client's that does its network, which may neither write nor wait for a commit.
-        Nothing is forgotten: partitions that stay here are read on from where they were.
+        Called by the client's network thread, which may neither write nor wait for a commit. Nothing is forgotten:
+        partitions that stay here are read on from where they were.
         """
         self._moved = True
 
     def finish(self) -> bool:
         """Write everything and commit, in one try; return whether that worked.
 
-        Called before the end. What could not be written was not committed either, so whoever reads these
-        partitions next writes it.
+        Called before the end. What could not be written was not committed either, so the next reader of these
+        partitions writes it.
         """
         done = self._write(final=True)
         if not done:
-            log.warning("rows left for the next reader", rows=self.waiting_rows, reason=self._failure)
-        self._read.clear()
-        self._letters.clear()
-        self._hours.clear()
-        self._next_offsets.clear()
-        self._batch.clear()
-        self._rollup.clear()
+            log.warning("rows left for the next reader", rows=self.waiting_rows, reason=self._outage.reason)
+        self._gathering.forget()
         self._recovered()
         return done
 
     def _take(self, message: Message) -> None:
         topic = self._topics[message.topic]
         origin = Origin(message.topic, message.partition, message.offset)
+        now = self._clock.monotonic()
         metrics.MESSAGES_CONSUMED.labels(topic.label).inc()
         if topic is Topic.DEAD_LETTERS:
             # Neither good nor poison: our own dead letters come by here, and must not reset the count of those.
-            frame = dead_letter_rows(message.headers, message.value or b"", origin, message.timestamp)
-            self._letters.append(frame)
-            self._batch.add(frame.height, self._clock.monotonic())
+            letter = dead_letter_rows(message.headers, message.value or b"", origin, message.timestamp)
+            self._gathering.add_letter(letter, now)
             return
         headers = dict(message.headers)
-        if topic is Topic.POSITION_EVENTS and headers.get("kind") not in _STORED_EVENTS:
-            self._batch.add(0, self._clock.monotonic())
+        kind = headers.get("kind")
+        if kind in RETIRED_KINDS or (topic is Topic.POSITION_EVENTS and kind not in _STORED_EVENTS):
+            self._gathering.pass_over(now)
             return
         try:
             batch = decode(headers, message.value)
-            table = TABLES.get(batch.kind)
-            if table is None or table.topic is not topic:
+            stored = STORED.get(batch.kind)
+            if stored is None or stored.topic is not topic:
                 raise PoisonMessage(f"The kind {batch.kind.value} does not belong on {topic.label}")
         except PoisonMessage as error:
-            self._bury(message, headers, error.reason, origin)
+            self._dead_letters.add(error.reason, origin, headers, message.value or b"")
+            self._gathering.pass_over(now)
+            self._limit.count(error.reason, origin)
+            log.warning("dead letter", reason=error.reason, origin=str(origin), in_a_row=self._limit.in_a_row)
             return
-        self._poison_in_a_row = 0
+        self._limit.good()
         metrics.ROWS_CONSUMED.labels(batch.kind.value).inc(batch.frame.height)
-        if table.rolled_up:
-            self._hours |= hours_of(batch)
-            self._rollup.add(batch.frame.height, self._clock.monotonic())
-        self._read.setdefault(batch.kind, []).append((batch, origin))
-        self._batch.add(batch.frame.height, self._clock.monotonic())
+        self._gathering.add(batch, origin, now)
 
-    def _bury(self, message: Message, headers: Mapping[str, bytes], reason: str, origin: Origin) -> None:
-        self._dead_letters.add(dead_letter_headers(reason, origin, STAGE, headers), message.value or b"")
-        self._batch.add(0, self._clock.monotonic())
-        metrics.DEAD_LETTERS.labels(STAGE).inc()
-        self._poison_in_a_row += 1
-        log.warning("dead letter", reason=reason, origin=str(origin), in_a_row=self._poison_in_a_row)
-        if self._poison_in_a_row >= self._limit:
-            self._dead_letters.flush()
-            raise DeadLetterLimitExceeded(
-                f"{self._poison_in_a_row} messages in a row were unreadable, the last one {origin}: {reason}. "
-                "Something upstream is broken; see the view dead_letters"
-            )
+    def _stop(self) -> NoReturn:
+        """End because of the limit, with all that was read written and committed: the same messages are not read again."""
+        self._write(final=True)
+        raise self._limit.error()
 
     def _write(self, final: bool = False) -> bool:
         """Insert, roll up where due, commit; return whether everything due was done."""
         now = self._clock.monotonic()
-        if not final and now < self._retry_at:
+        if not final and not self._outage.may_retry(now):
             return False
-        step = ""
+        step, gathered = "", self._gathering
         try:
-            for kind in list(self._read):
-                step = TABLES[kind].name
-                self._database.insert(step, [rows_of_all(self._read[kind])])
-                del self._read[kind]
-            if self._letters:
-                step = DEAD_LETTERS_TABLE
-                self._database.insert(step, self._letters)
-                self._letters = []
-            if self._hours and (final or self._rollup.due(now)):
+            for kind in list(gathered.read):
+                step = STORED[kind].table.name
+                self._database.insert(step, [rows_of_all(gathered.read[kind])])
+                del gathered.read[kind]
+            if gathered.letters:
+                step = DEAD_LETTERS.name
+                self._database.insert(step, gathered.letters)
+                gathered.letters = []
+            if gathered.hours and (final or gathered.rollup_due(now)):
                 step = "rollup"
-                self._database.roll_up(self._hours)
-                self._hours.clear()
-                self._rollup.clear()
+                self._database.roll_up(gathered.hours)
+                gathered.rolled_up()
         except TransientError as error:
-            self._failed(step, error)
+            delay = self._outage.failed(str(error), now, error.retry_after)
+            metrics.INSERT_RETRIES.labels(step).inc()
+            log.warning(
+                "insert failed", table=step, retry_in=delay, attempts=self._outage.back_off.failures, reason=str(error)
+            )
             return False
         self._recovered()
-        self._batch.clear()
+        gathered.written()
         # While an hour waits for its rollup, the messages that touched it stay uncommitted.
-        return True if self._hours else self._commit()
+        return True if gathered.hours else self._commit()
 
     def _commit(self) -> bool:
-        if not self._next_offsets:
+        if not self._gathering.next_offsets:
             return True
         try:
             self._dead_letters.flush()
-            self._source.commit(self._next_offsets)
+            self._source.commit(self._gathering.next_offsets)
         except (KafkaError, TransientError) as error:
             # Rows are stored; a later commit covers these offsets, or another reader stores the same rows again.
             log.warning("offsets not committed yet", reason=str(error))
             return False
-        self._next_offsets.clear()
+        self._gathering.next_offsets.clear()
         return True
 
-    def _failed(self, step: str, error: TransientError) -> None:
-        now = self._clock.monotonic()
-        delay = min(LONGEST_DELAY, error.retry_after * 2.0 ** min(self._attempts, 10))
-        self._attempts += 1
-        self._retry_at = now + delay
-        self._failure = str(error)
-        if self._failing_since is None:
-            self._failing_since = now
-        metrics.INSERT_RETRIES.labels(step).inc()
-        log.warning("insert failed", table=step, retry_in=delay, attempts=self._attempts, reason=str(error))
-
     def _recovered(self) -> None:
-        if self._failing_since is not None:
+        if self._outage.over():
             self._source.resume()
-        self._failing_since = None
-        self._attempts = 0
-        self._retry_at = 0.0
 
 
-_STORED_EVENTS = {kind.value.encode() for kind, table in TABLES.items() if table.topic is Topic.POSITION_EVENTS}
-"""Kinds of position-events that are stored; the rest, and what cannot be told apart, is the processors' to judge."""
+_STORED_EVENTS = {kind.value.encode() for kind, stored in STORED.items() if stored.topic is Topic.POSITION_EVENTS}
+"""Kinds of position-events that are stored; the rest, and what cannot be recognised, is the processors' to judge."""

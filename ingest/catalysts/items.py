@@ -190,7 +190,7 @@ def to_batches(tagged: Sequence[Tagged]) -> list[Batch]:
         by_symbol.setdefault(each.symbol, []).append(each.catalyst)
     schema = schema_of(Kind.CATALYSTS).polars
     return [
-        Batch(
+        Batch.of_market(
             Kind.CATALYSTS,
             ALL_VENUES,
             symbol,

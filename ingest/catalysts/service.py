@@ -40,7 +40,7 @@ def publish(settings: Kafka, producer: Any, tagged: Sequence[Tagged]) -> None:
         for batch in to_batches(tagged):
             headers, value = encode(batch)
             topic = settings.topic(Topic.CATALYSTS)
-            sent.append(producer.send(topic, key=batch.symbol.encode(), value=value, headers=headers))
+            sent.append(producer.send(topic, key=batch.symbols[0].encode(), value=value, headers=headers))
         for delivery in sent:
             delivery.get(timeout=_SEND_SECONDS)
     except KafkaError as error:

@@ -17,6 +17,7 @@ from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import RateLimit as RateLimit
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import SequenceGap
 
@@ -54,20 +55,6 @@ class Mapper(Protocol):
                 yielded. `stream` is `<instrument>@<name>`, so that the runner knows whose hole it is.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """A budget that a venue sets for requests; requests that name the same limit share it.
-
-    `weight` may be spent in any `seconds`. `used_header` is the response header that tells how much of it
-    the venue counts as spent.
-    """
-
-    name: str
-    weight: float
-    seconds: float
-    used_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

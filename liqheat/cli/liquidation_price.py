@@ -14,8 +14,9 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from liqheat.domain.liquidation_models import ModelName, Terms
+    from liqheat.domain.liquidation_models import Terms
     from liqheat.domain.margin_tiers import MarginTiers
+    from liqheat.domain.market import ModelName
 
 
 def register(app: typer.Typer) -> None:
@@ -50,14 +51,16 @@ def liquidation_price(
     notes where the answer is odd. A bad line is also said on standard error with its number; the exit status is then 1.
     """
     from liqheat.cli.liquidation_queries import BadQuery, side_of
-    from liqheat.domain.liquidation_models import VENUE_MODELS, MissingTerm, ModelName, Terms
+    from liqheat.domain.liquidation_models import MissingTerm, Terms
+    from liqheat.domain.market import ModelName
+    from liqheat.domain.venues import VENUE_FACTS
 
     if jsonl:
         _answer_standard_input(strict)
         return
     if model is not None and model.lower() not in list(ModelName):
         raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {model!r}")
-    name = VENUE_MODELS[venue] if model is None else ModelName(model.lower())
+    name = VENUE_FACTS[venue].margin_model if model is None else ModelName(model.lower())
     # Margin by leverage alone has no size.
     needs_size = name is not ModelName.SIMPLE or leverage is None or extra_margin != 0
     if side is None or entry is None or (needs_size and notional is None and quantity is None):
@@ -123,8 +126,8 @@ def _notes(
 
 def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers | None":
     """Return the instrument's margin tiers; None for a model that has no maintenance margin."""
-    from liqheat.domain.liquidation_models import ModelName
     from liqheat.domain.margin_tiers import shipped_tables
+    from liqheat.domain.market import ModelName
 
     if model is ModelName.SIMPLE:
         return None

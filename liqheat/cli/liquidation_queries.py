@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from liqheat.domain.liquidation_models import MissingTerm, ModelName, Terms, UnsupportedTerm, liquidation_price
-from liqheat.domain.market import Side
+from liqheat.domain.liquidation_models import MissingTerm, Terms, UnsupportedTerm, liquidation_price
+from liqheat.domain.market import ModelName, Side
 
 _ABOVE_ZERO = ("entry_price", "quantity", "leverage", "mark_price", "max_leverage")
 _FRACTIONS = ("maintenance_margin_rate", "taker_fee_rate")

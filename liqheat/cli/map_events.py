@@ -22,7 +22,7 @@ _WORDS = {
     "taker_side": {side.label: int(side) for side in TakerSide},
 }
 _TIER_COLUMNS = "floor, cap, maximum leverage, maintenance margin rate, maintenance amount"
-_IGNORED = frozenset({Kind.GAPS})
+_IGNORED = frozenset({Kind.GAPS, Kind.DEPTH})
 _COMMUTING = (Kind.MARKS, Kind.TRADES, Kind.LIQUIDATIONS)
 """Kinds whose order within a minute and between two open interests changes nothing in the map."""
 

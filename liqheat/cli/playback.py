@@ -128,7 +128,7 @@ def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, floa
     async def run() -> None:
         slicer = MinuteSlicer()
         connected = await asyncio.to_thread(producer, loaded.kafka)
-        async with Publisher(connected, BatchPolicy.of(loaded.ingest), name_of=loaded.kafka.topic) as publisher:
+        async with Publisher(connected, BatchPolicy.of(loaded.ingest), kafka=loaded.kafka) as publisher:
 
             def dead_letter(frame: bytes, reason: str, place: str) -> None:
                 publisher.dead_letter(frame, reason, Origin(f"{venue.value}:{place}"))

@@ -71,7 +71,7 @@ def sections() -> Iterator[tuple[str, str, list[Row]]]:
 
 
 def _section(field: "FieldInfo") -> "type[BaseModel] | None":
-    from liqheat.platform.settings import Section
+    from liqheat.platform.section import Section
 
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 
 DEFAULT_WATCH_LIST = ("VIRTUAL", "FET", "AIXBT", "TAO", "WLD", "FARTCOIN", "KAITO", "GRASS", "RENDER")
 """AI-agent tokens with perpetuals on at least three of the venues (mid-2026)."""
@@ -33,7 +34,6 @@ a coin of its own stays apart, for before the date its price was its own: AGIX a
 ALL = "all"
 """Asked for in place of symbols: every linear perpetual of a venue."""
 
-_QUOTES = ("USDT", "USDC")
 _MULTIPLIER = re.compile(r"^(1(?:0{3,8})|1M)(?=[^\W\d_])")
 _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
 """Bybit's one contract that puts the multiplier last."""
@@ -97,22 +97,8 @@ def parse_instrument(venue: Venue, name: str, contract_value: float = 1.0) -> In
     Dated futures (`BTCUSDT_260626`), inverse contracts (`BTC-USD-SWAP`), options, spot and builder-deployed
     markets (`xyz:AAPL`) give None.
     """
-    base = _base_of(venue, name)
+    base = VENUE_FACTS[venue].base_of(name)
     if base is None:
         return None
     symbol, coins = canonical_symbol(base)
     return Instrument(venue, name, symbol, coins, contract_value) if is_symbol(symbol) else None
-
-
-def _base_of(venue: Venue, name: str) -> str | None:
-    if venue is Venue.OKX:
-        parts = name.split("-")
-        return parts[0] if len(parts) == 3 and parts[1] in _QUOTES and parts[2] == "SWAP" else None
-    if venue is Venue.HYPERLIQUID:
-        return name if re.match(r"^k?[^\Wa-z_]+$", name) else None
-    if venue is Venue.BYBIT and name.endswith("PERP"):
-        return name.removesuffix("PERP") or None
-    for quote in _QUOTES:
-        if name.endswith(quote) and len(name) > len(quote):
-            return name.removesuffix(quote)
-    return None

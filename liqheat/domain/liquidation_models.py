@@ -7,35 +7,13 @@ margin, so a model is mostly a way to count margin, which `linear` then solves. 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.liquidation_price import FloatArray, TieredPrice, linear, linear_at_tier, positive_or_nan
 from liqheat.domain.margin_tiers import MarginTiers
-from liqheat.domain.market import Venue
-
-
-class ModelName(StrEnum):
-    """Every model that can be asked for."""
-
-    SIMPLE = "simple"
-    BINANCE = "binance"
-    BYBIT = "bybit"
-    BYBIT_LEGACY = "bybit_legacy"
-    OKX = "okx"
-    HYPERLIQUID = "hyperliquid"
-    DYDX = "dydx"
-
-
-VENUE_MODELS: dict[Venue, ModelName] = {
-    Venue.BINANCE: ModelName.BINANCE,
-    Venue.BYBIT: ModelName.BYBIT,
-    Venue.OKX: ModelName.OKX,
-    Venue.HYPERLIQUID: ModelName.HYPERLIQUID,
-}
-"""The model that each venue uses today."""
+from liqheat.domain.market import ModelName
 
 
 class MissingTerm(ValueError):

@@ -47,10 +47,6 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     peak_usd: MicroUsd
     swept_usd: MicroUsd
     observed_share: Share
-    share_binance: Share
-    share_bybit: Share
-    share_okx: Share
-    share_hyperliquid: Share
     share_1_5x: Share
     share_5_10x: Share
     share_10_25x: Share
@@ -63,6 +59,17 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     round_number_distance: Percent
     born_time: Time
     age_minutes: Count
+    revision: Revision
+
+
+class ClusterShare(msgspec.Struct, frozen=True, gc=False):
+    """What one venue holds of a cluster at the end of one minute; venues that hold nothing have no row."""
+
+    window_start: Time
+    cluster_id: Text
+    side: SideSign
+    at_risk_usd: MicroUsd
+    share: Share
     revision: Revision
 
 

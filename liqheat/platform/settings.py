@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -24,27 +24,12 @@ from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
 from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.section import Section
 from liqheat.platform.topics import Topic
+from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _words_in_any_case(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        fields = cls.model_fields
-        return {
-            name: in_known_case(fields[name].annotation, value) if name in fields else value
-            for name, value in values.items()
-        }
 
 
 class Kafka(Section):
@@ -92,38 +77,8 @@ class ClickHouse(Section):
     grafana_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_grafana")
     data_directory: Path | None = Field(None, description="where chdb keeps its data")
     cluster: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,60}$", description="ON CLUSTER name")
-
-
-class BinanceVenue(Section):
-    """Addresses of Binance USD-M; tests and the simulator point them at loopback."""
-
-    websocket_url: str = Field("wss://fstream.binance.com", description="streams")
-    rest_url: str = Field("https://fapi.binance.com", description="REST")
-    api_key: SecretStr | None = Field(None, description="only to refresh margin tiers (leverageBracket)")
-    api_secret: SecretStr | None = Field(None, description="belongs to the key")
-
-
-class BybitVenue(Section):
-    """Addresses of Bybit v5 linear."""
-
-    websocket_url: str = Field("wss://stream.bybit.com", description="streams")
-    rest_url: str = Field("https://api.bybit.com", description="REST")
-
-
-class OkxVenue(Section):
-    """Addresses of OKX v5."""
-
-    websocket_url: str = Field("wss://ws.okx.com:8443", description="streams")
-    rest_url: str = Field("https://www.okx.com", description="REST")
-
-
-class HyperliquidVenue(Section):
-    """Addresses of Hyperliquid."""
-
-    websocket_url: str = Field("wss://api.hyperliquid.xyz", description="streams")
-    rest_url: str = Field("https://api.hyperliquid.xyz", description="REST (POST /info)")
-    leaderboard_url: str = Field(
-        "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard", description="where wallets to observe are found"
+    readers_memory_bytes: int = Field(
+        3_000_000_000, ge=100_000_000, description="memory that all readers together may use; the writer needs the rest"
     )
 
 
@@ -132,14 +87,22 @@ class Ingest(Section):
 
     symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols in any case, or `all`")
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
-    batch_age: Seconds = Field(0.25, description="seconds a row may wait for its batch")
+    batch_age: Seconds = Field(0.25, description="seconds between two looks at what waits to be sent")
+    batch_worth_rows: int = Field(64, ge=1, description="rows of a partition that are sent at once")
+    batch_quiet_age: Seconds = Field(2.0, description="seconds that fewer rows of a partition wait")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
-    open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
+    open_interest_interval: Seconds = Field(15.0, description="seconds between polls per symbol")
+    depth: bool = Field(True, description="read order books of the watch list")
+    depth_interval: Seconds = Field(10.0, description="seconds between reads of an order book, if the venue allows it")
+    depth_markets: int = Field(50, ge=1, le=500, description="most order books per venue")
+    liquidation_interval: Seconds = Field(
+        2.0, description="seconds between reads of liquidations per symbol, where REST has what the stream leaves out"
+    )
     turnover_interval: Seconds = Field(60.0, description="seconds between reads of the 24 h turnover")
     reference_interval: Seconds = Field(3_600.0, description="seconds between reads of contracts and margin tiers")
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
-    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
+    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections per venue")
     backfill: str = Field("0h", pattern=r"^\d+[mhdMHD]$", description="history read by REST before going live")
 
     @field_validator("symbols")
@@ -154,32 +117,16 @@ class Engine(Section):
     """The estimate itself."""
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
-    leverages: tuple[float, ...] = Field(
-        (2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 75.0, 100.0, 125.0),
-        description="leverages that positions are assumed to have",
+    warm_up_hours: float = Field(
+        24.0, ge=0, description="hours of a market's past before its estimate counts as warmed up"
     )
-    leverage_shares: tuple[float, ...] = Field(
-        (0.05, 0.08, 0.14, 0.06, 0.18, 0.06, 0.15, 0.08, 0.02, 0.10, 0.04, 0.03, 0.01),
-        description="prior share of opened notional at each of `leverages`",
-    )
-    typical_notional_usd: float = Field(5_000.0, gt=0, description="size taken for positions whose own is not known")
-    reach_share: float = Field(
-        0.5,
-        ge=0.01,
-        le=1,
-        description="share of open interest near liquidation at all, before anything is learned of it",
-    )
-    churn_share: float = Field(
-        0.25, ge=0, le=1, description="share of turnover that opens positions while as much closes"
-    )
-    half_life_hours: float = Field(
-        6.3, gt=0, description="time in which half of what stands at 10x is closed; shorter at higher leverage"
-    )
-    lateness_ms: int = Field(2_000, ge=0, description="how long a window waits for late events")
+    lateness_ms: int = Field(2_000, ge=0, le=60_000, description="how long a window waits for late events")
     snapshot_seconds: Seconds = Field(1.5, description="how often the open window is published")
     checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")
-    maximum_lead_ms: int = Field(3_600_000, gt=0, description="how far event time may run ahead of its message")
+    maximum_lead_ms: int = Field(
+        60_000, gt=0, description="how far event time may run ahead of the time at which the broker took its message"
+    )
 
     @field_validator("grid_factor")
     @classmethod
@@ -327,7 +274,7 @@ class Grafana(Section):
     clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
 
 
-class Settings(BaseSettings):
+class Settings(VenueSections):
     """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
 
     model_config = SettingsConfigDict(
@@ -342,10 +289,6 @@ class Settings(BaseSettings):
     venues: tuple[Venue, ...] = Field(tuple(Venue), description="exchanges that `backfill`, `demo` and `live` read")
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
-    binance: BinanceVenue = BinanceVenue()
-    bybit: BybitVenue = BybitVenue()
-    okx: OkxVenue = OkxVenue()
-    hyperliquid: HyperliquidVenue = HyperliquidVenue()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
     signals: Signals = Signals()
@@ -355,6 +298,11 @@ class Settings(BaseSettings):
     service: Service = Service()
     viewer: Viewer = Viewer()
     grafana: Grafana = Grafana()
+
+    def addresses_of(self, venue: Venue) -> VenueAddresses:
+        """Return where `venue` is reached."""
+        section: VenueAddresses = getattr(self, venue.value)
+        return section
 
     @field_validator("venues", mode="before")
     @classmethod

@@ -1,69 +1,255 @@
-"""The open minute of one market: when it closes, what waits for the next, and what happened in it.
+"""Event time cut into minutes for all markets of a partition: when each closes, and what happened in it.
 
-A minute closes when the market's watermark (its highest event time) passes the minute's end by the lateness.
-Rows ahead of the open minute wait for it to close, so that a minute's level holds that minute's events only.
+A minute closes when the market's watermark (its highest event time) passes the minute's end by the lateness. Two
+slots per market hold the open minute and the next one, for rows up to the lateness ahead come before the open one has
+closed. Which row closes what follows from running maxima alone, so it is computed for all markets at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.events import Kind
-from liqheat.domain.windows import MINUTE_MS, window_start
+from liqheat.domain.events import DEPTH_DISTANCES
+from liqheat.domain.price_grid import FloatArray, IntArray
+from liqheat.domain.windows import MINUTE_MS
 
+Array = npt.NDArray[Any]
 NAN = float("nan")
-Columns = dict[str, npt.NDArray[Any]]
-Piece = tuple[Kind, Columns]
-"""Rows of one kind, as arrays of one length."""
 
 NOT_STARTED = -1
 MAXIMUM_CARRIED_MINUTES = 60
 """Minutes without events that are still emitted; a longer silence is skipped."""
+LIVE_ROWS = 12
+"""A minute with fewer rows is history by bars, whose liquidations no venue gives: that there were none says nothing."""
+UNTIMED = np.iinfo(np.int64).min
+"""Stands for the time of a row that moves no watermark."""
+
+SLOT = np.dtype(
+    [
+        ("rows", "i8"),
+        ("late_rows", "i8"),
+        ("mark_open", "f8"),
+        ("mark_low", "f8"),
+        ("mark_high", "f8"),
+        ("mark_price", "f8"),
+        ("index_price", "f8"),
+        ("funding_rate", "f8"),
+        ("next_funding_time", "i8"),
+        ("trade_low", "f8"),
+        ("trade_high", "f8"),
+        ("trade_price", "f8"),
+        ("buy_usd", "i8"),
+        ("sell_usd", "i8"),
+        ("buy_coins", "f8"),
+        ("sell_coins", "f8"),
+        ("open_interest", "f8"),
+        ("open_interest_time", "i8"),
+        ("executed_long", "i8"),
+        ("executed_short", "i8"),
+        ("executed_count", "i8"),
+    ]
+)
+"""What happened in one minute of one market: USD per coin, micro-USD, coins, ms; NaN (times: 0 or -1) while nothing did."""
+
+MARKET = np.dtype(
+    [
+        ("start", "i8"),
+        ("watermark", "i8"),
+        ("closed", "i8"),
+        ("mark_price", "f8"),
+        ("index_price", "f8"),
+        ("funding_rate", "f8"),
+        ("next_funding_time", "i8"),
+        ("trade_price", "f8"),
+        ("open_interest", "f8"),
+        ("open_interest_time", "i8"),
+        ("uncovered_before", "f8"),
+        ("turnover", "f8"),
+        ("begun", "i8"),
+        ("standing", "i8"),
+        ("depth_time", "i8"),
+        ("bid_reach", "f8"),
+        ("ask_reach", "f8"),
+        ("bid_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
+        ("ask_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
+    ]
+)
+"""One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before), and
+what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last,
+`standing` the rows of levels that held something at the last closing (`processors.heatmap.rows.row_bits`).
+
+The last fields are the latest reading of the order book: its time (ms, 0 before the first), how far it goes (%), and USD
+within each of `DEPTH_DISTANCES` of mid.
+"""
+
+DEPTH_FIELDS = ("depth_time", "bid_reach", "ask_reach", "bid_depth_usd", "ask_depth_usd")
+"""Fields of `MARKET` that hold the order book."""
 
 
-@dataclass(slots=True)
-class Minute:
-    """What happened in the open minute. Prices in USD, NaN while there was none; notionals in micro-USD."""
-
-    rows: int = 0
-    mark_open: float = NAN
-    mark_high: float = NAN
-    mark_low: float = NAN
-    taker_buy: int = 0
-    taker_sell: int = 0
-    late_rows: int = 0
-    liquidations: int = 0
-    liquidated: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Executed liquidations by (side, published bucket)."""
+def _blank(dtype: "np.dtype[Any]") -> Array:
+    blank = np.zeros(1, dtype)
+    for name in dtype.names or ():
+        if dtype[name].base.kind == "f":
+            blank[name] = NAN
+    return blank
 
 
-@dataclass(slots=True)
-class Window:
-    """Start of the open minute, the watermark, and the rows ahead of it in log order (ms)."""
-
-    start: int = NOT_STARTED
-    watermark: int = NOT_STARTED
-    ahead: list[Piece] = field(default_factory=list)
-
-    @property
-    def end(self) -> int:
-        """The first millisecond that is not in the open minute."""
-        return self.start + MINUTE_MS
-
-    def begin(self, event_time: int) -> None:
-        """Open the minute that holds the market's first event."""
-        if self.start == NOT_STARTED:
-            self.start = window_start(event_time)
-
-    def minutes_to_skip(self, lateness_ms: int) -> int:
-        """How many minutes from the open one on are silent and too many to emit; 0 while few or rows wait."""
-        first_open = window_start(self.watermark - lateness_ms)
-        silent = (first_open - self.start) // MINUTE_MS
-        return silent if silent > MAXIMUM_CARRIED_MINUTES and not self.ahead else 0
+EMPTY_SLOT = _blank(SLOT)
+EMPTY_SLOT["buy_coins"] = EMPTY_SLOT["sell_coins"] = 0.0
+EMPTY_SLOT["open_interest_time"] = -1
+EMPTY_MARKET = _blank(MARKET)
+for _name in ("start", "watermark", "closed", "begun", "open_interest_time"):
+    EMPTY_MARKET[_name] = NOT_STARTED
 
 
-def select(columns: Columns, rows: npt.NDArray[np.bool_] | slice) -> Columns:
-    """Return the chosen rows of every column."""
-    return {name: values[rows] for name, values in columns.items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class MinuteColumns:
+    """One minute of each of n markets, as the model reads it; arrays of shape (n,).
+
+    Times in ms, prices in USD per coin (NaN where there was none), flows in micro-USD, open interest in coins without
+    what is observed per account. `elapsed_minutes` counts since the market's last closing (1 when none was skipped).
+    Trades stand in for marks where no mark ever came. `liquidations_known` says that the feed of liquidations was
+    recorded in this minute, `is_sampled` that the venue publishes only a part of them.
+    """
+
+    window_start: IntArray
+    elapsed_minutes: IntArray
+    mark_low: FloatArray
+    mark_high: FloatArray
+    mark_close: FloatArray
+    buy_usd: IntArray
+    sell_usd: IntArray
+    buy_price: FloatArray
+    sell_price: FloatArray
+    trade_low: FloatArray
+    trade_high: FloatArray
+    open_interest: FloatArray
+    open_interest_before: FloatArray
+    executed_long: IntArray
+    executed_short: IntArray
+    executed_count: IntArray
+    liquidations_known: npt.NDArray[np.bool_]
+    is_sampled: npt.NDArray[np.bool_]
+
+
+def running_maximum(groups: IntArray, values: IntArray, initial: IntArray) -> IntArray:
+    """Return the running maximum of `values` within each run of equal `groups`, each beginning from `initial`.
+
+    Args:
+        groups: ascending run numbers from 0, shape (n,).
+        values: shape (n,), at least -2^41 and below 2^42; `UNTIMED` never counts.
+        initial: of each row's run (the same within a run), shape (n,).
+    """
+    lifted = np.maximum(values, initial)
+    lifted += groups << 43
+    lifted = np.maximum.accumulate(lifted)
+    lifted -= groups << 43
+    return np.asarray(lifted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closing:
+    """What one row closes: from its market's open minute up to `until`, the minute that is open then; `rank` the row."""
+
+    market: IntArray
+    until: IntArray
+    rank: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Rows of a span cut into rounds, in market order (rows of one market side by side, in log order).
+
+    `order` are the places of the rows in the span; `open_start` the start (ms) of the minute that is open when a row is
+    applied; `piece` the round after whose closings it is applied; `watermark` (ms) that of its market after it.
+    `closings[k]` are those of round k + 1: at most one market of each symbol. `markets` are the markets, ascending,
+    `begun` the start of the minute open at first (`NOT_STARTED` before a timed row), `last` the place of the last row.
+    """
+
+    order: IntArray
+    market: IntArray
+    open_start: IntArray
+    piece: IntArray
+    markets: IntArray
+    begun: IntArray
+    last: IntArray
+    watermark: IntArray
+    closings: list[Closing]
+
+
+def plan_of(
+    market: IntArray, symbol: IntArray, rank: IntArray, times: IntArray, table: Array, lateness_ms: int
+) -> Plan:
+    """Cut the rows of a span into rounds.
+
+    Args:
+        market: market number of each row in log order, shape (n,).
+        symbol: symbol number of each row.
+        rank: place of each row among its symbol's rows of the span, from 0.
+        times: event time (ms), `UNTIMED` for rows that move no watermark.
+        table: rows of dtype `MARKET`; only read.
+        lateness_ms: how long a minute waits after its end.
+    """
+    order = np.argsort(market, kind="stable")
+    of_row = market[order]
+    is_first = np.empty(len(of_row), np.bool_)
+    is_first[0] = True
+    np.not_equal(of_row[1:], of_row[:-1], out=is_first[1:])
+    first = np.flatnonzero(is_first)
+    markets = of_row[first]
+    group = np.cumsum(is_first) - 1
+    sorted_times = times[order]
+    begun = _begun(table["start"][markets], first, group, sorted_times)
+    watermark = running_maximum(group, sorted_times, table["watermark"][markets][group])
+    open_start = np.maximum(begun, (watermark - lateness_ms) // MINUTE_MS * MINUTE_MS)
+    before = np.empty_like(open_start)
+    before[1:] = open_start[:-1]
+    before[first] = begun[first]
+    piece = np.zeros(len(of_row), np.int64)
+    closings: list[Closing] = []
+    crossing = np.flatnonzero(open_start > before)
+    if crossing.size:
+        piece, closings = _rounds(order, of_row, symbol, rank, open_start, crossing)
+    last = np.append(first[1:], len(of_row)) - 1
+    return Plan(order, of_row, open_start, piece, markets, begun[first], last, watermark, closings)
+
+
+def _begun(starts: IntArray, first: IntArray, group: IntArray, times: IntArray) -> IntArray:
+    """Return the start of the open minute of each row's market before the span: of a new market, its first timed row's."""
+    fresh = starts == NOT_STARTED
+    if fresh.any():
+        starts = starts.copy()
+        timed = np.flatnonzero(times != UNTIMED)
+        groups, places = np.unique(group[timed], return_index=True)
+        opening = times[timed[places]] // MINUTE_MS * MINUTE_MS
+        known = np.full(len(starts), NOT_STARTED)
+        known[groups] = opening
+        starts[fresh] = known[fresh]
+    return np.asarray(starts[group])
+
+
+def _rounds(
+    order: IntArray, of_row: IntArray, symbol: IntArray, rank: IntArray, open_start: IntArray, crossing: IntArray
+) -> tuple[IntArray, list[Closing]]:
+    """Return the round of each row (in market order), and the closings of each round."""
+    symbols, ranks = symbol[order], rank[order]
+    # In symbol order every crossing begins the next round of its symbol.
+    key = (symbols << 32) + ranks
+    by_symbol = np.argsort(key, kind="stable")
+    steps = np.zeros(len(order), np.int64)
+    steps[crossing] = 1
+    counted = np.cumsum(steps[by_symbol])
+    sorted_symbols = symbols[by_symbol]
+    heads = np.flatnonzero(np.diff(sorted_symbols, prepend=-1))
+    base = np.where(heads > 0, counted[np.maximum(heads - 1, 0)], 0)
+    sizes = np.diff(heads, append=len(order))
+    piece = np.empty(len(order), np.int64)
+    piece[by_symbol] = counted - np.repeat(base, sizes)
+    numbers = piece[crossing]
+    closings = []
+    for number in range(1, int(numbers.max()) + 1):
+        rows = crossing[numbers == number]
+        closings.append(Closing(of_row[rows], open_start[rows], ranks[rows]))
+    return piece, closings

@@ -31,34 +31,27 @@ class SideBook:
     reach never shows in a result.
     """
 
-    __slots__ = ("bands", "base", "factor", "flows", "nearest", "side", "standing")
+    __slots__ = ("base", "factor", "flows", "nearest", "side", "standing")
 
-    def __init__(self, side: Side, factor: int, bands: IntArray | None = None) -> None:
-        """Make an empty book.
-
-        Args:
-            side: side of the positions in it.
-            factor: fine buckets in one published bucket.
-            bands: leverage band of each row; one row a band by default.
-        """
-        self.bands = np.arange(BANDS) if bands is None else bands
+    def __init__(self, side: Side, factor: int) -> None:
+        """Make an empty book of positions on `side`; a published bucket is `factor` fine ones."""
         self.side = side
         self.factor = factor
         self.base = 0
-        self.standing: IntArray = np.zeros((len(self.bands), 0), dtype=np.int64)
+        self.standing: IntArray = np.zeros((BANDS, 0), dtype=np.int64)
         self.flows: IntArray = np.zeros((3, BANDS, 0), dtype=np.int64)
         self.nearest = -np.inf if side is Side.LONG else np.inf
 
-    def open(self, rows: IntArray, buckets: IntArray, amounts: IntArray) -> None:
-        """Add `amounts` (micro-USD) at fine `buckets` in `rows`; arrays of one shape (n,)."""
+    def open(self, bands: IntArray, buckets: IntArray, amounts: IntArray) -> None:
+        """Add `amounts` (micro-USD) at fine `buckets` of leverage `bands`; arrays of one shape (n,)."""
         if not buckets.size:
             return
         low, high = int(buckets.min()), int(buckets.max())
         self._cover(low, high)
         columns = buckets - self.base
         width = self.standing.shape[1]
-        np.add.at(self.standing.reshape(-1), rows * width + columns, amounts)
-        places = self.bands[rows] * (width // self.factor) + columns // self.factor
+        np.add.at(self.standing.reshape(-1), bands * width + columns, amounts)
+        places = bands * (width // self.factor) + columns // self.factor
         np.add.at(self.flows[OPENED].reshape(-1), places, amounts)
         if self.side is Side.LONG:
             self.nearest = max(self.nearest, float(lower_edge(high + 1)))
@@ -84,70 +77,54 @@ class SideBook:
             self.nearest = max(self.nearest, float(lower_edge(bucket + 1)))
         return self._take(taken, SWEPT)
 
-    def keep(self, share: FloatArray | float) -> None:
-        """Close all but `share` (0 to 1) of every level, rounding what stays down so that dust ends.
-
-        `share` is one number, or one a row in shape (rows,).
-        """
-        shares = np.broadcast_to(np.asarray(share, dtype=np.float64), (len(self.bands),))
-        # Above 2^53 the float may exceed the integer it came from; nothing may grow by being closed.
-        kept = np.minimum(np.floor(self.standing * shares[:, None]).astype(np.int64), self.standing)
-        self.flows[CLOSED] += self._published(self.standing - kept)
-        self.standing = kept
-
-    def rescale(self, factors: FloatArray) -> None:
-        """Multiply every level by its row's factor, shape (rows,): what grows is opened, what shrinks is closed."""
-        scaled = np.rint(self.standing * factors[:, None]).astype(np.int64)
-        change = scaled - self.standing
-        self.flows[OPENED] += self._published(np.maximum(change, 0))
-        self.flows[CLOSED] += self._published(np.maximum(-change, 0))
-        self.standing = scaled
-
-    def hold_to(self, limit: int) -> float:
-        """Close proportionally until the side's total is at most `limit` micro-USD; return the factor, 1 if it fits."""
-        total = self.total()
-        if total <= limit:
-            return 1.0
-        scale = limit / total
-        # The tiny margin outweighs the rounding of the product, so that the total never ends above the limit.
-        self.keep(max(scale * (1 - 1e-12), 0.0))
-        return scale
-
-    def remove(self, row: int, bucket: int, amount: int) -> None:
+    def remove(self, band: int, bucket: int, amount: int) -> None:
         """Close `amount` micro-USD of one level, which must hold as much."""
         column = bucket - self.base
-        self.standing[row, column] -= amount
-        self.flows[CLOSED, self.bands[row], column // self.factor] += amount
+        self.standing[band, column] -= amount
+        self.flows[CLOSED, band, column // self.factor] += amount
 
     def total(self) -> int:
         """Return the notional standing, micro-USD."""
         return int(self.standing.sum())
 
-    def published_levels(self) -> IntArray:
-        """Return what stands on the published grid, shape (BANDS, n / factor); column 0 is `base / factor`."""
-        return self._published(self.standing)
+    def published(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Return bands and published buckets that hold a level or had a flow, their levels and flows.
+
+        Shapes (n,), (n,), (n,) and (3, n), by rising band and bucket; micro-USD.
+        """
+        if not self.standing.size:
+            nothing = np.zeros(0, dtype=np.int64)
+            return nothing, nothing, nothing, np.zeros((3, 0), dtype=np.int64)
+        standing = self._published(self.standing)
+        bands, columns = np.nonzero(standing | self.flows[OPENED] | self.flows[CLOSED] | self.flows[SWEPT])
+        return bands, columns + self.base // self.factor, standing[bands, columns], self.flows[:, bands, columns]
+
+    def flow_cells(self) -> list[tuple[int, int, int, int]]:
+        """Return the minute's flows as (kind, band, published bucket, micro-USD)."""
+        kinds, bands, columns = np.nonzero(self.flows)
+        buckets = columns + self.base // self.factor
+        amounts = self.flows[kinds, bands, columns]
+        return list(zip(kinds.tolist(), bands.tolist(), buckets.tolist(), amounts.tolist(), strict=True))
+
+    def copy(self) -> "SideBook":
+        """Return an equal book that shares nothing with this one."""
+        other = SideBook(self.side, self.factor)
+        other.base, other.nearest = self.base, self.nearest
+        other.standing, other.flows = self.standing.copy(), self.flows.copy()
+        return other
 
     def clear_flows(self) -> None:
         """Start a minute."""
         self.flows[:] = 0
 
-    def restore(
-        self,
-        rows: IntArray,
-        buckets: IntArray,
-        amounts: IntArray,
-        flows: IntArray,
-        flow_bands: IntArray,
-        flow_buckets: IntArray,
-        flow_amounts: IntArray,
-    ) -> None:
-        """Fill an empty book: levels at fine `buckets`, then `flows` (rows) at published `flow_buckets`."""
-        touched = np.concatenate([buckets, flow_buckets * self.factor])
+    def restore(self, bands: IntArray, buckets: IntArray, amounts: IntArray, flows: IntArray) -> None:
+        """Fill an empty book: levels at fine `buckets`, then `flows`, rows of (kind, band, published bucket, amount)."""
+        touched = np.concatenate([buckets, flows[:, 2] * self.factor])
         if touched.size:
             self._cover(int(touched.min()), int(touched.max()))
-            self.open(rows, buckets, amounts)
+            self.open(bands, buckets, amounts)
             self.flows[:] = 0
-            self.flows[flows, flow_bands, flow_buckets - self.base // self.factor] = flow_amounts
+            self.flows[flows[:, 0], flows[:, 1], flows[:, 2] - self.base // self.factor] = flows[:, 3]
 
     def _take(self, columns: slice, flow: int) -> IntArray:
         taken = self.standing[:, columns]
@@ -160,12 +137,7 @@ class SideBook:
         return by_row
 
     def _published(self, fine: IntArray) -> IntArray:
-        coarse: IntArray = fine.reshape(len(self.bands), -1, self.factor).sum(axis=2)
-        if len(self.bands) == BANDS:
-            return coarse
-        by_band = np.zeros((BANDS, coarse.shape[1]), dtype=np.int64)
-        np.add.at(by_band, self.bands, coarse)
-        return by_band
+        return np.asarray(fine.reshape(BANDS, -1, self.factor).sum(axis=2))
 
     def _cover(self, low: int, high: int) -> None:
         """Grow both runs so that they hold the fine buckets `low` to `high`."""

@@ -1,11 +1,10 @@
 """What the signals of one symbol remember, in a form that a checkpoint can hold.
 
-The engine alone changes it. Arrays travel as their bytes, the rest as MessagePack; the whole is compressed.
+The engine alone changes it. Arrays travel as their bytes, the rest as MessagePack; the checkpoint compresses it.
 """
 
 from typing import Any
 
-import lz4.frame
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -85,12 +84,23 @@ _ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_array)
 _DECODER = msgspec.msgpack.Decoder(SignalState, dec_hook=_decode_array)
 
 
+def copied(state: SignalState) -> SignalState:
+    """Return an equal state that `update` can change without changing this one; arrays and frozen parts are shared."""
+    replace = msgspec.structs.replace
+    return replace(
+        state,
+        markets={name: replace(market, waiting=dict(market.waiting)) for name, market in state.markets.items()},
+        clusters=list(state.clusters),
+        episodes={name: replace(episode, told=dict(episode.told)) for name, episode in state.episodes.items()},
+        cascades={side: replace(watch) for side, watch in state.cascades.items()},
+    )
+
+
 def dump(state: SignalState) -> bytes:
     """Return `state` as bytes."""
-    packed: bytes = lz4.frame.compress(_ENCODER.encode(state))
-    return packed
+    return _ENCODER.encode(state)
 
 
 def load(data: bytes) -> SignalState:
     """Return the state that `dump` wrote."""
-    return _DECODER.decode(lz4.frame.decompress(data))
+    return _DECODER.decode(data)

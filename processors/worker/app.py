@@ -23,7 +23,6 @@ from liqheat.platform.health import HealthServer
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
 from processors.worker.checkpoint import CheckpointTable, partition_of
-from processors.worker.dead_letters import LogMessage
 from processors.worker.driver import Driver
 from processors.worker.engine import Engine, State
 from processors.worker.rewinding_consumer import RewindingConsumer
@@ -39,8 +38,11 @@ _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
-# At 500 rows each this is a second's work at most, and little memory.
-_WAITING_MESSAGES = 512
+# Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
+_CHECKPOINT_SHARE = 0.08
+_SNAPSHOT_SHARE = 0.2
+# Each stands for a bundle of messages.
+_WAITING_MESSAGES = 16
 
 
 class _App(faust.App):
@@ -58,7 +60,8 @@ class Worker:
         self._app = make_app(settings.kafka)
         self._table = _make_table(self._app, settings.kafka)
         self._log_topic = settings.kafka.topic(Topic.POSITION_EVENTS)
-        self._driver = Driver(engine, settings.engine, _FaustOutlet(self._app, self._table, settings.kafka))
+        outlet = _FaustOutlet(self._app, self._table, settings.kafka)
+        self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False
         self._partitions: set[int] = set()
@@ -79,9 +82,13 @@ class Worker:
         with HealthServer(_GROUP, self.problem, self._settings.service.host, self._settings.service.port):
             tasks = [
                 asyncio.create_task(self._guarded(self._app.start())),
-                asyncio.create_task(self._repeat(self._driver.checkpoint, self._settings.engine.checkpoint_seconds)),
                 asyncio.create_task(
-                    self._repeat(self._driver.publish_open_windows, self._settings.engine.snapshot_seconds)
+                    self._repeat(self._driver.checkpoint, self._settings.engine.checkpoint_seconds, _CHECKPOINT_SHARE)
+                ),
+                asyncio.create_task(
+                    self._repeat(
+                        self._driver.publish_open_windows, self._settings.engine.snapshot_seconds, _SNAPSHOT_SHARE
+                    )
                 ),
                 asyncio.create_task(self._watch()),
             ]
@@ -113,7 +120,10 @@ class Worker:
         async for event in stream.noack().events():
             if self._is_stopping:
                 await _for_ever()
-            await self._guarded(self._driver.handle(event.message))
+            last = event.message
+            messages = cast(RewindingConsumer, self._app.consumer).bundle(last.partition, last.offset)
+            if messages:
+                await self._guarded(self._driver.handle(messages))
 
     async def _guarded(self, work: Awaitable[Any]) -> None:
         """Do `work`; if it fails, hand the error to `serve` and hold still, since Faust would try again."""
@@ -127,13 +137,17 @@ class Worker:
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[float]], seconds: float, share: float) -> None:
+        """Do `work`, which returns the seconds that it took, every `seconds`, and in at most `share` of the time."""
         while True:
-            started = time.monotonic()
-            await self._guarded(work())
-            took = time.monotonic() - started
-            # However long a round takes, four fifths of the time belong to the messages.
-            await asyncio.sleep(max(seconds, 4 * took))
+            spent = 0.0
+
+            async def once() -> None:
+                nonlocal spent
+                spent = await work()
+
+            await self._guarded(once())
+            await asyncio.sleep(max(seconds, spent / share - spent))
 
     async def _watch(self) -> None:
         """Notice when Faust itself gives up, and that the event loop goes round."""
@@ -194,9 +208,9 @@ class _FaustOutlet:
         self._names = {topic: kafka.topic(topic) for topic in Topic}
         self._log = self._names[Topic.POSITION_EVENTS]
 
-    async def send(self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers) -> Awaitable[Any]:
+    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
         delivery: Awaitable[Any] = await self._app.producer.send(
-            self._names[topic], key=key, value=value, partition=None, timestamp=None, headers=headers
+            self._names[topic], key=None, value=value, partition=partition, timestamp=None, headers=headers
         )
         return delivery
 
@@ -207,8 +221,8 @@ class _FaustOutlet:
         packed: bytes | None = self._table.data.get(symbol.encode())
         return packed
 
-    def acknowledge(self, message: LogMessage) -> None:
-        message.ack(self._app.consumer)  # type: ignore[attr-defined]  # Faust's own message class
+    def go_on_from(self, partition: int, offset: int) -> None:
+        self._consumer.go_on_from(TP(self._log, partition), offset)
 
     async def start_offset(self, partition: int) -> int:
         place = TP(self._log, partition)
@@ -259,7 +273,8 @@ def make_app(kafka: Kafka) -> _App:
         producer_max_request_size=MAXIMUM_STATE_BYTES,
         producer_request_timeout=30.0,
     )
-    app.transport.Consumer = RewindingConsumer  # type: ignore[misc]  # how Faust lets it be replaced
+    consumer = type("LogConsumer", (RewindingConsumer,), {"log_topic": kafka.topic(Topic.POSITION_EVENTS)})
+    app.transport.Consumer = consumer  # type: ignore[assignment,misc]  # how Faust lets it be replaced
     return app
 
 

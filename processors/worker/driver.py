@@ -1,19 +1,22 @@
 """From log messages to engine, outputs and checkpoints: everything about exactness but Faust itself.
 
-Order is what makes it exact. A symbol's outputs are with the broker before the checkpoint that covers
-them is written, and its messages are acknowledged only after that. A crash in between sends outputs
+Order is what makes it exact. Outputs are with the broker before the checkpoints that cover them are written, and the
+group's offset moves only past messages that checkpoints of all their symbols cover. A crash in between sends outputs
 again, which are absolute and carry a revision, and never loses any.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Set
+import time
+from collections.abc import Awaitable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
+import numpy as np
 import structlog
 
 from liqheat.domain.events import Batch
-from liqheat.platform.codec import Headers, encode
+from liqheat.platform.codec import Headers, Rows, encode
+from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.metrics import (
     BATCH_SECONDS,
@@ -28,23 +31,24 @@ from liqheat.platform.metrics import (
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
 from processors.worker.checkpoint import Checkpoint
-from processors.worker.dead_letters import STAGE, LogMessage, PoisonLimit, letter_headers, origin_of, read_batch
+from processors.worker.cursor import LogCursor, Step
+from processors.worker.dead_letters import STAGE, letter_headers
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
+from processors.worker.parts import parts_of
+from processors.worker.reading import LogMessage, Refused, origin_of, read_rows
 
 _LOG = structlog.get_logger()
 
-# A heatmap row takes some 120 bytes, so this is half of the megabyte that Kafka takes for one message.
-_OUTPUT_ROWS = 4_000
-# So many times the same message must come first before what is missing before it counts as not in the log.
-_RESTARTS = 10
-# Checkpoints and snapshots are made so many symbols at a time, letting messages through in between.
+# Checkpoints are made so many symbols at a time, letting messages through in between.
 _SYMBOLS_AT_ONCE = 16
+# So many rows are applied in one go at most.
+_SPAN_ROWS = 50_000
 
 
 class Outlet(Protocol):
     """What the driver does to the outside; `processors.worker.app` does it with Faust, unit tests in memory."""
 
-    async def send(self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers) -> Awaitable[Any]:
+    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
         """Hand a message to the producer; what comes back ends when the broker has it."""
 
     async def save(self, symbol: str, partition: int, packed: bytes) -> None:
@@ -53,8 +57,8 @@ class Outlet(Protocol):
     def saved(self, symbol: str) -> bytes | None:
         """Return the latest checkpoint of `symbol`."""
 
-    def acknowledge(self, message: LogMessage) -> None:
-        """Note that `message` need not come again."""
+    def go_on_from(self, partition: int, offset: int) -> None:
+        """Note that no message of `partition` before `offset` need come again."""
 
     async def start_offset(self, partition: int) -> int:
         """Return the offset with which the group goes on: the committed one, or the log's first."""
@@ -67,43 +71,41 @@ class Outlet(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Symbol(Generic[State]):
-    """One symbol in this process; dropped as a whole when its partition leaves."""
+class _Symbol:
+    """One symbol in this process: the last offset that is in its state, and the first that no checkpoint covers."""
 
     name: str
-    partition: int
-    state: State
     applied_offset: int
-    # Held while a message is applied and its outputs are handed over, so that no checkpoint falls in between.
-    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    is_published: bool = False
-    deliveries: list[Awaitable[Any]] = field(default_factory=list)
-    uncovered: list[LogMessage] = field(default_factory=list)
+    uncovered: int | None = None
 
 
 @dataclass(slots=True, eq=False)
 class _Partition(Generic[State]):
-    """One partition of the log in this process."""
+    """One partition of the log in this process; dropped as a whole when it leaves."""
 
+    number: int
+    state: State
     limit: PoisonLimit
-    symbols: dict[str, _Symbol[State]] = field(default_factory=dict)
-    next_offset: int | None = None
-    ahead: int | None = None
-    restart: int | None = None
-    restarts: int = 0
-    asked: tuple[int, int] = (-1, 0)
-    letters: list[tuple[Awaitable[Any], LogMessage]] = field(default_factory=list)
+    cursor: LogCursor | None = None
+    symbols: dict[str, _Symbol] = field(default_factory=dict)
+    # Held while messages are applied and their outputs handed over, so that no checkpoint falls in between.
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    deliveries: list[Awaitable[Any]] = field(default_factory=list)
     taken_over: list[str] = field(default_factory=list)
+    highest_applied: int = -1
+    committed: int = -1
     is_lost: bool = False
 
 
 class Driver(Generic[State]):
-    """Feeds an engine from the log, a message at a time; all its methods run on one event loop."""
+    """Feeds an engine from the log, some messages at a time; all its methods run on one event loop."""
 
-    def __init__(self, engine: Engine[State], settings: EngineSettings, outlet: Outlet) -> None:
+    def __init__(self, engine: Engine[State], settings: EngineSettings, outlet: Outlet, partitions: int) -> None:
+        """Drive `engine` over a log of so many `partitions`."""
         self._engine = engine
         self._settings = settings
         self._outlet = outlet
+        self._count = partitions
         self._partitions: dict[int, _Partition[State]] = {}
         self._checkpointing = asyncio.Lock()
         self._seconds = BATCH_SECONDS.labels("engine")
@@ -114,80 +116,83 @@ class Driver(Generic[State]):
         self.handled = 0
         """Messages handled so far; while it stands still, the worker is idle."""
 
-    async def handle(self, message: LogMessage) -> None:
-        """Apply one message of the log, or make it a dead letter.
+    async def handle(self, messages: Sequence[LogMessage]) -> None:
+        """Apply messages of one partition of the log, in order; what cannot be applied becomes a dead letter.
 
         Raises:
             DeadLetterLimitExceeded: too many in a row were poison.
             FatalError: the log and the checkpoints do not belong together.
         """
-        self.handled += 1
-        partition = self._partition(message.partition)
-        if partition.next_offset is None:
-            partition.next_offset = await self._outlet.start_offset(message.partition)
-        if not self._follows(partition, message):
+        self.handled += len(messages)
+        partition = self._partition(messages[0].partition)
+        cursor = await self._cursor(partition)
+        taken = [message for message in messages if self._follows(partition, cursor, message)]
+        if not taken or partition.is_lost:
             return
-        partition.next_offset = message.offset + 1
-        self._messages.inc()
-        try:
-            batch = read_batch(message, self._settings.maximum_lead_ms)
-            symbol = self._symbol(partition, batch.symbol, message.partition)
-            if message.offset <= symbol.applied_offset:
-                self._skip(symbol, message)
-            else:
-                async with symbol.busy:
-                    await self._apply(symbol, message, batch)
-        except PoisonMessage as error:
-            await self._bury(partition, message, error)
-        else:
-            partition.limit.good()
+        self._messages.inc(len(taken))
+        async with partition.busy:
+            span: list[tuple[LogMessage, Rows]] = []
+            for message in taken:
+                rows = await self._read(partition, message)
+                if rows is not None:
+                    span.append((message, rows))
+                if sum(each.height for _, each in span) >= _SPAN_ROWS:
+                    await self._apply(partition, span)
+                    span = []
+            if span:
+                await self._apply(partition, span)
 
-    async def checkpoint(self) -> None:
-        """Write the state of every symbol that has changed, then acknowledge the messages in it."""
+    async def checkpoint(self) -> float:
+        """Write the state of every symbol that has changed, then let the group's offset move past what they cover.
+
+        Returns:
+            Seconds spent on it, without waiting for the broker.
+        """
+        spent = 0.0
         async with self._checkpointing:
             for partition in list(self._partitions.values()):
-                await self._settle_letters(partition)
-                changed = [each for each in partition.symbols.values() if each.uncovered or each.deliveries]
-                for group in _groups(changed):
-                    await asyncio.gather(*[self._save(partition, symbol) for symbol in group])
+                changed = [each for each in partition.symbols.values() if each.uncovered is not None]
+                changed.sort(key=lambda each: each.uncovered or 0)
+                for start in range(0, max(len(changed), 1), _SYMBOLS_AT_ONCE):
+                    spent += await self._save(partition, changed[start : start + _SYMBOLS_AT_ONCE])
+        return spent
 
-    async def publish_open_windows(self) -> None:
-        """Send the still open windows of every symbol that has changed since, and of those just taken over.
+    async def publish_open_windows(self) -> float:
+        """Send the still open windows that have changed since, and those of symbols just taken over.
 
         A predecessor may have written its last checkpoint and not its last open window, hence the latter.
+
+        Returns:
+            Seconds spent on it.
         """
-        for number, partition in list(self._partitions.items()):
+        started = time.monotonic()
+        for partition in list(self._partitions.values()):
             while partition.taken_over and not partition.is_lost:
-                self._symbol(partition, partition.taken_over.pop(), number)
+                async with partition.busy:
+                    for name in partition.taken_over[-_SYMBOLS_AT_ONCE:]:
+                        self._symbol(partition, name)
+                    del partition.taken_over[-_SYMBOLS_AT_ONCE:]
                 await asyncio.sleep(0)
-            for symbol in [each for each in partition.symbols.values() if not each.is_published]:
-                async with symbol.busy:
-                    symbol.is_published = True
-                    for output in self._engine.snapshot(symbol.state):
-                        await self._publish(symbol, output)
-                await asyncio.sleep(0)
+            async with partition.busy:
+                await self._publish(partition, self._engine.snapshot(partition.state))
+            await asyncio.sleep(0)
+        return time.monotonic() - started
 
     async def ask_for_missed(self, assigned: Set[int]) -> None:
         """Ask again for what the log holds and has not delivered; for a moment at which nothing comes.
 
-        `_follows` notices messages missed in a rebalance when a later one comes. Where none does, this is how
+        Messages missed in a rebalance are noticed when a later one comes. Where none does, this is how
         they are noticed. `assigned` is the caller's living set of this worker's partitions.
         """
         for number in sorted(assigned):
             partition = self._partition(number)
-            if partition.next_offset is None:
-                partition.next_offset = await self._outlet.start_offset(number)
+            cursor = await self._cursor(partition)
             # A rebalance may have come while that was asked.
             if partition.is_lost or number not in assigned:
                 continue
-            expected = partition.next_offset
-            if self._outlet.end_offset(number) <= expected:
-                continue
-            offset, times = partition.asked
-            partition.asked = (expected, times + 1 if offset == expected else 1)
-            if partition.asked[1] <= _RESTARTS:
-                _LOG.info("asking again for messages", partition=number, expected=expected)
-                self._outlet.rewind(number, expected)
+            if cursor.is_missed(self._outlet.end_offset(number)):
+                _LOG.info("asking again for messages", partition=number, expected=cursor.next_offset)
+                self._outlet.rewind(number, cursor.next_offset)
 
     def take_over(self, symbols: Iterable[tuple[str, int]]) -> None:
         """Note the symbols, with their partitions, whose checkpoints were read back after an assignment."""
@@ -195,7 +200,7 @@ class Driver(Generic[State]):
             self._partition(number).taken_over.append(name)
 
     def drop(self, partitions: Iterable[int]) -> None:
-        """Forget everything of partitions that were revoked: states, acknowledgements and deliveries alike."""
+        """Forget everything of partitions that were revoked: states, offsets and deliveries alike."""
         for number in partitions:
             partition = self._partitions.pop(number, None)
             if partition is not None:
@@ -205,25 +210,34 @@ class Driver(Generic[State]):
     def _partition(self, number: int) -> _Partition[State]:
         partition = self._partitions.get(number)
         if partition is None:
-            partition = self._partitions[number] = _Partition(PoisonLimit(self._settings.dead_letter_limit))
+            state = self._engine.new_state(self._settings)
+            limit = PoisonLimit(self._settings.dead_letter_limit, "LIQHEAT_ENGINE__DEAD_LETTER_LIMIT")
+            partition = _Partition(number, state, limit)
+            self._partitions[number] = partition
         return partition
 
-    def _symbol(self, partition: _Partition[State], name: str, number: int) -> _Symbol[State]:
+    async def _cursor(self, partition: _Partition[State]) -> LogCursor:
+        if partition.cursor is None:
+            start = await self._outlet.start_offset(partition.number)
+            partition.cursor, partition.committed = LogCursor(start), start
+        return partition.cursor
+
+    def _symbol(self, partition: _Partition[State], name: str) -> _Symbol:
         symbol = partition.symbols.get(name)
         if symbol is not None:
             return symbol
         packed = self._outlet.saved(name)
-        if packed is None:
-            symbol = _Symbol(name, number, self._engine.new_state(name, self._settings), applied_offset=-1)
-        else:
+        symbol = _Symbol(name, -1)
+        if packed is not None:
             saved = Checkpoint.unpack(packed)
-            if saved.partition != number:
+            if saved.partition != partition.number:
                 raise FatalError(
-                    f"{name} stands on partition {number} of the log, its checkpoint on {saved.partition}: "
+                    f"{name} stands on partition {partition.number} of the log, its checkpoint on {saved.partition}: "
                     "the partition count was changed; delete the changelog topic to rebuild from the log"
                 )
-            state = self._engine.load(saved.state, self._settings)
-            symbol = _Symbol(name, number, state, saved.applied_offset)
+            self._engine.load(partition.state, saved.state)
+            symbol.applied_offset = saved.applied_offset
+            partition.highest_applied = max(partition.highest_applied, saved.applied_offset)
         partition.symbols[name] = symbol
         self._count_symbols()
         return symbol
@@ -231,120 +245,171 @@ class Driver(Generic[State]):
     def _count_symbols(self) -> None:
         self._active.set(sum(len(each.symbols) for each in self._partitions.values()))
 
-    def _follows(self, partition: _Partition[State], message: LogMessage) -> bool:
-        """Whether `message` comes next, or the log does not hold what comes before it.
+    def _follows(self, partition: _Partition[State], cursor: LogCursor, message: LogMessage) -> bool:
+        expected = cursor.next_offset
+        step = cursor.meet(message.offset)
+        if step is Step.ASK_AGAIN:
+            _LOG.info("asking again for messages", origin=str(origin_of(message)), expected=expected)
+            self._outlet.rewind(partition.number, expected)
+        elif step is Step.TAKE and cursor.take_hole():
+            _LOG.warning("the log has a hole", origin=str(origin_of(message)), expected=expected)
+        return step is Step.TAKE
 
-        In a rebalance Faust may deliver messages that were fetched before it and go on from there, past the
-        committed offset. They are asked for again then, and what is ahead is passed over until they come.
-        """
-        offset, expected, ahead = message.offset, partition.next_offset or 0, partition.ahead
-        if offset <= expected:
-            partition.ahead = partition.restart = None
-            return True
-        partition.ahead = offset
-        if ahead is not None and offset > ahead:
-            return False
-        # The first message ahead, or the first after going back: only a hole is met there time and again.
-        partition.restarts = partition.restarts + 1 if offset == partition.restart else 0
-        partition.restart = offset
-        origin = str(origin_of(message))
-        if partition.restarts == _RESTARTS:
-            _LOG.warning("the log has a hole", origin=origin, expected=expected)
-            partition.ahead = partition.restart = None
-            return True
-        _LOG.info("asking again for messages", origin=origin, expected=expected)
-        self._outlet.rewind(message.partition, expected)
-        return False
+    async def _read(self, partition: _Partition[State], message: LogMessage) -> Rows | None:
+        """Return the rows of `message` that are to be applied; what is refused is buried."""
+        try:
+            rows, refused = read_rows(message, self._count, self._settings.maximum_lead_ms)
+        except PoisonMessage as error:
+            await self._bury(partition, message, error)
+            return None
+        for each in refused:
+            await self._bury_rows(partition, message, each)
+        if rows is None:
+            await self._note_poison(partition, PoisonMessage(refused[0].reason), message)
+            return None
+        for symbol, _ in rows.markets:
+            self._symbol(partition, symbol)
+        if message.offset <= partition.highest_applied:
+            rows = self._without_applied(partition, message, rows)
+        return rows
 
-    async def _apply(self, symbol: _Symbol[State], message: LogMessage, batch: Batch) -> None:
-        with self._seconds.time():
-            try:
-                outputs = self._engine.apply(symbol.state, batch)
-            except ValueError as error:
-                raise PoisonMessage(f"The engine refuses this batch: {error}") from error
-        self._rows[batch.kind].inc(batch.frame.height)
-        symbol.applied_offset = message.offset
-        symbol.is_published = False
-        symbol.uncovered.append(message)
-        for output in outputs:
-            await self._publish(symbol, output)
-
-    def _skip(self, symbol: _Symbol[State], message: LogMessage) -> None:
-        if symbol.applied_offset >= self._outlet.end_offset(message.partition):
+    def _without_applied(self, partition: _Partition[State], message: LogMessage, rows: Rows) -> Rows | None:
+        """Leave out the rows of symbols whose state has this message already."""
+        fresh = np.array([partition.symbols[name].applied_offset < message.offset for name, _ in rows.markets])
+        if fresh.all():
+            return rows
+        if max(each.applied_offset for each in partition.symbols.values()) >= self._outlet.end_offset(partition.number):
+            highest = max(partition.symbols.values(), key=lambda each: each.applied_offset)
             raise FatalError(
-                f"The checkpoint of {symbol.name} covers offset {symbol.applied_offset}, which the log "
-                f"{origin_of(message).topic} has not reached: it was made anew; delete the changelog topic too"
+                f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
+                f"{message.topic} has not reached: it was created again; delete the changelog topic too"
             )
-        self._outlet.acknowledge(message)
+        places = np.flatnonzero(np.repeat(fresh, np.diff(rows.starts, append=rows.height)))
+        return rows.select(places) if places.size else None
 
-    async def _publish(self, symbol: _Symbol[State], output: Batch) -> None:
-        topic = OUTPUT_TOPICS[output.kind]
-        for part in _parts(output):
-            headers, value = encode(part)
-            symbol.deliveries.append(await self._outlet.send(topic, output.symbol.encode(), value, headers))
-            MESSAGES_PUBLISHED.labels(topic.label).inc()
+    async def _apply(self, partition: _Partition[State], span: list[tuple[LogMessage, Rows]]) -> None:
+        """Apply messages together; if that fails one by one, and of those that fail bury the failing rows."""
+        try:
+            outputs = self._engine_apply(partition, [rows for _, rows in span])
+        except PoisonMessage:
+            for message, rows in span:
+                await self._apply_split(partition, message, rows)
+            return
+        for message, rows in span:
+            self._cover(partition, message, rows)
+        partition.limit.good()
+        await self._publish(partition, outputs)
+
+    def _engine_apply(self, partition: _Partition[State], rows: list[Rows]) -> list[Batch]:
+        with self._seconds.time():
+            return self._engine.apply(partition.state, rows)
+
+    async def _apply_split(self, partition: _Partition[State], message: LogMessage, rows: Rows) -> None:
+        """Apply the rows of one message that can be applied; bury the others, none of which has changed anything."""
+        failed: list[tuple[int, PoisonMessage]] = []
+        pending = [np.arange(rows.height)]
+        while pending:
+            places = pending.pop()
+            part = rows.select(places)
+            try:
+                outputs = self._engine_apply(partition, [part])
+            except PoisonMessage as error:
+                if len(places) == 1:
+                    failed.append((int(places[0]), error))
+                else:
+                    # Markets apart first: one market's poison is that market's alone.
+                    middle = int(part.starts[len(part.starts) // 2]) if len(part.starts) > 1 else len(places) // 2
+                    pending += [places[middle:], places[:middle]]
+            else:
+                await self._publish(partition, outputs)
+        self._cover(partition, message, rows)
+        if len(failed) == rows.height:
+            await self._bury(partition, message, failed[0][1])
+        elif failed:
+            refused = rows.select(np.array(sorted(place for place, _ in failed)))
+            await self._bury_rows(partition, message, Refused(refused, failed[0][1].reason))
+            partition.limit.good()
+        else:
+            partition.limit.good()
+
+    def _cover(self, partition: _Partition[State], message: LogMessage, rows: Rows) -> None:
+        """Note that `message` is in the state of its symbols."""
+        self._rows[rows.kind].inc(rows.height)
+        for name, _ in rows.markets:
+            symbol = partition.symbols[name]
+            symbol.applied_offset = message.offset
+            partition.highest_applied = max(partition.highest_applied, message.offset)
+            if symbol.uncovered is None:
+                symbol.uncovered = message.offset
+
+    async def _publish(self, partition: _Partition[State], outputs: Iterable[Batch]) -> None:
+        for output in outputs:
+            topic = OUTPUT_TOPICS[output.kind]
+            for part in parts_of(output):
+                headers, value = encode(part)
+                delivery = await self._outlet.send(topic, value, headers, partition.number)
+                partition.deliveries.append(delivery)
+                MESSAGES_PUBLISHED.labels(topic.label).inc()
 
     async def _bury(self, partition: _Partition[State], message: LogMessage, error: PoisonMessage) -> None:
+        """Make a whole message a dead letter."""
+        await self._send_letter(partition, message, error.reason, message.value)
+        await self._note_poison(partition, error, message)
+
+    async def _bury_rows(self, partition: _Partition[State], message: LogMessage, refused: Refused) -> None:
+        """Make a dead letter of some rows of a message."""
+        await self._send_letter(partition, message, refused.reason, encode(refused.rows.batch())[1])
+
+    async def _send_letter(
+        self, partition: _Partition[State], message: LogMessage, reason: str, value: bytes | None
+    ) -> None:
         self._letters.inc()
-        _LOG.warning("dead letter", reason=error.reason, origin=str(origin_of(message)))
-        headers = letter_headers(message, error.reason)
-        delivery = await self._outlet.send(Topic.DEAD_LETTERS, message.key, message.value, headers)
-        partition.letters.append((delivery, message))
-        try:
-            partition.limit.poison(error, origin_of(message))
-        except FatalError:
+        _LOG.warning("dead letter", reason=reason, origin=str(origin_of(message)))
+        headers = letter_headers(message, reason)
+        partition.deliveries.append(await self._outlet.send(Topic.DEAD_LETTERS, value, headers, None))
+
+    async def _note_poison(self, partition: _Partition[State], error: PoisonMessage, message: LogMessage) -> None:
+        partition.limit.count(error.reason, origin_of(message))
+        if partition.limit.reached:
             # The operator shall find the letters that the message speaks of.
-            await self._settle_letters(partition)
+            await asyncio.gather(*partition.deliveries)
+            raise partition.limit.error()
+
+    async def _save(self, partition: _Partition[State], symbols: list[_Symbol]) -> float:
+        started = time.monotonic()
+        async with partition.busy:
+            deliveries, partition.deliveries = partition.deliveries, []
+            packed = [(each, each.uncovered, self._packed(partition, each)) for each in symbols]
+            for each in symbols:
+                each.uncovered = None
+            reached = partition.cursor.next_offset if partition.cursor is not None else -1
+        spent = time.monotonic() - started
+        try:
+            await asyncio.gather(*deliveries)
+            if partition.is_lost:
+                return spent
+            await asyncio.gather(
+                *(self._outlet.save(each.name, partition.number, checkpoint) for each, _, checkpoint in packed)
+            )
+        except BaseException:
+            for each, uncovered, _ in packed:
+                each.uncovered = uncovered if each.uncovered is None else min(each.uncovered, uncovered or 0)
             raise
-
-    async def _settle_letters(self, partition: _Partition[State]) -> None:
-        letters, partition.letters = partition.letters, []
-        for delivery, message in letters:
-            await delivery
-            if not partition.is_lost:
-                self._outlet.acknowledge(message)
-
-    def _covered(self, symbol: _Symbol[State]) -> "_Covered":
-        deliveries, symbol.deliveries = symbol.deliveries, []
-        messages, symbol.uncovered = symbol.uncovered, []
-        if not messages:
-            return _Covered(None, deliveries, messages)
-        state = self._engine.dump(symbol.state)
-        packed = Checkpoint(symbol.partition, symbol.applied_offset, state).pack(symbol.name)
-        return _Covered(packed, deliveries, messages)
-
-    async def _save(self, partition: _Partition[State], symbol: _Symbol[State]) -> None:
-        async with symbol.busy:
-            covered = self._covered(symbol)
-        await asyncio.gather(*covered.deliveries)
-        if partition.is_lost or covered.packed is None:
-            return
-        await self._outlet.save(symbol.name, symbol.partition, covered.packed)
-        CHECKPOINTS_WRITTEN.inc()
-        CHECKPOINT_BYTES.labels(symbol.name).set(len(covered.packed))
+        for each, _, checkpoint in packed:
+            CHECKPOINTS_WRITTEN.inc()
+            CHECKPOINT_BYTES.labels(each.name).set(len(checkpoint))
         if not partition.is_lost:
-            for message in covered.messages:
-                self._outlet.acknowledge(message)
+            self._go_on(partition, reached)
+        return spent
 
+    def _packed(self, partition: _Partition[State], symbol: _Symbol) -> bytes:
+        state = self._engine.dump(partition.state, symbol.name)
+        return Checkpoint(partition.number, symbol.applied_offset, state).pack(symbol.name)
 
-@dataclass(frozen=True, slots=True)
-class _Covered:
-    """What one checkpoint covers, taken at one moment; `packed` is None where only outputs were sent since."""
-
-    packed: bytes | None
-    deliveries: list[Awaitable[Any]]
-    messages: list[LogMessage]
-
-
-def _parts(batch: Batch) -> Iterator[Batch]:
-    """Cut an output so that each part fits into a message."""
-    if batch.frame.height <= _OUTPUT_ROWS:
-        yield batch
-        return
-    for frame in batch.frame.iter_slices(_OUTPUT_ROWS):
-        yield Batch(batch.kind, batch.venue, batch.symbol, batch.instrument, frame)
-
-
-def _groups(symbols: list[_Symbol[State]]) -> Iterator[list[_Symbol[State]]]:
-    for start in range(0, len(symbols), _SYMBOLS_AT_ONCE):
-        yield symbols[start : start + _SYMBOLS_AT_ONCE]
+    def _go_on(self, partition: _Partition[State], reached: int) -> None:
+        """Let the group's offset move past the messages before `reached` that all checkpoints cover."""
+        waiting = [each.uncovered for each in partition.symbols.values() if each.uncovered is not None]
+        offset = min([reached, *waiting])
+        if offset > partition.committed:
+            partition.committed = offset
+            self._outlet.go_on_from(partition.number, offset)

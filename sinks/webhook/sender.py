@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,6 +24,7 @@ from liqheat.domain.signals import Alert
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import ConfigurationError, TransientError
+from liqheat.platform.seen import Recent
 from liqheat.platform.settings import Webhook
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ class WebhookSender:
         self._url = webhook.url
         self._clock = clock
         self._sleep = sleep
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known = Recent(REMEMBERED_ALERTS)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "WebhookSender":
@@ -129,12 +129,7 @@ class WebhookSender:
 
     def remember(self, alert_id: str) -> bool:
         """Note an alert as dealt with; return whether it was new."""
-        if alert_id in self._known:
-            return False
-        self._known[alert_id] = None
-        if len(self._known) > REMEMBERED_ALERTS:
-            self._known.popitem(last=False)
-        return True
+        return self._known.add(alert_id)
 
     async def deliver(self, symbol: str, alert: Alert) -> Outcome:
         """Send one alert unless it was sent before or is history; never raises for what the receiver does."""

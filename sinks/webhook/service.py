@@ -18,10 +18,10 @@ from liqheat.domain.signals import Alert
 from liqheat.platform import kafka, metrics
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.codec import decode
+from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import Origin, PoisonMessage, TransientError
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
-from sinks.service import KafkaDeadLetters
 from sinks.webhook.sender import WebhookSender
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ class WebhookService:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._sender = WebhookSender(settings.webhook, clock or SystemClock())
-        self._dead_letters = KafkaDeadLetters(settings)
+        self._dead_letters = KafkaDeadLetters(settings.kafka, STAGE)
         self._problem: str | None = "The webhook has not started"
 
     def problem(self) -> str | None:
@@ -107,13 +107,11 @@ class WebhookService:
             if batch.kind is not Kind.ALERTS:
                 raise PoisonMessage(f"Expected alerts, was {batch.kind.value!r}")
         except PoisonMessage as error:
-            metrics.DEAD_LETTERS.labels(STAGE).inc()
-            headers = kafka.dead_letter_headers(error.reason, origin, STAGE, dict(message.headers))
-            self._dead_letters.add(headers, message.value or b"")
+            self._dead_letters.add(error.reason, origin, dict(message.headers), message.value or b"")
             return []
         return alerts_of(batch)
 
 
 def alerts_of(batch: Batch) -> list[tuple[str, Alert]]:
     """Return the alerts of a batch with their symbol, oldest first."""
-    return [(batch.symbol, Alert(*row)) for row in batch.frame.iter_rows()]
+    return [(symbol, Alert(*row)) for symbol, _, *row in batch.frame.iter_rows()]

@@ -29,7 +29,7 @@ def log(batches: int, seed: int = 7, rows: int = ROWS) -> list[Batch]:
 
     def add(kind: Kind, columns: Mapping[str, object]) -> None:
         frame = pl.DataFrame(columns, schema=schema_of(kind).polars)
-        result.append(Batch(kind, "binance", symbol, f"{symbol}USDT", frame))
+        result.append(Batch.of_market(kind, "binance", symbol, f"{symbol}USDT", frame))
 
     coins, price, symbol = 2e7, 1.3, "V"
     for number in range(batches):

@@ -31,7 +31,7 @@ def in_batches(log: Iterator[Batch]) -> Iterator[Batch]:
     """Cut a log into messages as the publisher would."""
     for batch in log:
         for frame in batch.frame.iter_slices(ROWS_A_BATCH):
-            yield Batch(batch.kind, batch.venue, batch.symbol, batch.instrument, frame)
+            yield Batch(batch.kind, batch.venue, frame)
 
 
 def rows_consumed() -> float:

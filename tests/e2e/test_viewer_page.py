@@ -16,7 +16,8 @@ from liqheat.platform.settings import Settings, Signals, Viewer
 from liqheat.viewer.server import ViewerServer
 from processors.signals.engine import update
 from processors.signals.state import SignalState
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.e2e.conftest import Page
 from tests.support.signal_cases import heatmap_frame, market
@@ -113,7 +114,7 @@ def insert_signals(client: Client, settings: Settings) -> None:
         frame = heatmap_frame(minute, {0.95: 6e6}, {1.06: 7e6})
         said = market(minute, mark, frame, funding_rate=0.0001, next_funding_time=NOW + 91 * MINUTE_MS)
         for batch in update(state, said, Signals()):
-            writer.insert(TABLES[batch.kind].name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
+            writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
             offset += 1
 
 

@@ -15,7 +15,8 @@ from liqheat.domain.events import Kind
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.grafana_macros import Dashboard, expand
 from tests.support.sink_fakes import filled_batch
@@ -57,7 +58,7 @@ def firing(client: Client, rule: Rule) -> list[dict[str, str]]:
 
 def write(client: Client, settings: Settings, kind: Kind, row: dict[str, object], symbol: str, venue: str) -> None:
     batch = filled_batch(kind, row, symbol=symbol, venue=venue)
-    ClickHouseWriter(client, settings.clickhouse).insert(TABLES[kind].name, [rows_of(batch, Origin("log", 0, 0))])
+    ClickHouseWriter(client, settings.clickhouse).insert(STORED[kind].table.name, [rows_of(batch, Origin("log", 0, 0))])
 
 
 def alert(client: Client, settings: Settings, rule: str, side: int, symbol: str, seconds_ago: int, name: str) -> None:

@@ -20,7 +20,8 @@ from liqheat.platform.errors import ConfigurationError, FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.export import Step, step_for
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
@@ -36,7 +37,7 @@ def filled(module_clickhouse: Client, module_settings: Settings) -> None:
     for venue, volume in (("binance", 3), ("okx", 1)):
         for minute, buckets in ((0, (-5, -6)), (1, (-5,))):
             batch = heatmap_batch(minute, symbol="VIRTUAL", venue=venue, buckets=buckets, at_risk=2 * MILLION * MILLION)
-            writer.insert("heatmap_raw", [rows_of(batch, Origin("log", 0, minute))])
+            writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("log", 0, minute))])
             writer.roll_up(hours_of(batch))
             row = {
                 "window_start": MIDNIGHT + minute * MINUTE_MS,
@@ -47,7 +48,7 @@ def filled(module_clickhouse: Client, module_settings: Settings) -> None:
                 "taker_buy_usd": volume * MILLION,
             }
             market = filled_batch(Kind.MARKET_MINUTES, row, symbol="VIRTUAL", venue=venue)
-            writer.insert(TABLES[market.kind].name, [rows_of(market, Origin("log", 0, minute))])
+            writer.insert(STORED[market.kind].table.name, [rows_of(market, Origin("log", 0, minute))])
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_sql_prints_json_csv_and_parquet(run: Command) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "TRUNCATE TABLE heatmap_raw",
+        "TRUNCATE TABLE heatmap_levels_raw",
         "INSERT INTO migrations (number) VALUES (99)",
         "SELECT * FROM file('/etc/hostname', 'LineAsString')",
         "SET readonly = 0",

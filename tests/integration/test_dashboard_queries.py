@@ -14,7 +14,8 @@ from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Engine, Settings, Signals
 from liqheat.simulator.simulation import SimulationConfig, simulate
 from processors.pipeline import Pipeline
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.grafana_frontend.frames import long_to_wide
 from tests.grafana_frontend.node import display_names, require_node
@@ -62,7 +63,7 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
             continue
         for batch in item:
             for output in pipeline.apply(state, batch):
-                table = TABLES[output.kind].name
+                table = STORED[output.kind].table.name
                 gathered.setdefault(table, []).append(rows_of(output, Origin("test", 0, 0)))
     for table, frames in gathered.items():
         writer.insert(table, frames)

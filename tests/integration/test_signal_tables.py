@@ -20,7 +20,8 @@ from liqheat.platform.settings import Settings, Signals
 from liqheat.viewer.signals import signals_picture
 from processors.signals.engine import update
 from processors.signals.state import SignalState
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.signal_cases import START, heatmap_frame, market
 
@@ -47,7 +48,7 @@ def stored(clickhouse: Client, settings: Settings) -> Client:
     """The story, written twice as after a crash of the sink."""
     writer = ClickHouseWriter(clickhouse, settings.clickhouse)
     for offset, batch in enumerate(story_batches() * 2):
-        writer.insert(TABLES[batch.kind].name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
+        writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
     return clickhouse
 
 
@@ -64,13 +65,21 @@ def test_what_is_written_twice_is_stored_once(stored: Client) -> None:
 
 def test_a_cluster_reads_in_usd_and_text(stored: Client) -> None:
     query = (
-        "SELECT side, state, price_low, price_high, at_risk_usd, percent_of_adv, share_binance, age_minutes "
+        "SELECT side, state, price_low, price_high, at_risk_usd, percent_of_adv, age_minutes "
         "FROM clusters WHERE window_start = toDateTime('2026-01-01 00:02:00', 'UTC') ORDER BY side"
     )
     assert rows(stored, query) == [
-        ("long", "steady", 0.85, 0.87, 6e6, 6.0, 1.0, 2),
-        ("short", "steady", 0.99, 1.0, 7e6, 7.0, 1.0, 2),
+        ("long", "steady", 0.85, 0.87, 6e6, 6.0, 2),
+        ("short", "steady", 0.99, 1.0, 7e6, 7.0, 2),
     ]
+
+
+def test_what_each_venue_holds_of_a_cluster_is_a_row(stored: Client) -> None:
+    query = (
+        "SELECT venue, side, at_risk_usd, share FROM cluster_shares "
+        "WHERE window_start = toDateTime('2026-01-01 00:02:00', 'UTC') ORDER BY side"
+    )
+    assert rows(stored, query) == [("binance", "long", 6e6, 1.0), ("binance", "short", 7e6, 1.0)]
 
 
 def test_alerts_read_with_their_kind_and_sentence(stored: Client) -> None:
@@ -172,4 +181,4 @@ def test_liqheat_clusters_prints_json(
 
 
 def test_every_kind_of_signal_has_a_table() -> None:
-    assert {Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS, Kind.CATALYSTS} <= set(TABLES)
+    assert {Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS, Kind.CATALYSTS} <= set(STORED)

@@ -83,7 +83,7 @@ def test_the_same_log_twice_and_cut_otherwise_is_stored_once(clickhouse: Client,
     assert [len(once[view]) > 0 for view in VIEWS] == [True] * len(VIEWS)
     assert read(MemorySource(log.records), clickhouse, settings, batch_rows=5).finish()
     assert contents(clickhouse) == once
-    for table in ("heatmap_raw", "heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_raw", "heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"OPTIMIZE TABLE {table} FINAL")
     assert contents(clickhouse) == once
 
@@ -92,7 +92,13 @@ def test_killed_between_insert_and_commit_nothing_is_lost_or_doubled(clickhouse:
     log = a_log()
     assert read(log, clickhouse, settings, batch_rows=1_000).finish()
     expected = contents(clickhouse)
-    for table in ("heatmap_raw", "heatmap_1h_raw", "heatmap_1d_raw", "market_minutes_raw", "liquidations_raw"):
+    for table in (
+        "heatmap_levels_raw",
+        "heatmap_levels_1h_raw",
+        "heatmap_levels_1d_raw",
+        "market_minutes_raw",
+        "liquidations_raw",
+    ):
         clickhouse.command(f"TRUNCATE TABLE {table}")
     for table in ("gaps_raw", "dead_letters_raw"):
         clickhouse.command(f"TRUNCATE TABLE {table}")

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from liqheat.domain.liquidation_models import (
     CROSS_MODELS,
-    ModelName,
     Terms,
     bankruptcy_price,
     liquidation_price,
     liquidation_price_at_tier,
 )
 from liqheat.domain.margin_tiers import shipped_tables
-from liqheat.domain.market import Venue
+from liqheat.domain.market import ModelName, Venue
 
 TABLES = {name: shipped_tables(Venue.BINANCE)[name] for name in ("BTCUSDT", "ETHUSDT", "VIRTUALUSDT", "1000PEPEUSDT")}
 

@@ -17,7 +17,8 @@ from liqheat.platform.errors import Origin
 from liqheat.platform.settings import ClickHouse, Settings
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
@@ -41,11 +42,11 @@ class Case:
 
 
 _NOBODY_MAY = (
-    "DROP TABLE liqheat.heatmap_raw",
+    "DROP TABLE liqheat.heatmap_levels_raw",
     "DROP DATABASE liqheat",
-    "TRUNCATE TABLE liqheat.heatmap_raw",
-    "ALTER TABLE liqheat.heatmap_raw DELETE WHERE 1",
-    "ALTER TABLE liqheat.heatmap_raw MODIFY TTL window_start + INTERVAL 1 DAY",
+    "TRUNCATE TABLE liqheat.heatmap_levels_raw",
+    "ALTER TABLE liqheat.heatmap_levels_raw DELETE WHERE 1",
+    "ALTER TABLE liqheat.heatmap_levels_raw MODIFY TTL window_start + INTERVAL 1 DAY",
     "CREATE TABLE liqheat.mine (x Int8) ENGINE = Memory",
     "CREATE VIEW liqheat.heatmap_too AS SELECT 1 AS x",
     "INSERT INTO liqheat.migrations (number) VALUES (9999)",
@@ -60,7 +61,7 @@ _NOBODY_MAY = (
     "SYSTEM SHUTDOWN",
 )
 _READERS_MAY_NOT = (
-    "INSERT INTO liqheat.heatmap_raw FORMAT JSONEachRow {}",
+    "INSERT INTO liqheat.heatmap_levels_raw FORMAT JSONEachRow {}",
     "INSERT INTO liqheat.alerts_raw FORMAT JSONEachRow {}",
     "CREATE TEMPORARY TABLE mine (x Int8)",
     "SELECT 1 SETTINGS readonly = 0",
@@ -112,8 +113,8 @@ def work_as_the_sink(client: Client, settings: Settings) -> None:
     writer = ClickHouseWriter(client, settings.clickhouse)
     minute = filled_batch(Kind.MARKET_MINUTES, {"window_start": MIDNIGHT}, symbol="VIRTUAL", venue="okx")
     for batch in (heatmap_batch(1, symbol="VIRTUAL", venue="okx", buckets=(1,), at_risk=1), minute):
-        assert writer.insert(TABLES[batch.kind].name, [rows_of(batch, Origin("log", 0, 1))])
-        if batch.kind is Kind.HEATMAP_BUCKETS:
+        assert writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin("log", 0, 1))])
+        if batch.kind is Kind.HEATMAP_LEVELS:
             writer.roll_up(hours_of(batch))
 
 

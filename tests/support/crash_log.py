@@ -92,4 +92,4 @@ def _minute(bar: Bar, move: float, coins: float, turnover: float) -> Iterator[Ba
 
 def _batch(kind: Kind, rows: list[tuple[float, ...]]) -> Batch:
     frame = pl.DataFrame(rows, schema=schema_of(kind).polars, orient="row")
-    return Batch(kind, VENUE, SYMBOL, INSTRUMENT, frame)
+    return Batch.of_market(kind, VENUE, SYMBOL, INSTRUMENT, frame)

@@ -76,4 +76,4 @@ def _tiers(name: str) -> Batch:
 
 def _batch(kind: Kind, name: str, columns: dict[str, object]) -> Batch:
     schema = schema_of(kind).polars
-    return Batch(kind, "binance", name, f"{name}USDT", pl.DataFrame(columns, schema=schema))
+    return Batch.of_market(kind, "binance", name, f"{name}USDT", pl.DataFrame(columns, schema=schema))

@@ -7,11 +7,11 @@ from typing import Any
 
 from liqheat.domain.events import Batch, Kind
 from liqheat.platform.codec import Headers, decode, encode
+from liqheat.platform.partitions import partition_of as partition_of_symbol
 from liqheat.platform.topics import Topic
 from processors.worker.checkpoint import partition_of
-from processors.worker.dead_letters import LogMessage
 
-NOW_SECONDS = 1_800_000_000.0
+NOW_MS = 1_800_000_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +24,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
-    timestamp: float = NOW_SECONDS
+    timestamp: int = NOW_MS
 
 
 @dataclass(slots=True)
@@ -33,33 +33,29 @@ class MemoryLog:
 
     partitions: int = 1
     messages: dict[int, list[Message]] = field(default_factory=dict)
-    acknowledged: set[tuple[int, int]] = field(default_factory=set)
+    done: dict[int, int] = field(default_factory=dict)
     checkpoints: dict[str, bytes] = field(default_factory=dict)
-    sent: list[tuple[Topic, bytes | None, bytes | None, Headers]] = field(default_factory=list)
+    sent: list[tuple[Topic, int | None, bytes | None, Headers]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     on_their_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def write(self, batch: Batch) -> Message:
-        """Append a batch to the log; a symbol's partition is fixed by its name."""
+        """Append a batch to the log, to the partition of its first symbol."""
         headers, value = encode(batch)
-        return self.write_raw(batch.symbol.encode(), value, headers)
+        return self.write_raw(home_of(batch.symbols[0], self.partitions), value, headers)
 
     def write_raw(
-        self, key: bytes | None, value: bytes | None, headers: Headers | None, timestamp: float = NOW_SECONDS
+        self, partition: int, value: bytes | None, headers: Headers | None, timestamp: int = NOW_MS
     ) -> Message:
         """Append any message to the log."""
-        partition = sum(key or b"") % self.partitions
         messages = self.messages.setdefault(partition, [])
-        message = Message("position-events", partition, len(messages), key, value, headers, timestamp)
+        message = Message("position-events", partition, len(messages), None, value, headers, timestamp)
         messages.append(message)
         return message
 
     def committed(self, partition: int) -> int:
-        """Return the first offset that is not acknowledged, as Kafka's consumers commit it."""
-        offset = 0
-        while (partition, offset) in self.acknowledged:
-            offset += 1
-        return offset
+        """Return the offset at which the group goes on."""
+        return self.done.get(partition, 0)
 
     def pending(self) -> list[Message]:
         """Return the messages that a restarted worker is given, partitions taking turns."""
@@ -83,7 +79,7 @@ class MemoryLog:
                 merge_rows(latest, decode(headers, value))
         return latest
 
-    async def send(self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers) -> Awaitable[Any]:
+    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
         """Take a message; the broker has it once the returned task is done, later than any checkpoint would be.
 
         Like a producer with a full buffer it makes its caller wait first.
@@ -94,7 +90,7 @@ class MemoryLog:
         async def deliver() -> None:
             for _ in range(3):
                 await asyncio.sleep(0)
-            self.sent.append((topic, key, value, headers))
+            self.sent.append((topic, partition, value, headers))
             self.steps.append(f"deliver {topic.label}")
 
         task = asyncio.create_task(deliver())
@@ -117,13 +113,14 @@ class MemoryLog:
         """Return the latest checkpoint."""
         return self.checkpoints.get(symbol)
 
-    def acknowledge(self, message: LogMessage) -> None:
-        """Note that a message need not come again."""
-        self.acknowledged.add((message.partition, message.offset))
-        self.steps.append(f"acknowledge {message.offset}")
+    def go_on_from(self, partition: int, offset: int) -> None:
+        """Note that the messages before `offset` need not come again."""
+        assert offset > self.done.get(partition, 0)
+        self.done[partition] = offset
+        self.steps.append(f"go on from {offset}")
 
     async def start_offset(self, partition: int) -> int:
-        """Return the first offset that is not acknowledged."""
+        """Return the offset at which the group goes on."""
         return self.committed(partition)
 
     def rewind(self, partition: int, offset: int) -> None:
@@ -135,19 +132,31 @@ class MemoryLog:
         return len(self.messages.get(partition, []))
 
 
+def home_of(symbol: str, partitions: int) -> int:
+    """Return the partition of a symbol."""
+    return partition_of_symbol(symbol, partitions)
+
+
+def _comparable(value: Any) -> Any:
+    """Return a value that equals itself: NaN as text, lists as tuples."""
+    if isinstance(value, list):
+        return tuple(_comparable(each) for each in value)
+    return "nan" if value != value else value
+
+
 def merge_rows(latest: dict[tuple[Any, ...], tuple[Any, ...]], batch: Batch) -> None:
     """Merge output rows into `latest` as a ReplacingMergeTree does: by identity, the highest revision wins.
 
     Two rows of one identity and revision must be equal, since a revision depends on the log alone.
     """
     identity = (
-        ("window_start", "side", "basis", "leverage_band", "price_low")
-        if batch.kind is Kind.HEATMAP_BUCKETS
-        else ("window_start",)
+        ("symbol", "window_start", "side", "basis", "leverage_band")
+        if batch.kind is Kind.HEATMAP_LEVELS
+        else ("symbol", "window_start")
     )
     for row in batch.frame.iter_rows(named=True):
-        key = (batch.kind, batch.symbol, batch.venue, *(row[name] for name in identity))
-        values = tuple("nan" if value != value else value for value in row.values())
+        key = (batch.kind, batch.venue, *(row[name] for name in identity))
+        values = tuple(_comparable(value) for value in row.values())
         known = latest.get(key)
         position = batch.frame.columns.index("revision")
         if known is not None and known[position] == row["revision"]:

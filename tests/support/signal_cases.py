@@ -4,21 +4,22 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
-from liqheat.domain.market import Side, Venue
+from liqheat.domain.market import LEVERAGE_BANDS, Basis, Side, Venue
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, lower_edge
-from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.book import SideBook, read_rows, side_book
-from processors.signals.engine import update
-from processors.signals.state import SignalState, dump, load
+from processors.signals.book import ROW, Rows, SideBook, side_book
+from processors.signals.engine import to_batches, update
+from processors.signals.state import NO_ROWS, Reading, SignalState, dump, load
 
 FACTOR = 20
 START = 1_767_225_600_000
@@ -85,6 +86,55 @@ def minute_frame(window: int, mark: float, **changes: Any) -> pl.DataFrame:
     return pl.DataFrame([row | changes], schema=schema_of(Kind.MARKET_MINUTES).polars)
 
 
+_BAND_INDEX = {band: index for index, band in enumerate(LEVERAGE_BANDS)}
+
+
+def read_rows(frame: pl.DataFrame) -> tuple[Rows, int]:
+    """Return the rows of bucket frames, and the grid factor that they are published at.
+
+    Args:
+        frame: columns of `Kind.HEATMAP_BUCKETS`; may be empty (then the factor is 0, "unknown").
+    """
+    rows = np.zeros(frame.height, dtype=ROW)
+    if not frame.height:
+        return rows, 0
+    columns = {series.name: series for series in frame.get_columns()}
+    low, high = columns["price_low"].to_numpy(), columns["price_high"].to_numpy()
+    edges = bucket_of(np.append(low, high[0]))
+    factor = int(edges[-1] - edges[0])
+    rows["bucket"] = edges[:-1] // factor
+    rows["at_risk"] = rows["expected"] = columns["at_risk_usd"].to_numpy()
+    rows["swept"] = columns["swept_usd"].to_numpy()
+    rows["confidence"] = np.nan_to_num(columns["confidence"].to_numpy())
+    rows["side"] = columns["side"].to_numpy()
+    # A minute has some hundred rows, for which a dictionary is far quicker than a cast of polars.
+    rows["band"] = [_BAND_INDEX.get(band, -1) for band in columns["leverage_band"].to_list()]
+    rows["observed"] = (columns["basis"] == Basis.OBSERVED.value).to_numpy()
+    return rows, factor
+
+
+def readings_of(outputs: Sequence[Batch]) -> list[tuple[str, Reading]]:
+    """Return the minutes in batches of bucket rows and market minutes with their venues, oldest first."""
+    readings = []
+    for batch in outputs:
+        if batch.kind is not Kind.MARKET_MINUTES:
+            continue
+        frames = [each.frame for each in outputs if each.venue == batch.venue and each.kind is Kind.HEATMAP_BUCKETS]
+        for minute in batch.frame.iter_rows(named=True):
+            window = minute["window_start"]
+            own = [frame.filter(pl.col("window_start") == window) for frame in frames]
+            rows = np.concatenate([read_rows(frame)[0] for frame in own]) if own else NO_ROWS
+            fields = {name: minute[name] for name in Reading.__struct_fields__ if name not in ("window", "rows")}
+            readings.append((batch.venue, Reading(window=window, rows=rows, **fields)))
+    return sorted(readings, key=lambda each: each[1].window)
+
+
+def said_of(state: SignalState, outputs: Sequence[Batch], settings: Signals, factor: int = FACTOR) -> list[Batch]:
+    """Return the signals' batches that follow from outputs as above."""
+    said = update(state, readings_of(outputs), settings, factor)
+    return to_batches([(state.symbol, each) for each in said])
+
+
 def market(
     window: int,
     mark: float,
@@ -94,8 +144,12 @@ def market(
     **changes: Any,
 ) -> list[Batch]:
     """Return what the position engine publishes when a venue closes `window`."""
-    buckets = [Batch(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame) for frame in frames if frame.height]
-    minutes = Batch(Kind.MARKET_MINUTES, venue, symbol, f"{symbol}USDT", minute_frame(window, mark, **changes))
+    buckets = [
+        Batch.of_market(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame) for frame in frames if frame.height
+    ]
+    minutes = Batch.of_market(
+        Kind.MARKET_MINUTES, venue, symbol, f"{symbol}USDT", minute_frame(window, mark, **changes)
+    )
     return [*buckets, minutes]
 
 
@@ -114,6 +168,7 @@ class Story:
         self.state = SignalState("VIRTUAL")
         self.window = START
         self.clusters: list[Cluster] = []
+        self.cluster_shares: list[tuple[str, ClusterShare]] = []
         self.alerts: list[Alert] = []
         self.readings: list[SymbolSignal] = []
         self.market_readings: list[tuple[str, MarketSignal]] = []
@@ -136,10 +191,12 @@ class Story:
     def hear(self, outputs: list[Batch]) -> list[Alert]:
         """Take in outputs of the position engine; return the alerts that follow."""
         told: list[Alert] = []
-        for batch in update(self.state, outputs, self.settings):
-            for row in batch.frame.iter_rows():
+        for batch in said_of(self.state, outputs, self.settings):
+            for _, _, *row in batch.frame.iter_rows():
                 if batch.kind is Kind.CLUSTERS:
                     self.clusters.append(Cluster(*row))
+                elif batch.kind is Kind.CLUSTER_SHARES:
+                    self.cluster_shares.append((batch.venue, ClusterShare(*row)))
                 elif batch.kind is Kind.ALERTS:
                     told.append(Alert(*row))
                 elif batch.kind is Kind.SYMBOL_SIGNALS:

@@ -22,12 +22,13 @@ from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform import codec
-from liqheat.platform.settings import BinanceVenue, BybitVenue, HyperliquidVenue, Ingest, OkxVenue, Settings
+from liqheat.platform.settings import Ingest
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Fault, Trigger
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import LIVE_STEP_MS, SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.venue_addresses import settings_at
 
 SYMBOLS = ("AIXBT", "WLD")
 _STEP_SECONDS = 0.004
@@ -117,7 +118,7 @@ class KeptMessages:
     def rows(self, kind: Kind) -> list[dict[str, Any]]:
         """Return the rows of a kind with their symbol."""
         return [
-            {"symbol": batch.symbol, **row}
+            row
             for batch in self.batches()
             if batch.kind is kind
             for row in batch.frame.iter_rows(named=True)
@@ -231,22 +232,6 @@ class SimulatedVenue:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def settings_at(url: str, ingest: Ingest) -> Settings:
-    """Return settings that point every venue at a simulator."""
-    sockets = url.replace("http://", "ws://")
-    return Settings(
-        ingest=ingest,
-        binance=BinanceVenue(websocket_url=f"{sockets}/binance", rest_url=f"{url}/binance"),
-        bybit=BybitVenue(websocket_url=f"{sockets}/bybit", rest_url=f"{url}/bybit"),
-        okx=OkxVenue(websocket_url=f"{sockets}/okx", rest_url=f"{url}/okx"),
-        hyperliquid=HyperliquidVenue(
-            websocket_url=f"{sockets}/hyperliquid",
-            rest_url=f"{url}/hyperliquid",
-            leaderboard_url=f"{url}/hyperliquid/Mainnet/leaderboard",
-        ),
-    )
-
-
 @asynccontextmanager
 async def simulated(
     venue: Venue,
@@ -280,7 +265,7 @@ async def simulated(
             batch_age=0.04,
             reference_interval=reference_interval,
         )
-        settings = settings_at(url, ingest)
+        settings = settings_at(url, ingest=ingest)
         async with (
             Publisher(kept, BatchPolicy.of(settings.ingest)) as publisher,
             RestClient(venue, clock) as rest,

@@ -10,7 +10,8 @@ from kafka.errors import KafkaConnectionError
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.codec import encode
-from liqheat.platform.errors import TransientError
+from liqheat.platform.errors import Origin, TransientError
+from liqheat.platform.kafka import dead_letter_headers
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.rollup import MarketHour
 
@@ -132,8 +133,8 @@ class MemoryDeadLetters:
     waiting: list[tuple[dict[str, bytes], bytes]] = field(default_factory=list)
     sent: list[tuple[dict[str, bytes], bytes]] = field(default_factory=list)
 
-    def add(self, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
-        self.waiting.append((dict(headers), value))
+    def add(self, reason: str, origin: Origin, headers: Mapping[str, bytes], value: bytes) -> None:
+        self.waiting.append((dict(dead_letter_headers(reason, origin, "sink", headers)), value))
 
     def flush(self) -> None:
         if self.waiting:
@@ -152,28 +153,33 @@ def heatmap_batch(
     at_risk: int = 5_000_000,
     opened: int = 1_000_000,
     side: int = 1,
+    model_version: int = 2,
 ) -> Batch:
-    """One minute of a small map; bucket n spans prices [100 + n, 101 + n)."""
-    rows = [
-        {
-            "window_start": MIDNIGHT + minute * MINUTE_MS,
-            "side": side,
-            "basis": "inferred",
-            "leverage_band": "10-25x",
-            "price_low": 100.0 + bucket,
-            "price_high": 101.0 + bucket,
-            "at_risk_usd": at_risk,
-            "opened_usd": opened,
-            "closed_usd": 0,
-            "swept_usd": 0,
-            "liquidated_usd": 0,
-            "confidence": 0.5,
-            "revision": revision,
-        }
-        for bucket in buckets
-    ]
-    frame = pl.DataFrame(rows, schema=schema_of(Kind.HEATMAP_BUCKETS).polars)
-    return Batch(Kind.HEATMAP_BUCKETS, venue, symbol, f"{symbol}USDT", frame)
+    """One minute of a small map, one row; bucket n spans prices [100 + n, 101 + n), for n up to 99."""
+    size = len(buckets)
+    row = {
+        "window_start": MIDNIGHT + minute * MINUTE_MS,
+        "side": side,
+        "basis": "inferred",
+        "leverage_band": "10-25x",
+        "bucket": [BUCKET_AT_100 + bucket for bucket in sorted(buckets)],
+        "at_risk_usd": [at_risk] * size,
+        "expected_usd": [at_risk // 10] * size,
+        "opened_usd": [opened] * size,
+        "closed_usd": [0] * size,
+        "swept_usd": [0] * size,
+        "liquidated_usd": [0] * size,
+        "confidence": [0.5] * size,
+        "grid_factor": 10,
+        "model_version": model_version,
+        "revision": revision,
+    }
+    frame = pl.DataFrame([row], schema=schema_of(Kind.HEATMAP_LEVELS).polars)
+    return Batch.of_market(Kind.HEATMAP_LEVELS, venue, symbol, f"{symbol}USDT", frame)
+
+
+BUCKET_AT_100 = 700
+"""Number of the bucket from 100 to 101 USD where ten fine buckets are joined."""
 
 
 def hour(symbol: str, number: int) -> MarketHour:
@@ -182,12 +188,22 @@ def hour(symbol: str, number: int) -> MarketHour:
 
 
 def filled_batch(kind: Kind, *rows: Mapping[str, object], symbol: str = "TAO", venue: str = "binance") -> Batch:
-    """Rows of any kind; columns that a row does not name are 0, NaN, empty or false."""
+    """Rows of any kind; columns that a row does not name are 0 (a version 1), NaN, empty or false."""
     columns = schema_of(kind).polars
     blank: dict[str, object] = {}
     for name, dtype in columns.items():
         blank[name] = (
-            0 if dtype.is_integer() else float("nan") if dtype.is_float() else "" if dtype == pl.String else False
+            []
+            if dtype == pl.List
+            else 1
+            if name == "model_version"
+            else 0
+            if dtype.is_integer()
+            else float("nan")
+            if dtype.is_float()
+            else ""
+            if dtype == pl.String
+            else False
         )
     frame = pl.DataFrame([blank | dict(row) for row in rows], schema=columns)
-    return Batch(kind, venue, symbol, f"{symbol}USDT", frame)
+    return Batch.of_market(kind, venue, symbol, f"{symbol}USDT", frame)

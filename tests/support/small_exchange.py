@@ -2,6 +2,7 @@
 
 import pytest
 
+from liqheat.domain.market import Venue
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.simulation import SimulationConfig
 from liqheat.simulator.traders import Population
@@ -9,6 +10,7 @@ from liqheat.simulator.traders import Population
 SMALL = SimulationConfig(
     seed=11,
     symbols=("FARTCOIN", "TAO"),
+    venues=tuple(Venue),
     regime="crash",
     hours=0.2,
     warm_up_hours=2.5,

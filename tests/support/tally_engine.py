@@ -5,6 +5,8 @@ depend on the log alone. So tests of the driver need not know the real estimate,
 """
 
 import json
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,11 +14,15 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.money import to_micro_usd
-from liqheat.domain.price_grid import bucket_of, lower_edge, upper_edge
+from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.codec import Rows
+from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 
 FACTOR = 5
+REFUSED_PRICE = 666.0
+"""This engine refuses trades at this price, whatever they are together with."""
 
 
 @dataclass(slots=True)
@@ -27,77 +33,101 @@ class Tally:
     lateness_ms: int
     revision: int = 0
     open_minute: int = 0
+    changed: bool = False
     minutes: dict[int, dict[int, int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tallies:
+    """All symbols of one partition."""
+
+    lateness_ms: int
+    symbols: dict[str, Tally] = field(default_factory=dict)
 
 
 class TallyEngine:
     """Closes a minute when a row comes that is `lateness_ms` past its end; late rows count in the earliest open."""
 
-    def new_state(self, symbol: str, settings: EngineSettings) -> Tally:
-        return Tally(symbol, settings.lateness_ms)
+    def new_state(self, settings: EngineSettings) -> Tallies:
+        return Tallies(settings.lateness_ms)
 
-    def apply(self, state: Tally, batch: Batch) -> list[Batch]:
-        if batch.kind is not Kind.TRADES:
-            if batch.kind is Kind.MARGIN_TIERS:
-                raise ValueError("this engine takes no tiers")
-            state.revision += batch.frame.height
-            return []
-        times = batch.frame["event_time"].to_numpy()
-        amounts = to_micro_usd((batch.frame["price"] * batch.frame["quantity"]).to_numpy())
-        buckets = bucket_of(batch.frame["price"].to_numpy(), FACTOR)
-        horizon = np.maximum.accumulate((times - state.lateness_ms) // MINUTE_MS * MINUTE_MS)
+    def apply(self, state: Tallies, span: Sequence[Rows]) -> list[Batch]:
+        before = deepcopy(state.symbols)
         outputs: list[Batch] = []
-        for row in range(len(times)):
-            state.revision += 1
-            minute = max(int(times[row]) // MINUTE_MS * MINUTE_MS, state.open_minute)
-            sums = state.minutes.setdefault(minute, {})
-            bucket = int(buckets[row])
-            sums[bucket] = sums.get(bucket, 0) + int(amounts[row])
-            if horizon[row] > state.open_minute:
-                state.open_minute = int(horizon[row])
-                for closed in sorted(minute for minute in state.minutes if minute < state.open_minute):
-                    outputs.append(_rows(state, batch.venue, closed, state.minutes.pop(closed)))
+        try:
+            for rows in span:
+                ends = [*rows.starts[1:].tolist(), rows.height]
+                for (symbol, _), start, end in zip(rows.markets, rows.starts.tolist(), ends, strict=True):
+                    tally = state.symbols.setdefault(symbol, Tally(symbol, state.lateness_ms))
+                    outputs += _apply(tally, rows, slice(start, end))
+        except PoisonMessage:
+            state.symbols = before
+            raise
         return outputs
 
-    def snapshot(self, state: Tally) -> list[Batch]:
-        return [_rows(state, "binance", minute, sums) for minute, sums in sorted(state.minutes.items())]
+    def snapshot(self, state: Tallies, only: Sequence[str] | None = None) -> list[Batch]:
+        chosen = [each for each in state.symbols.values() if (each.changed if only is None else each.symbol in only)]
+        for tally in chosen:
+            tally.changed = False
+        return [
+            _rows(tally, "binance", minute, sums) for tally in chosen for minute, sums in sorted(tally.minutes.items())
+        ]
 
-    def dump(self, state: Tally) -> bytes:
-        minutes = [[minute, sorted(sums.items())] for minute, sums in sorted(state.minutes.items())]
-        return json.dumps([state.symbol, state.lateness_ms, state.revision, state.open_minute, minutes]).encode()
+    def dump(self, state: Tallies, symbol: str) -> bytes:
+        tally = state.symbols[symbol]
+        minutes = [[minute, sorted(sums.items())] for minute, sums in sorted(tally.minutes.items())]
+        return json.dumps([symbol, tally.lateness_ms, tally.revision, tally.open_minute, minutes]).encode()
 
-    def load(self, data: bytes, settings: EngineSettings) -> Tally:
+    def load(self, state: Tallies, data: bytes) -> None:
         symbol, lateness_ms, revision, open_minute, minutes = json.loads(data)
-        return Tally(symbol, lateness_ms, revision, open_minute, {minute: dict(sums) for minute, sums in minutes})
+        loaded = {minute: dict(sums) for minute, sums in minutes}
+        state.symbols[symbol] = Tally(symbol, lateness_ms, revision, open_minute, True, loaded)
+
+
+def _apply(state: Tally, rows: Rows, own: slice) -> list[Batch]:
+    count = own.stop - own.start
+    state.changed = True
+    if rows.kind is not Kind.TRADES:
+        if rows.kind is Kind.MARGIN_TIERS:
+            raise PoisonMessage("this engine takes no tiers")
+        state.revision += count
+        return []
+    columns = {name: values[own] for name, values in rows.columns.items()}
+    if (columns["price"] == REFUSED_PRICE).any():
+        raise PoisonMessage("this engine takes no such price")
+    times = columns["event_time"]
+    amounts = to_micro_usd(columns["price"] * columns["quantity"])
+    buckets = bucket_of(columns["price"], FACTOR)
+    horizon = np.maximum.accumulate((times - state.lateness_ms) // MINUTE_MS * MINUTE_MS)
+    outputs: list[Batch] = []
+    for row in range(count):
+        state.revision += 1
+        minute = max(int(times[row]) // MINUTE_MS * MINUTE_MS, state.open_minute)
+        sums = state.minutes.setdefault(minute, {})
+        bucket = int(buckets[row])
+        sums[bucket] = sums.get(bucket, 0) + int(amounts[row])
+        if horizon[row] > state.open_minute:
+            state.open_minute = int(horizon[row])
+            for closed in sorted(minute for minute in state.minutes if minute < state.open_minute):
+                outputs.append(_rows(state, rows.venue, closed, state.minutes.pop(closed)))
+    return outputs
 
 
 def _rows(state: Tally, venue: str, minute: int, sums: dict[int, int]) -> Batch:
-    keys = np.array(sorted(sums), dtype=np.int64)
-    frame = pl.DataFrame(
-        {
-            "price_low": lower_edge(keys, FACTOR),
-            "price_high": upper_edge(keys, FACTOR),
-            "opened_usd": [sums[key] for key in keys.tolist()],
-        }
-    )
-    constants: dict[str, int | float | str] = {
+    keys = sorted(sums)
+    lists = {name: [0] * len(keys) for name in schema_of(Kind.HEATMAP_LEVELS).lists}
+    row = {
         "window_start": minute,
         "side": 1,
         "basis": "inferred",
         "leverage_band": "1-5x",
-        "at_risk_usd": 0,
-        "closed_usd": 0,
-        "swept_usd": 0,
-        "liquidated_usd": 0,
-        "confidence": 1.0,
+        **lists,
+        "bucket": keys,
+        "opened_usd": [sums[key] for key in keys],
+        "confidence": [1.0] * len(keys),
+        "grid_factor": FACTOR,
+        "model_version": 2,
         "revision": state.revision,
     }
-    schema = schema_of(Kind.HEATMAP_BUCKETS).polars
-    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in constants.items())
-    return Batch(
-        Kind.HEATMAP_BUCKETS,
-        venue,
-        state.symbol,
-        "",
-        frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()),
-    )
+    frame = pl.DataFrame([row], schema=schema_of(Kind.HEATMAP_LEVELS).polars)
+    return Batch.of_market(Kind.HEATMAP_LEVELS, venue, state.symbol, "", frame)

@@ -12,11 +12,12 @@ from kafka.structs import OffsetAndMetadata
 
 from liqheat.domain.events import Batch, Kind
 from liqheat.local.child import ChildProcess
-from liqheat.platform.codec import decode, encode
+from liqheat.platform.codec import decode, encode, rows_of
 from liqheat.platform.kafka import consumer, producer
+from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import Topic
-from processors.pipeline import Pipeline, PipelineState
+from processors.pipeline import Pipeline
 from processors.worker.engine import OUTPUT_TOPICS
 from tests.support.memory_log import merge_rows
 
@@ -25,7 +26,7 @@ GROUP = "liqheat-processors"
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
 # These carry a revision and are replaced by later ones; rows of the other kinds are final when sent.
-_REVISED = (Kind.HEATMAP_BUCKETS, Kind.MARKET_MINUTES)
+_REVISED = (Kind.HEATMAP_LEVELS, Kind.MARKET_MINUTES)
 
 
 def start_worker(kafka: Kafka, directory: Path, name: str, **engine: object) -> ChildProcess:
@@ -62,7 +63,8 @@ def write_log(kafka: Kafka, batches: Iterable[Batch], seconds: float = 0.0) -> N
     sender = producer(kafka)
     for batch in batches:
         headers, value = encode(batch)
-        sender.send(kafka.topic(Topic.POSITION_EVENTS), key=batch.symbol.encode(), value=value, headers=headers)
+        partition = partition_of(batch.symbols[0], kafka.partitions)
+        sender.send(kafka.topic(Topic.POSITION_EVENTS), value=value, headers=headers, partition=partition)
         time.sleep(with_pause)
     sender.flush()
     sender.close()
@@ -130,22 +132,20 @@ def published(kafka: Kafka, symbol: str | None = None) -> Rows:
         decode(message.headers, message.value)
         for topic in dict.fromkeys(OUTPUT_TOPICS.values())
         for message in read_topic(kafka, topic)
-        if symbol is None or message.key == symbol.encode()
     ]
-    return _merged(batches)
+    rows = _merged(batches)
+    return rows if symbol is None else {key: values for key, values in rows.items() if values[0] == symbol}
 
 
 def expected(batches: Iterable[Batch]) -> Rows:
     """Return the same for a run of the bare engine over the log, without Kafka and without interruption."""
     settings = Settings()
     engine = Pipeline(settings.signals)
-    states: dict[str, PipelineState] = {}
+    state = engine.new_state(settings.engine)
     outputs: list[Batch] = []
     for batch in batches:
-        state = states.setdefault(batch.symbol, engine.new_state(batch.symbol, settings.engine))
-        outputs += engine.apply(state, batch)
-    for state in states.values():
-        outputs += engine.snapshot(state)
+        outputs += engine.apply(state, [rows_of(batch)])
+    outputs += engine.snapshot(state)
     return _merged(outputs)
 
 
@@ -164,5 +164,5 @@ def _merged(batches: Iterable[Batch]) -> Rows:
             continue
         for row in batch.frame.iter_rows():
             values = tuple("nan" if value != value else value for value in row)
-            rows[(batch.kind, batch.symbol, batch.venue, *values)] = values
+            rows[(batch.kind, batch.venue, *values)] = values
     return rows

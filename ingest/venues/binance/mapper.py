@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.venues.bars import distinct
+from ingest.venues.bars import Bar, distinct, marks_of
+from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
-from ingest.venues.recent import Recent
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.wire import (
-    InstrumentBook,
     Number,
-    Report,
     RowReader,
     decoder_of,
     name_in,
@@ -30,11 +29,8 @@ from ingest.venues.wire import (
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
-from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage, SequenceGap
-
-# Where in its minute each of a mark bar's four prices is put: the open first, the close last.
-_MARK_BAR_OFFSETS_MS = (0, MINUTE_MS // 3, 2 * MINUTE_MS // 3, MINUTE_MS - 1)
+from liqheat.platform.seen import Recent
 
 _WHAT = "a frame that Binance documents"
 _ENVELOPE = decoder_of(messages.Envelope)
@@ -47,6 +43,7 @@ _LISTED = RowReader(messages.ContractInfo, "a contract that Binance lists")
 _KLINES = RowReader(messages.Kline, "a Binance bar")
 _MARK_KLINES = RowReader(messages.MarkKline, "a Binance mark bar")
 _HISTORICAL_TRADES = RowReader(messages.HistoricalTrade, "a Binance trade")
+_ORDER_BOOK = RowReader(messages.OrderBook, "a Binance order book")
 
 # A REST body says by a field what it is; the first that is found decides. Bodies are one row or a list of them.
 _BODIES: tuple[tuple[bytes, RowReader[Any]], ...] = tuple(
@@ -74,21 +71,15 @@ class _Filled(NamedTuple):
     time: int
 
 
-class BinanceMapper:
+class BinanceMapper(BaseMapper):
     """Maps Binance USD-M frames; keeps the last aggregate id and the recent mark times of each instrument."""
 
     venue = Venue.BINANCE
 
     def __init__(
-        self,
-        instruments: Sequence[Instrument] | None = None,
-        contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - Binance does not count in contracts
+        self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
-        """Map frames of `instruments`, or (None) of every linear perpetual that a frame names."""
-        self.duplicates = 0
-        self.report = Report()
-        self.instruments = InstrumentBook(Venue.BINANCE, instruments)
-        self.want = self.instruments.want
+        super().__init__(instruments, contract_values)
         self._last_trade: dict[str, tuple[int, int]] = {}  # instrument -> aggregate id, trade time
         self._marks = Recent()
         self._liquidations = Recent()
@@ -111,11 +102,11 @@ class BinanceMapper:
             "klines": (_KLINES, self._kline),
             "markPriceKlines": (_MARK_KLINES, self._mark_kline),
             "aggTrades": (_HISTORICAL_TRADES, self._historical_trade),
+            DEPTH: (_ORDER_BOOK, self._depth),
         }
 
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of one frame; see `ingest.venues.interface.Mapper`."""
-        self.report.begin()
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of one frame."""
         # Bare lists and wrapped ones alike; an object may be an envelope, a stream event or a REST body.
         envelope = _BARE if _is_list(frame) else read(_ENVELOPE, frame, _WHAT)
         body = bytes(envelope.data) if envelope.stream else frame
@@ -125,8 +116,8 @@ class BinanceMapper:
         if by_stream := self._by_stream.get(name):
             if instrument := self.instruments.get(instrument_name):
                 reader, events_of = by_stream
-                rows = reader.read(body, self.report)
-                if name != "aggTrades":
+                rows = reader.read(_as_list(body), self.report)
+                if name.lower().endswith("klines"):
                     rows = distinct(rows, lambda bar: bar.open_time)
                 yield from self.report.each(
                     rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
@@ -137,7 +128,6 @@ class BinanceMapper:
             yield from self.report.each(
                 self._messages(body), _name_of, lambda message: self._events_of(message, received_at)
             )
-        self.report.finish()
 
     def _messages(self, body: bytes) -> Sequence[Any]:
         """Decode stream events or REST rows; what cannot be read and what is only a notice is reported."""
@@ -148,14 +138,13 @@ class BinanceMapper:
                 return self._row_by_row(body)
         for marker, reader in _BODIES:
             if marker in body:
-                rows = body if _is_list(body) else b"[%b]" % body
-                return reader.read(rows, self.report, self.instruments.get)
+                return reader.read(_as_list(body), self.report, self.instruments.get)
         if body.strip() == b"[]":
             return ()
         raise PoisonMessage(f"Expected a stream event or a known REST body, was {body[:200].decode(errors='replace')}")
 
     def _row_by_row(self, body: bytes) -> list[Any]:
-        rows = read(_ROWS, body if _is_list(body) else b"[%b]" % body, _WHAT)
+        rows = read(_ROWS, _as_list(body), _WHAT)
         found = []
         for row in rows:
             try:
@@ -307,18 +296,26 @@ class BinanceMapper:
             price = min(max(usd / quantity, bar.low), bar.high)
             yield _trade(instrument, middle, price, quantity, is_sell, -1)
 
-    def _mark_kline(self, bar: messages.MarkKline, instrument: Instrument, _: int) -> Iterator[Event]:
-        """Turn a bar into four marks on the shorter way through its prices: a rising bar sees its low first."""
-        turns = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
-        prices = (bar.open, *turns, bar.close)
-        for offset, price in zip(_MARK_BAR_OFFSETS_MS, prices, strict=True):
-            yield _mark(instrument, bar.open_time + offset, price, None, None, None)
+    def _mark_kline(self, row: messages.MarkKline, instrument: Instrument, _: int) -> Iterator[Event]:
+        coins = instrument.coins_per_unit
+        bar = Bar(row.open_time, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
+        return marks_of(instrument, bar)
 
     def _historical_trade(
         self, row: messages.HistoricalTrade, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
         message = messages.AggTrade(instrument.name, row.p, row.q, row.T, row.m, row.a)
         return self._agg_trade(message, instrument, received_at)
+
+    def _depth(self, book: messages.OrderBook, instrument: Instrument, received_at: int) -> Iterable[Event]:
+        # The longer side says how many levels were asked for.
+        reading = Book(book.bids, book.asks, max(len(book.bids), len(book.asks)))
+        depth = depth_of(instrument, timely(book.E, received_at), [reading])
+        return () if depth is None else (depth,)
+
+
+def _as_list(body: bytes) -> bytes:
+    return body if _is_list(body) else b"[%b]" % body
 
 
 def _is_list(body: bytes) -> bool:

@@ -182,6 +182,14 @@ class HistoricalTrade(msgspec.Struct, frozen=True, gc=False):
     m: bool
 
 
+class OrderBook(msgspec.Struct, frozen=True, gc=False):
+    """`/fapi/v1/depth`: levels of price and size (quoted units), best first; it does not say whose it is."""
+
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+    E: int  # when it was sent, ms
+
+
 class Filter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One trading rule of a contract."""
 

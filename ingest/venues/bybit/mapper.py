@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
-from ingest.venues.recent import Recent
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.wire import (
-    InstrumentBook,
-    Report,
     RowReader,
     decoder_of,
     fields_in,
@@ -31,6 +30,7 @@ from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, T
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)
@@ -43,6 +43,7 @@ _INSTRUMENT = decoder_of(raw.InstrumentInfo)
 _RISK_LIMIT = decoder_of(raw.RiskLimit)
 _OPEN_INTEREST = decoder_of(raw.OpenInterestPoint)
 _RECENT_TRADE = decoder_of(raw.RecentTrade)
+_ORDER_BOOK = decoder_of(raw.OrderBook)
 
 _SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "liquidation", "orderbook", "priceLimit"})
 """Documented topics that say nothing about positions, or less than the one that is read; others are notices."""
@@ -62,28 +63,21 @@ class _TickerState:
     next_funding_time: int = 0
 
 
-class BybitMapper:
+class BybitMapper(BaseMapper):
     """Maps one Bybit connection; remembers each ticker's snapshot. See `ingest.venues.interface.Mapper`."""
 
     venue = Venue.BYBIT
 
     def __init__(
-        self,
-        instruments: Sequence[Instrument] | None = None,
-        contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
+        self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
-        """Map frames of `instruments`, or (None) of every linear perpetual that a frame names."""
-        self.duplicates = 0
-        self.report = Report()
-        self.instruments = InstrumentBook(Venue.BYBIT, instruments)
-        self.want = self.instruments.want
+        super().__init__(instruments, contract_values)
         self._trades = Recent()
         self._liquidations = Recent()
         self._tickers: dict[str, _TickerState] = {}
 
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or REST body; see `ingest.venues.interface.Mapper.map`."""
-        self.report.begin()
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of a WebSocket frame or REST body."""
         message = read(_FRAME, frame, "a Bybit frame")
         topic = message.topic
         if message.stream:
@@ -107,7 +101,6 @@ class BybitMapper:
             )
         else:
             self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
-        self.report.finish()
 
     def _trade(
         self, name: str, event_time: int, price: float, size: float, side: str, trade_id: str, received_at: int
@@ -247,6 +240,9 @@ class BybitMapper:
         """Map an answer that the client wrapped with the name of its stream; bars need that name."""
         answer = read(_FRAME, message.data, "a Bybit answer")
         name, _, stream = message.stream.partition("@")
+        if stream == DEPTH:
+            yield from self._depth(name, answer, received_at)
+            return
         instrument = self.instruments.get(name) if stream in ("kline", "mark-price-kline") else None
         if instrument is None or text_of(answer.ret_code) not in ("0", ""):
             yield from self._map_answer(answer, received_at)
@@ -255,6 +251,17 @@ class BybitMapper:
         events_of = _mark_bar if stream == "mark-price-kline" else _trade_bar
         bars = distinct(rows[::-1], lambda row: row.start)
         yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row))
+
+    def _depth(self, name: str, answer: raw.Frame, received_at: int) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if text_of(answer.ret_code) not in ("0", "") or instrument is None:
+            yield from self._map_answer(answer, received_at)
+            return
+        book = read(_ORDER_BOOK, answer.result, "a Bybit order book")
+        at = timely(time_or_zero(book.ts) or received_at, received_at)
+        # The longer side says how many levels were asked for.
+        if depth := depth_of(instrument, at, [Book(book.bids, book.asks, max(len(book.bids), len(book.asks)))]):
+            yield depth
 
 
 def _kind_of(row: Raw) -> str:

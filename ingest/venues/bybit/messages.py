@@ -138,3 +138,11 @@ class Bars(Struct, gc=False):
     """The `result` of a REST answer of bars, newest first; each of `list` is a `BarRow`."""
 
     rows: Raw = field(name="list")
+
+
+class OrderBook(Struct, gc=False):
+    """The `result` of REST `/v5/market/orderbook`: levels of price and size (quoted units), best first."""
+
+    bids: list[tuple[WirePrice, WireQuantity]] = field(name="b")
+    asks: list[tuple[WirePrice, WireQuantity]] = field(name="a")
+    ts: Moment = None  # ms

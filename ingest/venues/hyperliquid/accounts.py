@@ -14,9 +14,9 @@ from ingest.venues.hyperliquid.wallets import Holding
 from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, price_or_nan, read
 from liqheat.domain.events import NAN
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.liquidation_models import ModelName, Terms, liquidation_price_at_tier
+from liqheat.domain.liquidation_models import Terms, liquidation_price_at_tier
 from liqheat.domain.margin_tiers import MarginTiers
-from liqheat.domain.market import Side
+from liqheat.domain.market import ModelName, Side
 from liqheat.platform.errors import PoisonMessage
 
 _ANSWER = decoder_of(ClearinghouseAnswer)

@@ -10,12 +10,12 @@ from math import isnan
 from msgspec import Raw
 
 from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.base_mapper import BaseMapper
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import state_of
-from ingest.venues.hyperliquid.reference import Universe, contract, margin_tiers, universe_of
-from ingest.venues.recent import Recent
+from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
 from ingest.venues.wire import (
-    InstrumentBook,
     Report,
     RowReader,
     decoder_of,
@@ -28,10 +28,10 @@ from ingest.venues.wire import (
 )
 from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
@@ -42,6 +42,14 @@ _FILL_LIST = decoder_of(raw.Fills)
 _TRADES = RowReader(raw.Trade, "a Hyperliquid trade")
 _CANDLES = RowReader(raw.Candle, "a Hyperliquid candle")
 _FILLS = RowReader(raw.Fill, "a Hyperliquid fill")
+_ORDER_BOOK = decoder_of(raw.OrderBook)
+
+SIGNIFICANT_FIGURES = (2, 3, 4)
+"""Aggregations of a book that are read, coarse first: with each figure more, its levels reach a tenth as far."""
+LEVELS = 20
+"""Levels per side that the venue gives."""
+# What lies far from mid changes slowly, but a coarse reading that is older says nothing of now.
+_BOOK_LASTS_MS = 120_000
 
 _SILENT_CHANNELS = frozenset(
     {"subscriptionResponse", "pong", "post", "activeSpotAssetCtx", "allMids", "bbo", "candle", "l2Book"}
@@ -51,7 +59,7 @@ _GREETING = b"Websocket connection established"
 _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
 
-class HyperliquidMapper:
+class HyperliquidMapper(BaseMapper):
     """Maps Hyperliquid; remembers the universe, recent trade ids, and which coins each account holds.
 
     Args:
@@ -65,17 +73,16 @@ class HyperliquidMapper:
     def __init__(
         self,
         instruments: Sequence[Instrument] | None = None,
-        contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
+        contract_values: Mapping[str, float] | None = None,
         traders: dict[str, float] | None = None,
     ) -> None:
-        self.duplicates = 0
-        self.report = Report()
-        self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
+        super().__init__(instruments, contract_values)
         self._wanted = tuple(instruments or ())
         self._traders = traders
         self.universe: list[str] = []
         self._trades = Recent()
         self._fills = Recent()
+        self._books: dict[str, dict[int, tuple[int, Book]]] = {}  # coin -> figures -> time, book
         self._holdings: dict[str, dict[str, int]] = {}
         self._readers: dict[str, Callable[[Raw, int], Iterator[Event]]] = {
             "trades": self._map_trades,
@@ -89,19 +96,14 @@ class HyperliquidMapper:
         """Map exactly these instruments from now on, those listed while running among them."""
         if tuple(instruments) != self._wanted:
             self._wanted = tuple(instruments)
-            self.instruments.want(instruments)
+            super().want(instruments)
 
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or answer; see `ingest.venues.interface.Mapper.map`.
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of a WebSocket frame or answer.
 
         A `clearinghouseState` answer does not name its account, so it comes wrapped:
         `{"channel": "clearinghouseState", "user": "0x...", "data": {...}}`.
         """
-        self.report.begin()
-        yield from self._map(frame, received_at)
-        self.report.finish()
-
-    def _map(self, frame: bytes, received_at: int) -> Iterator[Event]:
         if frame.lstrip().startswith(b"["):
             yield from self._map_list(frame, received_at)
             return
@@ -109,7 +111,9 @@ class HyperliquidMapper:
             self.report.notice("greeting")
             return
         message = read(_FRAME, frame, "a Hyperliquid frame")
-        if message.stream:
+        if f"@{DEPTH}-" in message.stream:
+            yield from self._depth(message.stream, message.data, received_at)
+        elif message.stream:
             body = bytes(message.data)
             if not body.lstrip().startswith(b"["):
                 raise PoisonMessage(f"Expected a list, was {body[:80].decode(errors='replace')}")
@@ -152,6 +156,23 @@ class HyperliquidMapper:
             yield from self.report.each(bars, lambda row: row.s, self._candle)
         else:
             self.report.notice("an answer of another kind")
+
+    def _depth(self, stream: str, data: Raw, received_at: int) -> Iterator[Event]:
+        """Join the aggregations of one book: coarse ones are kept until the finest comes."""
+        book = read(_ORDER_BOOK, data, "a Hyperliquid order book")
+        instrument = self.instruments.get(book.coin)
+        if instrument is None:
+            return
+        timely(book.time, received_at)
+        bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
+        known = self._books.setdefault(book.coin, {})
+        figures = int(stream.rpartition("-")[2])
+        known[figures] = (book.time, Book(bids, asks, LEVELS))
+        if figures < SIGNIFICANT_FIGURES[-1]:
+            return
+        recent = [each for _, (time, each) in sorted(known.items(), reverse=True) if book.time - time <= _BOOK_LASTS_MS]
+        if depth := depth_of(instrument, book.time, recent):
+            yield depth
 
     def _candle(self, candle: raw.Candle) -> Iterator[Event]:
         """Yield a bar of trading as trades and, for the venue keeps no history of marks, as marks too."""
@@ -236,6 +257,8 @@ class HyperliquidMapper:
         """Yield contracts and margin tiers; a broken table is refused, the others are read."""
         self.universe = list(universe.names)
 
+        tables, refused = tables_of(universe, universe.names)
+
         def events_of(coin: raw.Coin) -> Iterator[Event]:
             instrument = self.instruments.get(coin.name)
             if instrument is None:
@@ -243,10 +266,9 @@ class HyperliquidMapper:
             yield contract(instrument, coin, received_at)
             if coin.is_delisted:
                 return
-            try:
-                tiers = margin_tiers(coin, universe)
-            except BrokenMarginTiers as error:
-                raise PoisonMessage(f"Broken margin tiers of Hyperliquid: {error}") from error
+            if coin.name in refused:
+                raise PoisonMessage(f"Broken margin tiers of Hyperliquid: {refused[coin.name]}")
+            tiers = tables[coin.name]
             yield from tiers.to_events(Venue.HYPERLIQUID, instrument.symbol, instrument.name, received_at)
 
         coins = [coin for coin in universe.coins if coin is not None]

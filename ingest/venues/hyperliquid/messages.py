@@ -183,3 +183,18 @@ class Leaderboard(Struct, gc=False):
     """The leaderboard file: more than 30,000 traders."""
 
     rows: Raw = field(name="leaderboardRows")  # a list of `LeaderboardRow`
+
+
+class BookLevel(Struct, gc=False):
+    """One level of `l2Book`, aggregated to the significant figures that were asked for, away from mid."""
+
+    px: WirePrice
+    sz: WireQuantity
+
+
+class OrderBook(Struct, gc=False):
+    """`l2Book`: at most 20 levels per side, best first; `null` for a coin that the venue does not know."""
+
+    coin: str
+    time: WireTime  # ms
+    levels: tuple[list[BookLevel], list[BookLevel]]  # bids, asks

@@ -1,5 +1,6 @@
 """Hyperliquid's universe as contracts and margin tiers (gitbook, trading/margin-tiers)."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from liqheat.domain.events import NAN, Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers, with_deductions
 from liqheat.domain.market import Venue
-from liqheat.domain.windows import HOUR_MS
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.errors import PoisonMessage
 
 _META = decoder_of(MetaAnswer)
@@ -89,17 +90,28 @@ def contract(instrument: Instrument, coin: Coin, event_time: int) -> Contract:
         NAN,
         10.0**-coin.size_decimals * instrument.coins_per_unit,
         instrument.coins_per_unit,
-        HOUR_MS,
+        VENUE_FACTS[Venue.HYPERLIQUID].funding_interval,
     )
 
 
-def margin_tiers(coin: Coin, universe: Universe) -> MarginTiers:
-    """Return the coin's tiers: half the initial margin at each step's maximum leverage, deducted to be continuous.
+def tables_of(universe: Universe, wanted: Container[str]) -> tuple[dict[str, MarginTiers], dict[str, str]]:
+    """Return the tier tables of the `wanted` coins, and why others were refused."""
+    tables: dict[str, MarginTiers] = {}
+    refused: dict[str, str] = {}
+    for coin in universe.coins:
+        if coin is None or coin.name not in wanted:
+            continue
+        try:
+            tables[coin.name] = _table(coin, universe)
+        except BrokenMarginTiers as error:
+            refused[coin.name] = str(error)
+    return tables, refused
+
+
+def _table(coin: Coin, universe: Universe) -> MarginTiers:
+    """Half the initial margin at each step's maximum leverage, deducted to be continuous.
 
     A coin whose table is not among the universe's has one tier, of its maximum leverage.
-
-    Raises:
-        BrokenMarginTiers: the steps are no tier table, or cannot be read.
     """
     if coin.margin_table in universe.broken:
         raise BrokenMarginTiers(f"Its margin table {coin.margin_table} cannot be read")

@@ -11,23 +11,25 @@ from collections.abc import Awaitable, Callable
 import structlog
 from msgspec import Raw
 
+from ingest.venues.base import BaseFeed
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import holdings_of, price_differences, state_of
 from ingest.venues.hyperliquid.mapper import HyperliquidMapper
-from ingest.venues.hyperliquid.reference import margin_tiers, universe_of
+from ingest.venues.hyperliquid.reference import tables_of, universe_of
 from ingest.venues.hyperliquid.wallets import WalletBook
-from ingest.venues.interface import Context, RateLimit, Request
+from ingest.venues.interface import Context, Request
 from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, read
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform import metrics
 from liqheat.platform.errors import PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
 
-LIMIT = RateLimit("hyperliquid", 1_200.0, 60.0)
-"""1,200 weight a minute an address."""
-LEADERBOARD_LIMIT = RateLimit("hyperliquid leaderboard", 1.0, 60.0)
+LIMIT = VENUE_FACTS[Venue.HYPERLIQUID].budgets["weight"]
+"""1,200 weight per minute and address."""
+LEADERBOARD_LIMIT = VENUE_FACTS[Venue.HYPERLIQUID].budgets["leaderboard"]
 STATE_WEIGHT = 2.0
 CONTEXTS_WEIGHT = 20.0
 
@@ -96,11 +98,7 @@ class WalletPoller:
         request = self._info({"type": "metaAndAssetCtxs"}, CONTEXTS_WEIGHT)
         answer, contexts = read(_CONTEXTS, await self._context.rest.fetch(request), "Hyperliquid's contexts")
         universe = universe_of(answer, Report())
-        for coin in filter(None, universe.coins):
-            try:
-                self._tables[coin.name] = margin_tiers(coin, universe)
-            except BrokenMarginTiers as error:
-                log.warning("Margin tiers contradict themselves", instrument=coin.name, reason=str(error))
+        self._tables |= BaseFeed.checked(*tables_of(universe, universe.names))
         markets = _MARKETS.read_aligned(contexts, Report())
         open_interest = {
             name: number_or_nan(market.open_interest)

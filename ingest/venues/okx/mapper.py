@@ -11,13 +11,12 @@ from typing import Any
 
 from msgspec import Raw
 
+from ingest.venues.base_mapper import BaseMapper
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
-from ingest.venues.okx.reference import contract, margin_tiers
-from ingest.venues.recent import Recent
+from ingest.venues.okx.reference import contract, tables_of
 from ingest.venues.wire import (
-    InstrumentBook,
-    Report,
     RowReader,
     decoder_of,
     fields_in,
@@ -29,9 +28,9 @@ from ingest.venues.wire import (
 )
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
@@ -58,6 +57,7 @@ _KIND_OF_CHANNEL = {
     "tickers": "volCcy24h",
     "instruments": "ctVal",
 }
+_ORDER_BOOKS = decoder_of(list[raw.OrderBook])
 _DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
 _SILENT_CHANNELS = frozenset(
     {"bbo-tbt", "books", "books-l2-tbt", "books5", "books50-l2-tbt", "estimated-price", "price-limit", "status"}
@@ -83,13 +83,14 @@ class _MarkState:
     next_funding_time: int = 0
 
 
-class OkxMapper:
+class OkxMapper(BaseMapper):
     """Maps OKX connections; remembers contract values, marks, and which liquidations it has seen.
 
     Args:
         instruments: the only ones wanted; None for every linear perpetual that a frame names.
         contract_values: coins per contract by the venue's symbol, for offline use; instruments that pass
             through add to them.
+        liquidations: those seen so far, where several mappers hear of the same ones (stream and REST).
     """
 
     venue = Venue.OKX
@@ -98,15 +99,12 @@ class OkxMapper:
         self,
         instruments: Sequence[Instrument] | None = None,
         contract_values: Mapping[str, float] | None = None,
+        liquidations: Recent | None = None,
     ) -> None:
-        self.duplicates = 0
-        self.report = Report()
-        self.instruments = InstrumentBook(Venue.OKX, instruments)
-        self.contract_values = {item.name: item.contract_value * item.coins_per_unit for item in instruments or ()}
-        self.contract_values.update(contract_values or {})
+        super().__init__(instruments, contract_values)
         self._last_trade: dict[str, tuple[int, int]] = {}
         self._marks: dict[str, _MarkState] = {}
-        self._liquidations = Recent()
+        self._liquidations = Recent() if liquidations is None else liquidations
         self._waiting_tiers: dict[str, tuple[list[raw.PositionTier], int]] = {}
         self._mappers: dict[str, Callable[[Sequence[Any], int], Iterator[Event]]] = {
             "ctVal": self._instruments,
@@ -120,14 +118,8 @@ class OkxMapper:
             "details": self._liquidation_orders,
         }
 
-    def want(self, instruments: Sequence[Instrument]) -> None:
-        """Map exactly these instruments from now on, at the contract values that they carry."""
-        self.instruments.want(instruments)
-        self.contract_values.update({item.name: item.contract_value * item.coins_per_unit for item in instruments})
-
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or REST body; see `ingest.venues.interface.Mapper.map`."""
-        self.report.begin()
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of a WebSocket frame or REST body."""
         if frame.strip() == b"pong":
             return
         message = read(_FRAME, frame, "an OKX frame")
@@ -144,18 +136,32 @@ class OkxMapper:
             yield from self._mappers[kind](rows, received_at)
         else:
             self.report.notice(message.arg.channel, _SILENT_CHANNELS)
-        self.report.finish()
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""
         name, _, stream = message.stream.partition("@")
         answer = read(_FRAME, message.data, "an OKX answer")
         _check_accepted(answer)
-        if stream not in HISTORY_STREAMS:
+        if stream == DEPTH:
+            yield from self._depth(name, answer.data, received_at)
+        elif stream not in HISTORY_STREAMS:
             yield from self._map_answer(answer.data, received_at)
         elif (instrument := self.instruments.get(name)) is not None:
             coins = self._coins_per_contract(name)
             yield from map_history(stream, instrument, answer.data, coins, self.report)
+
+    def _depth(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return
+        # Prices are of one quoted unit, and so is a contract's value here.
+        units = self._coins_per_contract(name) / instrument.coins_per_unit
+        for book in read(_ORDER_BOOKS, data, "OKX order books"):
+            bids, asks = ([(row.price, row.size) for row in side] for side in (book.bids, book.asks))
+            at = timely(time_or_zero(book.ts) or received_at, received_at)
+            # The longer side says how many levels were asked for.
+            if depth := depth_of(instrument, at, [Book(bids, asks, max(len(bids), len(asks)))], units):
+                yield depth
 
     def _map_answer(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Map a REST answer, whose kind only its rows tell: that of most of them."""
@@ -319,12 +325,12 @@ class OkxMapper:
         yield from self.report.each(tables.items(), lambda table: f"{table[0]}-SWAP", events_of)
 
     def _tiers_of(self, instrument: Instrument, tiers: list[raw.PositionTier], event_time: int) -> Iterable[Event]:
-        usd = self._coins_per_contract(instrument.name) * self._mark_of(instrument.name).mark_price
-        try:
-            table = margin_tiers(tiers, usd)
-        except BrokenMarginTiers as error:
-            raise PoisonMessage(f"Broken margin tiers of {instrument.name}: {error}") from error
-        return table.to_events(Venue.OKX, instrument.symbol, instrument.name, event_time)
+        name = instrument.name
+        usd = self._coins_per_contract(name) * self._mark_of(name).mark_price
+        tables, refused = tables_of(tiers, {name: usd})
+        if name in refused:
+            raise PoisonMessage(f"Broken margin tiers of {name}: {refused[name]}")
+        return tables[name].to_events(Venue.OKX, instrument.symbol, name, event_time)
 
     def _coins_per_contract(self, name: str) -> float:
         try:

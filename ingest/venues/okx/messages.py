@@ -85,7 +85,7 @@ class LiquidationDetail(Struct, gc=False):
 
 
 class LiquidationOrders(Struct, gc=False):
-    """`liquidation-orders`: a sample, about one per second and contract, in no order.
+    """`liquidation-orders`: as a stream a sample, about one per second and contract, in no order; over REST all.
 
     Each of `details` is a `LiquidationDetail`.
     """
@@ -158,3 +158,18 @@ class OpenInterestRow(Struct, gc=False, array_like=True):
     ts: WireTime  # ms
     oi: WireQuantity  # contracts
     oi_coins: WireQuantity
+
+
+class BookRow(Struct, gc=False, array_like=True):
+    """One level of an order book; the number of its orders follows."""
+
+    price: WirePrice
+    size: WireQuantity  # contracts
+
+
+class OrderBook(Struct, gc=False):
+    """REST `/market/books-full`: levels best first; it does not say whose it is."""
+
+    bids: list[BookRow]
+    asks: list[BookRow]
+    ts: Moment = None  # ms

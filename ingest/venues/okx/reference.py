@@ -5,7 +5,7 @@ the edges. In USD the edges hold for the mark price of the moment; they are read
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import isnan
 
 from ingest.venues.interface import Listings
@@ -14,7 +14,7 @@ from ingest.venues.okx.messages import PositionTier
 from ingest.venues.wire import Refusal, number_or_nan
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
-from liqheat.domain.margin_tiers import MarginTiers
+from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
@@ -68,17 +68,35 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
     )
 
 
-def margin_tiers(tiers: Sequence[PositionTier], usd_a_contract: float) -> MarginTiers:
-    """Build the table from OKX's steps, valued at `usd_a_contract`.
+def tables_of(
+    steps: Iterable[PositionTier], usd_per_contract: Mapping[str, float], incomplete: Collection[str] = ()
+) -> tuple[dict[str, MarginTiers], dict[str, str]]:
+    """Return the tier tables of the instruments in `usd_per_contract`, and why others were refused.
 
-    A step's `minSz` is the size after the `maxSz` before it, so each step starts at that `maxSz`.
-
-    Raises:
-        BrokenMarginTiers: the steps are no tier table.
+    `incomplete` names instruments of which a step could not be read.
     """
+    by_name: dict[str, list[PositionTier]] = {name: [] for name in usd_per_contract}
+    for step in steps:
+        if (own := by_name.get(f"{step.family}-SWAP")) is not None:
+            own.append(step)
+    tables: dict[str, MarginTiers] = {}
+    refused: dict[str, str] = {}
+    for name, own in by_name.items():
+        if name in incomplete:
+            refused[name] = "a step of its margin tiers cannot be read"
+            continue
+        try:
+            tables[name] = _table(own, usd_per_contract[name])
+        except BrokenMarginTiers as error:
+            refused[name] = str(error)
+    return tables, refused
+
+
+def _table(tiers: Sequence[PositionTier], usd_per_contract: float) -> MarginTiers:
+    """A step's `minSz` is the size after the `maxSz` before it, so each step starts at that `maxSz`."""
     rows: list[list[float]] = []
     for step in sorted(tiers, key=lambda each: each.tier):
         floor = rows[-1][1] if rows else 0.0
-        cap = min(step.maximum_size * usd_a_contract, _NO_LIMIT_USD)
+        cap = min(step.maximum_size * usd_per_contract, _NO_LIMIT_USD)
         rows.append([floor, cap, step.max_leverage, step.maintenance_margin_rate, 0.0])
     return MarginTiers.of(rows)

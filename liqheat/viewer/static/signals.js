@@ -33,7 +33,8 @@ function table(heads) {
 
 function agreed(count) {
   if (!count) return "no agreement";
-  return `${Math.abs(count)} of 3 venues ${count > 0 ? "rise" : "fall"}`;
+  const venues = Math.abs(count);
+  return `${venues} large venue${venues > 1 ? "s" : ""} ${count > 0 ? "up" : "down"}`;
 }
 
 function moves(reading) {

@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ingest.connection import BackOff, ConnectionPolicy, ConnectionRunner
+from ingest.connection import ConnectionPolicy, ConnectionRunner
+from liqheat.platform.retry import BackOff
 from ingest.venues.interface import Connection, Ping
 from ingest.watch import EXPECTED_KINDS, Stream
 from liqheat.domain.events import Kind

@@ -23,7 +23,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform import codec
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import ConfigurationError, PoisonMessage, SequenceGap, TransientError
-from liqheat.platform.settings import BinanceVenue, Ingest, Settings
+from liqheat.platform.settings import Ingest, Settings
 from tests.support.field_cases import CannedVenue, cases
 
 TAO = Instrument(Venue.BINANCE, "TAOUSDT", "TAO")
@@ -352,10 +352,8 @@ async def test_margin_tiers_are_shipped_refreshed_with_a_key_and_a_broken_table_
             return json.dumps(body).encode()
 
     # The secret and signature of Binance's own example of signing.
-    venue = BinanceVenue.model_validate(
-        {"api_key": "key", "api_secret": "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"}
-    )
-    feed = BinanceFeed(Settings(binance=venue), ManualClock(1_499_827_319_559))
+    keys = {"api_key": "key", "api_secret": "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"}
+    feed = BinanceFeed(Settings(binance=keys), ManualClock(1_499_827_319_559))
     fresh = await feed.margin_tiers([TAO, wld], Signed())
     assert fresh["TAOUSDT"].maximum_leverage[0] == 20
     assert fresh["WLDUSDT"].rows() == shipped["WLDUSDT"].rows(), "the broken one is refused, the shipped one holds"

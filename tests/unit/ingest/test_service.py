@@ -21,7 +21,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform import codec
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import PoisonMessage, TransientError
-from liqheat.platform.settings import BinanceVenue, Ingest, Settings
+from liqheat.platform.settings import Ingest, Settings
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded" / "binance"
 TAO = (Venue.BINANCE, "TAO", "TAOUSDT")
@@ -48,7 +48,7 @@ class Kept:
 
     def contracts(self) -> list[tuple[str, str]]:
         batches = [codec.decode(message["headers"], message["value"]) for _, message in self.messages]
-        return [(batch.symbol, batch.frame["status"][0]) for batch in batches if batch.kind == "contracts"]
+        return [(batch.symbols[0], batch.frame["status"][0]) for batch in batches if batch.kind == "contracts"]
 
 
 class Listing:
@@ -83,8 +83,10 @@ async def until(condition: Any) -> None:
 async def test_listings_are_taken_up_and_delistings_let_go_while_running() -> None:
     settings = Settings(
         # Nobody listens there: this is about what is listed, not about sockets.
-        binance=BinanceVenue(websocket_url="http://127.0.0.1:9"),
-        ingest=Ingest(symbols=("all",), reference_interval=0.05, open_interest_interval=0.02, turnover_interval=30.0),
+        binance={"websocket_url": "http://127.0.0.1:9"},
+        ingest=Ingest(
+            symbols=("all",), reference_interval=0.05, open_interest_interval=0.02, turnover_interval=30.0, depth=False
+        ),
     )
     rest, kept = Listing("TAOUSDT", "FETUSDT"), Kept()
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher, aiohttp.ClientSession() as session:

@@ -48,7 +48,7 @@ class Sent:
     def titles(self) -> list[tuple[str, str]]:
         batches = [decode(m["headers"], m["value"]) for topic, m in self.messages if topic == "catalysts"]
         assert all(batch.kind is Kind.CATALYSTS for batch in batches)
-        return [(batch.symbol, title) for batch in batches for title in batch.frame["title"]]
+        return [(batch.symbols[0], title) for batch in batches for title in batch.frame["title"]]
 
 
 async def test_the_service_publishes_what_is_new_and_buries_what_is_no_feed(tmp_path: Path) -> None:

@@ -100,4 +100,4 @@ def test_an_event_without_title_is_refused() -> None:
 
 def test_catalysts_survive_the_codec() -> None:
     batches = to_batches(read_feed(RSS, "wire", NOW, Tagger(SYMBOLS)))
-    assert [batch.symbol for batch in batches] == ["FET", "TAO", "VIRTUAL"]
+    assert [batch.symbols[0] for batch in batches] == ["FET", "TAO", "VIRTUAL"]

@@ -8,6 +8,7 @@ import pytest
 
 from liqheat.domain.liquidation_price import linear_at_tier
 from liqheat.domain.market import Venue
+from liqheat.simulator.crowd_market import CrowdMarket
 from liqheat.simulator.listings import coin_of, listings_of
 from liqheat.simulator.market import Market
 from liqheat.simulator.price_paths import make_path
@@ -160,7 +161,7 @@ def test_forced_orders_push_the_price_of_a_thin_book() -> None:
         path = make_path("crash", coin.price, coin.volatility, generator)
         # Chance is drawn for the path alone, so that both books see the same prices.
         people = np.random.default_rng(5)
-        market = Market(coin, listings_of(coin, (Venue.BINANCE,)), SMALL, path, people, 0)
+        market = CrowdMarket(coin, listings_of(coin, (Venue.BINANCE,)), SMALL, path, people, 0)
         return min(step.index_price for step in walk(market, 360, step_ms=30_000))
 
     assert lowest(depth_usd=1e5) < 0.98 * lowest(depth_usd=1e12)

@@ -23,6 +23,7 @@ NAMES = {
     Venue.BYBIT: "FARTCOINUSDT",
     Venue.OKX: "FARTCOIN-USDT-SWAP",
     Venue.HYPERLIQUID: "FARTCOIN",
+    Venue.DYDX: "FARTCOIN-USD",
 }
 
 
@@ -153,6 +154,20 @@ def test_liquidations_name_the_side_that_died(exchange: Exchange, venue: Venue) 
         assert len(seen) == happened
     else:
         assert len({event.event_time // 1_000 for event in seen}) == len(seen)
+
+
+def test_dydx_liquidations_are_trades_of_their_own_type(exchange: Exchange) -> None:
+    wire, view = wires_for(exchange)[Venue.DYDX], exchange.views[Venue.DYDX][NAMES[Venue.DYDX]]
+    mapper = mapper_for(Venue.DYDX)
+    seen: list[tuple[int, float]] = []
+    died: list[tuple[int, float]] = []
+    for _ in range(3_000):
+        exchange.advance(1_000)
+        died += [(row.side, round(row.quantity, 6)) for row in view.liquidations_of(view.step)]
+        events = [event for event in mapped(wire, mapper, view) if event.symbol == "FARTCOIN"]
+        seen += [(event.side, round(event.quantity, 6)) for event in events if isinstance(event, Liquidation)]
+    assert died
+    assert sorted(seen) == sorted(died)
 
 
 def test_okx_liquidations_begin_with_a_backlog_that_the_mapper_does_not_count_twice(exchange: Exchange) -> None:

@@ -5,6 +5,9 @@ from math import erf, sqrt
 import numpy as np
 import polars as pl
 import pytest
+from processors.positions.confidence import confidence_of
+from processors.positions.learned_mix import SymbolMix, unsampled
+from processors.positions.leverage_mix import mix_within
 
 from liqheat.domain.events import Batch, Event, Kind, MarginTier, Mark, OpenInterest, Position, Trade, to_batch
 from liqheat.domain.margin_tiers import MarginTiers
@@ -12,9 +15,6 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap import engine
-from processors.positions.confidence import confidence_of
-from processors.positions.learned_mix import SymbolMix, unsampled
-from processors.positions.leverage_mix import mix_within
 
 START, MINUTE = 1_767_225_600_000, 60_000
 SETTINGS = EngineSettings(leverages=(10.0,), leverage_shares=(1.0,))
@@ -62,7 +62,9 @@ def test_another_symbol_or_kind_is_poison_and_changes_nothing() -> None:
     state = engine.new_state("VIRTUAL", SETTINGS)
     with pytest.raises(PoisonMessage, match="Expected rows of VIRTUAL"):
         engine.apply(state, to_batch([Mark(Venue.BINANCE, "FET", "FETUSDT", START, 1.0)]))
-    rows = Batch(Kind.MARKET_MINUTES, "binance", "VIRTUAL", "VIRTUALUSDT", pl.DataFrame({"window_start": [0]}))
+    rows = Batch.of_market(
+        Kind.MARKET_MINUTES, "binance", "VIRTUAL", "VIRTUALUSDT", pl.DataFrame({"window_start": [0]})
+    )
     with pytest.raises(PoisonMessage, match="Expected position events"):
         engine.apply(state, rows)
     with pytest.raises(PoisonMessage, match="at most 1e\\+11 USD"):

@@ -5,7 +5,7 @@ import pytest
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
-from tests.support.signal_cases import START, Story, heatmap_frame, market
+from tests.support.signal_cases import START, Story, heatmap_frame, market, said_of
 
 LONGS = {0.85: 6e6}
 
@@ -136,12 +136,13 @@ def test_other_outputs_are_ignored() -> None:
     assert frame == []
 
 
-@pytest.mark.parametrize("kind", [Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS])
+@pytest.mark.parametrize(
+    "kind", [Kind.CLUSTERS, Kind.CLUSTER_SHARES, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS]
+)
 def test_every_kind_of_output_can_be_read_back(kind: Kind) -> None:
     from liqheat.platform.codec import decode, encode
-    from processors.signals.engine import update
     from processors.signals.state import SignalState
 
-    outputs = update(SignalState("VIRTUAL"), market(START, 0.90, heatmap_frame(START, LONGS, {})), Story().settings)
+    outputs = said_of(SignalState("VIRTUAL"), market(START, 0.90, heatmap_frame(START, LONGS, {})), Story().settings)
     (batch,) = [output for output in outputs if output.kind is kind]
     assert decode(*encode(batch)).frame.equals(batch.frame)

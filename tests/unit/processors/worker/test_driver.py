@@ -10,17 +10,16 @@ import polars as pl
 import pytest
 
 from liqheat.domain.events import Batch, Kind, schema_of
-from liqheat.platform.codec import Headers, encode
+from liqheat.platform.codec import Headers, decode, encode, rows_of
 from liqheat.platform.errors import DeadLetterLimitExceeded, FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
 from processors.worker import checkpoint
 from processors.worker.checkpoint import Checkpoint, CheckpointTable
 from processors.worker.driver import Driver
-from tests.support.memory_log import NOW_SECONDS, MemoryLog, Message
-from tests.support.tally_engine import Tally, TallyEngine
+from tests.support.memory_log import NOW_MS, MemoryLog, Message, home_of
+from tests.support.tally_engine import REFUSED_PRICE, Tallies, TallyEngine
 
-NOW_MS = int(NOW_SECONDS * 1_000)
 SETTINGS = EngineSettings(dead_letter_limit=3)
 
 
@@ -32,27 +31,29 @@ def trades(symbol: str = "FET", start: int = NOW_MS - 600_000, rows: int = 100, 
         "taker_side": np.ones(rows, dtype=np.int8),
         "trade_id": np.full(rows, -1),
     }
-    return Batch(Kind.TRADES, "binance", symbol, symbol, pl.DataFrame(columns, schema=schema_of(Kind.TRADES).polars))
+    return Batch.of_market(
+        Kind.TRADES, "binance", symbol, symbol, pl.DataFrame(columns, schema=schema_of(Kind.TRADES).polars)
+    )
 
 
-def driver_of(log: MemoryLog, settings: EngineSettings = SETTINGS) -> Driver[Tally]:
-    return Driver(TallyEngine(), settings, log)
+def driver_of(log: MemoryLog, settings: EngineSettings = SETTINGS) -> Driver[Tallies]:
+    return Driver(TallyEngine(), settings, log, log.partitions)
 
 
 async def test_outputs_are_delivered_before_the_checkpoint_and_acknowledged_after_it() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades()))
+    await driver.handle([log.write(trades())])
     assert not log.checkpoints
-    assert not log.acknowledged
+    assert not log.done
     await driver.checkpoint()
-    assert log.steps == ["deliver heatmap-buckets", "save FET", "acknowledge 0"]
+    assert log.steps == ["deliver heatmap-buckets", "save FET", "go on from 1"]
 
 
 async def test_a_quiet_symbol_is_not_written_again() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades()))
+    await driver.handle([log.write(trades())])
     await driver.checkpoint()
     await driver.checkpoint()
     assert log.steps.count("save FET") == 1
@@ -60,33 +61,33 @@ async def test_a_quiet_symbol_is_not_written_again() -> None:
 
 async def test_a_message_that_its_checkpoint_covers_changes_nothing() -> None:
     log = MemoryLog()
-    await (first := driver_of(log)).handle(log.write(trades()))
+    await (first := driver_of(log)).handle([log.write(trades())])
     await first.checkpoint()
     saved = dict(log.checkpoints)
     second = driver_of(log)
-    await second.handle(log.messages[0][0])
+    await second.handle([log.messages[0][0]])
     await second.checkpoint()
     assert log.checkpoints == saved
-    assert log.steps[-1] == "acknowledge 0"
+    assert log.steps[-1] == "go on from 1"
 
 
 async def test_a_revoked_partition_is_forgotten_as_a_whole_even_in_the_middle_of_a_checkpoint() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades()))
+    await driver.handle([log.write(trades())])
     writing = asyncio.create_task(driver.checkpoint())
     await asyncio.sleep(0)
     driver.drop([0])
     await writing
-    assert not log.acknowledged
+    assert not log.done
     await driver.checkpoint()
-    assert not log.acknowledged
+    assert not log.done
 
 
 async def test_open_windows_are_published_once_a_change_and_for_symbols_taken_over() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades(rows=1)))
+    await driver.handle([log.write(trades(rows=1))])
     await driver.publish_open_windows()
     await driver.publish_open_windows()
     await driver.checkpoint()
@@ -99,18 +100,16 @@ async def test_open_windows_are_published_once_a_change_and_for_symbols_taken_ov
 
 
 async def test_an_output_too_large_for_a_message_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("processors.worker.driver._OUTPUT_ROWS", 3)
+    monkeypatch.setattr("processors.worker.parts.CELLS", 3)
+    monkeypatch.setattr("processors.worker.parts.ROWS", 3)
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades(rows=60)))
+    await driver.handle([log.write(trades(rows=400))])
     await driver.publish_open_windows()
     await driver.checkpoint()
     assert log.steps.count("deliver heatmap-buckets") > 3
-    assert sum(row[log_column("opened_usd")] for row in log.rows().values()) == pytest.approx(630e6, rel=0.01)
-
-
-def log_column(name: str) -> int:
-    return [column.name for column in schema_of(Kind.HEATMAP_BUCKETS).columns].index(name)
+    opened = list(schema_of(Kind.HEATMAP_LEVELS).wire).index("opened_usd")
+    assert sum(sum(row[opened]) for row in log.rows().values()) == pytest.approx(400 * 10.5e6, rel=0.01)
 
 
 def truncated(headers: Headers, value: bytes) -> tuple[Headers, bytes]:
@@ -136,7 +135,7 @@ def with_value(column: str, content: float) -> Callable[[Headers, bytes], tuple[
             .cast(dtype)
             .alias(column)
         )
-        return encode(Batch(Kind.TRADES, "binance", "FET", "FET", changed))
+        return encode(Batch(Kind.TRADES, "binance", changed))
 
     return change
 
@@ -147,15 +146,15 @@ def huge(_: Headers, __: bytes) -> tuple[Headers, bytes]:
 
 def output_kind(_: Headers, __: bytes) -> tuple[Headers, bytes]:
     engine = TallyEngine()
-    state = engine.new_state("FET", SETTINGS)
-    engine.apply(state, trades())
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, [rows_of(trades())])
     return encode(engine.snapshot(state)[0])
 
 
 def refused_by_engine(_: Headers, __: bytes) -> tuple[Headers, bytes]:
     names = schema_of(Kind.MARGIN_TIERS).polars
     columns = {name: [1.0] for name in names} | {"event_time": [NOW_MS], "tier": [1], "tiers": [1]}
-    return encode(Batch(Kind.MARGIN_TIERS, "binance", "FET", "FET", pl.DataFrame(columns, schema=names)))
+    return encode(Batch.of_market(Kind.MARGIN_TIERS, "binance", "FET", "FET", pl.DataFrame(columns, schema=names)))
 
 
 POISON: dict[str, tuple[Callable[[Headers, bytes], tuple[Headers, bytes | None]], str]] = {
@@ -167,11 +166,10 @@ POISON: dict[str, tuple[Callable[[Headers, bytes], tuple[Headers, bytes | None]]
     "infinite": (with_value("price", float("inf")), "inf"),
     "unknown kind": (with_header("kind", b"gossip"), "gossip"),
     "output kind": (output_kind, "position event"),
-    "missing header": (with_header("symbol", None), "'symbol' is missing"),
+    "missing header": (with_header("venue", None), "'venue' is missing"),
+    "old message without its symbol": (with_header("schema_version", b"1"), "'symbol' is missing"),
     "no text in header": (with_header("venue", b"\xff\xfe"), "not text"),
     "unknown venue": (with_header("venue", b"mtgox"), "mtgox"),
-    "another symbol": (with_header("symbol", b"TAO"), "key"),
-    "from the future": (with_value("event_time", NOW_MS + 4_000_000), "ahead"),
     "far future": (with_value("event_time", 9e15), "event_time"),
     "refused by the engine": (refused_by_engine, "no tiers"),
 }
@@ -182,10 +180,10 @@ async def test_poison_becomes_a_dead_letter_with_reason_and_origin_and_the_rest_
     change, reason = POISON[name]
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades()))
+    await driver.handle([log.write(trades())])
     headers, value = change(*encode(trades()))
-    await driver.handle(log.write_raw(b"FET", value, headers))
-    await driver.handle(log.write(trades(start=NOW_MS - 300_000)))
+    await driver.handle([log.write_raw(0, value, headers)])
+    await driver.handle([log.write(trades(start=NOW_MS - 300_000))])
     await driver.checkpoint()
     (letter,) = log.letters()
     assert reason in letter["reason"].decode()
@@ -195,16 +193,107 @@ async def test_poison_becomes_a_dead_letter_with_reason_and_origin_and_the_rest_
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 200
 
 
+def rows_in(log: MemoryLog, symbol: str) -> int:
+    """Return how many rows the checkpoint of `symbol` has."""
+    return int(json.loads(Checkpoint.unpack(log.checkpoints[symbol]).state)[2])
+
+
+def letter_values(log: MemoryLog) -> list[Batch]:
+    """Return the dead letters' rows, read as messages of the kind and venue that they were of."""
+    return [
+        decode({name.removeprefix("original."): content for name, content in headers if "original." in name}, value)
+        for topic, _, value, headers in log.sent
+        if topic is Topic.DEAD_LETTERS
+    ]
+
+
+async def test_of_rows_from_the_future_only_those_become_a_dead_letter() -> None:
+    log = MemoryLog()
+    driver = driver_of(log)
+    _, value = with_value("event_time", NOW_MS + 60_001)(*encode(trades()))
+    headers, _ = encode(trades())
+    await driver.handle([log.write_raw(0, value, headers)])
+    await driver.checkpoint()
+    (letter,) = log.letters()
+    assert letter["reason"].decode() == "An event is 60,001 ms ahead of the broker's time, more than 60,000"
+    assert [batch.frame["event_time"].to_list() for batch in letter_values(log)] == [[NOW_MS + 60_001]]
+    assert rows_in(log, "FET") == 99
+    assert log.committed(0) == 1
+
+
+def two_symbols(price: float = 1.0) -> Batch:
+    """Return four trades, two of each symbol, the third at `price`."""
+    parts = [trades("FET", rows=2).frame, trades("TAO", rows=2).frame]
+    parts[1] = parts[1].with_columns(price=pl.Series([price, 1.0]))
+    return Batch(Kind.TRADES, "binance", pl.concat(parts))
+
+
+async def test_rows_of_a_symbol_of_another_partition_become_a_dead_letter_and_the_rest_is_applied() -> None:
+    log = MemoryLog(partitions=8)
+    driver = driver_of(log)
+    home = home_of("FET", 8)
+    assert home_of("TAO", 8) != home
+    headers, value = encode(two_symbols())
+    await driver.handle([log.write_raw(home, value, headers)])
+    await driver.checkpoint()
+    (letter,) = log.letters()
+    assert letter["reason"].decode() == f"TAO belongs to partition {home_of('TAO', 8)}, not {home}"
+    assert [batch.symbols for batch in letter_values(log)] == [["TAO"]]
+    assert rows_in(log, "FET") == 2
+    assert "TAO" not in log.checkpoints
+
+
+async def test_one_row_that_the_engine_refuses_is_buried_alone_and_its_neighbours_are_applied() -> None:
+    log = MemoryLog()
+    driver = driver_of(log)
+    messages = [log.write(trades()), log.write(two_symbols(REFUSED_PRICE)), log.write(trades("TAO"))]
+    await driver.handle(messages)
+    await driver.checkpoint()
+    (letter,) = log.letters()
+    assert letter["reason"] == b"this engine takes no such price"
+    assert [batch.frame["price"].to_list() for batch in letter_values(log)] == [[REFUSED_PRICE]]
+    assert (rows_in(log, "FET"), rows_in(log, "TAO")) == (102, 101)
+    assert log.committed(0) == 3
+
+
+async def test_rows_that_one_symbol_has_already_are_left_out_for_that_symbol_alone() -> None:
+    log = MemoryLog()
+    first = driver_of(log)
+    message = log.write(two_symbols())
+    await first.handle([message])
+    await first.checkpoint()
+    del log.checkpoints["TAO"]
+    second = driver_of(log)
+    await second.handle([message])
+    await second.checkpoint()
+    assert (rows_in(log, "FET"), rows_in(log, "TAO")) == (2, 2)
+
+
+async def test_the_group_goes_on_from_the_first_message_that_some_symbol_has_in_no_checkpoint() -> None:
+    log = MemoryLog()
+    driver = driver_of(log)
+    await driver.handle([log.write(trades("FET")), log.write(trades("TAO"))])
+    writing = asyncio.create_task(driver.checkpoint())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    # What comes while a checkpoint is written is not in it.
+    await driver.handle([log.write(two_symbols())])
+    await writing
+    assert log.committed(0) == 2
+    await driver.checkpoint()
+    assert log.committed(0) == 3
+
+
 async def test_as_many_poison_messages_in_a_row_as_the_limit_stop_it_with_their_letters_sent() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write_raw(b"FET", b"rubbish", None))
-    await driver.handle(log.write_raw(b"FET", b"rubbish", None))
-    await driver.handle(log.write(trades()))
-    await driver.handle(log.write_raw(b"FET", b"rubbish", None))
-    await driver.handle(log.write_raw(b"FET", b"rubbish", None))
+    await driver.handle([log.write_raw(0, b"rubbish", None)])
+    await driver.handle([log.write_raw(0, b"rubbish", None)])
+    await driver.handle([log.write(trades())])
+    await driver.handle([log.write_raw(0, b"rubbish", None)])
+    await driver.handle([log.write_raw(0, b"rubbish", None)])
     with pytest.raises(DeadLetterLimitExceeded, match=r"3 messages in a row .* position-events\[0\]@5"):
-        await driver.handle(log.write_raw(b"FET", b"rubbish", None))
+        await driver.handle([log.write_raw(0, b"rubbish", None)])
     assert len(log.letters()) == 5
 
 
@@ -213,7 +302,7 @@ async def test_messages_ahead_of_their_turn_wait_until_those_before_them_have_co
     messages = [log.write(trades(start=NOW_MS - 600_000 + number)) for number in range(6)]
     driver = driver_of(log)
     for number in (0, 3, 4, 2, 3, 4, 1, 2, 3, 4, 5):
-        await driver.handle(messages[number])
+        await driver.handle([messages[number]])
     await driver.checkpoint()
     assert [step for step in log.steps if "rewind" in step] == ["rewind 1"] * 2
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 600
@@ -225,7 +314,7 @@ async def test_the_first_message_after_an_assignment_must_be_the_committed_one()
     messages = [log.write(trades()) for _ in range(3)]
     driver = driver_of(log)
     for number in (2, 0, 1, 2):
-        await driver.handle(messages[number])
+        await driver.handle([messages[number]])
     await driver.checkpoint()
     assert log.steps[0] == "rewind 0"
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 300
@@ -238,7 +327,7 @@ async def test_messages_missed_at_the_end_of_the_log_are_asked_for_while_nothing
     await driver.ask_for_missed({0, 1})
     assert log.steps == ["rewind 0"], "the other partition is empty"
     for message in messages:
-        await driver.handle(message)
+        await driver.handle([message])
     await driver.ask_for_missed({0, 1})
     await driver.checkpoint()
     assert [step for step in log.steps if "rewind" in step] == ["rewind 0"]
@@ -259,7 +348,7 @@ async def test_what_the_log_no_longer_holds_is_passed_over_once_it_was_asked_for
     messages = [log.write(trades()) for _ in range(5)]
     driver = driver_of(log)
     for number in (0, *(2, 3) * 11, 4):
-        await driver.handle(messages[number])
+        await driver.handle([messages[number]])
     await driver.checkpoint()
     assert log.steps[:10] == ["rewind 1"] * 10
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 400
@@ -268,7 +357,7 @@ async def test_what_the_log_no_longer_holds_is_passed_over_once_it_was_asked_for
 async def test_no_checkpoint_falls_between_a_message_and_its_outputs() -> None:
     log = MemoryLog()
     driver = driver_of(log)
-    handling = asyncio.create_task(driver.handle(log.write(trades())))
+    handling = asyncio.create_task(driver.handle([log.write(trades())]))
     for _ in range(3):
         await asyncio.sleep(0)
     await driver.checkpoint()
@@ -276,28 +365,28 @@ async def test_no_checkpoint_falls_between_a_message_and_its_outputs() -> None:
     assert log.steps[:2] == ["deliver heatmap-buckets", "save FET"]
 
 
-async def test_a_log_that_was_made_anew_stops_it_instead_of_being_skipped() -> None:
+async def test_a_log_that_was_created_again_stops_it_instead_of_being_skipped() -> None:
     old = MemoryLog()
     first = driver_of(old)
-    await first.handle(old.write(trades()))
-    await first.handle(old.write(trades()))
+    await first.handle([old.write(trades())])
+    await first.handle([old.write(trades())])
     await first.checkpoint()
     anew = MemoryLog(checkpoints=old.checkpoints)
-    with pytest.raises(FatalError, match="made anew"):
-        await driver_of(anew).handle(anew.write(trades()))
+    with pytest.raises(FatalError, match="created again"):
+        await driver_of(anew).handle([anew.write(trades())])
 
 
 async def test_another_partition_count_stops_it() -> None:
     log = MemoryLog(checkpoints={"FET": Checkpoint(3, 17, b"").pack("FET")})
     with pytest.raises(FatalError, match="partition count was changed"):
-        await driver_of(log).handle(log.write(trades()))
+        await driver_of(log).handle([log.write(trades())])
 
 
 async def test_a_state_over_the_limit_stops_it_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "MAXIMUM_STATE_BYTES", 1_100)
     log = MemoryLog()
     driver = driver_of(log)
-    await driver.handle(log.write(trades(rows=50)))
+    await driver.handle([log.write(trades(rows=50))])
     with pytest.raises(FatalError, match="engine state of FET is"):
         await driver.checkpoint()
 

@@ -6,7 +6,8 @@ import pytest
 
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import ClickHouse, Settings
-from sinks.clickhouse.migrate import Migration, placeholders, read_migrations, split_statements
+from sinks.clickhouse.migrate import Migration, placeholders, read_migrations
+from sinks.clickhouse.sql_text import split_statements
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,16 @@ def test_every_statement_can_be_run_again_and_names_the_database_and_cluster() -
         for statement in migration.statements(placeholders(settings)):
             code = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
             first = code.split("\n")[0]
-            repeatable = ("CREATE TABLE IF NOT EXISTS mine.", "CREATE OR REPLACE VIEW mine.")
+            if first.startswith("INSERT INTO mine."):
+                # Rows of a keyed table, made of what is stored: the second time they replace themselves.
+                assert first == "INSERT INTO mine.heatmap_upgrade_raw"
+                continue
+            repeatable = (
+                "CREATE TABLE IF NOT EXISTS mine.",
+                "CREATE OR REPLACE VIEW mine.",
+                "DROP TABLE IF EXISTS mine.",
+                "DROP VIEW IF EXISTS mine.",
+            )
             alterations = ("ADD COLUMN IF NOT EXISTS", "DROP COLUMN IF EXISTS", "MODIFY", "COMMENT COLUMN IF EXISTS")
             assert first.startswith(repeatable) or (
                 first.startswith("ALTER TABLE mine.") and any(word in code for word in alterations)

@@ -1,0 +1,52 @@
+"""Fine buckets around each market's mark as columns of one array: places, ragged ranges and sums per published level.
+
+Used by `inferred` alone: a row is a market, column 0 is the fine bucket `base`.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+BELOW, ABOVE = 900, 700
+"""Fine buckets kept on each side of the mark at least: 45% below, 60% above at 6.6 bp each."""
+
+
+def whole_levels(buckets: int, factor: int) -> int:
+    """Return `buckets`, rounded up to whole published buckets of `factor` fine ones."""
+    return -(-buckets // factor) * factor
+
+
+def ragged(starts: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
+    """Return row and column of every cell of one range per row, in order; `lengths` of 0 or less give none."""
+    lengths = np.maximum(lengths, 0)
+    rows = np.repeat(np.arange(len(starts)), lengths)
+    ends = np.cumsum(lengths)
+    columns = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths - starts, lengths)
+    return rows, columns
+
+
+def per_level(fine: IntArray, factor: int) -> IntArray:
+    """Sum the last axis in groups of `factor`; shape (..., columns) to (..., columns / factor)."""
+    total = fine[..., 0::factor].copy()
+    for column in range(1, factor):
+        total += fine[..., column::factor]
+    return total
+
+
+def scaled(amounts: IntArray, factors: FloatArray) -> IntArray:
+    """Return `amounts * factors` rounded down, never above what an exact product would round to by more than a float."""
+    return np.floor(amounts * factors).astype(np.int64)
+
+
+def shifted(rows: IntArray, by: int) -> IntArray:
+    """Move the last axis so that old column `by` becomes column 0; what comes in is 0."""
+    moved = np.zeros_like(rows)
+    width = rows.shape[-1]
+    if abs(by) < width:
+        if by >= 0:
+            moved[..., : width - by] = rows[..., by:]
+        else:
+            moved[..., -by:] = rows[..., : width + by]
+    return moved

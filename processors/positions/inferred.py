@@ -1,0 +1,373 @@
+"""Positions that nobody publishes, as amounts on the fine price grid of every market: the statistical model.
+
+The engine closes minutes here, many markets at once, and reads the map from here (`published`). Two families:
+what is expected to be executed where price goes (layers of turnover, survival falling as a power of age), and what is
+at risk there (bands of open interest by distance from entry). See docs/model.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
+from liqheat.domain.windows import MINUTE_MS
+from processors.heatmap.minutes import MinuteColumns
+from processors.positions import inferred_codec
+from processors.positions.distances import BAND_SHARES, BANDS
+from processors.positions.evidence import (
+    KAPPA_WEIGHT,
+    LESSON_MINUTES,
+    MEMORY_MINUTES,
+    UNKNOWN_INTEREST,
+    attribute,
+    band_multipliers,
+    venue_kappa,
+)
+from processors.positions.fine_columns import per_level, scaled, shifted
+from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
+from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
+from processors.positions.opening import (
+    BAND_PERIOD,
+    age_layers,
+    band_step,
+    bands_opened,
+    expected_opened,
+    steps_between,
+)
+from processors.positions.published import Cells, MarketFacts, Totals, cells_of, facts_of, totals_of
+from processors.positions.sweeping import Sweep, published_by_side, sweep_of
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CHUNK = 64
+"""Markets worked on at once, so that their rows fit the processor's cache."""
+
+DRIFT = 60
+"""Fine buckets that the mark may leave its place in the middle before a row is moved after it."""
+
+UNITS_PER_INTEREST = 1e10
+"""Open interest in units of a market's amounts: fine enough for every bucket, and few digits to keep."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MinuteFlows:
+    """What a closing did, micro-USD by side, each of shape (n, 2), longs first.
+
+    `expected_swept` is what was predicted for the range that the minute went, with what was known before it.
+    """
+
+    expected_swept: IntArray
+    at_risk_swept: IntArray
+    opened: IntArray
+    closed: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """Copies of markets' rows, to undo what `close` did to them."""
+
+    markets: IntArray
+    rows: dict[str, npt.NDArray[np.generic]]
+
+
+class InferredPositions:
+    """The inferred positions of many markets, by number in order of appearance.
+
+    Deterministic: a market's rows depend on its own minutes and on its symbol's other venues alone, however many
+    markets close together.
+    """
+
+    def __init__(self, grid_factor: int = 5) -> None:
+        self.state = InferredState(check_factor(grid_factor))
+
+    def add_market(self, venue: str, symbol: str) -> int:
+        """Add a market of which nothing is known yet; return its number."""
+        return self.state.add(venue, symbol)
+
+    def close(self, markets: IntArray, minute: MinuteColumns) -> MinuteFlows:
+        """Close one minute of each of `markets`, at most one of a symbol: sweep, age, open, and at times learn.
+
+        Without any price yet a market stays as it is.
+        """
+        state, flows = self.state, np.zeros((4, len(markets), 2), dtype=np.int64)
+        places = np.flatnonzero(np.isfinite(minute.mark_close))
+        markets, minute = markets[places], rows_of(minute, places)
+        if not markets.size:
+            return MinuteFlows(*flows)
+        self._begin(markets, minute)
+        sweep = sweep_of(state, markets, minute.mark_low, minute.mark_high)
+        flows[0, places] = scaled(sweep.expected, state.kappa[markets, None])
+        flows[1, places] = published_by_side(sweep, len(markets))
+        self._empty(markets, minute, sweep)
+        end = minute.window_start // MINUTE_MS + 1
+        is_step = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) > 0
+        self._note(markets, minute, sweep)
+        multipliers = state.multipliers[markets]
+        self._learn(markets, minute, steps_between(end, minute.elapsed_minutes, LESSON_MINUTES))
+        for first in range(0, len(markets), CHUNK):
+            part = slice(first, first + CHUNK)
+            self._age_and_open(markets[part], rows_of(minute, part), end[part])
+        # Lessons end where steps do, so nothing else changes what is at risk.
+        changes = np.flatnonzero(is_step)
+        for first in range(0, len(changes), CHUNK):
+            part = changes[first : first + CHUNK]
+            flows[2:, places[part]] = self._renew(markets[part], rows_of(minute, part), multipliers[part])
+        self._follow(markets)
+        return MinuteFlows(*flows)
+
+    def published(self, markets: IntArray) -> Cells:
+        """Return the map of `markets` as it stands after their last closing, with that minute's flows."""
+        return cells_of(self.state, markets)
+
+    def published_open(self, markets: IntArray, mark_low: FloatArray, mark_high: FloatArray) -> Cells:
+        """Return the map as if the open minute's marks had emptied their range (USD, (n,)); changes nothing."""
+        return cells_of(self.state, markets, sweep_of(self.state, *self._with_price(markets, mark_low, mark_high)))
+
+    def totals(self, markets: IntArray) -> Totals:
+        """Return the exact sums of the cells of `published`."""
+        return totals_of(self.state, markets)
+
+    def swept_so_far(self, markets: IntArray, mark_low: FloatArray, mark_high: FloatArray) -> Totals:
+        """Return what marks from `mark_low` to `mark_high` (USD, (n,)) would empty; changes nothing."""
+        at_risk, expected = np.zeros((2, len(markets), 2), dtype=np.int64)
+        places = np.flatnonzero(np.isfinite(self.state.close[markets]))
+        sweep = sweep_of(self.state, markets[places], mark_low[places], mark_high[places])
+        at_risk[places] = published_by_side(sweep, len(places))
+        expected[places] = scaled(sweep.expected, self.state.kappa[markets[places], None])
+        return Totals(at_risk, expected)
+
+    def nearest(self, markets: IntArray) -> FloatArray:
+        """Return the upper end of where longs can stand and the lower end of shorts, USD, (n, 2); NaN before a price."""
+        close = self.state.close[markets]
+        ends = np.full((len(markets), 2), np.nan)
+        known = np.flatnonzero(np.isfinite(close))
+        buckets = bucket_of(close[known])
+        ends[known] = np.stack([lower_edge(buckets), lower_edge(buckets + 1)], axis=1)
+        return ends
+
+    def facts(self, markets: IntArray) -> MarketFacts:
+        """Return what was learned of `markets` and how sure it is."""
+        return facts_of(self.state, markets)
+
+    def interval(self, markets: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return factors (n, 2): `expected_usd` times them bounds what is executed in an hour, 8 times in 10."""
+        facts = self.facts(markets)
+        return np.stack([facts.low] * 2, axis=1), np.stack([facts.high] * 2, axis=1)
+
+    def take(self, markets: IntArray) -> Taken:
+        """Return copies of all that `close` may change of `markets`."""
+        return Taken(markets, {name: getattr(self.state, name)[markets] for name in self.state.columns})
+
+    def put_back(self, taken: Taken) -> None:
+        """Undo what was done to these markets since `take`."""
+        for name, rows in taken.rows.items():
+            getattr(self.state, name)[taken.markets] = rows
+
+    def dump(self, market: int) -> bytes:
+        """Return a market's rows as bytes; the flows of its last minute are left out."""
+        return inferred_codec.dump(self.state, market)
+
+    def load(self, market: int, data: bytes) -> None:
+        """Put what `dump` wrote into the rows of `market`; it goes on exactly as the dumped one would have.
+
+        Raises:
+            FatalError: another model or grid wrote it, or it is damaged; the market is as before.
+        """
+        inferred_codec.load(self.state, market, data)
+
+    def _with_price(
+        self, markets: IntArray, low: FloatArray, high: FloatArray
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        known = np.isfinite(self.state.close[markets])
+        return markets[known], low[known], high[known]
+
+    def _begin(self, markets: IntArray, minute: MinuteColumns) -> None:
+        """Place new markets around their first mark, take the open interest, and start the minute's flows."""
+        state = self.state
+        state.interest[markets] = np.where(
+            np.isnan(minute.open_interest), state.interest[markets], minute.open_interest
+        )
+        new = np.isnan(state.close[markets])
+        started = markets[new]
+        state.base[started] = self._base(bucket_of(minute.mark_close[new]))
+        state.close[started] = minute.mark_close[new]
+        sized = (state.unit_bits[markets] < 0) & (state.interest[markets] > 0)
+        usd = state.interest[markets[sized]] * minute.mark_close[sized]
+        bits = np.floor(np.log2(np.maximum(usd * MICRO_USD_PER_USD / UNITS_PER_INTEREST, 1)))
+        state.unit_bits[markets[sized]] = bits.astype(np.int64)
+        unit = bits.astype(np.int64)[:, None, None]
+        state.layers[markets[sized]] = state.layers[markets[sized]] >> unit << unit
+        state.is_sampled[markets] = minute.is_sampled
+        state.flows[markets] = 0
+        state.flows_long[markets] = 0
+
+    def _base(self, buckets: IntArray) -> IntArray:
+        factor = self.state.factor
+        return np.asarray(buckets // factor * factor - self.state.below)
+
+    def _empty(self, markets: IntArray, minute: MinuteColumns, sweep: Sweep) -> None:
+        """Take out what was swept, from mass and map; the mark is at its close then."""
+        state = self.state
+        market, level = markets[sweep.row], sweep.column // state.factor
+        state.layers[market, :, sweep.column] -= sweep.layers
+        state.bands[market, :, sweep.column] -= sweep.bands
+        np.subtract.at(state.standing, (market, slice(None), level), sweep.published)
+        np.add.at(state.flows, (market, SWEPT, slice(None), level), sweep.published)
+        middle = (bucket_of(state.close[markets]) - state.base[markets]) // state.factor
+        split = sweep.is_long & (level == middle[sweep.row])
+        np.add.at(state.flows_long, (market[split], SWEPT), sweep.published[split])
+        state.swept_since[markets] += sweep.bands_by_side
+        state.close_before[markets] = state.close[markets]
+        state.close[markets] = minute.mark_close
+
+    def _note(self, markets: IntArray, minute: MinuteColumns, sweep: Sweep) -> None:
+        """Add the minute to the lesson, where liquidations would have been seen, and its trades to the entries."""
+        state = self.state
+        known = minute.liquidations_known
+        state.lesson_expected[markets] += np.where(known, sweep.expected[:, 0] + sweep.expected[:, 1], 0)
+        state.lesson_bands[markets] += np.where(known[:, None, None], sweep.bands_by_side, 0)
+        executed = np.stack([minute.executed_long, minute.executed_short], axis=1)
+        state.lesson_executed[markets] += np.where(known[:, None], executed, 0)
+        usd = (minute.buy_usd + minute.sell_usd).astype(np.float64)
+        state.traded[markets] += np.stack([usd, usd * _entry(minute)], axis=1)
+
+    def _learn(self, markets: IntArray, minute: MinuteColumns, lessons: IntArray) -> None:
+        """Let evidence fade and take the lesson in, of the markets whose lesson ends."""
+        state = self.state
+        rows = np.flatnonzero(lessons)
+        if not rows.size:
+            return
+        markets = markets[rows]
+        fade = np.exp2(-lessons[rows] * LESSON_MINUTES / MEMORY_MINUTES)
+        lesson = state.lesson_executed[markets]
+        by_band = attribute(lesson, state.lesson_bands[markets], state.multipliers[markets])
+        swept = (state.lesson_bands[markets, 0] + state.lesson_bands[markets, 1]) / MICRO_USD_PER_USD
+        executed = (lesson[:, 0] + lesson[:, 1]) / MICRO_USD_PER_USD
+        state.executed[markets] = state.executed[markets] * fade + executed
+        state.swept[markets] = state.swept[markets] * fade + state.lesson_expected[markets] / MICRO_USD_PER_USD
+        state.band_executed[markets] = state.band_executed[markets] * fade[:, None] + by_band
+        state.band_swept[markets] = state.band_swept[markets] * fade[:, None] + swept
+        for name in ("lesson_executed", "lesson_bands", "lesson_expected"):
+            getattr(state, name)[markets] = 0
+        usd = self._interest_usd(markets, minute.mark_close[rows])
+        state.kappa[markets] = self._kappa(markets, usd)
+        shares = np.asarray(BAND_SHARES)
+        state.multipliers[markets] = band_multipliers(
+            state.band_executed[markets], state.band_swept[markets], usd, shares
+        )
+
+    def _kappa(self, markets: IntArray, interest_usd: FloatArray) -> FloatArray:
+        """Return kappa of each market from its own and its symbol's evidence."""
+        state = self.state
+        pooled, whole_sibling = np.zeros((2, len(markets))), np.zeros(len(markets), dtype=np.bool_)
+        for place, market in enumerate(markets.tolist()):
+            siblings = state.siblings[state.symbols[market]]
+            whole = [other for other in siblings if not state.is_sampled[other] and state.swept[other] > 0]
+            whole_sibling[place] = any(other != market for other in whole)
+            for other in whole or siblings:
+                pooled[:, place] += state.executed[other], state.swept[other]
+        return venue_kappa(
+            (state.executed[markets], state.swept[markets]),
+            (pooled[0], pooled[1]),
+            KAPPA_WEIGHT * interest_usd,
+            state.is_sampled[markets],
+            whole_sibling,
+        )
+
+    def _interest_usd(self, markets: IntArray, prices: FloatArray) -> FloatArray:
+        usd = self.state.interest[markets] * prices
+        return np.where(usd > 0, usd, UNKNOWN_INTEREST)
+
+    def _age_and_open(self, markets: IntArray, minute: MinuteColumns, end: IntArray) -> None:
+        state, units = self.state, self.state.units(markets)
+        layers = age_layers(state.layers[markets], end, minute.elapsed_minutes, units)
+        closes = bucket_of(minute.mark_close) - state.base[markets]
+        turnover = minute.buy_usd + minute.sell_usd
+        layers[:, 0] += expected_opened(state.base[markets], state.width, _entry(minute), closes, turnover, units)
+        state.layers[markets] = layers
+
+    def _renew(self, markets: IntArray, minute: MinuteColumns, multipliers: FloatArray) -> IntArray:
+        """Bring bands to open interest, and the map to bands and what was learned; return what opened and closed.
+
+        Args:
+            markets: their numbers, shape (n,).
+            minute: of these markets.
+            multipliers: as believed before the lesson, (n, BANDS).
+
+        Returns:
+            Micro-USD opened and closed by side, shape (2, n, 2).
+        """
+        state, factor = self.state, self.state.factor
+        bands = state.bands[markets]
+        before, opened = scaled(bands, multipliers[:, :, None]), np.zeros_like(bands)
+        rows = np.flatnonzero(np.isfinite(state.interest[markets]))
+        if rows.size:
+            bands[rows], opened[rows] = self._step(markets[rows], rows_of(minute, rows), bands[rows])
+            state.bands[markets] = bands
+        after = scaled(bands, state.multipliers[markets][:, :, None])
+        opened = scaled(opened, state.multipliers[markets][:, :, None])
+        closed = before + opened - after
+        # Where more is believed to be there than before, that much opened for whoever reads the map.
+        opened -= np.minimum(closed, 0)
+        np.maximum(closed, 0, out=closed)
+        state.standing[markets] = per_level(after, factor)
+        flows = np.empty((2, len(markets), 2), dtype=np.int64)
+        closes = bucket_of(minute.mark_close) - state.base[markets]
+        is_long = np.arange(state.width) < closes[:, None]
+        own = closes // factor
+        for kind, fine in ((OPENED, opened), (CLOSED, closed)):
+            state.flows[markets, kind] += per_level(fine, factor)
+            longs = np.where(is_long[:, None], fine, 0)
+            by_level = per_level(longs, factor)
+            inside = np.flatnonzero((own >= 0) & (own < state.levels))
+            state.flows_long[markets[inside], kind] += by_level[inside, :, own[inside]]
+            flows[kind, :, 0] = longs.sum(axis=(1, 2))
+            flows[kind, :, 1] = fine.sum(axis=(1, 2)) - flows[kind, :, 0]
+        return flows
+
+    def _step(self, markets: IntArray, minute: MinuteColumns, bands: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the bands brought to open interest and what opened; start the next five minutes."""
+        state = self.state
+        end = minute.window_start // MINUTE_MS + 1
+        minutes = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) * BAND_PERIOD
+        step = band_step(
+            state.interest[markets], state.anchor[markets], minute.mark_close, minutes, state.swept_since[markets]
+        )
+        usd, value = state.traded[markets, 0], state.traded[markets, 1]
+        entries = np.where(usd > 0, value / np.maximum(usd, 1), minute.mark_close)
+        closes = bucket_of(minute.mark_close) - state.base[markets]
+        state.anchor[markets] = state.interest[markets]
+        state.traded[markets] = 0
+        state.swept_since[markets] = 0
+        return bands_opened(state.base[markets], state.width, entries, closes, bands, step, state.units(markets))
+
+    def _follow(self, markets: IntArray) -> None:
+        """Move the rows of markets whose mark has left the middle; what falls off the far end is closed there."""
+        state, factor = self.state, self.state.factor
+        wanted = self._base(bucket_of(state.close[markets]))
+        for place in np.flatnonzero(np.abs(wanted - state.base[markets]) > DRIFT).tolist():
+            market, by = int(markets[place]), int(wanted[place] - state.base[markets[place]])
+            level = by // factor
+            lost = state.standing[market].sum(axis=1)
+            for name, distance in (("layers", by), ("bands", by), ("standing", level), ("flows", level)):
+                rows = getattr(state, name)
+                rows[market] = shifted(rows[market], distance)
+            lost -= state.standing[market].sum(axis=1)
+            state.flows[market, CLOSED, :, 0 if by > 0 else -1] += lost
+            state.base[market] = wanted[place]
+
+
+def rows_of(minute: MinuteColumns, rows: IntArray | slice) -> MinuteColumns:
+    """Return the chosen rows of every column."""
+    return MinuteColumns(*(getattr(minute, name)[rows] for name in MinuteColumns.__slots__))
+
+
+def _entry(minute: MinuteColumns) -> FloatArray:
+    """Return the mean traded price, USD, (n,); the mark's where nothing was traded."""
+    buys, sells = minute.buy_usd.astype(np.float64), minute.sell_usd.astype(np.float64)
+    value = np.where(buys > 0, buys * minute.buy_price, 0.0) + np.where(sells > 0, sells * minute.sell_price, 0.0)
+    usd = buys + sells
+    return np.where(usd > 0, value / np.maximum(usd, 1), minute.mark_close)

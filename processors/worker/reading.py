@@ -1,0 +1,87 @@
+"""From messages of the log to rows that the engine may take: what is refused is refused here, row by row.
+
+A message that cannot be read is poison as a whole. Of one that can, only the rows that must not be applied are left
+out: of symbols that belong to another partition, and events further ahead of the broker's own time than a clock may
+be. Both are judged from the log alone, so that the same log always gives the same rows.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from liqheat.domain.market import Venue
+from liqheat.platform.codec import Rows, decode_rows
+from liqheat.platform.errors import Origin, PoisonMessage
+from liqheat.platform.partitions import partition_of
+from processors.heatmap.engine import TIMED_KINDS
+from processors.worker.engine import INPUT_KINDS
+
+_VENUES = frozenset(Venue)
+
+
+class LogMessage(Protocol):
+    """One message of the log; `timestamp` is the broker's, in ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
+    key: bytes | None
+    value: bytes | None
+
+
+def origin_of(message: LogMessage) -> Origin:
+    """Return where `message` stands in the log."""
+    return Origin(message.topic, message.partition, message.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Rows that must not be applied, and why."""
+
+    rows: Rows
+    reason: str
+
+
+def read_rows(message: LogMessage, partitions: int, maximum_lead_ms: int) -> tuple[Rows | None, list[Refused]]:
+    """Return the rows of `message` to apply, None where none is left, and those that are refused.
+
+    Args:
+        message: of the log.
+        partitions: how many partitions the log has.
+        maximum_lead_ms: how far an event may be ahead of the message's timestamp.
+
+    Raises:
+        PoisonMessage: it cannot be decoded, is no position event, or is of an unknown venue.
+    """
+    rows = decode_rows(message.headers or (), message.value)
+    if rows.kind not in INPUT_KINDS:
+        raise PoisonMessage(f"Expected a kind of position event, was {rows.kind.value!r}")
+    if rows.venue not in _VENUES:
+        raise PoisonMessage(f"Expected a known venue, was {rows.venue!r}")
+    refused: list[Refused] = []
+    strangers = [symbol for symbol, _ in rows.markets if partition_of(symbol, partitions) != message.partition]
+    if strangers:
+        own = np.array([partition_of(symbol, partitions) == message.partition for symbol, _ in rows.markets])
+        inside = np.repeat(own, np.diff(rows.starts, append=rows.height))
+        reason = (
+            f"{strangers[0]} belongs to partition {partition_of(strangers[0], partitions)}, not {message.partition}"
+        )
+        refused.append(Refused(rows.select(np.flatnonzero(~inside)), reason))
+        if not inside.any():
+            return None, refused
+        rows = rows.select(np.flatnonzero(inside))
+    if rows.kind in TIMED_KINDS:
+        # One event from the far future would move the watermark there and make everything after it late.
+        leads = rows.columns["event_time"] - message.timestamp
+        if int(leads.max()) > maximum_lead_ms:
+            early = leads > maximum_lead_ms
+            reason = f"An event is {int(leads.max()):,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
+            refused.append(Refused(rows.select(np.flatnonzero(early)), reason))
+            if early.all():
+                return None, refused
+            rows = rows.select(np.flatnonzero(~early))
+    return rows, refused
