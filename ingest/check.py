@@ -91,7 +91,8 @@ class NewFields:
     def take(self, frame: bytes) -> None:
         """Look through a frame or body."""
         for field in fields_of(frame):
-            if field in self._known or field in self._seen or len(self._seen) >= _MOST_FIELDS:
+            # dYdX keeps its markets by name.
+            if field in self._known or field in self._seen or "-USD" in field or len(self._seen) >= _MOST_FIELDS:
                 continue
             self._seen.add(field)
             self._report.new_fields.append(scrubbed(field))

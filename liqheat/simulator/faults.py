@@ -68,6 +68,7 @@ NOTICES: dict[str, str] = {
     "bybit": '{"topic":"simulatedNotice","ts":1,"data":{}}',
     "okx": '{"event":"simulatedNotice","code":"64008","msg":"will be closed for an upgrade"}',
     "hyperliquid": '{"channel":"simulatedNotice","data":{}}',
+    "dydx": '{"type":"simulatedNotice","connection_id":"1","message_id":1}',
 }
 """A notice as each venue would write it; one that is not named here sends none."""
 _BUSY_BODIES: dict[str, dict[str, object]] = {

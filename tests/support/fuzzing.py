@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ OTHER = {
     Venue.BYBIT: "ODDUSDT",
     Venue.OKX: "ODD-USDT-SWAP",
     Venue.HYPERLIQUID: "ODD",
+    Venue.DYDX: "ODD-USD",
 }
 """The instrument of bad rows."""
 GOOD_SYMBOLS = ("WLD", "FET")
@@ -47,6 +49,7 @@ def frames_of(venue: Venue, number: int) -> list[tuple[Rows, Wrap]]:
         Venue.BYBIT: _bybit,
         Venue.OKX: _okx,
         Venue.HYPERLIQUID: _hyperliquid,
+        Venue.DYDX: _dydx,
     }[venue](number)
 
 
@@ -164,6 +167,31 @@ def _hyperliquid(n: int) -> list[tuple[Rows, Wrap]]:
     ]  # fmt: skip
 
 
+def _dydx(n: int) -> list[tuple[Rows, Wrap]]:
+    at = datetime.fromtimestamp((NOW - 10_000_000 + n % 5_000_000) / 1_000, UTC).isoformat()
+
+    def channel(name: str, key: str) -> Wrap:
+        return lambda rows: {"type": "channel_data", "channel": name, "id": "WLD-USD", "contents": {key: rows}}
+
+    trade = {"id": f"t{n}", "side": "BUY", "size": "5", "price": "1.02", "createdAt": at, "type": "LIMIT"}
+    candle = {
+        "startedAt": at,
+        "low": "1",
+        "high": "1",
+        "open": "1",
+        "close": "1",
+        "baseTokenVolume": "4",
+        "usdVolume": "4",
+    }
+    return [
+        ([trade, {**trade, "id": f"t{n}b", "type": "LIQUIDATED"}], channel("v4_trades", "trades")),
+        (
+            [{**candle, "startingOpenInterest": "9"}],
+            lambda rows: {"stream": "WLD-USD@candles", "data": {"candles": rows}},
+        ),
+    ]
+
+
 def spoilt(generator: random.Random, frame: bytes) -> bytes:
     """Return `frame` with one to three places changed, or with some of its bytes."""
     if generator.random() < 0.25:
@@ -182,6 +210,10 @@ def bad_row(generator: random.Random, venue: Venue, row: dict[str, Json]) -> Jso
     _rename(found, OTHER[venue])
     for _ in range(generator.randint(1, 3)):
         found = _spoilt_place(generator, found)
+    if venue is Venue.DYDX and isinstance(found, dict):
+        # Its rows name no instrument, so they have to be bad for certain.
+        found.pop("price", None)
+        found.pop("open", None)
     return found
 
 

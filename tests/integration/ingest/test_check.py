@@ -19,7 +19,8 @@ from liqheat.simulator.faults import Fault, Trigger
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import LIVE_STEP_MS, SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
-from tests.support.simulated_venue import SYMBOLS, ExchangeClock, settings_at
+from tests.support.simulated_venue import SYMBOLS, ExchangeClock
+from tests.support.venue_addresses import settings_at
 
 VENUES = pytest.mark.parametrize("venue", list(Venue), ids=str)
 
@@ -56,7 +57,7 @@ async def checked(venue: Venue) -> AsyncIterator[Checked]:
     exchange.advance(LIVE_STEP_MS)
     server = SimulatorServer(exchange, wires_for(exchange), ExchangeClock(exchange))
     async with serving(server, "127.0.0.1", 0) as url:
-        yield Checked(venue, server, settings_at(url, Ingest(symbols=(*SYMBOLS, "NOSUCH"))))
+        yield Checked(venue, server, settings_at(url, ingest=Ingest(symbols=(*SYMBOLS, "NOSUCH"))))
 
 
 @VENUES
@@ -76,16 +77,17 @@ async def test_a_venue_that_is_well_is_reported_so(venue: Venue) -> None:
 @VENUES
 async def test_frames_that_are_odd_are_reported_with_a_sample(venue: Venue) -> None:
     async with checked(venue) as simulated:
-        simulated.fail(Fault.MALFORMED)
-        simulated.fail(Fault.NOTICE)
-        simulated.fail(Fault.NEW_FIELD)
-        report = await simulated.check()
+        # Binance's first frames may go to the socket that only looks whether anybody answers.
+        for fault in (Fault.MALFORMED, Fault.NOTICE, Fault.NEW_FIELD):
+            simulated.fail(fault, 8)
+        report = await simulated.check(seconds=2.0)
     assert not report.is_well
-    ((reason, unread),) = report.refused.items()
-    assert reason.startswith("Not a")
-    assert unread.count == 1
-    assert unread.sample
-    assert report.notices == {"simulatedNotice": 1}
+    assert report.refused
+    for reason, unread in report.refused.items():
+        assert reason.startswith("Not a")
+        assert unread.count >= 1
+        assert unread.sample
+    assert set(report.notices) == {"simulatedNotice"}
     assert report.new_fields == ["simulatedField"]
 
 
@@ -126,7 +128,7 @@ async def test_a_clock_that_is_behind_is_seen(venue: Venue) -> None:
 
 
 async def test_an_address_where_nobody_answers_is_reported() -> None:
-    settings = settings_at("http://127.0.0.1:9", Ingest(symbols=SYMBOLS))
+    settings = settings_at("http://127.0.0.1:9", ingest=Ingest(symbols=SYMBOLS))
     report = await check_venue(settings, Venue.BYBIT, 1.0, ManualLike())
     assert not report.reachable
     assert "cannot be reached" in report.problems[0]
