@@ -18,6 +18,7 @@ from aiohttp import web
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Viewer
@@ -122,6 +123,8 @@ class ViewerServer:
         answer = await self._in_thread(lambda: picture.market_list(self._client))
         offered = {
             "venues": [venue.value for venue in Venue],
+            "venue_labels": {venue.value: facts.label for venue, facts in VENUE_FACTS.items()},
+            "venue_colours": {venue.value: facts.colour for venue, facts in VENUE_FACTS.items()},
             "bases": [basis.value for basis in Basis],
             "bands": LEVERAGE_BANDS,
             "ranges": list(RANGES),

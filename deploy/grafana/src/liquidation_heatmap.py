@@ -17,6 +17,7 @@ from deploy.grafana.src.panels import (
     dress,
     lines,
     new_dashboard,
+    of_venues,
     override,
     query_variable,
     target,
@@ -52,27 +53,33 @@ def build() -> builder.Dashboard:
     board.with_panel(_map_now())
     board.with_panel(_executed())
     board.with_panel(
-        lines(
-            "Open interest",
-            "One-sided open interest in USD by venue: each dollar is one of longs and one of shorts.",
-            "heatmap/open_interest",
-            "currencyUSD",
+        of_venues(
+            lines(
+                "Open interest",
+                "One-sided open interest in USD by venue: each dollar is one of longs and one of shorts.",
+                "heatmap/open_interest",
+                "currencyUSD",
+            )
         )
     )
     board.with_panel(
-        lines(
-            "Funding rate",
-            "The current funding rate by venue. Above zero longs pay shorts.",
-            "heatmap/funding_rate",
-            "percentunit",
+        of_venues(
+            lines(
+                "Funding rate",
+                "The current funding rate by venue. Above zero longs pay shorts.",
+                "heatmap/funding_rate",
+                "percentunit",
+            )
         )
     )
     board.with_panel(
-        lines(
-            "Coverage",
-            "Observed notional over open interest. 0 means that everything shown for the venue is inferred.",
-            "heatmap/coverage",
-            "percentunit",
+        of_venues(
+            lines(
+                "Coverage",
+                "Observed notional over open interest. 0 means that everything shown for the venue is inferred.",
+                "heatmap/coverage",
+                "percentunit",
+            )
         )
     )
     board.with_panel(

@@ -55,7 +55,7 @@ function controls() {
   const same = (value) => value;
   setControl("range", offered.ranges, same, state.range, true, one("range"));
   setControl("span", offered.spans, (value) => `±${value}%`, state.span, true, one("span"));
-  setControl("venues", present, same, state.venues, false, toggle("venues"));
+  setControl("venues", present, (venue) => offered.venue_labels[venue] ?? venue, state.venues, false, toggle("venues"));
   setControl("bases", offered.bases, same, state.bases, false, toggle("bases"));
   setControl("bands", offered.bands, same, state.bands, false, toggle("bands"));
   setControl("scale", ["log", "linear"], same, state.scale, true, one("scale"));
