@@ -25,6 +25,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "score",
     "health",
     "ingest",
+    "check_venues",
     "playback",
     "process",
     "topics",
