@@ -69,6 +69,7 @@ class _Ours:
         engine.apply(self.state, batch)
 
     def maps(self, factor: int) -> Maps:
+        del factor
         maps: Maps = {}
         for batch in engine.open_minutes(self.state):
             if batch.kind is not Kind.HEATMAP_LEVELS:

@@ -9,7 +9,6 @@ The layout is that of Arrow's format specification (Message.fbs and Schema.fbs, 
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,6 +27,7 @@ _INT, _FLOAT, _UTF8, _BOOL, _LIST, _LARGE_UTF8, _LARGE_LIST, _UTF8_VIEW = 2, 3, 
 _FLOATS = {1: "<f4", 2: "<f8"}
 _VIEW_BYTES = 16
 _INLINE_BYTES = 12
+_CACHED_TEXTS = 100_000
 
 Array = npt.NDArray[Any]
 
@@ -45,38 +45,67 @@ class Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """A text column: `views` of shape (n, 2) uint64 (Arrow's Utf8View) or `offsets` (n + 1), and the text itself.
+    """A text column of `height` rows: `views` of 16 bytes (Arrow's Utf8View) or `offsets` (n + 1), and the text."""
 
-    Equal neighbouring texts of up to 12 bytes have equal views, so that runs are found without decoding.
-    """
-
+    height: int
     data: tuple[memoryview, ...]
-    views: Array | None = None
+    views: memoryview | None = None
     offsets: Array | None = None
 
-    def __len__(self) -> int:
-        if self.views is not None:
-            return len(self.views)
-        assert self.offsets is not None
-        return len(self.offsets) - 1
+    def texts(self, cache: dict[bytes, str]) -> list[str]:
+        """Return the texts of all rows; those of up to 12 bytes are looked up in `cache` by their view.
 
-    def raw(self, row: int) -> bytes:
-        """Return the bytes of one text."""
-        if self.offsets is not None:
-            return bytes(self.data[0][int(self.offsets[row]) : int(self.offsets[row + 1])])
-        assert self.views is not None
-        view = self.views[row].tobytes()
-        length = int.from_bytes(view[:4], "little")
+        Raises:
+            PoisonMessage: a text leaves its buffer or is not UTF-8.
+        """
+        if self.views is None:
+            return [_decoded(self._between(row)) for row in range(self.height)]
+        raw, found = bytes(self.views), []
+        for place in range(0, _VIEW_BYTES * self.height, _VIEW_BYTES):
+            view = raw[place : place + _VIEW_BYTES]
+            text = cache.get(view)
+            if text is None:
+                text = _decoded(self._viewed(view))
+                if view[1] == 0 and view[0] <= _INLINE_BYTES and len(cache) < _CACHED_TEXTS:
+                    cache[view] = text
+            found.append(text)
+        return found
+
+    def check(self) -> None:
+        """Refuse texts that leave their buffer.
+
+        Raises:
+            PoisonMessage: one does.
+        """
+        if self.views is None:
+            return
+        parts = np.frombuffer(self.views, "<u4", self.height * 4).reshape(self.height, 4)
+        long = np.flatnonzero(parts[:, 0] > _INLINE_BYTES)
+        if long.size:
+            sizes = np.array([len(each) for each in self.data] or [0], np.int64)
+            lengths, places, starts = (parts[long, number].astype(np.int64) for number in (0, 2, 3))
+            inside = starts + lengths <= sizes[np.minimum(places, len(sizes) - 1)]
+            if not (inside & (places < len(self.data))).all():
+                raise PoisonMessage("Not an Arrow IPC stream: a text leaves its buffer")
+
+    def _between(self, row: int) -> bytes:
+        assert self.offsets is not None
+        return bytes(self.data[0][int(self.offsets[row]) : int(self.offsets[row + 1])])
+
+    def _viewed(self, view: bytes) -> bytes:
+        length, _, place, start = struct.unpack("<IIII", view)
         if length <= _INLINE_BYTES:
             return view[4 : 4 + length]
-        place, start = struct.unpack_from("<II", view, 8)
+        if place >= len(self.data) or start + length > len(self.data[place]):
+            raise PoisonMessage("Not an Arrow IPC stream: a text leaves its buffer")
         return bytes(self.data[place][start : start + length])
 
-    def changes(self) -> npt.NDArray[np.bool_]:
-        """Return of each row but the first whether it may differ from the one before, shape (n - 1,)."""
-        if self.views is not None:
-            return np.asarray((self.views[1:] != self.views[:-1]).any(axis=1))
-        return np.array([self.raw(row) != self.raw(row - 1) for row in range(1, len(self))], dtype=np.bool_)
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise PoisonMessage(f"A text of an Arrow column is not UTF-8: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,30 +144,33 @@ def read(value: bytes, maximum_rows: int) -> Table:
 
 
 def _read(value: bytes, maximum_rows: int) -> Table:
-    place, fields, table = 0, None, None
-    while place < len(value):
+    place, schema, table = 0, None, None
+    end = len(value)
+    while place < end:
         first, size = struct.unpack_from("<II", value, place)
         if first != _CONTINUATION:
             raise PoisonMessage("Not an Arrow IPC stream: the message does not begin with Arrow's marker")
         if size == 0:
             break
-        start = place + 8
-        if size > len(value) - start:
+        body = place + 8 + size
+        if body > end:
             raise PoisonMessage("Not an Arrow IPC stream: its metadata is longer than the message")
-        metadata = value[start : start + size]
-        kind, body_length = _message_kind(metadata)
-        body = start + size
-        if not 0 <= body_length <= len(value) - body:
-            raise PoisonMessage("Not an Arrow IPC stream: its body is longer than the message")
-        if kind == _SCHEMA and fields is None:
-            fields = _schema(metadata)
-        elif kind == _RECORD_BATCH and fields is not None:
+        metadata = value[place + 8 : body]
+        if schema is None:
+            schema, length = _schema(metadata)
+        else:
             if table is not None:
                 raise PoisonMessage("Expected one Arrow record batch, was more")
-            table = _record_batch(metadata, memoryview(value)[body : body + body_length], fields, maximum_rows)
-        else:
-            raise PoisonMessage(f"Not an Arrow IPC stream of one batch: a message of type {kind}")
-        place = body + body_length
+            parts = _parts(schema, metadata)
+            length = parts.body_length
+            if not 0 <= length <= end - body:
+                raise PoisonMessage("Not an Arrow IPC stream: its body is longer than the message")
+            if not parts.height:
+                return Table(0, {}, {}, schema.by_name)
+            table = _record_batch(parts, memoryview(value)[body : body + length], schema, maximum_rows)
+        if not 0 <= length <= end - body:
+            raise PoisonMessage("Not an Arrow IPC stream: its body is longer than the message")
+        place = body + length
     if table is None:
         raise PoisonMessage("Not an Arrow IPC stream: it has no record batch")
     return table
@@ -167,6 +199,15 @@ class _Flat:
         if slot >= len(self.slots) or not self.slots[slot]:
             return default
         return int(struct.unpack_from("<" + form, self.data, self.place + self.slots[slot])[0])
+
+    def scalar(self, slot: int, width: int) -> tuple[int, int]:
+        """Return where the scalar in `slot` stands: first place and the one behind it; the same where it has none."""
+        if slot >= len(self.slots) or not self.slots[slot]:
+            raise PoisonMessage("Not an Arrow IPC stream: a length is missing")
+        place = self.place + self.slots[slot]
+        if place + width > len(self.data):
+            raise PoisonMessage("Not an Arrow IPC stream: an offset leaves the metadata")
+        return place, place + width
 
     def _target(self, slot: int) -> int | None:
         if slot >= len(self.slots) or not self.slots[slot]:
@@ -203,27 +244,56 @@ class _Flat:
         return self.data[start : start + length].decode()
 
 
-def _root(metadata: bytes) -> _Flat:
-    return _Flat(metadata, struct.unpack_from("<I", metadata, 0)[0])
+@dataclass(slots=True, eq=False)
+class _Schema:
+    """The fields of a stream, and the places of the numbers in its latest record batch's metadata."""
+
+    fields: tuple[Field, ...]
+    by_name: dict[str, Field]
+    places: "_Places | None" = None
 
 
-def _message_kind(metadata: bytes) -> tuple[int, int]:
-    message = _root(metadata)
-    return message.number(1, "B"), message.number(3, "q")
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the numbers of a record batch stand in its metadata, and `rest`: all bytes that are none of them.
+
+    Metadata with the same `rest` has the same structure: its offsets need not be followed again.
+    """
+
+    size: int
+    cuts: tuple[tuple[int, int], ...]
+    rest: bytes
+    form: struct.Struct
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The numbers of one record batch: rows, nodes (rows, nulls) and buffers (offset, size) in order."""
+
+    body_length: int
+    height: int
+    nodes: tuple[int, ...]
+    buffers: tuple[int, ...]
+    variadic: tuple[int, ...]
+
+
+_NO_ROWS = _Parts(0, 0, (), (), ())
 
 
 @lru_cache(maxsize=256)
-def _schema(metadata: bytes) -> tuple[Field, ...]:
-    """Return the fields of a schema message; cached, since a kind's messages all begin with the same one."""
-    schema = _root(metadata).table(2)
-    if schema is None:
-        raise PoisonMessage("Not an Arrow IPC stream: the schema is missing")
+def _schema(metadata: bytes) -> tuple[_Schema, int]:
+    """Return the schema in a message, and its body's length; cached, for a kind's messages all begin with the same one."""
+    message = _Flat(metadata, struct.unpack_from("<I", metadata, 0)[0])
+    schema = message.table(2)
+    if message.number(1, "B") != _SCHEMA or schema is None:
+        raise PoisonMessage("Not an Arrow IPC stream: it does not begin with a schema")
     if schema.number(0, "h"):
         raise PoisonMessage("Expected a little-endian Arrow stream")
     fields = tuple(_field(each) for each in schema.tables(1))
-    if len({field.name for field in fields}) != len(fields):
+    by_name = {field.name: field for field in fields}
+    if len(by_name) != len(fields):
         raise PoisonMessage("Expected Arrow columns of different names")
-    return fields
+    return _Schema(fields, by_name), message.number(3, "q")
 
 
 def _field(flat: _Flat, *, is_item: bool = False) -> Field:
@@ -233,7 +303,7 @@ def _field(flat: _Flat, *, is_item: bool = False) -> Field:
     if kind == _INT and of is not None:
         bits = of.number(0, "i")
         if bits in (8, 16, 32, 64):
-            return Field(name, "number", f"<{'i' if of.number(1, '?') else 'u'}{bits // 8}")
+            return Field(name, "number", np.dtype(f"<{'i' if of.number(1, '?') else 'u'}{bits // 8}").str)
     elif kind == _FLOAT and of is not None and of.number(0, "h") in _FLOATS:
         return Field(name, "number", _FLOATS[of.number(0, "h")])
     elif not is_item:
@@ -249,77 +319,128 @@ def _field(flat: _Flat, *, is_item: bool = False) -> Field:
     raise PoisonMessage(f"The Arrow column {name!r} has type {kind}, which batches do not use")
 
 
+def _parts(schema: _Schema, metadata: bytes) -> _Parts:
+    """Return the numbers of a record batch, by the places of the one before if it has the same structure."""
+    places = schema.places
+    if places is None or len(metadata) != places.size or _without(metadata, places.cuts) != places.rest:
+        places = schema.places = _places(metadata)
+        if places is None:
+            return _NO_ROWS
+    numbers = places.form.unpack(b"".join([metadata[start:end] for start, end in places.cuts]))
+    (_, body), (_, rows), (nodes, nodes_end), (first, last), _ = places.cuts
+    del body, rows
+    count, buffers = (nodes_end - nodes) // 8, (last - first) // 8
+    return _Parts(
+        numbers[0],
+        numbers[1],
+        numbers[2 : 2 + count],
+        numbers[2 + count : 2 + count + buffers],
+        numbers[2 + count + buffers :],
+    )
+
+
+def _without(metadata: bytes, cuts: tuple[tuple[int, int], ...]) -> bytes:
+    kept, place = [], 0
+    for start, end in sorted(cuts):
+        kept.append(metadata[place:start])
+        place = end
+    return b"".join([*kept, metadata[place:]])
+
+
+def _places(metadata: bytes) -> _Places | None:
+    """Return the places of the numbers of a record batch, None of one without rows."""
+    message = _Flat(metadata, struct.unpack_from("<I", metadata, 0)[0])
+    batch = message.table(2)
+    if message.number(1, "B") != _RECORD_BATCH or batch is None:
+        raise PoisonMessage(f"Not an Arrow IPC stream of one batch: a message of type {message.number(1, 'B')}")
+    if batch.table(3) is not None:
+        raise PoisonMessage("The Arrow body is compressed, which batches are not")
+    if not batch.number(0, "q"):
+        return None
+    cuts = [message.scalar(3, 8), batch.scalar(0, 8)]
+    for slot, width in ((1, 16), (2, 16), (4, 8)):
+        start, count = batch.vector(slot, width)
+        if count > 8 * MAXIMUM_COLUMNS:
+            raise PoisonMessage("Not an Arrow IPC stream: too many buffers")
+        cuts.append((start, start + count * width))
+    ordered = sorted(cuts)
+    if any(end > start for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False)):
+        raise PoisonMessage("Not an Arrow IPC stream: parts of its metadata overlap")
+    form = struct.Struct(f"<{sum(end - start for start, end in cuts) // 8}q")
+    return _Places(len(metadata), tuple(cuts), _without(metadata, tuple(cuts)), form)
+
+
 class _Buffers:
     """The nodes and buffers of one record batch, handed out in order, each checked to lie in the body."""
 
-    def __init__(self, metadata: bytes, body: memoryview) -> None:
-        batch = _root(metadata).table(2)
-        if batch is None:
-            raise PoisonMessage("Not an Arrow IPC stream: the record batch is missing")
-        if batch.table(3) is not None:
-            raise PoisonMessage("The Arrow body is compressed, which batches are not")
-        self.body = body
-        self.length = batch.number(0, "q")
-        self._nodes = _pairs(metadata, *batch.vector(1, 16))
-        self._buffers = _pairs(metadata, *batch.vector(2, 16))
-        start, count = batch.vector(4, 8)
-        self._variadic = iter(struct.unpack_from(f"<{count}q", metadata, start))
+    __slots__ = ("_buffer", "_node", "_parts", "_text", "body", "size")
+
+    def __init__(self, parts: _Parts, body: memoryview) -> None:
+        self.body, self.size = body, len(body)
+        self._parts = parts
+        self._node = self._buffer = self._text = 0
 
     def node(self, expected: int | None) -> tuple[int, int]:
         """Return rows and nulls of the next field, of `expected` rows."""
-        rows, nulls = next(self._nodes, (-1, 0))
+        place = self._node
+        self._node = place + 2
+        rows, nulls = self._parts.nodes[place], self._parts.nodes[place + 1]
         if rows < 0 or not 0 <= nulls <= rows or (expected is not None and rows != expected):
             raise PoisonMessage(f"An Arrow column has {rows} rows of {expected}")
         return rows, nulls
 
+    def place(self, least: int) -> tuple[int, int]:
+        """Return offset and size of the next buffer, which holds at least `least` bytes."""
+        place = self._buffer
+        self._buffer = place + 2
+        start, size = self._parts.buffers[place], self._parts.buffers[place + 1]
+        if start < 0 or size < least or start + size > self.size:
+            raise PoisonMessage("Not an Arrow IPC stream: a buffer leaves the body")
+        return start, size
+
     def take(self, least: int) -> memoryview:
         """Return the next buffer, which holds at least `least` bytes."""
-        start, size = next(self._buffers, (-1, 0))
-        if start < 0 or size < 0 or start + size > len(self.body) or size < least:
-            raise PoisonMessage("Not an Arrow IPC stream: a buffer leaves the body")
+        start, size = self.place(least)
         return self.body[start : start + size]
 
     def variadic(self) -> int:
         """Return how many text buffers the next view column has."""
-        count = next(self._variadic, -1)
+        count = self._parts.variadic[self._text]
+        self._text += 1
         if not 0 <= count <= 1_024:
             raise PoisonMessage(f"An Arrow text column has {count} buffers")
         return count
 
 
-def _pairs(metadata: bytes, start: int, count: int) -> Iterator[tuple[int, int]]:
-    if count > 8 * MAXIMUM_COLUMNS:
-        raise PoisonMessage("Not an Arrow IPC stream: too many buffers")
-    return iter(list(struct.iter_unpack("<qq", metadata[start : start + 16 * count])))
-
-
-def _record_batch(metadata: bytes, body: memoryview, fields: tuple[Field, ...], maximum_rows: int) -> Table:
-    buffers = _Buffers(metadata, body)
-    height = buffers.length
+def _record_batch(parts: _Parts, body: memoryview, schema: _Schema, maximum_rows: int) -> Table:
+    height = parts.height
     if not 0 <= height <= maximum_rows:
         raise PoisonMessage(f"Expected 1 to {maximum_rows} rows, was {height}")
+    buffers = _Buffers(parts, body)
     columns: dict[str, Column] = {}
     nulls: dict[str, int] = {}
-    for field in fields:
+    for field in schema.fields:
         columns[field.name], nulls[field.name] = _column(field, buffers, height)
-    return Table(height, columns, nulls, {field.name: field for field in fields})
+    return Table(height, columns, nulls, schema.by_name)
 
 
 def _column(field: Field, buffers: _Buffers, height: int | None) -> tuple[Column, int]:
     rows, nulls = buffers.node(height)
-    buffers.take(-(-rows // 8) if nulls else 0)
+    buffers.place(-(-rows // 8) if nulls else 0)
     if field.form == "number":
-        dtype = np.dtype(field.dtype)
-        return np.frombuffer(buffers.take(rows * dtype.itemsize), dtype, rows), nulls
+        # The last character of a dtype's name is its size.
+        start, _ = buffers.place(rows * int(field.dtype[-1]))
+        return np.frombuffer(buffers.body, field.dtype, rows, start), nulls
     if field.form == "flag":
         packed = np.frombuffer(buffers.take(-(-rows // 8)), np.uint8)
         return np.unpackbits(packed, bitorder="little", count=rows).astype(np.bool_), nulls
     if field.form == "view":
-        return _views(buffers, rows), nulls
+        views = buffers.take(rows * _VIEW_BYTES)
+        return Texts(rows, tuple([buffers.take(0) for _ in range(buffers.variadic())]), views=views), nulls
     offsets = _offsets(buffers, rows, is_large=field.is_large)
     end = int(offsets[-1])
     if field.form == "text":
-        return Texts((buffers.take(end),), offsets=offsets), nulls
+        return Texts(rows, (buffers.take(end),), offsets=offsets), nulls
     assert field.child is not None
     values, item_nulls = _column(field.child, buffers, None)
     if not isinstance(values, np.ndarray) or end > len(values):
@@ -338,16 +459,3 @@ def _offsets(buffers: _Buffers, rows: int, *, is_large: bool) -> Array:
     if offsets[0] < 0 or (np.diff(offsets) < 0).any():
         raise PoisonMessage("Not an Arrow IPC stream: offsets do not rise")
     return offsets
-
-
-def _views(buffers: _Buffers, rows: int) -> Texts:
-    raw = buffers.take(rows * _VIEW_BYTES)
-    data = tuple(buffers.take(0) for _ in range(buffers.variadic()))
-    parts = np.frombuffer(raw, "<u4", rows * 4).reshape(rows, 4)
-    long = np.flatnonzero(parts[:, 0] > _INLINE_BYTES)
-    if long.size:
-        sizes = np.array([len(each) for each in data] or [0], np.int64)
-        lengths, places, starts = (parts[long, number].astype(np.int64) for number in (0, 2, 3))
-        if (places >= len(data)).any() or (starts + lengths > sizes[np.minimum(places, len(sizes) - 1)]).any():
-            raise PoisonMessage("Not an Arrow IPC stream: a text leaves its buffer")
-    return Texts(data, views=np.frombuffer(raw, "<u8", rows * 2).reshape(rows, 2))

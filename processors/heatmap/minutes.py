@@ -112,6 +112,7 @@ class MinuteColumns:
     what is observed per account. `elapsed_minutes` counts since the market's last closing (1 when none was skipped).
     Trades stand in for marks where no mark ever came. `liquidations_known` says that the feed of liquidations was
     recorded in this minute, `is_sampled` that the venue publishes only a part of them.
+    A bar of k minutes is the minute that ends with it, with `elapsed_minutes` k.
     """
 
     window_start: IntArray

@@ -117,12 +117,7 @@ class KeptMessages:
 
     def rows(self, kind: Kind) -> list[dict[str, Any]]:
         """Return the rows of a kind with their symbol."""
-        return [
-            row
-            for batch in self.batches()
-            if batch.kind is kind
-            for row in batch.frame.iter_rows(named=True)
-        ]
+        return [row for batch in self.batches() if batch.kind is kind for row in batch.frame.iter_rows(named=True)]
 
 
 class SimulatedVenue:
