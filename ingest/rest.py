@@ -133,6 +133,8 @@ class RestClient:
         log.warning(
             "The venue limits our requests", venue=self._venue.value, reason=trouble.reason, seconds=trouble.pause
         )
+        if self._patience is not None and trouble.pause > self._patience:
+            raise BannedError(reason, trouble.pause)
         raise TransientError(reason, retry_after=trouble.pause)
 
     @asynccontextmanager

@@ -24,7 +24,7 @@ def _check_of(struct: type) -> _Check:
     columns = [column for column in schema_of(KIND_OF[struct]).columns if column.dtype.is_numeric()]
     bounds = tuple(
         (
-            -float("inf") if column.unit.minimum is None else column.unit.minimum,
+            -1.7e308 if column.unit.minimum is None else column.unit.minimum,
             1.7e308 if column.unit.maximum is None else column.unit.maximum,
             column.unit.nullable,
         )

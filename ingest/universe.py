@@ -14,7 +14,9 @@ from liqheat.domain.instruments import ALL, Instrument, as_asked, canonical_symb
 from liqheat.domain.market import Venue
 
 TRADING = "trading"
-FINAL = frozenset({"close", "closed", "delisted", "delivered", "delivering", "expired", "settled", "settling"})
+FINAL = frozenset(
+    {"close", "closed", "delisted", "delivered", "delivering", "expired", "final_settlement", "settled", "settling"}
+)
 """Statuses after which a contract does not trade again; others (a suspension, a maintenance) end."""
 
 

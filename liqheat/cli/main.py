@@ -26,6 +26,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "score",
     "health",
     "ingest",
+    "check_venues",
     "playback",
     "process",
     "topics",
@@ -37,6 +38,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "dictionary",
     "alerts_webhook",
     "settings_table",
+    "venue_page",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 

@@ -13,8 +13,16 @@ from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 from tests.support.reading import sane_events
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "binance"
+CASE = VenueCase(
+    trades_topic="wldusdt@aggTrade",
+    marks_topic="wldusdt@markPrice",
+    socket_path="/market/",
+    rest_path="/fapi",
+    connection="market-",
+)
 RECEIVED_AT = 1_700_000_000_000
 BTC = (Venue.BINANCE, "BTC", "BTCUSDT")
 

@@ -10,8 +10,17 @@ from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "bybit"
+CASE = VenueCase(
+    trades_topic="publicTrade.WLDUSDT",
+    marks_topic="tickers.WLDUSDT",
+    marks_carry_open_interest=True,
+    socket_path="/public/",
+    rest_path="/v5/market",
+    connection="linear-",
+)
 RECEIVED_AT = 1_800_000_000_000
 BTC = (Venue.BYBIT, "BTC", "BTCUSDT")
 

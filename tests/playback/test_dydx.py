@@ -21,11 +21,37 @@ from liqheat.domain.events import (
 )
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Settings
+from liqheat.simulator.exchange import Exchange
+from liqheat.simulator.running import wires_for
+from liqheat.simulator.wire.base import Subscriber
+from tests.support.small_exchange import exchange
+from tests.support.venue_cases import VenueCase
+
+__all__ = ["exchange"]
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "dydx"
+CASE = VenueCase(
+    trades_topic="v4_trades:WLD-USD",
+    marks_topic="v4_markets:",
+    marks_carry_open_interest=True,
+    marks_are_shared=True,
+    socket_path="/v4/ws",
+    rest_path="erpetualMarket",
+    connection="indexer-",
+    sends_backlog=True,
+    frames=tuple(
+        wrap(f"BTC-USD@{stream}", (RECORDED / f"{name}.json").read_bytes()).decode()
+        for stream, name in (
+            ("candles", "http_candles"),
+            ("historicalFunding", "http_historical_funding"),
+            ("depth", "http_order_book"),
+        )
+    ),
+)
 RECEIVED_AT = 1_800_000_000_000
 NEXT_HOUR = 1_800_003_600_000
 NAN = float("nan")
@@ -268,3 +294,19 @@ async def test_pages_of_trades_go_back_to_the_start_of_the_hole() -> None:
     trades = play(*recovery.frames)
     assert len(trades) == 2_000
     assert trades[0].event_time < trades[-1].event_time, "the oldest page comes first"
+
+
+def test_simulated_liquidations_are_trades_of_their_own_type(exchange: Exchange) -> None:
+    name = VENUE_FACTS[Venue.DYDX].name_of("FARTCOIN")
+    wire, view = wires_for(exchange)[Venue.DYDX], exchange.views[Venue.DYDX][name]
+    mapper = DydxMapper()
+    seen: list[tuple[int, float]] = []
+    died: list[tuple[int, float]] = []
+    for _ in range(3_000):
+        exchange.advance(1_000)
+        died += [(row.side, round(row.quantity, 6)) for row in view.liquidations_of(view.step)]
+        for frame in wire.publish(view):
+            events = mapper.map(wire.encode(frame, Subscriber()).encode(), view.time)
+            seen += [(event.side, round(event.quantity, 6)) for event in events if isinstance(event, Liquidation)]
+    assert died
+    assert sorted(seen) == sorted(died)

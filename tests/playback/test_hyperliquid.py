@@ -21,8 +21,22 @@ from liqheat.domain.events import (
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "hyperliquid"
+CASE = VenueCase(
+    trades_topic="trades:WLD",
+    marks_topic="activeAssetCtx:WLD",
+    marks_carry_open_interest=True,
+    socket_path="/ws",
+    rest_path="/info",
+    connection="perpetuals-",
+    # The ten latest trades are all that it gives.
+    has_trade_history=False,
+    sends_backlog=True,
+    # Contexts carry no time and are stamped with ours.
+    stamps_marks=False,
+)
 RECEIVED_AT = 1_800_000_000_000
 NAN = float("nan")
 NO_LIMIT = 1e15

@@ -10,8 +10,16 @@ from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "okx"
+CASE = VenueCase(
+    trades_topic="trades:WLD-USDT-SWAP",
+    marks_topic="mark-price:WLD-USDT-SWAP",
+    socket_path="/ws/",
+    rest_path="/api/v5",
+    connection="public-",
+)
 RECEIVED_AT = 1_800_000_000_000
 NAN = float("nan")
 BTC = (Venue.OKX, "BTC", "BTC-USDT-SWAP")

@@ -8,6 +8,7 @@ from ingest.venues.interface import wrap
 from ingest.venues.registry import mapper_for
 from liqheat.domain.events import Depth
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.errors import PoisonMessage
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded"
@@ -74,9 +75,8 @@ def test_hyperliquids_aggregations_are_joined_when_the_finest_comes() -> None:
 
 @pytest.mark.parametrize("venue", Venue)
 def test_a_book_of_another_shape_is_poison(venue: Venue) -> None:
-    names = {Venue.OKX: "BTC-USDT-SWAP", Venue.HYPERLIQUID: "BTC", Venue.DYDX: "BTC-USD"}
     stream = "depth-4" if venue is Venue.HYPERLIQUID else "depth"
     mapper = mapper_for(venue, contract_values={"BTC-USDT-SWAP": 0.01})
-    frame = wrap(f"{names.get(venue, 'BTCUSDT')}@{stream}", b'{"bids": "none"}')
+    frame = wrap(f"{VENUE_FACTS[venue].name_of('BTC')}@{stream}", b'{"bids": "none"}')
     with pytest.raises(PoisonMessage):
         list(mapper.map(frame, RECEIVED_AT))

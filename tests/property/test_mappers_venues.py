@@ -14,9 +14,10 @@ from ingest.venues.registry import mapper_for
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 from tests.support.reading import sane_events
+from tests.support.venue_cases import case_of
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded"
-VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID, Venue.DYDX)
+VENUES = tuple(venue for venue in Venue if venue is not Venue.BINANCE)
 VALUES = {"BTC-USDT-SWAP": 0.01, "ETH-USDT-SWAP": 0.1}
 
 EXTRA: dict[Venue, list[str]] = {
@@ -48,24 +49,16 @@ EXTRA: dict[Venue, list[str]] = {
         '{"stream":"WLD@candleSnapshot","data":[{"t":60000,"s":"WLD","o":"2","c":"2","h":"3","l":"1","v":"4"}]}',
         '{"stream":"WLD@depth-4","data":{"coin":"WLD","time":5,"levels":[[{"px":"1","sz":"2"}],[{"px":"2","sz":"3"}]]}}',
     ],
-    Venue.DYDX: [
-        json.dumps({"stream": f"BTC-USD@{stream}", "data": json.loads((RECORDED / "dydx" / name).read_text())})
-        for stream, name in (
-            ("candles", "http_candles.json"),
-            ("historicalFunding", "http_historical_funding.json"),
-            ("depth", "http_order_book.json"),
-        )
-    ],
 }
 
 
 def frames_of(venue: Venue) -> list[Any]:
     recorded = [json.loads(path.read_text()) for path in sorted((RECORDED / venue.value).glob("*.json"))]
     small = [frame for frame in recorded if len(json.dumps(frame)) < 10_000]
-    return small + [json.loads(text) for text in EXTRA[venue]]
+    return small + [json.loads(text) for text in (*EXTRA.get(venue, ()), *case_of(venue).frames)]
 
 
-FRAMES = {venue: frames_of(venue) for venue in VENUES}
+FRAMES: dict[Venue, list[Any]] = {venue: frames_of(venue) for venue in VENUES}
 ODD = st.sampled_from(
     [
         None,

@@ -41,7 +41,7 @@ def cases(*entries: str) -> list[Case]:
     """Return the cases that enter by one of `entries`, or all of them."""
     names = ("id", "kind", "venue", "entry", "input", "right", "source")
     rows = json.loads((FOLDER / "cases.json").read_text(encoding="utf-8"))
-    found = [Case(*(row.pop(name) for name in names), row) for row in rows]
+    found = [Case(**{name: row.pop(name) for name in names}, wanted=row) for row in rows]
     return [case for case in found if not entries or case.entry in entries]
 
 

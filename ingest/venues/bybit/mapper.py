@@ -110,7 +110,7 @@ class BybitMapper(BaseMapper):
             return ()
         taker_side = _side(_TAKER_SIDES, side)
         timely(event_time, received_at)
-        if trade_id and not self._trades.add(trade_id):
+        if trade_id and not self._trades.add((name, trade_id)):
             self.duplicates += 1
             return ()
         coins = instrument.coins_per_unit

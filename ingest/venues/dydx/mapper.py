@@ -85,7 +85,7 @@ class DydxMapper(BaseMapper):
             parts = [message.data]
         else:
             if message.type not in _ANSWERS:
-                self.report.notices[message.type or "an answer of another kind"] += 1
+                self.report.notice(message.type or "an answer of another kind")
             name, kind = message.id, message.channel
             is_batch = message.type == "channel_batch_data"
             parts = read(_PARTS, message.contents, "a dYdX batch") if is_batch else [message.contents]
@@ -109,7 +109,7 @@ class DydxMapper(BaseMapper):
             raise PoisonMessage(f"Expected the side BUY or SELL, was {trade.side!r}")
         at = timely(_ms(trade.created_at), received_at)
         # The first message after subscribing is backlog.
-        if trade.id and not self._seen.add(trade.id):
+        if trade.id and not self._seen.add((instrument.name, trade.id)):
             self.duplicates += 1
             return
         where = (Venue.DYDX, instrument.symbol, instrument.name, at)
@@ -189,9 +189,7 @@ class DydxMapper(BaseMapper):
         if instrument is None:
             return
         rows = _SETTLEMENTS.read(read(_SETTLEMENT_LIST, data, "dYdX settlements").historical_funding, self.report)
-        for row in reversed(rows):
-            price, at = row.price / instrument.coins_per_unit, _ms(row.effective_at)
-            yield Mark(Venue.DYDX, instrument.symbol, instrument.name, at, price, NAN, row.rate)
+        yield from self.report.each(reversed(rows), lambda _: name, lambda row: _settlement(row, instrument))
 
     def _depth(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
@@ -220,9 +218,14 @@ class DydxMapper(BaseMapper):
         )
 
 
+def _settlement(row: raw.Settlement, instrument: Instrument) -> Iterator[Event]:
+    price, at = row.price / instrument.coins_per_unit, timely(_ms(row.effective_at), 0)
+    yield Mark(Venue.DYDX, instrument.symbol, instrument.name, at, price, NAN, number_or_nan(row.rate))
+
+
 def _candle(candle: raw.Candle, instrument: Instrument) -> Iterator[Event]:
     """Yield a bar of trading as trades and, for the venue keeps no history of marks, as marks too."""
-    coins, start = instrument.coins_per_unit, _ms(candle.started_at)
+    coins, start = instrument.coins_per_unit, timely(_ms(candle.started_at), 0)
     open_interest = number_or_nan(candle.starting_open_interest)
     bar = Bar(start, candle.open / coins, candle.high / coins, candle.low / coins, candle.close / coins)
     if open_interest >= 0:

@@ -95,7 +95,7 @@ class Candles(Struct, gc=False):
 class Settlement(Struct, gc=False, rename="camel"):
     """REST `/v4/historicalFunding/{market}`, newest first: the rate of the hour that ended."""
 
-    rate: float
+    rate: Number
     price: WirePrice  # oracle's
     effective_at: datetime
 

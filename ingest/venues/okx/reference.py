@@ -19,6 +19,8 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
 _NO_LIMIT_USD = 1e15
+_MOST_COINS = 1e12
+"""Coins per contract; SATS and PEPE have ten millions."""
 
 
 def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
@@ -49,7 +51,7 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
     multiplier = number_or_nan(info.contract_multiplier)
     coins = number_or_nan(info.contract_value) * (1.0 if isnan(multiplier) else multiplier)
     coins *= instrument.coins_per_unit
-    if not coins > 0:
+    if not 0 < coins <= _MOST_COINS:
         raise PoisonMessage(
             f"Expected a contract value, was {info.contract_value!r} times {info.contract_multiplier!r} "
             f"({info.state or 'no state'})"

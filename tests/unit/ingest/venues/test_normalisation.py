@@ -67,16 +67,6 @@ def hyperliquid_fill(side: str) -> str:
 HYPERLIQUID_CONTEXT = json.dumps(
     {"channel": "activeAssetCtx", "data": {"coin": "kPEPE", "ctx": {"openInterest": "3", "dayNtlVlm": "1"}}}
 )
-
-
-def dydx(side: str, kind: str = "LIMIT") -> str:
-    row = {"id": "x", "side": side, "size": "3", "price": "0.02", "type": kind, "createdAt": "1970-01-01T00:00:00.001Z"}
-    return json.dumps({"type": "channel_data", "channel": "v4_trades", "id": "PEPE-USD", "contents": {"trades": [row]}})
-
-
-DYDX_MARKET = json.dumps(
-    {"type": "channel_data", "channel": "v4_markets", "contents": {"trading": {"PEPE-USD": {"openInterest": "3"}}}}
-)
 TEN = {"VIRTUAL-USDT-SWAP": 10.0}
 
 TRADES = [
@@ -88,8 +78,6 @@ TRADES = [
     pytest.param(Venue.OKX, Rule(okx("trades", px="0.5", sz="3", side="sell"), -1, 30, 0.5, TEN), id="okx: taker sold"),
     pytest.param(Venue.HYPERLIQUID, Rule(hyperliquid_trade("B"), 1, 3_000, 2e-5), id="hyperliquid: B bought"),
     pytest.param(Venue.HYPERLIQUID, Rule(hyperliquid_trade("A"), -1, 3_000, 2e-5), id="hyperliquid: A sold"),
-    pytest.param(Venue.DYDX, Rule(dydx("BUY"), 1, 3, 0.02), id="dydx: side is the taker"),
-    pytest.param(Venue.DYDX, Rule(dydx("SELL"), -1, 3, 0.02), id="dydx: taker sold"),
 ]
 LIQUIDATIONS = [
     pytest.param(Venue.BINANCE, Rule(binance_order("SELL"), 1, 3_000, 2.1e-5), id="binance: order sells a long"),
@@ -102,8 +90,6 @@ LIQUIDATIONS = [
     pytest.param(Venue.OKX, Rule(okx_liquidation("net", "buy"), -1, 30, 0.5, TEN), id="okx: net, bought"),
     pytest.param(Venue.HYPERLIQUID, Rule(hyperliquid_fill("A"), 1, 3_000, 2e-5), id="hyperliquid: own fill sold"),
     pytest.param(Venue.HYPERLIQUID, Rule(hyperliquid_fill("B"), -1, 3_000, 2e-5), id="hyperliquid: own fill bought"),
-    pytest.param(Venue.DYDX, Rule(dydx("SELL", "LIQUIDATED"), 1, 3, 0.02), id="dydx: the taker died, selling a long"),
-    pytest.param(Venue.DYDX, Rule(dydx("BUY", "LIQUIDATED"), -1, 3, 0.02), id="dydx: the taker died, buying a short"),
 ]
 OPEN_INTERESTS = [
     pytest.param(
@@ -121,7 +107,6 @@ OPEN_INTERESTS = [
         Venue.OKX, Rule(okx("open-interest", oi="3", oiCcy="30"), 0, 30, None, TEN), id="okx: contracts, one-sided"
     ),
     pytest.param(Venue.HYPERLIQUID, Rule(HYPERLIQUID_CONTEXT, 0, 3_000, None), id="hyperliquid: one-sided"),
-    pytest.param(Venue.DYDX, Rule(DYDX_MARKET, 0, 3, None), id="dydx: one-sided"),
 ]
 
 

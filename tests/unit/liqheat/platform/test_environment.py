@@ -33,16 +33,18 @@ def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LIQHEAT_SERVICE__LOG_STYLE", "Console"),
         ("LIQHEAT_KAFKA__SECURITY_PROTOCOL", "ssl"),
         ("LIQHEAT_INGEST__BACKFILL", "6H"),
-        ("LIQHEAT_ENGINE__LEVERAGES", "10,20"),
-        ("LIQHEAT_ENGINE__LEVERAGE_SHARES", "[0.5, 0.5]"),
-        ("LIQHEAT_CATALYSTS__FEEDS", ""),
+        ("LIQHEAT_CATALYSTS__FEEDS", "https://a.example/rss, https://b.example/rss"),
+        ("LIQHEAT_CATALYSTS__NAMES", '{"FET": ["fetch.ai"]}'),
     ):
         monkeypatch.setenv(name, text)
     settings = load()
     assert settings.venues == (Venue.BINANCE, Venue.OKX)
     assert (settings.service.log_level, settings.service.log_style) == ("debug", "console")
-    assert (settings.kafka.security_protocol, settings.engine.leverages) == ("SSL", (10.0, 20.0))
-    assert settings.catalysts.feeds == ()
+    assert settings.kafka.security_protocol == "SSL"
+    assert settings.catalysts.feeds == ("https://a.example/rss", "https://b.example/rss")
+    assert settings.catalysts.names == {"FET": ("fetch.ai",)}
+    monkeypatch.setenv("LIQHEAT_CATALYSTS__FEEDS", "")
+    assert load().catalysts.feeds == ()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ingest.venues.interface import Mapper
 from ingest.venues.registry import mapper_for
 from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.history import VenueMarket
 from liqheat.simulator.running import wires_for
@@ -18,13 +19,7 @@ from liqheat.simulator.truth import account_address, truth_of
 from liqheat.simulator.wire.base import Frame, RequestRefused, Subscriber, Wire
 
 RECORDED = Path(__file__).parents[3] / "data" / "recorded"
-NAMES = {
-    Venue.BINANCE: "FARTCOINUSDT",
-    Venue.BYBIT: "FARTCOINUSDT",
-    Venue.OKX: "FARTCOIN-USDT-SWAP",
-    Venue.HYPERLIQUID: "FARTCOIN",
-    Venue.DYDX: "FARTCOIN-USD",
-}
+NAMES = {venue: facts.name_of("FARTCOIN") for venue, facts in VENUE_FACTS.items()}
 
 
 def recorded(path: str) -> Any:
@@ -154,20 +149,6 @@ def test_liquidations_name_the_side_that_died(exchange: Exchange, venue: Venue) 
         assert len(seen) == happened
     else:
         assert len({event.event_time // 1_000 for event in seen}) == len(seen)
-
-
-def test_dydx_liquidations_are_trades_of_their_own_type(exchange: Exchange) -> None:
-    wire, view = wires_for(exchange)[Venue.DYDX], exchange.views[Venue.DYDX][NAMES[Venue.DYDX]]
-    mapper = mapper_for(Venue.DYDX)
-    seen: list[tuple[int, float]] = []
-    died: list[tuple[int, float]] = []
-    for _ in range(3_000):
-        exchange.advance(1_000)
-        died += [(row.side, round(row.quantity, 6)) for row in view.liquidations_of(view.step)]
-        events = [event for event in mapped(wire, mapper, view) if event.symbol == "FARTCOIN"]
-        seen += [(event.side, round(event.quantity, 6)) for event in events if isinstance(event, Liquidation)]
-    assert died
-    assert sorted(seen) == sorted(died)
 
 
 def test_okx_liquidations_begin_with_a_backlog_that_the_mapper_does_not_count_twice(exchange: Exchange) -> None:
