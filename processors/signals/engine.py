@@ -18,24 +18,26 @@ import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.heatmap import TrackRecord
 from liqheat.domain.market import Side, Venue
 from liqheat.domain.signals import Alert, Cascade, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.heatmap.rows import ClosedMinutes
-from processors.signals import clusters, funding, history, readings
+from processors.signals import clusters, funding, history, readings, track_record
 from processors.signals.alerts import Minute, cascade_alerts, cluster_alerts
 from processors.signals.book import Rows, SideBook, rows_of, side_book
 from processors.signals.cascade_rows import VenueDepth, cascades
 from processors.signals.clusters import Tracked
 from processors.signals.fragile import fragile_alerts
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
+from processors.signals.track_record import ClosedMinute
 
 ALL_VENUES = "all"
 """Stands for the venue in batches about a symbol over all its venues."""
 
-Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade
+Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade | TrackRecord
 
 _KINDS: dict[type[Record], Kind] = {
     Cluster: Kind.CLUSTERS,
@@ -79,6 +81,8 @@ def update(
         market = state.markets.get(venue)
         if market is None:
             market = state.markets[venue] = Market(funding_interval=VENUE_FACTS[Venue(venue)].funding_interval)
+        judged = track_record.add(market.record, _closed_minute(reading, grid_factor), Venue(venue))
+        records += [(Kind.TRACK_RECORD, venue, row) for row in judged]
         market.closed = max(market.closed, reading.window)
         if reading.window <= state.window:
             _count(market, reading, state.window, settings)
@@ -86,6 +90,23 @@ def update(
             market.waiting[reading.window] = reading
         records += [(_KINDS[type(record)], place, record) for place, record in _judge_ready(state, settings)]
     return records
+
+
+def _closed_minute(reading: Reading, grid_factor: int) -> ClosedMinute:
+    return ClosedMinute(
+        window=reading.window,
+        mark_low=reading.mark_low,
+        mark_high=reading.mark_high,
+        mark_close=reading.mark_close,
+        predicted=(reading.predicted_long_usd, reading.predicted_short_usd),
+        executed=(reading.liquidated_long_usd, reading.liquidated_short_usd),
+        rows=reading.rows,
+        is_known=reading.liquidations_known,
+        warming_up=reading.warming_up,
+        grid_factor=grid_factor,
+        model_version=reading.model_version,
+        revision=reading.revision,
+    )
 
 
 def to_batches(records: Sequence[tuple[str, tuple[Kind, str, Record]]]) -> list[Batch]:

@@ -23,6 +23,7 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
     Kind.CASCADES: Topic.SIGNALS,
+    Kind.TRACK_RECORD: Topic.TRACK_RECORD,
 }
 """Where each kind of output goes: to the partition that its symbols have in the log."""
 
