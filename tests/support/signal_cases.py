@@ -202,7 +202,7 @@ class Story:
                     told.append(Alert(*row))
                 elif batch.kind is Kind.SYMBOL_SIGNALS:
                     self.readings.append(SymbolSignal(*row))
-                else:
+                elif batch.kind is Kind.MARKET_SIGNALS:
                     self.market_readings.append((batch.venue, MarketSignal(*row)))
         self.alerts += told
         return told
