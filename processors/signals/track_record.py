@@ -62,9 +62,8 @@ class Rival(msgspec.Struct):
 
 
 class MarketRecord(msgspec.Struct):
-    """All that the record of one market remembers; `mark` is the last known price."""
+    """All that the record of one market remembers; `window` is the last minute taken in (ms, -1 before the first)."""
 
-    mark: float = math.nan
     window: int = -1
     stretches: dict[int, Stretch] = {}
     rival: Rival = msgspec.field(default_factory=lambda: Rival([0.0, 0.0], [0.0, 0.0]))
@@ -95,14 +94,13 @@ def add(record: MarketRecord, minute: ClosedMinute, venue: Venue) -> list[TrackR
     feed = VENUE_FACTS[venue].liquidation_feed
     if feed is LiquidationFeed.SILENT or minute.window <= record.window:
         return []
-    rows = list(_finished(record, minute, feed))
-    if not math.isnan(record.mark):
-        for stretch in record.stretches.values():
-            _count(stretch, minute)
+    # A stretch may have ended in minutes that never came, and else ends with its last minute.
+    rows = list(_finished(record, minute, minute.window, feed))
+    for stretch in record.stretches.values():
+        _count(stretch, minute)
+    rows += _finished(record, minute, minute.window + MINUTE_MS, feed)
     _begin(record, minute)
     record.window = minute.window
-    if not math.isnan(minute.mark_close):
-        record.mark = minute.mark_close
     return rows
 
 
@@ -110,16 +108,16 @@ def _length(hours: int) -> int:
     return max(hours, 1) * HOUR_MS
 
 
-def _finished(record: MarketRecord, minute: ClosedMinute, feed: LiquidationFeed) -> Iterator[TrackRecord]:
-    """Yield the stretches that end at or before the begin of `minute`, and forget them."""
+def _finished(record: MarketRecord, minute: ClosedMinute, now: int, feed: LiquidationFeed) -> Iterator[TrackRecord]:
+    """Yield the stretches that are over at `now` (ms), and forget them; `minute` is the latest that closed."""
     for hours in HORIZONS_HOURS:
         stretch = record.stretches.get(hours)
-        if stretch is None or minute.window < stretch.start + _length(hours):
+        if stretch is None or now < stretch.start + _length(hours):
             continue
         del record.stretches[hours]
         yield _row(stretch, hours, record.rival, minute, feed)
         if hours == 0:
-            _forget_and_learn(record.rival, stretch, minute.window)
+            _forget_and_learn(record.rival, stretch, now)
 
 
 def _begin(record: MarketRecord, minute: ClosedMinute) -> None:
