@@ -24,7 +24,7 @@ class Reading(msgspec.Struct, frozen=True):
     """A market minute that the symbol's minute has not reached yet; prices USD, amounts micro-USD or coins as named.
 
     `depth_time` to `ask_depth_usd` are the order book as last read by then: when (ms, 0 never), how far it reaches (%),
-    and the USD within each of `DEPTH_DISTANCES`. `predicted_*` is what the map expected of this minute's range before it.
+    and the USD within each of `DEPTH_DISTANCES`. `predicted_*` is what the map expected of this minute's range.
     """
 
     window: int

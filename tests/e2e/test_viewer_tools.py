@@ -108,7 +108,8 @@ async def test_a_zoom_asks_for_finer_data_of_what_is_seen_and_is_taken_back(page
     start, end = NOW - 20 * MINUTE_MS, NOW
     await page.evaluate(
         "Plotly.relayout('chart', {"
-        f"'xaxis.range[0]': {start}, 'xaxis.range[1]': {end}, 'yaxis.range[0]': 0.92, 'yaxis.range[1]': 1.0}}).then(() => 1)"
+        f"'xaxis.range[0]': {start}, 'xaxis.range[1]': {end},"
+        " 'yaxis.range[0]': 0.92, 'yaxis.range[1]': 1.0}).then(() => 1)"
     )
     await page.eventually(f"{width} === {MINUTE_MS}")
     assert f"from={start}" in await page.evaluate("location.search")

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from liqheat.domain.events import Kind
+from liqheat.domain.events import Kind, schema_of
 from liqheat.domain.market import Side
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.signals import Alert
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.platform import codec
 from liqheat.platform.settings import Engine, Signals
 from processors.pipeline import Pipeline
 from tests.support.crash_log import SYMBOL, Bar, bars, crash_log
@@ -30,13 +31,13 @@ SETTINGS = Signals(overrides={SYMBOL: {"cluster_usd": 8e6, "cascade_usd": 1e6}})
 def crash_alerts() -> tuple[Alert, ...]:
     """Return the alerts of the crash in the order in which they were told."""
     pipeline = Pipeline(SETTINGS)
-    state = pipeline.new_state(SYMBOL, Engine())
+    state = pipeline.new_state(Engine())
     return tuple(
         Alert(*row)
         for batch in crash_log()
-        for output in pipeline.apply(state, batch)
+        for output in pipeline.apply(state, [codec.rows_of(batch)])
         if output.kind is Kind.ALERTS
-        for row in output.frame.iter_rows()
+        for row in output.frame.select(list(schema_of(Kind.ALERTS).polars)).iter_rows()
     )
 
 
@@ -69,7 +70,7 @@ def reason(alert: Alert, earlier: Sequence[Alert], market: Market) -> str:
     """Return why `alert` was told when it was, out of the bars and the alerts told before it."""
     bar = market.of(alert)
     same = [each for each in earlier if each.cluster_id == alert.cluster_id and each.side == alert.side]
-    before = {each.rule: each for each in same}
+    before = {each.kind: each for each in same}
     if alert.kind == "cascade":
         last = (
             f"the last one of this side was told at {_clock(before['cascade'].event_time)}" if before else "the first"

@@ -22,7 +22,8 @@ def test_a_fall_is_read_off_the_curve_of_longs_between_its_points() -> None:
     move = what_if([RISES, FALLS], 92.5)
 
     assert move is not None
-    assert (move.side, move.percent) == (Side.LONG, pytest.approx(7.5))
+    assert move.side is Side.LONG
+    assert move.percent == pytest.approx(7.5)
     assert move.rest_percent == pytest.approx(13.5)
     assert move.rest_price == pytest.approx(86.5)
     assert move.liquidated_usd == pytest.approx(2e6)

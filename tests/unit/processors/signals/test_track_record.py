@@ -62,7 +62,7 @@ def test_an_hour_sums_what_was_predicted_minute_by_minute_and_what_was_executed(
     assert (row.window_start, row.mark_price) == (MIDNIGHT, 100.0)
     assert (row.predicted_long_usd, row.predicted_short_usd) == (8 * MICRO, 2 * MICRO)
     assert (row.executed_long_usd, row.executed_short_usd) == (5 * MICRO, 3 * MICRO)
-    assert (row.move_down, row.move_up) == (pytest.approx(2.0), pytest.approx(2.0))
+    assert [row.move_down, row.move_up] == pytest.approx([2.0, 2.0])
     assert row.coverage == pytest.approx(1 / 60)
     assert math.isnan(row.place_score)
     assert (row.feed, row.model_version) == ("whole", 2)
