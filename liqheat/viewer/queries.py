@@ -31,24 +31,23 @@ class Client(Protocol):
 LEAD_MINUTES = 2
 """Minutes that a window may be ahead of the database's clock; one further ahead is a mistake and is never the latest."""
 
-# The newest minute of any market says only how old the data are; what is current is judged market by market. Looking
-# into the last hours first spares a scan of everything wherever the pipeline runs.
+# What is current is judged market by market; the newest minute of any says only how old the data are.
 _NEWEST = f"""
-SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS newest, count() AS minutes
-FROM market_minutes
-WHERE window_start > now() - toIntervalHour({{hours:UInt32}}) AND window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
+SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS newest, count() AS hours
+FROM market_hours
+WHERE window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
 """
 
 _MARKETS = """
 SELECT symbol, venue,
        toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest,
        argMax(mark_close, window_start) AS mark_price,
-       argMin(mark_open, window_start) AS mark_price_before,
+       argMin(mark_close, window_start) AS mark_price_before,
        argMax(turnover_24h_usd, window_start) AS turnover,
        argMax(warming_up, window_start) AS warming_up,
        latest < {newest:Int64} - {silent:Int64} AS silent
-FROM market_minutes
-WHERE window_start > toDateTime(intDiv({newest:Int64}, 1000), 'UTC') - INTERVAL 1 DAY
+FROM market_hours
+WHERE hour > toDateTime(intDiv({newest:Int64}, 1000), 'UTC') - INTERVAL 25 HOUR
   AND window_start <= toDateTime(intDiv({newest:Int64}, 1000), 'UTC')
 GROUP BY symbol, venue
 ORDER BY symbol, venue
@@ -193,20 +192,14 @@ SILENT_MS = 10 * MINUTE_MS
 
 def newest(client: Client) -> int:
     """Return the start (ms) of the newest minute of any market, 0 without any; minutes far ahead do not count."""
-    for hours in (3, _ALL_HOURS):
-        row = client.query(_NEWEST, parameters={"hours": hours}).result_rows[0]
-        if row[1]:
-            return int(row[0])
-    return 0
-
-
-_ALL_HOURS = 24 * 365 * 10
+    row = client.query(_NEWEST).result_rows[0]
+    return int(row[0]) if row[1] else 0
 
 
 def markets(client: Client) -> list[dict[str, Any]]:
     """Return one row per market that had a minute in the last day of the data.
 
-    Keys: symbol, venue, latest minute (ms), mark price then and a day before, turnover, whether it is warming up, and
+    Keys: symbol, venue, latest minute (ms), mark price then and up to a day before, turnover, whether it is warming up, and
     whether it is silent: its latest minute is older than `SILENT_MS`.
     """
     return records(client.query(_MARKETS, parameters={"newest": newest(client), "silent": SILENT_MS}))

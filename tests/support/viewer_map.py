@@ -12,7 +12,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.price_grid import bucket_of
-from liqheat.domain.windows import MINUTE_MS
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from sinks.clickhouse.steps import LEVEL_RATIO, SMALLEST_USD
 
 STORED_FACTOR = 5
@@ -74,6 +74,10 @@ def insert_minute(
         **fields,
     }
     client.insert("market_minutes_raw", [list(minute.values())], column_names=list(minute))
+    hour = {name: minute[name] for name in ("symbol", "venue", "window_start", "turnover_24h_usd", "open_interest_usd")}
+    hour |= {"hour": moment(start // HOUR_MS * HOUR_MS), "mark_close": minute["mark_close"]}
+    hour |= {"version": start // 1_000 * 2**64 + revision, "model_version": 2, "warming_up": False}
+    client.insert("market_hours_raw", [list(hour.values())], column_names=list(hour))
     series: dict[tuple[str, str, str], dict[int, float]] = {}
     for level in levels:
         (bucket,) = bucket_of([level.price], STORED_FACTOR).tolist()

@@ -219,7 +219,7 @@ def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_tim
 
 
 def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:
-    insert_minute(clickhouse, "binance", START, 1.0, [])
+    insert_minute(clickhouse, "binance", START - MINUTE_MS, 1.0, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 300.0, [], symbol="TAO", turnover_24h_usd=90e6)
     symbols = picture.market_list(clickhouse)["symbols"]
