@@ -7,7 +7,7 @@ import pytest
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import ClickHouse, Settings
 from sinks.clickhouse.migrate import Migration, placeholders, read_migrations
-from sinks.clickhouse.sql_text import split_statements
+from liqheat.platform.sql_text import split_statements
 
 
 @pytest.mark.parametrize(
