@@ -14,10 +14,11 @@ import aiohttp
 import structlog
 
 from ingest.backfill import Backfill, Progress, Progressed
+from ingest.batching import BatchPolicy
 from ingest.connection import ConnectionPolicy, ConnectionRunner
 from ingest.intake import Intake
 from ingest.poller import Poller
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.publisher import Publisher
 from ingest.rest import RestClient
 from ingest.universe import Universe, choose
 from ingest.venues.interface import Mapper, Rest, VenueFeed

@@ -60,31 +60,38 @@ def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
 
     from liqheat.domain.events import Kind
     from liqheat.domain.money import MICRO_USD_PER_USD
+    from liqheat.domain.price_grid import lower_edge, upper_edge
     from liqheat.platform.settings import load
     from processors.heatmap import engine
 
     settings = load().engine.model_copy(update={"lateness_ms": 0})
-    states: dict[str, engine.SymbolState] = {}
+    state = engine.new_state(settings)
     rows: dict[tuple[str, str], list[pl.DataFrame]] = {}
+    factor = settings.grid_factor
 
     def take(outputs: "list[Batch]") -> None:
         for output in outputs:
-            if output.kind is Kind.HEATMAP_BUCKETS:
-                levels = output.frame.filter(pl.col("at_risk_usd") > 0)
-                rows.setdefault((output.symbol, output.venue), []).append(
-                    levels.group_by("window_start", "side", "basis", "price_low", "price_high").agg(
-                        confidence=(pl.col("confidence") * pl.col("at_risk_usd")).sum() / pl.col("at_risk_usd").sum(),
-                        at_risk_usd=pl.col("at_risk_usd").sum() / MICRO_USD_PER_USD,
-                    )
-                )
+            if output.kind is not Kind.HEATMAP_LEVELS:
+                continue
+            buckets = output.frame.explode("bucket", "at_risk_usd", "confidence", empty_as_null=False).filter(
+                pl.col("at_risk_usd") > 0
+            )
+            summed = buckets.group_by("symbol", "window_start", "side", "basis", "bucket").agg(
+                confidence=(pl.col("confidence") * pl.col("at_risk_usd")).sum() / pl.col("at_risk_usd").sum(),
+                at_risk_usd=pl.col("at_risk_usd").sum() / MICRO_USD_PER_USD,
+            )
+            for (symbol,), own in summed.partition_by("symbol", as_dict=True).items():
+                rows.setdefault((symbol, output.venue), []).append(own)
 
     for batch in log:
-        state = states.setdefault(batch.symbol, engine.new_state(batch.symbol, settings))
         take(engine.apply(state, batch))
-    for state in states.values():
-        take(engine.snapshot(state))
+    take(engine.open_minutes(state))
     for (symbol, venue), frames in rows.items():
-        yield pl.concat(frames).select(
+        joined = pl.concat(frames)
+        buckets = joined["bucket"].to_numpy()
+        yield joined.with_columns(
+            price_low=pl.Series(lower_edge(buckets, factor)), price_high=pl.Series(upper_edge(buckets, factor))
+        ).select(
             pl.lit(symbol).alias("symbol"),
             pl.lit(venue).alias("venue"),
             pl.when(pl.col("side") > 0).then(pl.lit("long")).otherwise(pl.lit("short")).alias("side"),

@@ -16,12 +16,12 @@ from processors.heatmap.minutes import (
     LIVE_ROWS,
     MAXIMUM_CARRIED_MINUTES,
     NOT_STARTED,
-    MinuteColumns,
 )
 from processors.heatmap.observing import keep
-from processors.heatmap.rows import OBSERVED, UNKNOWN_BAND, INFERRED, Levels, Output, levels
+from processors.heatmap.rows import INFERRED, OBSERVED, UNKNOWN_BAND, Levels, Output, levels, row_bits
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.inferred import MODEL_VERSION
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.published import Cells, Totals
 from processors.positions.venue_feeds import SAMPLED_VENUES, SILENT_VENUES
 
@@ -51,7 +51,10 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     facts = _Facts(state, markets)
     state.inferred.close(markets, facts.minute_columns())
     found, totals = _levels(state, markets, state.inferred.published(markets)), state.inferred.totals(markets)
-    output.add_closed(markets, facts.published(revisions, totals), found)
+    emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
+    holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
+    table["standing"][markets] = row_bits(found, len(markets), holds)
+    output.add_closed(markets, facts.published(revisions, totals), found, emptied)
     facts.carry()
     starts = table["start"][markets]
     table["closed"][markets] = starts
@@ -79,14 +82,16 @@ def _open_observed(state: PartitionState, market: int) -> None:
         observed.sweep_range(float(slot[f"{name}_low"]), float(slot[f"{name}_high"]))
 
 
-def add_open_minutes(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
-    """Add the open minute of each of `markets` as it stands; levels of those whose range has reached some."""
+def add_open_minutes(
+    state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, *, with_levels: bool = False
+) -> None:
+    """Add the open minute of each of `markets` as it stands; levels of those whose range reached some, or of all."""
     facts = _Facts(state, markets)
     totals = state.inferred.totals(markets)
     swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
     left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
     columns = facts.published(revisions, left)
-    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1)
+    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels
     for place, market in enumerate(markets.tolist()):
         observed = state.observed.get(market)
         if 2 * market in state.executed or (observed is not None and observed.has_flows()):

@@ -90,6 +90,24 @@ def levels(
     )
 
 
+_BITS = UNKNOWN_BAND + 1
+
+
+def row_bits(found: Levels, count: int, held: npt.NDArray[np.bool_]) -> IntArray:
+    """Return which rows the levels of `count` markets make, of buckets where `held`: a bit per basis, side and band."""
+    bits = np.zeros(count, np.int64)
+    codes = (found.basis * 2 + (found.side < 0)) * _BITS + found.band
+    np.bitwise_or.at(bits, found.place[held], np.int64(1) << codes[held])
+    return bits
+
+
+def rows_of_bits(bits: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Return place, basis, side and band of every bit that is set, in order."""
+    place, code = np.nonzero((bits[:, None] >> np.arange(4 * _BITS)) & 1)
+    rest, band = np.divmod(code, _BITS)
+    return place, rest // 2, 1 - 2 * (rest % 2), band
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClosedMinutes:
     """One closed minute of each of n markets: what signals read. `starts` cut `levels` by place, shape (n + 1,)."""
@@ -112,11 +130,12 @@ class Output:
     closed: list[ClosedMinutes] = field(default_factory=list)
     _minutes: list[dict[str, Array]] = field(default_factory=list)
     _levels: list[dict[str, Array]] = field(default_factory=list)
+    _emptied: list[dict[str, Array]] = field(default_factory=list)
 
     def add(self, markets: IntArray, columns: dict[str, Array], found: Levels | None) -> None:
         """Add a minute of each of `markets`: columns of `MarketMinute`, shape (n,), and their levels if published."""
         self._minutes.append({"market": markets, **columns})
-        if found is None:
+        if found is None or not len(found.place):
             return
         piece: dict[str, Array] = {
             "market": markets[found.place],
@@ -134,9 +153,18 @@ class Output:
             piece[name] = np.where(is_inferred, rounded(piece[name]), piece[name])
         self._levels.append(piece)
 
-    def add_closed(self, markets: IntArray, columns: dict[str, Array], found: Levels) -> None:
-        """Add minutes that have closed, for signals too."""
+    def add_closed(self, markets: IntArray, columns: dict[str, Array], found: Levels, emptied: IntArray) -> None:
+        """Add minutes that have closed, for signals too.
+
+        `emptied` are the rows (`row_bits`) that stood before and hold nothing now: an open minute may have shown them.
+        """
         self.add(markets, columns, found)
+        if emptied.any():
+            place, basis, side, band = rows_of_bits(emptied)
+            of_minute = {name: columns[name][place] for name in ("window_start", "revision")}
+            self._emptied.append(
+                {"market": markets[place], **of_minute, "side": side, "basis": basis, "leverage_band": band}
+            )
         starts = np.searchsorted(found.place, np.arange(len(markets) + 1))
         self.closed.append(ClosedMinutes(markets, columns, found, starts))
 
@@ -144,23 +172,45 @@ class Output:
         """Return all rows: of each venue its levels, then its minutes."""
         if not self._minutes:
             return []
-        minutes = _joined(self._minutes)
-        venues = np.array([self.venues[market] for market in minutes["market"].tolist()])
-        frames = []
-        found = _joined(self._levels) if self._levels else None
-        level_venues = None if found is None else np.array([self.venues[market] for market in found["market"].tolist()])
-        for venue in dict.fromkeys(venues.tolist()):
-            if found is not None and level_venues is not None:
-                own = level_venues == venue
-                if own.any():
-                    part = found if own.all() else {name: values[own] for name, values in found.items()}
-                    frames.append(Batch(Kind.HEATMAP_LEVELS, venue, self._level_frame(part)))
-            own = venues == venue
-            part = minutes if own.all() else {name: values[own] for name, values in minutes.items()}
-            frames.append(Batch(Kind.MARKET_MINUTES, venue, self._frame(Kind.MARKET_MINUTES, part)))
-        return frames
+        codes = {venue: code for code, venue in enumerate(dict.fromkeys(self.venues))}
+        of_market = np.array([codes[venue] for venue in self.venues])
+        found: dict[str, list[Batch]] = {venue: [] for venue in codes}
+        for kind, pieces, framed in (
+            (Kind.HEATMAP_LEVELS, self._levels, self._level_frame),
+            (Kind.HEATMAP_LEVELS, self._emptied, self._emptied_frame),
+            (Kind.MARKET_MINUTES, self._minutes, self._minute_frame),
+        ):
+            if not pieces:
+                continue
+            rows = _joined(pieces)
+            order = np.argsort(of_market[rows["market"]], kind="stable")
+            frame, markets = framed({name: values[order] for name, values in rows.items()})
+            ends = np.searchsorted(of_market[markets], np.arange(len(codes) + 1))
+            for venue, code in codes.items():
+                if ends[code] < ends[code + 1]:
+                    found[venue].append(Batch(kind, venue, frame[int(ends[code]) : int(ends[code + 1])]))
+        return [batch for batches in found.values() for batch in batches]
 
-    def _level_frame(self, cells: dict[str, Array]) -> pl.DataFrame:
+    def _minute_frame(self, rows: dict[str, Array]) -> tuple[pl.DataFrame, IntArray]:
+        return self._frame(Kind.MARKET_MINUTES, rows), rows["market"]
+
+    def _emptied_frame(self, rows: dict[str, Array]) -> tuple[pl.DataFrame, IntArray]:
+        schema, count = schema_of(Kind.HEATMAP_LEVELS), len(rows["market"])
+        columns = self._named(rows, count)
+        columns |= {name: pl.Series([[]] * count, dtype=schema.wire[name]) for name in schema.lists}
+        return self._frame(Kind.HEATMAP_LEVELS, columns), rows["market"]
+
+    def _named(self, columns: dict[str, Any], count: int) -> dict[str, Any]:
+        """Return the columns of rows of levels with names in place of codes."""
+        return columns | {
+            "side": columns["side"].astype(np.int8),
+            "leverage_band": _BANDS.gather(columns["leverage_band"]),
+            "basis": _BASES.gather(columns["basis"]),
+            "grid_factor": np.full(count, self.grid_factor),
+            "model_version": np.full(count, self.model_version),
+        }
+
+    def _level_frame(self, cells: dict[str, Array]) -> tuple[pl.DataFrame, IntArray]:
         begins = np.zeros(len(cells["market"]), np.bool_)
         begins[0] = True
         for name in _KEYS:
@@ -175,14 +225,9 @@ class Output:
             }
         )
         grouped = lists.with_columns(pl.col("row").set_sorted()).group_by("row", maintain_order=True).agg(pl.all())
-        columns: dict[str, Any] = {name: cells[name][firsts] for name in _KEYS}
-        columns["side"] = columns["side"].astype(np.int8)
-        columns["leverage_band"] = _BANDS.gather(columns["leverage_band"])
-        columns["basis"] = _BASES.gather(columns["basis"])
-        columns |= {series.name: series for series in grouped.drop("row").get_columns()}
-        columns["grid_factor"] = np.full(len(firsts), self.grid_factor)
-        columns["model_version"] = np.full(len(firsts), self.model_version)
-        return self._frame(Kind.HEATMAP_LEVELS, columns)
+        columns = self._named({name: cells[name][firsts] for name in _KEYS}, len(firsts))
+        columns |= {series.name: series for series in grouped.get_columns()}
+        return self._frame(Kind.HEATMAP_LEVELS, columns), cells["market"][firsts]
 
     def _frame(self, kind: Kind, columns: dict[str, Any]) -> pl.DataFrame:
         markets = columns["market"].tolist()

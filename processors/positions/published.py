@@ -25,7 +25,7 @@ _FAR_FIRST = np.arange(BANDS)[::-1]
 """Own bands, nearest first, in the order of `LEVERAGE_BANDS`: the lowest leverage is liquidated furthest away."""
 
 HOUR_DEVIATION = 0.85
-"""Standard deviation of the log of executed over expected in an hour and side, once kappa is learned (docs/accuracy.md)."""
+"""Deviation of the log of executed over expected in an hour and side, once kappa is learned (docs/accuracy.md)."""
 KAPPA_DEVIATION = 1.2
 """The same of kappa itself over markets, before anything is learned."""
 EIGHT_IN_TEN = 1.2816
@@ -102,8 +102,9 @@ def facts_of(state: InferredState, markets: IntArray) -> MarketFacts:
 def totals_of(state: InferredState, markets: IntArray) -> Totals:
     """Return the exact sums of `cells_of`."""
     at_risk, expected = np.zeros((2, len(markets), 2), dtype=np.int64)
-    for first in range(0, len(markets), _CHUNK):
-        part = slice(first, first + _CHUNK)
+    known = np.flatnonzero(np.isfinite(state.close[markets]))
+    for first in range(0, len(known), _CHUNK):
+        part = known[first : first + _CHUNK]
         standing, hoped = _levels(state, markets[part])
         at_risk[part] = standing.sum(axis=(2, 3))
         expected[part] = hoped.sum(axis=2)
@@ -126,14 +127,18 @@ def cells_of(state: InferredState, markets: IntArray, sweep: Sweep | None = None
         nothing = np.zeros(0, dtype=np.int64)
         pieces = [(nothing,) * 9 + (np.zeros(0),)]
     columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
-    place, side, band, bucket, *amounts, sure = columns
+    place, side, band, bucket, at_risk, expected, opened, closed, swept, sure = columns
     return Cells(
         place,
         side.astype(np.int8),
         band.astype(np.int8),
         bucket.astype(np.int32),
-        *amounts,
-        confidence=sure.astype(np.float32),
+        at_risk,
+        expected,
+        opened,
+        closed,
+        swept,
+        sure.astype(np.float32),
     )
 
 
@@ -156,11 +161,12 @@ def _levels(state: InferredState, markets: IntArray, sweep: Sweep | None = None)
     layers = state.layers[markets, 0]
     for layer in range(1, LAYERS):
         layers += state.layers[markets, layer]
-    bands = scaled(state.bands[markets], state.multipliers[markets][:, :, None])
-    hoped = scaled(layers, state.kappa[markets, None])
+    bands = state.bands[markets]
     if sweep is not None:
-        bands[sweep.row, :, sweep.column] = 0
-        hoped[sweep.row, sweep.column] = 0
+        bands[sweep.row, :, sweep.column] -= sweep.bands
+        layers[sweep.row, sweep.column] -= sweep.layers.sum(axis=1)
+    bands = scaled(bands, state.multipliers[markets][:, :, None])
+    hoped = scaled(layers, state.kappa[markets, None])
     is_long = np.arange(state.width) < (bucket_of(state.close[markets]) - state.base[markets])[:, None]
     at_risk = np.stack([per_level(np.where(side[:, None], bands, 0), factor) for side in (is_long, ~is_long)], axis=1)
     expected = np.stack([per_level(np.where(side, hoped, 0), factor) for side in (is_long, ~is_long)], axis=1)
@@ -172,7 +178,8 @@ def _flows(state: InferredState, markets: IntArray, sweep: Sweep | None) -> tupl
     if sweep is not None:
         swept = np.zeros((len(markets), 2, BANDS, state.levels), dtype=np.int64)
         side = np.where(sweep.is_long, LONG, SHORT)
-        np.add.at(swept, (sweep.row, side, slice(None), sweep.column // state.factor), sweep.published)
+        for band in range(BANDS):
+            np.add.at(swept[:, :, band], (sweep.row, side, sweep.column // state.factor), sweep.published[:, band])
         nothing = np.zeros_like(swept)
         return nothing, nothing, swept[:, :, _FAR_FIRST]
     parts = []
@@ -210,9 +217,11 @@ def _part(sweep: Sweep, first: int, end: int) -> Sweep:
         sweep.row[inside] - first,
         sweep.column[inside],
         sweep.is_long[inside],
-        sweep.expected[first:end],
-        sweep.bands[first:end],
+        sweep.layers[inside],
+        sweep.bands[inside],
         sweep.published[inside],
+        sweep.expected[first:end],
+        sweep.bands_by_side[first:end],
     )
 
 

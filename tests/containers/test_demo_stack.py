@@ -119,7 +119,7 @@ def unread(kafka: Kafka, group: str, topics: list[Topic]) -> int:
 def latest_buckets(kafka: Kafka) -> pl.DataFrame:
     """Return rows and at-risk notional of each market, from the newest revision of each bucket on the topic."""
     frames = [
-        batch.frame.with_columns(pl.lit(batch.symbol).alias("symbol"), pl.lit(batch.venue).alias("venue"))
+        batch.frame.with_columns(pl.lit(batch.venue).alias("venue"))
         for batch in batches_of(kafka, Topic.HEATMAP_BUCKETS)
         if batch.kind is Kind.HEATMAP_BUCKETS
     ]

@@ -208,8 +208,8 @@ def _copy_log(source: Kafka, target: Kafka) -> None:
 
 def _histories(log: list[Batch]) -> int:
     """Return how often the most repeated of the simulated trades is in the log: each restart reads them again."""
-    trades = [batch for batch in log if batch.symbol in SIMULATED and batch.kind is Kind.TRADES]
-    return max(Counter((batch.symbol, row) for batch in trades for row in batch.frame.iter_rows()).values())
+    trades = [batch for batch in log if batch.symbols[0] in SIMULATED and batch.kind is Kind.TRADES]
+    return max(Counter(row for batch in trades for row in batch.frame.iter_rows()).values())
 
 
 def _contents(data_directory: Path) -> Contents:

@@ -214,17 +214,14 @@ def lags(venue: Venue) -> list[float]:
 
 def flow_in_engine(service: SimulatedVenue) -> float:
     """Return the taker flow (USD) of all minutes that the engine makes of what was published."""
-    columns = [column.name for column in schema_of(Kind.MARKET_MINUTES).columns]
+    columns = list(schema_of(Kind.MARKET_MINUTES).wire)
     buy, sell = columns.index("taker_buy_usd"), columns.index("taker_sell_usd")
-    flow = 0
-    for symbol in SYMBOLS:
-        state = engine.new_state(symbol, Settings().engine)
-        rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        for batch in service.kept.batches():
-            if batch.symbol == symbol and batch.kind in engine.ACCEPTED_KINDS:
-                for output in engine.apply(state, batch):
-                    merge_rows(rows, output)
-        for output in engine.snapshot(state):
-            merge_rows(rows, output)
-        flow += sum(row[buy] + row[sell] for key, row in rows.items() if key[0] is Kind.MARKET_MINUTES)
-    return flow / 1e6
+    state = engine.new_state(Settings().engine)
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for batch in service.kept.batches():
+        if batch.kind in engine.ACCEPTED_KINDS:
+            for output in engine.apply(state, batch):
+                merge_rows(rows, output)
+    for output in engine.snapshot(state):
+        merge_rows(rows, output)
+    return sum(row[buy] + row[sell] for key, row in rows.items() if key[0] is Kind.MARKET_MINUTES) / 1e6

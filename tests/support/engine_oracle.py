@@ -1,61 +1,42 @@
-"""A slow engine made of dictionaries that reads the log row by row: what the fast one is held to.
+"""A slow engine that reads the log row by row, in plain Python: what the columnar one is held to.
 
-Also the random logs that both read.
+It does its own windows, watermarks, late and early rows, sums, observed and executed levels, one market and one event
+at a time. Of the model it asks one market at a time. Also the random logs that both read.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from liqheat.domain import price_grid
-from liqheat.domain.events import (
-    NAN,
-    Event,
-    Liquidation,
-    MarginTier,
-    Mark,
-    OpenInterest,
-    Position,
-    Trade,
-)
-from liqheat.domain.margin_tiers import MarginTiers
+from liqheat.domain.events import NAN, Event, Kind, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
-from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, lower_edge
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.positions.learned_mix import SymbolMix
-from processors.positions.leverage_mix import TAKER_FEE_RATES, LeverageMix, default_tiers, mix_within
-from processors.positions.reach import Reach, kept_in_a_minute
+from processors.positions.inferred import InferredPositions
+from processors.positions.minute_columns import MinuteColumns
 
-IntArray = npt.NDArray[np.int64]
-SETTINGS = EngineSettings(lateness_ms=2_000, half_life_hours=0.1)
+SETTINGS = EngineSettings(lateness_ms=2_000, warm_up_hours=1.0)
 START = 1_767_225_600_000
 MINUTE = 60_000
 FACTOR = SETTINGS.grid_factor
-LEVERAGES = len(SETTINGS.leverages)
-BANDS = leverage_band(SETTINGS.leverages).tolist()
-VENUES = (Venue.BINANCE, Venue.HYPERLIQUID)
-TIERS = (
-    ((0.0, 5e3, 50.0, 0.01, 0.0), (5e3, 1e9, 5.0, 0.05, 200.0)),
-    ((0.0, 1e9, 3.0, 0.1, 0.0),),
-)
+MARKETS = ((Venue.BINANCE, "V"), (Venue.HYPERLIQUID, "V"), (Venue.BINANCE, "W"), (Venue.BYBIT, "W"))
 
-KINDS = ("trade", "mark", "open_interest", "liquidation", "position", "late", "tiers")
-KIND_SHARES = (0.36, 0.22, 0.22, 0.06, 0.08, 0.04, 0.02)
+KINDS = ("trade", "mark", "open_interest", "liquidation", "position", "late", "turnover")
+KIND_SHARES = (0.36, 0.24, 0.16, 0.08, 0.08, 0.05, 0.03)
 PASSED = (0, 300, 5_000, 15_000, 61_000, 700_000, 3 * 3_600_000)
 PASSED_SHARES = (0.2, 0.3, 0.3, 0.1, 0.07, 0.02, 0.01)
 
 Step = tuple[str, int, int, float, float, int]
-"""Kind, venue, time passed (ms), change of price (a fraction), size, side."""
+"""Kind, place in `MARKETS`, time passed (ms), change of price (a fraction), size, side."""
 
 
 def plan_of(seed: int, length: int) -> list[Step]:
-    """Draw a log: mostly small moves, with silences, crashes, late rows and changed tiers among them."""
+    """Draw a log: mostly small moves, with silences, crashes, late and early rows among them."""
     random = np.random.default_rng(seed)
     steps: list[Step] = [("mark", 0, 0, 0.0, 1.0, 1), ("open_interest", 0, 0, 0.0, 1e6, 1)]
     for _ in range(length):
@@ -63,22 +44,22 @@ def plan_of(seed: int, length: int) -> list[Step]:
         passed = int(random.choice(PASSED, p=PASSED_SHARES))
         change = float(random.choice([0.0, random.normal(0, 0.003), random.normal(0, 0.03)], p=[0.5, 0.45, 0.05]))
         size = float(random.choice([0.0, 1.5, 70_000.0, random.exponential(3e5)], p=[0.05, 0.1, 0.4, 0.45]))
-        steps.append((kind, int(random.random() < 0.2), passed, change, size, int(random.choice([1, -1]))))
+        market = int(random.choice(len(MARKETS), p=(0.5, 0.2, 0.15, 0.15)))
+        steps.append((kind, market, passed, change, size, int(random.choice([1, -1]))))
     return steps
 
 
-bucket_of = cache(lambda price, factor=1: int(price_grid.bucket_of(price, factor)))
-
-
 def events_of(plan: list[Step]) -> Iterator[Event]:
-    time, price, held = START, 1.3, [2e6, 2e6]
+    """Yield the events of a plan in log order; some come a little before those that precede them."""
+    time, price, held = START, 1.3, [2e6] * len(MARKETS)
     for number, (kind, index, passed, change, size, side) in enumerate(plan):
-        venue = VENUES[index]
+        venue, symbol = MARKETS[index]
         time += passed
         price *= 1 + change
-        at: tuple[Venue, str, str] = (venue, "V", "VIRTUALUSDT")
+        at: tuple[Venue, str, str] = (venue, symbol, f"{symbol}USDT")
+        moment = time + (900 * (number % 3) if kind == "trade" else 0)
         if kind == "trade":
-            yield Trade(*at, time, price, size, side, number if number % 3 else -1)
+            yield Trade(*at, moment, price, size, side, number)
         elif kind == "late":
             yield Trade(*at, time - 90_000, price, size, side)
             yield Mark(*at, time - 90_000, price)
@@ -96,204 +77,102 @@ def events_of(plan: list[Step]) -> Iterator[Event]:
                 *at, time, f"account {number % 3}", side, size, leverage=10.0, liquidation_price=liquidation_price
             )
         else:
-            table = TIERS[size == 0.0]
-            for tier, row in enumerate(table, start=1):
-                yield MarginTier(*at, time, tier, len(table), *row)
+            yield Turnover(*at, time, size)
 
 
-def band_of(basis: str, row: int) -> int:
-    return int(BANDS[row]) if basis == "inferred" else row
+bucket_of = cache(lambda price, factor=1: int(price_grid.bucket_of(price, factor)))
 
 
 @dataclass
 class SlowAccount:
+    """What one account holds, and the level that stands for it."""
+
     side: int
     coins: float
     band: int
     bucket: int | None = None
     amount: int = 0
 
-    @property
-    def key(self) -> tuple[int, int, int]:
-        return (self.side, self.band, -1 if self.bucket is None else self.bucket)
+
+@dataclass
+class SlowMinute:
+    """One minute, as it fills."""
+
+    rows: int = 0
+    late: int = 0
+    marks: list[float] = field(default_factory=list)
+    prices: list[float] = field(default_factory=list)
+    buy: int = 0
+    sell: int = 0
+    buy_coins: float = 0.0
+    sell_coins: float = 0.0
+    executed: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
+    count: int = 0
 
 
 class SlowMarket:
-    """What one market should be, in dictionaries."""
+    """What one market should be."""
 
-    def __init__(self, venue: str, symbol_mix: SymbolMix) -> None:
-        self.venue = venue
-        self.reach = Reach(venue, SETTINGS, symbol_mix)
-        self.swept_minute = {1: np.zeros(LEVERAGES, dtype=np.int64), -1: np.zeros(LEVERAGES, dtype=np.int64)}
-        self.start, self.watermark = -1, -1
+    def __init__(self, venue: str, symbol: str, number: int) -> None:
+        self.venue, self.symbol, self.number = venue, symbol, number
+        self.start, self.watermark, self.closed, self.begun = -1, -1, -1, -1
         self.ahead: list[Event] = []
-        self.standing: dict[str, dict[tuple[int, int, int], int]] = {"inferred": {}, "observed": {}}
-        self.flows: dict[tuple[str, int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        self.rows_in_minute = 0
-        self.minute = dict.fromkeys(("buy", "sell", "late", "long", "short", "liquidations"), 0)
-        self.mark, self.trade, self.reference = NAN, NAN, NAN
-        self.coins, self.coins_time = NAN, -1
-        self.uncovered = {1: NAN, -1: NAN}
-        self.swept = {1: 0, -1: 0}
-        self.profile: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0])
+        self.minute = SlowMinute()
+        self.mark, self.trade, self.index, self.funding, self.settlement = NAN, NAN, NAN, NAN, 0
+        self.coins, self.coins_time, self.given, self.turnover = NAN, -1, NAN, NAN
         self.accounts: dict[str, SlowAccount] = {}
         self.is_observed = False
-        self.tiers: Any = default_tiers(venue, "VIRTUALUSDT")
-        self.tier_rows: list[Any] = []
-
-    @property
-    def mix(self) -> LeverageMix:
-        fee = TAKER_FEE_RATES.get(self.venue, 0.0)
-        return mix_within(self.tiers, SETTINGS.leverages, SETTINGS.typical_notional_usd, fee)
+        self.flows: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.stood: set[tuple[Any, ...]] = set()
 
     @property
     def price(self) -> float:
         return self.trade if math.isnan(self.mark) else self.mark
 
-    def flow(self, basis: str, key: tuple[int, int, int], column: int, amount: int) -> None:
-        if amount:
-            side, row, bucket = key
-            self.flows[basis, side, band_of(basis, row), bucket // FACTOR][column] += amount
-
-    def add(self, basis: str, key: tuple[int, int, int], amount: int) -> None:
-        self.standing[basis][key] = self.standing[basis].get(key, 0) + amount
-        self.flow(basis, key, 0, amount)
-
-    def take(self, basis: str, key: tuple[int, int, int], amount: int, column: int) -> None:
-        self.standing[basis][key] -= amount
-        self.flow(basis, key, column, amount)
-
-    def keep(self, side: int, share: Any) -> None:
-        for key, amount in self.standing["inferred"].items():
-            if key[0] == side:
-                kept = share[key[1]] if np.ndim(share) else share
-                self.take("inferred", key, amount - min(math.floor(amount * kept), amount), 1)
-
-    def total(self, basis: str, side: int) -> int:
-        return sum(amount for key, amount in self.standing[basis].items() if key[0] == side)
-
-    def sweep(self, basis: str, side: int, price: float) -> IntArray:
-        edge, gone = bucket_of(price), np.zeros(LEVERAGES, dtype=np.int64)
-        for key, amount in self.standing[basis].items():
-            if key[0] == side and (edge - key[2]) * side <= 0:
-                gone[key[1]] += amount
-                self.take(basis, key, amount, 2)
-        for account in self.accounts.values() if basis == "observed" else ():
-            if account.side == side and account.bucket is not None and (edge - account.bucket) * side <= 0:
-                account.amount = 0
-        return gone
-
-    def room(self, side: int) -> int:
-        limit = int(min(self.coins * self.price, 1e12) * 1_000_000)
-        return max(limit - self.total("observed", side), 0)
-
-    def calibrate(self) -> None:
-        if math.isnan(self.coins * self.price):
-            return
-        for index, side in enumerate((1, -1)):
-            total, room = self.total("inferred", side), self.room(side)
-            if total > room:
-                self.keep(side, max(room / total * (1 - 1e-12), 0.0))
-                self.reach.give_way(index, room / total)
-
-    def learn(self) -> None:
-        longs, shorts, told = (self.minute[name] for name in ("long", "short", "liquidations"))
-        if longs + shorts or self.rows_in_minute >= 12:
-            self.reach.add_minute(np.stack([self.swept_minute[1], self.swept_minute[-1]]), (longs, shorts), told)
-        for swept in self.swept_minute.values():
-            swept[:] = 0
-        self.minute = dict.fromkeys(self.minute, 0)
-        interest = (self.uncovered[1] + self.uncovered[-1]) / 2 * self.price
-        if self.start // MINUTE % 10 or not interest > 0:
-            return
-        held = np.zeros((2, LEVERAGES), dtype=np.int64)
-        for (side, row, _), amount in self.standing["inferred"].items():
-            held[0 if side > 0 else 1, row] += amount
-        lesson = self.reach.take_lesson(self.mix, held, interest, (self.room(1), self.room(-1)))
-        for key, amount in self.standing["inferred"].items():
-            change = int(np.rint(amount * lesson.factors[0 if key[0] > 0 else 1, key[1]])) - amount
-            self.add("inferred", key, max(change, 0))
-            self.take("inferred", key, max(-change, 0), 1)
+    def held(self, side: int) -> float:
+        return math.fsum(account.coins for account in self.accounts.values() if account.side == side)
 
     def read(self, event: Event) -> None:
+        """Apply an event of the open minute, or one that is late for it."""
+        minute, is_late = self.minute, event.event_time < self.start
+        minute.rows += 1
+        minute.late += is_late
         if isinstance(event, Trade):
-            amount = int(np.rint(event.price * event.quantity * 1_000_000))
-            is_late = event.event_time < self.start
-            self.minute["buy" if event.taker_side > 0 else "sell"] += amount
-            if not is_late or event.event_time > self.coins_time:
-                if math.isnan(self.reference):
-                    self.reference = event.price
-                step = self.reference * 0.001
-                place = int(min(max((event.price - (self.reference - 128 * step)) / step, 0), 255))
-                size = sum(amount >= floor for floor in self.mix.floors.tolist())
-                self.profile[size if event.trade_id >= 0 else self.mix.usual, place][event.taker_side < 0] += amount
+            amount = round(event.price * event.quantity * 1_000_000)
+            if event.taker_side > 0:
+                minute.buy += amount
+                minute.buy_coins += event.quantity
+            else:
+                minute.sell += amount
+                minute.sell_coins += event.quantity
             if not is_late:
                 self.trade = event.price
+                minute.prices.append(event.price)
                 if math.isnan(self.mark):
-                    self.sweep_both(event.price)
+                    self.sweep_observed(event.price)
         elif isinstance(event, Liquidation):
-            amount = int(np.rint(event.price * event.quantity * 1_000_000))
-            self.minute["long" if event.side > 0 else "short"] += amount
-            self.minute["liquidations"] += 1
-            self.reach.executed_squares += (amount / 1_000_000) ** 2
-            self.flows["liquidated", event.side, 5, bucket_of(event.price) // FACTOR][3] += amount
-        elif isinstance(event, Mark) and event.event_time >= self.start:
+            amount = round(event.price * event.quantity * 1_000_000)
+            minute.executed[event.side, bucket_of(event.price, FACTOR)] += amount
+            minute.count += 1
+        elif isinstance(event, Mark) and not is_late:
             self.mark = event.mark_price
-            self.sweep_both(event.mark_price)
-        elif isinstance(event, OpenInterest) and event.event_time >= self.start:
+            minute.marks.append(event.mark_price)
+            self.index = self.index if math.isnan(event.index_price) else event.index_price
+            self.funding = self.funding if math.isnan(event.funding_rate) else event.funding_rate
+            self.settlement = event.next_funding_time or self.settlement
+            self.sweep_observed(event.mark_price)
+        elif isinstance(event, OpenInterest) and not is_late:
             if event.event_time < self.coins_time:
-                self.minute["late"] += 1
+                minute.late += 1
             else:
-                self.change(event)
+                self.coins, self.coins_time = event.quantity, event.event_time
 
-    def sweep_both(self, price: float) -> None:
-        for side in (1, -1):
-            gone = self.sweep("inferred", side, price)
-            self.swept[side] += int(gone.sum())
-            self.swept_minute[side] += gone
-            self.sweep("observed", side, price)
-
-    def change(self, event: OpenInterest) -> None:
-        mix = self.mix
-        for index, side in enumerate((1, -1)):
-            held = math.fsum(account.coins for account in self.accounts.values() if account.side == side)
-            now, before = max(event.quantity - held, 0.0), self.uncovered[side]
-            self.uncovered[side] = now
-            if math.isnan(before) or math.isnan(self.price):
-                continue
-            swept = self.swept[side] / 1_000_000
-            net = (now - before) * self.price + swept
-            if net < 0:
-                stock = before * self.price - swept
-                self.keep(side, max(1 + net / stock, 0.0) if stock > 0 else 0.0)
-            part = now / event.quantity if event.quantity > 0 else 0.0
-            turnover = sum(sum(pair) for pair in self.profile.values()) / 1_000_000 * SETTINGS.churn_share * part
-            usd = min(max(net, 0.0) + turnover, 1e12) if now > 0 else 0.0
-            traded = {cell: amounts for cell, amounts in sorted(self.profile.items()) if any(amounts)}
-            weight = {cell: 3.0 * pair[index] + 2.0 * pair[1 - index] for cell, pair in traded.items()}
-            whole = np.sum(np.array(list(weight.values())))
-            step = self.reference * 0.001
-            entries = [
-                (min(size, len(mix.allowed) - 1), (self.reference - 128 * step) + (place + 0.5) * step, value / whole)
-                for (size, place), value in weight.items()
-            ] or [(mix.usual, self.price, 1.0)]
-            if usd > 0:
-                sizes, _, parts = zip(*entries, strict=True)
-                self.reach.add_opened(usd, np.array(sizes), np.array(parts))
-            for size, entry, share in entries:
-                weights = self.reach.class_weights(mix)[index, size]
-                columns = zip(mix.rows[size].tolist(), mix.factors[size, index].tolist(), weights, strict=True)
-                for row, factor, weight_of in columns:
-                    level, amount = entry * factor, int(np.rint(usd * 1_000_000 * share * weight_of))
-                    if MINIMUM_PRICE <= level < MAXIMUM_PRICE and amount:
-                        self.add("inferred", (side, row, bucket_of(level)), amount)
-            if usd > 0:
-                self.sweep("inferred", side, self.price)
-        self.coins, self.coins_time = event.quantity, event.event_time
-        self.swept = {1: 0, -1: 0}
-        self.profile.clear()
-        self.reference = self.price
-        self.calibrate()
+    def sweep_observed(self, price: float) -> None:
+        edge = bucket_of(price)
+        for account in self.accounts.values():
+            if account.bucket is not None and (edge - account.bucket) * account.side <= 0 and account.amount:
+                self.flows[account.side, account.band, account.bucket // FACTOR][2] += account.amount
+                account.amount = 0
 
     def put(self, event: Position) -> None:
         self.is_observed = True
@@ -304,90 +183,168 @@ class SlowMarket:
             level = None if math.isnan(event.liquidation_price) else bucket_of(event.liquidation_price)
             if level is not None and (math.isnan(self.price) or (bucket_of(self.price) - level) * event.side > 0):
                 new.bucket = level
-                new.amount = int(np.rint(event.quantity * event.liquidation_price * 1_000_000))
+                new.amount = round(event.quantity * event.liquidation_price * 1_000_000)
             self.accounts[event.account] = new
         before, after = (old.amount if old else 0), (new.amount if new else 0)
-        if old and new and old.key == new.key:
+        if old and new and (old.side, old.band, old.bucket) == (new.side, new.band, new.bucket):
             before, after = max(before - after, 0), max(after - before, 0)
-        if old and before:
-            self.take("observed", old.key, before, 1)
-        if new and after:
-            self.add("observed", new.key, after)
+        if old and old.bucket is not None:
+            self.flows[old.side, old.band, old.bucket // FACTOR][1] += before
+        if new and new.bucket is not None:
+            self.flows[new.side, new.band, new.bucket // FACTOR][0] += after
 
-    def put_tier(self, event: MarginTier) -> None:
-        if event.tier == 1:
-            self.tier_rows = []
-        self.tier_rows.append(
-            [
-                event.notional_floor,
-                event.notional_cap,
-                event.maximum_leverage,
-                event.maintenance_margin_rate,
-                event.maintenance_amount,
-            ]
+    def observed_buckets(self) -> dict[tuple[int, int, int], list[int]]:
+        """Return level, opened, closed and swept by side, band and published bucket."""
+        found: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        for account in self.accounts.values():
+            if account.bucket is not None:
+                found[account.side, account.band, account.bucket // FACTOR][0] += account.amount
+        for key, flows in self.flows.items():
+            found[key][1:] = flows
+        return {key: values for key, values in found.items() if any(values)}
+
+    def columns(self) -> MinuteColumns:
+        """Return the minute as the model reads it."""
+        minute = self.minute
+        observed = (self.held(1) + self.held(-1)) / 2
+        uncovered = max(self.coins - observed, 0.0) if not math.isnan(self.coins) else NAN
+        part = 1.0
+        if observed and not math.isnan(uncovered):
+            part = uncovered / self.coins if self.coins > 0 else 1.0
+        buy, sell = (amount if part == 1 else math.floor(amount * part) for amount in (minute.buy, minute.sell))
+        touched = minute.prices if math.isnan(self.mark) else minute.marks
+        known = self.venue != Venue.HYPERLIQUID and (sum(minute.executed.values()) > 0 or minute.rows >= 12)
+        longs, shorts = (sum(usd for (of, _), usd in minute.executed.items() if of == side) for side in (1, -1))
+        values = (
+            self.start,
+            1 if self.closed < 0 else (self.start - self.closed) // MINUTE,
+            min(touched, default=NAN),
+            max(touched, default=NAN),
+            self.price,
+            buy,
+            sell,
+            minute.buy / 1_000_000 / minute.buy_coins if minute.buy_coins else NAN,
+            minute.sell / 1_000_000 / minute.sell_coins if minute.sell_coins else NAN,
+            min(minute.prices, default=NAN),
+            max(minute.prices, default=NAN),
+            uncovered,
+            self.given,
+            longs,
+            shorts,
+            minute.count,
+            known,
+            self.venue in (Venue.BINANCE, Venue.OKX),
         )
-        if event.tier == event.tiers:
-            before, self.tiers = self.tiers, MarginTiers.of(self.tier_rows)
-            if self.tiers.rows() != before.rows():
-                self.reach.change_classes()
+        self.given = uncovered
+        return MinuteColumns(*(np.array([value]) for value in values))
 
 
-def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
-    """Return the closed bucket rows of a log, sorted: venue, window, side, basis, band, price and values."""
-    markets: dict[str, SlowMarket] = {}
-    mix = SymbolMix.of_settings(SETTINGS.leverages, SETTINGS.leverage_shares, SETTINGS.reach_share)
-    rows: list[tuple[Any, ...]] = []
+def rounded(amount: int) -> int:
+    """Return an amount to three significant digits, half up."""
+    unit = 10 ** max(len(str(amount)) - 3, 0)
+    return (amount + unit // 2) // unit * unit
 
-    def close(market: SlowMarket, revision: int) -> None:
-        while market.watermark >= market.start + MINUTE + SETTINGS.lateness_ms:
-            first_open = (market.watermark - SETTINGS.lateness_ms) // MINUTE * MINUTE
-            silent = (first_open - market.start) // MINUTE
-            skipped = silent if silent > 60 and not market.rows_in_minute and not market.ahead else 0
-            share = kept_in_a_minute(SETTINGS) ** (skipped or 1)
-            for side in (1, -1):
-                market.keep(side, share)
-            if skipped:
-                market.start += skipped * MINUTE
-                continue
-            market.learn()
-            market.calibrate()
-            levels: dict[tuple[str, int, int, int], int] = defaultdict(int)
-            for basis, standing in market.standing.items():
-                for (side, band, bucket), amount in standing.items():
-                    levels[basis, side, band_of(basis, band), bucket // FACTOR] += amount
-            for key in levels.keys() | market.flows.keys():
-                values = (levels[key], *market.flows[key])
-                if any(values):
-                    basis, side, band, bucket = key
-                    if basis == "liquidated":
-                        basis = "observed" if market.is_observed else "inferred"
-                    name = (*LEVERAGE_BANDS, "unknown")[band]
-                    low = float(lower_edge(bucket, FACTOR))
-                    rows.append((market.venue, market.start, side, basis, name, low, *values, revision))
-            market.flows.clear()
-            market.start += MINUTE
-            market.rows_in_minute = 0
-            waiting, market.ahead = market.ahead, []
-            for event in waiting:
-                place(market, event)
 
-    def place(market: SlowMarket, event: Event) -> None:
-        if event.event_time >= market.start + MINUTE:
-            market.ahead.append(event)
-        else:
-            market.rows_in_minute += 1
-            market.read(event)
+class SlowEngine:
+    """All markets, and the rows of their closed minutes, as tuples that begin with kind, venue, symbol and window."""
 
-    for revision, event in enumerate(events, start=1):
-        market = markets.setdefault(event.venue, SlowMarket(event.venue, mix))
+    def __init__(self) -> None:
+        self.markets: dict[tuple[str, str], SlowMarket] = {}
+        self.model = InferredPositions(FACTOR)
+        self.revisions: dict[str, int] = defaultdict(int)
+        self.rows: list[tuple[Any, ...]] = []
+
+    def read(self, event: Event) -> None:
+        """Apply one event of the log."""
+        key = event.venue.value, event.symbol
+        if key not in self.markets:
+            self.markets[key] = SlowMarket(*key, self.model.add_market(*key))
+        market = self.markets[key]
+        self.revisions[event.symbol] += 1
         if isinstance(event, Position):
             market.put(event)
-        elif isinstance(event, MarginTier):
-            market.put_tier(event)
+        elif isinstance(event, Turnover):
+            market.turnover = event.quote_volume
         else:
             if market.start < 0:
                 market.start = event.event_time // MINUTE * MINUTE
             market.watermark = max(market.watermark, event.event_time)
-            close(market, revision)
-            place(market, event)
-    return sorted(rows)
+            self.close(market, self.revisions[event.symbol])
+            self.place(market, event)
+
+    def place(self, market: SlowMarket, event: Event) -> None:
+        if event.event_time >= market.start + MINUTE:
+            market.ahead.append(event)
+        else:
+            market.read(event)
+
+    def close(self, market: SlowMarket, revision: int) -> None:
+        while market.watermark >= market.start + MINUTE + SETTINGS.lateness_ms:
+            silent = (market.watermark - SETTINGS.lateness_ms) // MINUTE - market.start // MINUTE
+            if silent > 60 and not market.minute.rows and not market.ahead:
+                market.start += silent * MINUTE
+                continue
+            self.close_minute(market, revision)
+            market.closed, market.minute = market.start, SlowMinute()
+            market.flows.clear()
+            market.start += MINUTE
+            waiting, market.ahead = market.ahead, []
+            for event in waiting:
+                self.place(market, event)
+
+    def close_minute(self, market: SlowMarket, revision: int) -> None:
+        one = np.array([market.number])
+        market.begun = market.start if market.begun < 0 else market.begun
+        columns = market.columns()
+        self.model.close(one, columns)
+        levels = self.levels(market)
+        for key in market.stood - levels.keys():
+            levels[key] = []
+        market.stood = {key for key, cells in levels.items() if any(cell[1] or cell[2] for cell in cells)}
+        head = (market.venue, market.symbol, market.start)
+        for (basis, side, band), cells in levels.items():
+            self.rows.append((Kind.HEATMAP_LEVELS, *head, basis, side, band, tuple(sorted(cells)), revision))
+        totals, facts = self.model.totals(one), self.model.facts(one)
+        observed = [
+            sum(account.amount for account in market.accounts.values() if account.side == side) for side in (1, -1)
+        ]
+        marks = market.minute.marks
+        held = (market.held(1) + market.held(-1)) / 2
+        values = (
+            *((marks[0], max(marks), min(marks)) if marks else (NAN, NAN, NAN)),
+            *(market.mark, market.index, market.funding, market.settlement),
+            *(market.coins, market.coins * market.price, market.turnover, market.minute.buy, market.minute.sell),
+            *(int(columns.executed_long[0]), int(columns.executed_short[0])),
+            *(int(totals.at_risk[0, index]) + observed[index] for index in (0, 1)),
+            held / market.coins if market.coins > 0 else 0.0,
+            *(market.minute.late, revision),
+            *(int(totals.expected[0, index]) + observed[index] for index in (0, 1)),
+            float(facts.kappa[0]),
+            market.start - market.begun < SETTINGS.warm_up_hours * 3_600_000,
+        )
+        self.rows.append((Kind.MARKET_MINUTES, *head, *(None if value != value else value for value in values)))
+
+    def levels(self, market: SlowMarket) -> dict[tuple[Any, ...], list[tuple[int, ...]]]:
+        """Return bucket, at risk, expected, opened, closed, swept and liquidated by basis, side and band."""
+        found: dict[tuple[Any, ...], list[tuple[int, ...]]] = defaultdict(list)
+        cells = self.model.published(np.array([market.number]))
+        for place in range(len(cells.place)):
+            key = "inferred", int(cells.side[place]), LEVERAGE_BANDS[int(cells.band[place])]
+            amounts = (cells.at_risk_usd, cells.expected_usd, cells.opened_usd, cells.closed_usd, cells.swept_usd)
+            at_risk, expected, *flows = (int(column[place]) for column in amounts)
+            found[key].append((int(cells.bucket[place]), rounded(at_risk), rounded(expected), *flows, 0))
+        for (side, band, bucket), (level, *flows) in market.observed_buckets().items():
+            found["observed", side, LEVERAGE_BANDS[band]].append((bucket, level, level, *flows, 0))
+        basis = "observed" if market.is_observed else "inferred"
+        for (side, bucket), amount in market.minute.executed.items():
+            if amount:
+                found[basis, side, "unknown"].append((bucket, 0, 0, 0, 0, 0, amount))
+        return found
+
+
+def slow_rows(events: list[Event]) -> list[tuple[Any, ...]]:
+    """Return the rows of the closed minutes of a log."""
+    engine = SlowEngine()
+    for event in events:
+        engine.read(event)
+    return engine.rows

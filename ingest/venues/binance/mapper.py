@@ -13,12 +13,12 @@ import msgspec
 
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
-from liqheat.platform.seen import Recent
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage, SequenceGap
+from liqheat.platform.seen import Recent
 
 # Where in its minute each of a mark bar's four prices is put: the open first, the close last.
 _MARK_BAR_OFFSETS_MS = (0, MINUTE_MS // 3, 2 * MINUTE_MS // 3, MINUTE_MS - 1)

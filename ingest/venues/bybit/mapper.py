@@ -12,12 +12,12 @@ from msgspec import Raw
 from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
-from liqheat.platform.seen import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _TRADES = decoder_of(list[raw.Trade])

@@ -11,7 +11,6 @@ from msgspec import Raw
 from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.reference import contract, margin_tiers
-from liqheat.platform.seen import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -19,6 +18,7 @@ from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])

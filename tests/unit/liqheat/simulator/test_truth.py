@@ -81,11 +81,11 @@ def test_the_log_is_readable_and_in_order(story: list[list[Batch] | Truth]) -> N
     latest: dict[tuple[str, str, Kind], int] = {}
     kinds = set()
     for batch in (batch for item in story if isinstance(item, list) for batch in item):
-        assert batch.frame.schema == schema_of(batch.kind).polars
+        assert batch.frame.schema == schema_of(batch.kind).wire
         assert decode(*encode(batch)).frame.equals(batch.frame)
         times = batch.frame["event_time"]
         assert times.is_sorted()
-        key = (batch.venue, batch.symbol, batch.kind)
+        key = (batch.venue, batch.symbols[0], batch.kind)
         assert times[0] >= latest.get(key, 0)
         latest[key] = times[-1]
         kinds.add(batch.kind)
@@ -103,7 +103,7 @@ def test_the_log_is_readable_and_in_order(story: list[list[Batch] | Truth]) -> N
 def test_the_last_open_interest_of_the_log_is_the_truths(story: list[list[Batch] | Truth]) -> None:
     last_truth = {item.symbol: item for item in story if isinstance(item, Truth)}
     last_logged = {
-        (batch.venue, batch.symbol): batch.frame["quantity"][-1]
+        (batch.venue, batch.symbols[0]): batch.frame["quantity"][-1]
         for item in story
         if isinstance(item, list)
         for batch in item

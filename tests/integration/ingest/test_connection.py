@@ -9,13 +9,13 @@ import pytest
 from aiohttp import web
 
 from ingest.connection import ConnectionPolicy, ConnectionRunner
-from liqheat.platform.retry import BackOff
 from ingest.venues.interface import Connection, Ping
 from ingest.watch import EXPECTED_KINDS, Stream
 from liqheat.domain.events import Kind
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import SystemClock
+from liqheat.platform.retry import BackOff
 
 TAO = Instrument(Venue.BINANCE, "TAOUSDT", "TAO")
 WLD = Instrument(Venue.BINANCE, "WLDUSDT", "WLD")
