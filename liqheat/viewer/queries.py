@@ -27,14 +27,15 @@ class Client(Protocol):
         """Return a result as a structured numpy array."""
 
 
+# One row per market and hour: the last minute of it, so that all markets cost little.
 _MARKETS = """
 SELECT symbol, venue,
        toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest,
        argMax(mark_close, window_start) AS mark_price,
-       argMin(mark_open, window_start) AS mark_price_before,
+       argMin(mark_close, window_start) AS mark_price_before,
        argMax(turnover_24h_usd, window_start) AS turnover
-FROM market_minutes
-WHERE window_start >= fromUnixTimestamp64Milli({end:Int64}, 'UTC') - INTERVAL 1 DAY
+FROM market_hours
+WHERE hour >= fromUnixTimestamp64Milli({end:Int64}, 'UTC') - INTERVAL 25 HOUR
   AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 GROUP BY symbol, venue
 ORDER BY symbol, venue

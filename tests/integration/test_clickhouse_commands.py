@@ -96,16 +96,32 @@ def test_sql_prints_json_csv_and_parquet(run: Command) -> None:
         "INSERT INTO migrations (number) VALUES (99)",
         "SELECT * FROM file('/etc/hostname', 'LineAsString')",
         "SET readonly = 0",
+        "SELECT 1 INTO OUTFILE '{folder}/made'",
+        "SELECT * FROM sqlite('{folder}/made', 'made')",
+        "KILL QUERY WHERE 1",
     ],
 )
-def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str) -> None:
-    with pytest.raises(FatalError, match="readonly"):
-        run("sql", query)
+def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="allowed here|outside the database|writes a file"):
+        run("sql", query.replace("{folder}", str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_embedded_clickhouse_is_read_only_even_past_the_check(module_settings: Settings) -> None:
+    reader = open_clickhouse(module_settings.clickhouse, readonly=True)
+    try:
+        for statement in ("TRUNCATE TABLE gaps_raw", "SELECT 1 SETTINGS max_memory_usage = 0", "SET readonly = 0"):
+            with pytest.raises(DatabaseError, match="READONLY|readonly"):
+                reader.command(statement)
+        with pytest.raises(DatabaseError, match="MEMORY_LIMIT|memory limit"):
+            reader.query("SELECT groupArray(number) FROM numbers(1000000000)")
+    finally:
+        reader.close()
 
 
 def test_sql_says_what_is_wrong_with_a_query_and_a_folder(run: Command, tmp_path: Path) -> None:
     with pytest.raises(FatalError, match="Syntax error"):
-        run("sql", "SELEC 1")
+        run("sql", "SELECT FROM WHERE")
     run.data_directory = tmp_path
     with pytest.raises(ConfigurationError, match="No ClickHouse data in"):
         run("sql", "SELECT 1")

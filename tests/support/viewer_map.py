@@ -17,7 +17,7 @@ from liqheat.domain.heatmap import HeatmapLevels, MarketMinute
 from liqheat.domain.market import Side
 from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.signals import Cascade
-from liqheat.domain.windows import MINUTE_MS
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import ClickHouse
 from sinks.clickhouse.rows import rows_of
@@ -73,12 +73,31 @@ def insert_minute(
     }
     minute = MarketMinute(**values)
     _insert(client, Kind.MARKET_MINUTES, venue, symbol, [minute])
+    _insert_hour(client, venue, symbol, minute)
     by_key: dict[tuple[str, str, str], list[Level]] = {}
     for level in levels:
         by_key.setdefault((level.side, level.basis, level.band), []).append(level)
     rows = [_levels_of(start, revision, *key, own) for key, own in by_key.items()]
     if rows:
         _insert(client, Kind.HEATMAP_LEVELS, venue, symbol, rows)
+
+
+def _insert_hour(client: Client, venue: str, symbol: str, minute: MarketMinute) -> None:
+    """Write what the sink rolls up of a minute: the market's row in its hour."""
+    start = minute.window_start
+    row = {
+        "symbol": symbol,
+        "venue": venue,
+        "hour": moment(start // HOUR_MS * HOUR_MS),
+        "window_start": moment(start),
+        "mark_close": minute.mark_close,
+        "turnover_24h_usd": minute.turnover_24h_usd,
+        "open_interest_usd": minute.open_interest_usd,
+        "warming_up": False,
+        "model_version": 2,
+        "version": start // 1_000 * 2**64 + minute.revision,
+    }
+    client.insert("market_hours_raw", [list(row.values())], column_names=list(row))
 
 
 def _levels_of(start: int, revision: int, side: str, basis: str, band: str, levels: list[Level]) -> HeatmapLevels:

@@ -252,7 +252,7 @@ def test_a_stretch_chosen_by_hand_gets_the_narrowest_columns_and_its_own_prices(
 
 
 def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:
-    insert_minute(clickhouse, "binance", START, 1.0, [])
+    insert_minute(clickhouse, "binance", START - MINUTE_MS, 1.0, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 300.0, [], symbol="TAO", turnover_24h_usd=90e6)
     symbols = picture.market_list(clickhouse, NOW)["symbols"]
