@@ -13,9 +13,9 @@ from ingest.sanity import read_frame
 from ingest.venues.registry import mapper_for
 from liqheat.domain.events import Event, Trade
 from liqheat.domain.market import Venue
-from tests.support.fuzzing import CONTRACT_VALUES, GOOD_SYMBOLS, NOW, OTHER, bad_row, frames_of, is_sane, spoilt
+from tests.support.fuzzing import CONTRACT_VALUES, GOOD_SYMBOLS, NOW, bad_row, frames_of, is_sane, spoilt
 
-VENUES = pytest.mark.parametrize("venue", list(OTHER), ids=str)
+VENUES = pytest.mark.parametrize("venue", list(Venue), ids=str)
 _SLOW_SECONDS = 1.0
 _MAPPER_LASTS = 2_000
 """Frames after which a new mapper begins, so that what a spoilt frame taught does not outlive it for ever."""
