@@ -107,7 +107,9 @@ class InferredBars:
             near = (price - high if side > 0 else low - price)[chosen]
             far = (price - low if side > 0 else high - price)[chosen]
             near = np.maximum(near, 0.0)
-            whole = np.concatenate([[0.0], np.cumsum(amounts[chosen][np.argsort(far, kind="stable")])]) / MICRO_USD_PER_USD
+            whole = (
+                np.concatenate([[0.0], np.cumsum(amounts[chosen][np.argsort(far, kind="stable")])]) / MICRO_USD_PER_USD
+            )
             ends = np.concatenate([[float(near.min(initial=0.0))], np.sort(far)])
             edges = np.arange(CELLS + 1) * CELL
             found[place] = np.diff(np.interp(edges, ends, whole))

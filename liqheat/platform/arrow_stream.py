@@ -10,37 +10,21 @@ The layout is that of Arrow's format specification (Message.fbs and Schema.fbs, 
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.platform.arrow_metadata import Field, Parts, Schema, parts_of, schema_of
 from liqheat.platform.errors import PoisonMessage
 
-MAXIMUM_COLUMNS = 128
 _CONTINUATION = 0xFFFFFFFF
-_SCHEMA, _RECORD_BATCH = 1, 3
-"""Values of `MessageHeader` in Message.fbs."""
-_INT, _FLOAT, _UTF8, _BOOL, _LIST, _LARGE_UTF8, _LARGE_LIST, _UTF8_VIEW = 2, 3, 5, 6, 12, 20, 21, 24
-"""Values of `Type` in Schema.fbs."""
-_FLOATS = {1: "<f4", 2: "<f8"}
 _VIEW_BYTES = 16
 _INLINE_BYTES = 12
 _CACHED_TEXTS = 100_000
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A column of the schema: `form` is number, flag, text, view or list; `dtype` numpy's name of a number."""
-
-    name: str
-    form: str
-    dtype: str = ""
-    is_large: bool = False
-    child: "Field | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +43,8 @@ class Texts:
             PoisonMessage: a text leaves its buffer or is not UTF-8.
         """
         if self.views is None:
-            return [_decoded(self._between(row)) for row in range(self.height)]
+            ends = pairwise(self.offsets.tolist() if self.offsets is not None else ())
+            return [_decoded(bytes(self.data[0][start:end])) for start, end in ends]
         raw, found = bytes(self.views), []
         for place in range(0, _VIEW_BYTES * self.height, _VIEW_BYTES):
             view = raw[place : place + _VIEW_BYTES]
@@ -87,10 +72,6 @@ class Texts:
             inside = starts + lengths <= sizes[np.minimum(places, len(sizes) - 1)]
             if not (inside & (places < len(self.data))).all():
                 raise PoisonMessage("Not an Arrow IPC stream: a text leaves its buffer")
-
-    def _between(self, row: int) -> bytes:
-        assert self.offsets is not None
-        return bytes(self.data[0][int(self.offsets[row]) : int(self.offsets[row + 1])])
 
     def _viewed(self, view: bytes) -> bytes:
         length, _, place, start = struct.unpack("<IIII", view)
@@ -157,11 +138,11 @@ def _read(value: bytes, maximum_rows: int) -> Table:
             raise PoisonMessage("Not an Arrow IPC stream: its metadata is longer than the message")
         metadata = value[place + 8 : body]
         if schema is None:
-            schema, length = _schema(metadata)
+            schema, length = schema_of(metadata)
         else:
             if table is not None:
                 raise PoisonMessage("Expected one Arrow record batch, was more")
-            parts = _parts(schema, metadata)
+            parts = parts_of(schema, metadata)
             length = parts.body_length
             if not 0 <= length <= end - body:
                 raise PoisonMessage("Not an Arrow IPC stream: its body is longer than the message")
@@ -176,206 +157,12 @@ def _read(value: bytes, maximum_rows: int) -> Table:
     return table
 
 
-class _Flat:
-    """One table of a flatbuffer, read with bounds checks."""
-
-    __slots__ = ("data", "place", "slots")
-
-    def __init__(self, data: bytes, place: int) -> None:
-        self.data = data
-        self.place = place
-        if not 0 <= place <= len(data) - 4:
-            raise PoisonMessage("Not an Arrow IPC stream: an offset leaves the metadata")
-        start = place - struct.unpack_from("<i", data, place)[0]
-        if not 0 <= start <= len(data) - 4:
-            raise PoisonMessage("Not an Arrow IPC stream: an offset leaves the metadata")
-        (size,) = struct.unpack_from("<H", data, start)
-        if size < 4 or size % 2 or start + size > len(data):
-            raise PoisonMessage("Not an Arrow IPC stream: a table is longer than the metadata")
-        self.slots = struct.unpack_from(f"<{size // 2 - 2}H", data, start + 4)
-
-    def number(self, slot: int, form: str, default: int = 0) -> int:
-        """Return the scalar in `slot`, of struct format `form`."""
-        if slot >= len(self.slots) or not self.slots[slot]:
-            return default
-        return int(struct.unpack_from("<" + form, self.data, self.place + self.slots[slot])[0])
-
-    def scalar(self, slot: int, width: int) -> tuple[int, int]:
-        """Return where the scalar in `slot` stands: first place and the one behind it; the same where it has none."""
-        if slot >= len(self.slots) or not self.slots[slot]:
-            raise PoisonMessage("Not an Arrow IPC stream: a length is missing")
-        place = self.place + self.slots[slot]
-        if place + width > len(self.data):
-            raise PoisonMessage("Not an Arrow IPC stream: an offset leaves the metadata")
-        return place, place + width
-
-    def _target(self, slot: int) -> int | None:
-        if slot >= len(self.slots) or not self.slots[slot]:
-            return None
-        place = self.place + self.slots[slot]
-        return int(place + struct.unpack_from("<I", self.data, place)[0])
-
-    def table(self, slot: int) -> "_Flat | None":
-        """Return the table that `slot` refers to."""
-        target = self._target(slot)
-        return None if target is None else _Flat(self.data, target)
-
-    def vector(self, slot: int, width: int) -> tuple[int, int]:
-        """Return first place and length of a vector of items of `width` bytes, all inside the metadata."""
-        target = self._target(slot)
-        if target is None:
-            return 0, 0
-        (length,) = struct.unpack_from("<I", self.data, target)
-        if length * width > len(self.data) - target - 4:
-            raise PoisonMessage("Not an Arrow IPC stream: a vector is longer than the metadata")
-        return target + 4, length
-
-    def tables(self, slot: int) -> "list[_Flat]":
-        """Return the tables of a vector of tables."""
-        start, length = self.vector(slot, 4)
-        if length > MAXIMUM_COLUMNS:
-            raise PoisonMessage(f"Expected at most {MAXIMUM_COLUMNS} Arrow columns, was {length}")
-        places = [start + 4 * number for number in range(length)]
-        return [_Flat(self.data, place + struct.unpack_from("<I", self.data, place)[0]) for place in places]
-
-    def text(self, slot: int) -> str:
-        """Return a string."""
-        start, length = self.vector(slot, 1)
-        return self.data[start : start + length].decode()
-
-
-@dataclass(slots=True, eq=False)
-class _Schema:
-    """The fields of a stream, and the places of the numbers in its latest record batch's metadata."""
-
-    fields: tuple[Field, ...]
-    by_name: dict[str, Field]
-    places: "_Places | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where the numbers of a record batch stand in its metadata, and `rest`: all bytes that are none of them.
-
-    Metadata with the same `rest` has the same structure: its offsets need not be followed again.
-    """
-
-    size: int
-    cuts: tuple[tuple[int, int], ...]
-    rest: bytes
-    form: struct.Struct
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The numbers of one record batch: rows, nodes (rows, nulls) and buffers (offset, size) in order."""
-
-    body_length: int
-    height: int
-    nodes: tuple[int, ...]
-    buffers: tuple[int, ...]
-    variadic: tuple[int, ...]
-
-
-_NO_ROWS = _Parts(0, 0, (), (), ())
-
-
-@lru_cache(maxsize=256)
-def _schema(metadata: bytes) -> tuple[_Schema, int]:
-    """Return the schema in a message, and its body's length; cached, for a kind's messages all begin with the same one."""
-    message = _Flat(metadata, struct.unpack_from("<I", metadata, 0)[0])
-    schema = message.table(2)
-    if message.number(1, "B") != _SCHEMA or schema is None:
-        raise PoisonMessage("Not an Arrow IPC stream: it does not begin with a schema")
-    if schema.number(0, "h"):
-        raise PoisonMessage("Expected a little-endian Arrow stream")
-    fields = tuple(_field(each) for each in schema.tables(1))
-    by_name = {field.name: field for field in fields}
-    if len(by_name) != len(fields):
-        raise PoisonMessage("Expected Arrow columns of different names")
-    return _Schema(fields, by_name), message.number(3, "q")
-
-
-def _field(flat: _Flat, *, is_item: bool = False) -> Field:
-    name, kind, of = flat.text(0), flat.number(2, "B"), flat.table(3)
-    if flat.table(4) is not None:
-        raise PoisonMessage(f"The Arrow column {name!r} is dictionary-encoded, which batches are not")
-    if kind == _INT and of is not None:
-        bits = of.number(0, "i")
-        if bits in (8, 16, 32, 64):
-            return Field(name, "number", np.dtype(f"<{'i' if of.number(1, '?') else 'u'}{bits // 8}").str)
-    elif kind == _FLOAT and of is not None and of.number(0, "h") in _FLOATS:
-        return Field(name, "number", _FLOATS[of.number(0, "h")])
-    elif not is_item:
-        if kind == _BOOL:
-            return Field(name, "flag")
-        if kind in (_UTF8, _LARGE_UTF8):
-            return Field(name, "text", is_large=kind == _LARGE_UTF8)
-        if kind == _UTF8_VIEW:
-            return Field(name, "view")
-        children = flat.tables(5)
-        if kind in (_LIST, _LARGE_LIST) and len(children) == 1:
-            return Field(name, "list", is_large=kind == _LARGE_LIST, child=_field(children[0], is_item=True))
-    raise PoisonMessage(f"The Arrow column {name!r} has type {kind}, which batches do not use")
-
-
-def _parts(schema: _Schema, metadata: bytes) -> _Parts:
-    """Return the numbers of a record batch, by the places of the one before if it has the same structure."""
-    places = schema.places
-    if places is None or len(metadata) != places.size or _without(metadata, places.cuts) != places.rest:
-        places = schema.places = _places(metadata)
-        if places is None:
-            return _NO_ROWS
-    numbers = places.form.unpack(b"".join([metadata[start:end] for start, end in places.cuts]))
-    (_, body), (_, rows), (nodes, nodes_end), (first, last), _ = places.cuts
-    del body, rows
-    count, buffers = (nodes_end - nodes) // 8, (last - first) // 8
-    return _Parts(
-        numbers[0],
-        numbers[1],
-        numbers[2 : 2 + count],
-        numbers[2 + count : 2 + count + buffers],
-        numbers[2 + count + buffers :],
-    )
-
-
-def _without(metadata: bytes, cuts: tuple[tuple[int, int], ...]) -> bytes:
-    kept, place = [], 0
-    for start, end in sorted(cuts):
-        kept.append(metadata[place:start])
-        place = end
-    return b"".join([*kept, metadata[place:]])
-
-
-def _places(metadata: bytes) -> _Places | None:
-    """Return the places of the numbers of a record batch, None of one without rows."""
-    message = _Flat(metadata, struct.unpack_from("<I", metadata, 0)[0])
-    batch = message.table(2)
-    if message.number(1, "B") != _RECORD_BATCH or batch is None:
-        raise PoisonMessage(f"Not an Arrow IPC stream of one batch: a message of type {message.number(1, 'B')}")
-    if batch.table(3) is not None:
-        raise PoisonMessage("The Arrow body is compressed, which batches are not")
-    if not batch.number(0, "q"):
-        return None
-    cuts = [message.scalar(3, 8), batch.scalar(0, 8)]
-    for slot, width in ((1, 16), (2, 16), (4, 8)):
-        start, count = batch.vector(slot, width)
-        if count > 8 * MAXIMUM_COLUMNS:
-            raise PoisonMessage("Not an Arrow IPC stream: too many buffers")
-        cuts.append((start, start + count * width))
-    ordered = sorted(cuts)
-    if any(end > start for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False)):
-        raise PoisonMessage("Not an Arrow IPC stream: parts of its metadata overlap")
-    form = struct.Struct(f"<{sum(end - start for start, end in cuts) // 8}q")
-    return _Places(len(metadata), tuple(cuts), _without(metadata, tuple(cuts)), form)
-
-
 class _Buffers:
     """The nodes and buffers of one record batch, handed out in order, each checked to lie in the body."""
 
     __slots__ = ("_buffer", "_node", "_parts", "_text", "body", "size")
 
-    def __init__(self, parts: _Parts, body: memoryview) -> None:
+    def __init__(self, parts: Parts, body: memoryview) -> None:
         self.body, self.size = body, len(body)
         self._parts = parts
         self._node = self._buffer = self._text = 0
@@ -412,7 +199,7 @@ class _Buffers:
         return count
 
 
-def _record_batch(parts: _Parts, body: memoryview, schema: _Schema, maximum_rows: int) -> Table:
+def _record_batch(parts: Parts, body: memoryview, schema: Schema, maximum_rows: int) -> Table:
     height = parts.height
     if not 0 <= height <= maximum_rows:
         raise PoisonMessage(f"Expected 1 to {maximum_rows} rows, was {height}")
@@ -441,7 +228,8 @@ def _column(field: Field, buffers: _Buffers, height: int | None) -> tuple[Column
     end = int(offsets[-1])
     if field.form == "text":
         return Texts(rows, (buffers.take(end),), offsets=offsets), nulls
-    assert field.child is not None
+    if field.child is None:
+        raise PoisonMessage(f"The Arrow column {field.name!r} is a list of nothing")
     values, item_nulls = _column(field.child, buffers, None)
     if not isinstance(values, np.ndarray) or end > len(values):
         raise PoisonMessage(f"The lists of the Arrow column {field.name!r} leave their values")

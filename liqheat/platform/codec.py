@@ -147,9 +147,8 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
         if isinstance(values, Texts):
             values.check()
     wire = schema_of(kind).wire
-    assert value is not None
     try:
-        frame = pl.read_ipc_stream(io.BytesIO(value), use_pyarrow=False)
+        frame = pl.read_ipc_stream(io.BytesIO(value or b""), use_pyarrow=False)
     except (pl.exceptions.PolarsError, OSError, ValueError, OverflowError) as error:
         raise PoisonMessage(f"Not an Arrow IPC stream: {error}") from error
     if frame.schema != wire:

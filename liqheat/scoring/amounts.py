@@ -94,9 +94,7 @@ def resampled_weeks(week: IntArray, draws: int, seed: int = 0) -> list[IntArray]
     generator = np.random.default_rng(seed)
     weeks = np.unique(week)
     places = {int(one): np.flatnonzero(week == one) for one in weeks}
-    return [
-        np.concatenate([places[int(one)] for one in generator.choice(weeks, len(weeks))]) for _ in range(draws)
-    ]
+    return [np.concatenate([places[int(one)] for one in generator.choice(weeks, len(weeks))]) for _ in range(draws)]
 
 
 def bounds(values: list[float]) -> tuple[float, float]:

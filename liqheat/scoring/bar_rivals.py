@@ -211,7 +211,7 @@ class OpenInterestLadder(LogLadder):
         if whole > 0 and not np.isnan(self.interest_usd):
             for leverage, share in zip(self.LEVERAGES, self.SHARES, strict=True):
                 down, up = (int(round(-np.log(1 - 1 / leverage) / STEP)), int(round(np.log(1 + 1 / leverage) / STEP)))
-                usd[: middle] += share * self.profile[down : down + middle]
+                usd[:middle] += share * self.profile[down : down + middle]
                 usd[middle + 1 :] += share * self.profile[middle + 1 - up : len(usd) - up]
             usd *= self.interest_usd / whole
         self.usd = usd

@@ -268,7 +268,7 @@ def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntA
     """Apply rows between two closings: those ahead of the open minute go into the next one, late ones are counted."""
     rows = plan.order[places]
     market, kinds, sources = plan.market[places], gathered.kind[rows], gathered.source[rows]
-    observe(state, gathered.columns, rows, market, kinds, sources, plan.open_start[places], before)
+    observe(state, gathered.columns, market, kinds, sources, plan.open_start[places], before)
     for kind, columns in gathered.columns.items():
         if kind in TIMED_KINDS or kind in _LASTING:
             own = np.flatnonzero(kinds == _CODES[kind]) if len(gathered.columns) > 1 else slice(None)

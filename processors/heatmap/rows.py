@@ -94,7 +94,7 @@ _BITS = UNKNOWN_BAND + 1
 
 
 def row_bits(found: Levels, count: int, held: npt.NDArray[np.bool_]) -> IntArray:
-    """Return which rows the levels of each of `count` markets make, of buckets where `held`: one bit per basis, side, band."""
+    """Return which rows the levels of `count` markets make, of buckets where `held`: a bit per basis, side and band."""
     bits = np.zeros(count, np.int64)
     codes = (found.basis * 2 + (found.side < 0)) * _BITS + found.band
     np.bitwise_or.at(bits, found.place[held], np.int64(1) << codes[held])
@@ -135,7 +135,7 @@ class Output:
     def add(self, markets: IntArray, columns: dict[str, Array], found: Levels | None) -> None:
         """Add a minute of each of `markets`: columns of `MarketMinute`, shape (n,), and their levels if published."""
         self._minutes.append({"market": markets, **columns})
-        if found is None:
+        if found is None or not len(found.place):
             return
         piece: dict[str, Array] = {
             "market": markets[found.place],

@@ -26,8 +26,8 @@ ROW = np.dtype(
         ("observed", np.bool_),
     ]
 )
-"""One published bucket: index on the grid, levels at risk and expected and the swept flow in micro-USD, confidence 0-1, side
-+1/-1, index into `LEVERAGE_BANDS` (-1 unknown), whether observed."""
+"""One published bucket: index on the grid, levels at risk and expected and the swept flow in micro-USD, confidence
+0-1, side +1/-1, index into `LEVERAGE_BANDS` (-1 unknown), whether observed."""
 
 Rows = npt.NDArray[np.void]
 
@@ -53,7 +53,7 @@ class SideBook:
     """One side of the map over all venues, on the buckets `base`, `base + 1`, ... in price order.
 
     `edges` has one price (USD) more than there are buckets; amounts are micro-USD. `by_venue` is
-    (bucket, venue), `by_band` (bucket, band), both at risk; `confidence` is weighted by at-risk notional, not yet divided.
+    (bucket, venue), `by_band` (bucket, band), both at risk; `confidence` is weighted by what is at risk, not divided.
     """
 
     side: Side

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import aiohttp
 from kafka.errors import KafkaTimeoutError
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from ingest.rest import RestClient
 from ingest.service import VenueService
 from ingest.venues.interface import VenueFeed
