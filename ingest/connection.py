@@ -323,7 +323,7 @@ async def _first_messages(socket: "aiohttp.ClientWebSocketResponse[bool]") -> li
 
 
 def _is_greeting(message: _Message) -> bool:
-    """Whether a venue only says that we are connected (dYdX, Hyperliquid)."""
+    """Whether a venue only says that we are connected."""
     data = message.data
     if not isinstance(data, str | bytes):
         return False
