@@ -14,33 +14,28 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from operator import attrgetter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
 import structlog
 from kafka.errors import KafkaError
 
-from liqheat.domain.events import KIND_OF, Event, Gap, Kind, to_batch
-from liqheat.domain.market import Venue
-from liqheat.platform import codec, metrics
+from ingest.batching import VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Place, SealedRows, messages_of
+from liqheat.domain.events import KIND_OF, Event, Gap
+from liqheat.platform import metrics
 from liqheat.platform.errors import FatalError, Origin
-from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
+from liqheat.platform.kafka import dead_letter_headers
 from liqheat.platform.partitions import partition_of
-from liqheat.platform.settings import Ingest, Kafka
+from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 
 log = structlog.get_logger(__name__)
 
 STAGE = "ingest"
-# Room for headers, key and Kafka's own framing.
-_VALUE_LIMIT = MAXIMUM_MESSAGE_BYTES - 50_000
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 GAP_PARTITION = 0
-
-_market_of = attrgetter("symbol", "instrument")
+_STOP = None
 
 
 class Delivery(Protocol):
@@ -54,73 +49,13 @@ class Producer(Protocol):
     """What the publisher asks of kafka-python's `KafkaProducer`."""
 
     def send(self, topic: str, **message: Any) -> Delivery:
-        """Queue one message (`value`, `key`, `headers`)."""
+        """Queue one message (`value`, `headers`, `partition`)."""
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all queued messages are answered."""
 
     def close(self, timeout: float | None = None) -> None:
         """Free the connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPolicy:
-    """When rows are sent: see the module. Ages in seconds; `queue_rows` may wait in all.
-
-    Attributes:
-        rows: most rows of one message.
-        age: how long rows wait at least, unless a message is full.
-        worth_rows: so many rows of one venue and partition are worth their messages at once.
-        quiet_age: how long fewer rows wait.
-        queue_rows: rows that may be undelivered before `room` holds callers up.
-    """
-
-    rows: int = 500
-    age: float = 0.25
-    worth_rows: int = 64
-    quiet_age: float = 2.0
-    queue_rows: int = 50_000
-
-    @classmethod
-    def of(cls, settings: Ingest) -> "BatchPolicy":
-        """Read the policy from the settings."""
-        return cls(
-            rows=settings.batch_rows,
-            age=settings.batch_age,
-            worth_rows=settings.batch_worth_rows,
-            quiet_age=max(settings.batch_quiet_age, settings.batch_age),
-            queue_rows=settings.queue_rows,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    topic: Topic
-    partition: int | None
-    headers: codec.Headers
-    value: bytes
-
-
-@dataclass(slots=True, eq=False)
-class _Rows:
-    """Rows of one kind for one partition, sealed."""
-
-    partition: int
-    events: list[Any]
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """What waits for one partition of one venue: rows by kind, in order of first rows, since `opened` (s)."""
-
-    opened: float
-    count: int = 0
-    kinds: dict[type, list[Any]] = field(default_factory=dict)
-
-
-_Place = tuple[Venue, int]
-_Job = _Rows | _Message
-_STOP = None
 
 
 class Publisher:
@@ -147,8 +82,8 @@ class Publisher:
         self._partitions = kafka.partitions
         self._policy = policy
         self._close_seconds = close_seconds
-        self._open: dict[_Place, _Open] = {}
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._open: dict[Place, OpenRows] = {}
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._added = 0
         self._delivered_rows = 0
         self._drained = asyncio.Event()
@@ -186,7 +121,7 @@ class Publisher:
         place = self._place(event)
         waiting = self._open.get(place)
         if waiting is None:
-            waiting = self._open[place] = _Open(time.monotonic())
+            waiting = self._open[place] = OpenRows(time.monotonic())
         rows = waiting.kinds.get(type(event))
         if rows is None:
             rows = waiting.kinds[type(event)] = []
@@ -197,7 +132,7 @@ class Publisher:
             self._hand_over(place[1], waiting.kinds.pop(type(event)))
             waiting.count -= len(rows)
 
-    def _place(self, event: Event) -> _Place:
+    def _place(self, event: Event) -> Place:
         # Gaps go to a topic of one partition.
         is_gap = type(event) is Gap
         return event.venue, GAP_PARTITION if is_gap else partition_of(event.symbol, self._partitions)
@@ -207,7 +142,7 @@ class Publisher:
 
         For rows that belong together: a margin-tier table, or a slice of history.
         """
-        slices: dict[tuple[type, _Place], list[Any]] = {}
+        slices: dict[tuple[type, Place], list[Any]] = {}
         for event in events:
             slices.setdefault((type(event), self._place(event)), []).append(event)
         for (kind, place), rows in slices.items():
@@ -225,7 +160,7 @@ class Publisher:
         log.warning("A frame became a dead letter", reason=reason, origin=str(origin))
         self._added += 1
         self._jobs.put(
-            _Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:_VALUE_LIMIT])
+            Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:VALUE_LIMIT])
         )
 
     async def room(self) -> None:
@@ -279,7 +214,7 @@ class Publisher:
         self._seal_due(math.inf)
 
     def _hand_over(self, partition: int, rows: list[Any]) -> None:
-        self._jobs.put(_Rows(partition, rows))
+        self._jobs.put(SealedRows(partition, rows))
 
     def _delivered(self, rows: int) -> None:
         self._delivered_rows += rows
@@ -295,7 +230,7 @@ class Publisher:
         try:
             stopping = False
             while not stopping:
-                jobs: list[_Job] = []
+                jobs: list[Job] = []
                 job = self._jobs.get()
                 while job is not _STOP:
                     jobs.append(job)
@@ -308,9 +243,9 @@ class Publisher:
         except BaseException as error:  # noqa: BLE001 - whatever ends the thread has to reach the event loop
             self._call_loop(self._failed, error)
 
-    def _deliver_all(self, jobs: list[_Job]) -> bool:
+    def _deliver_all(self, jobs: list[Job]) -> bool:
         """Deliver in order; False when told to give up because the process ends."""
-        messages = [message for job in jobs for message in _messages_of(job)]
+        messages = [message for job in jobs for message in messages_of(job)]
         attempt = 0
         while messages:
             messages = self._send(messages)
@@ -320,17 +255,17 @@ class Publisher:
                 log.warning("Kafka did not take messages; they are sent again", count=len(messages), seconds=pause)
                 if self._closing.wait(pause):
                     return False
-        rows = sum(1 if isinstance(job, _Message) else len(job.events) for job in jobs)
+        rows = sum(1 if isinstance(job, Message) else len(job.events) for job in jobs)
         for job in jobs:
-            if not isinstance(job, _Message):
+            if not isinstance(job, Message):
                 first = job.events[0]
                 metrics.EVENTS_PUBLISHED.labels(first.venue.value, KIND_OF[type(first)].value).inc(len(job.events))
         self._call_loop(self._delivered, rows)
         return True
 
-    def _send(self, messages: list[_Message]) -> list[_Message]:
+    def _send(self, messages: list[Message]) -> list[Message]:
         """Send messages and wait for the broker; return those that it did not take."""
-        deliveries: list[tuple[_Message, Delivery]] = []
+        deliveries: list[tuple[Message, Delivery]] = []
         try:
             for message in messages:
                 delivery = self._producer.send(
@@ -366,22 +301,3 @@ def _is_taken(delivery: Delivery) -> bool:
         log.warning("Kafka refused a message", error=str(error))
         return False
     return True
-
-
-def _messages_of(job: _Job) -> Iterable[_Message]:
-    if isinstance(job, _Message):
-        return [job]
-    # Rows of one market side by side: their order between markets means nothing, and readers take runs of them.
-    job.events.sort(key=_market_of)
-    return _cut(job)
-
-
-def _cut(job: _Rows) -> Iterable[_Message]:
-    batch = to_batch(job.events)
-    headers, value = codec.encode(batch)
-    if len(value) > _VALUE_LIMIT and len(job.events) > 1:
-        middle = len(job.events) // 2
-        halves = job.events[:middle], job.events[middle:]
-        return [message for half in halves for message in _cut(_Rows(job.partition, half))]
-    topic = Topic.GAPS if batch.kind is Kind.GAPS else Topic.POSITION_EVENTS
-    return [_Message(topic, job.partition, headers, value)]

@@ -15,9 +15,10 @@ import aiohttp
 import structlog
 
 from ingest.backfill import Backfill, Progress, Progressed
+from ingest.batching import BatchPolicy
 from ingest.connection import ConnectionPolicy
 from ingest.intake import Intake
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.publisher import Publisher
 from ingest.readers import Readers
 from ingest.rest import RestClient
 from ingest.universe import Universe, choose, with_absent

@@ -1,4 +1,4 @@
-"""Finds the mapper and the feed of a venue by their names: `DydxMapper` and `DydxFeed` in `ingest.venues.dydx`.
+"""Finds the mapper and the feed of a venue by their names: `BybitMapper` and `BybitFeed` in `ingest.venues.bybit`.
 
 Modules are imported when asked for, so that one venue's service loads nothing of the others.
 """

@@ -37,6 +37,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "dictionary",
     "alerts_webhook",
     "settings_table",
+    "venue_page",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 

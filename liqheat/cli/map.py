@@ -75,7 +75,9 @@ def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
         for output in outputs:
             if output.kind is not Kind.HEATMAP_LEVELS:
                 continue
-            buckets = output.frame.explode("bucket", "at_risk_usd", "confidence").filter(pl.col("at_risk_usd") > 0)
+            buckets = output.frame.explode("bucket", "at_risk_usd", "confidence", empty_as_null=False).filter(
+                pl.col("at_risk_usd") > 0
+            )
             summed = buckets.group_by("symbol", "window_start", "side", "basis", "bucket").agg(
                 confidence=(pl.col("confidence") * pl.col("at_risk_usd")).sum() / pl.col("at_risk_usd").sum(),
                 at_risk_usd=pl.col("at_risk_usd").sum() / MICRO_USD_PER_USD,

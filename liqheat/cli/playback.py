@@ -113,7 +113,8 @@ def replay(
 def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, float]", bad_lines: "BadLines") -> None:
     import asyncio
 
-    from ingest.publisher import BatchPolicy, Publisher
+    from ingest.batching import BatchPolicy
+    from ingest.publisher import Publisher
     from ingest.recording.frames import MinuteSlicer, replayed
     from ingest.venues.registry import mapper_for
     from liqheat.cli.ingest import run_until_stopped

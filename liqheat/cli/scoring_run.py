@@ -69,11 +69,12 @@ class _Ours:
         engine.apply(self.state, batch)
 
     def maps(self, factor: int) -> Maps:
+        del factor
         maps: Maps = {}
         for batch in engine.open_minutes(self.state):
             if batch.kind is not Kind.HEATMAP_LEVELS:
                 continue
-            frame = batch.frame.explode("bucket", "at_risk_usd")
+            frame = batch.frame.explode("bucket", "at_risk_usd", empty_as_null=False)
             buckets, usd = frame["bucket"].to_numpy().astype(np.int64), frame["at_risk_usd"].to_numpy() / 1e6
             for side in SIDES:
                 of_side = (frame["side"] == int(side)).to_numpy()

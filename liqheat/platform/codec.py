@@ -7,8 +7,9 @@ are read like the others. No byte of a message reaches polars before `arrow_stre
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ from liqheat.platform.errors import PoisonMessage
 
 MAXIMUM_ROWS = 200_000
 """More rows than this in one message is a mistake upstream, not a batch."""
-MAXIMUM_NAME_BYTES = 64
+MAXIMUM_NAME = 64
 """Longest symbol or instrument name."""
 
 Headers = list[tuple[str, bytes]]
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 
+_NAMES: dict[bytes, str] = {}
+"""Names of up to 12 bytes by their Arrow views: the same ones come again and again."""
 _REQUIRED_HEADERS = ("kind", "schema_version", "venue")
 _DTYPES: dict[Any, str] = {
     pl.Int64(): "<i8",
@@ -140,10 +143,12 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
     table = _checked(value)
     columns = _sane_columns(table, schema_of(kind))
     _runs(table, texts)
+    for values in table.columns.values():
+        if isinstance(values, Texts):
+            values.check()
     wire = schema_of(kind).wire
-    assert value is not None
     try:
-        frame = pl.read_ipc_stream(io.BytesIO(value), use_pyarrow=False)
+        frame = pl.read_ipc_stream(io.BytesIO(value or b""), use_pyarrow=False)
     except (pl.exceptions.PolarsError, OSError, ValueError, OverflowError) as error:
         raise PoisonMessage(f"Not an Arrow IPC stream: {error}") from error
     if frame.schema != wire:
@@ -158,8 +163,12 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
     return Batch(kind, texts["venue"], frame)
 
 
-def decode_rows(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: bytes | None) -> Rows:
+def decode_rows(
+    headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: bytes | None, *, check: bool = True
+) -> Rows:
     """Read a message as numpy columns, with the same checks as `decode`; a fraction of its cost for small messages.
+
+    Without `check` the values are not compared with their units; see `check_rows`.
 
     Raises:
         PoisonMessage: as `decode`.
@@ -167,7 +176,7 @@ def decode_rows(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], valu
     texts, kind = _texts_and_kind(headers)
     table = _checked(value)
     schema = schema_of(kind)
-    columns = _sane_columns(table, schema)
+    columns = _sane_columns(table, schema, check=check)
     markets, starts = _runs(table, texts)
     decoded: dict[str, Any] = {}
     for column in schema.columns:
@@ -175,14 +184,39 @@ def decode_rows(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], valu
         if values is None:
             decoded[column.name] = _defaults(column, table.height)
         elif isinstance(values, Texts):
-            decoded[column.name] = [_text(values, row, column.name) for row in range(len(values))]
+            decoded[column.name] = values.texts({})
         else:
             decoded[column.name] = values
     return Rows(kind, texts["venue"], markets, starts, decoded, table.height)
 
 
+def check_rows(messages: Sequence[Rows]) -> None:
+    """Compare the values of many messages with their units, all together.
+
+    Raises:
+        PoisonMessage: a value of one of them is outside its unit.
+    """
+    kinds: dict[Kind, list[Rows]] = {}
+    for rows in messages:
+        kinds.setdefault(rows.kind, []).append(rows)
+    for kind, parts in kinds.items():
+        for column in schema_of(kind).columns:
+            if column.dtype.is_numeric():
+                _check_values(column, np.concatenate([part.columns[column.name] for part in parts]), "Row")
+
+
 def _texts_and_kind(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> tuple[dict[str, str], Kind]:
-    texts = read_headers(headers)
+    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    try:
+        return _known_headers(pairs)
+    except TypeError as error:
+        raise PoisonMessage(f"A message header is not text: {error}") from error
+
+
+@lru_cache(maxsize=4_096)
+def _known_headers(pairs: tuple[tuple[str, bytes], ...]) -> tuple[dict[str, str], Kind]:
+    """Return the headers as text and the kind; the same few headers come with every message."""
+    texts = read_headers(pairs)
     try:
         return texts, Kind(texts["kind"])
     except ValueError as error:
@@ -198,7 +232,7 @@ def _checked(value: bytes | None) -> Table:
     return table
 
 
-def _sane_columns(table: Table, schema: Schema) -> dict[str, Any]:
+def _sane_columns(table: Table, schema: Schema, *, check: bool = True) -> dict[str, Any]:
     """Return the columns of `schema` that the table has, each of its type and within its unit."""
     columns: dict[str, Any] = {}
     for column in schema.columns:
@@ -215,7 +249,7 @@ def _sane_columns(table: Table, schema: Schema) -> dict[str, Any]:
             raise PoisonMessage(f"The column {column.name!r} has {table.nulls[column.name]} nulls")
         if isinstance(values, Lists):
             _check_list(column, values)
-        elif isinstance(values, np.ndarray) and values.dtype != np.bool_:
+        elif check and isinstance(values, np.ndarray) and values.dtype != np.bool_:
             _check_values(column, values, "Row")
         columns[column.name] = values
     if schema.lists:
@@ -276,34 +310,23 @@ def _runs(table: Table, texts: Mapping[str, str]) -> tuple[tuple[tuple[str, str]
         if "symbol" not in texts or "instrument" not in texts:
             raise PoisonMessage("The columns 'symbol' and 'instrument' are missing")
         return ((texts["symbol"], texts["instrument"]),), np.zeros(1, np.int64)
-    changed = np.zeros(table.height, np.bool_)
-    changed[0] = True
+    columns = []
     for name, values in zip(MARKET_COLUMNS, names, strict=True):
         if not isinstance(values, Texts):
             raise PoisonMessage(f"Expected the column {name!r} as text, was {table.fields[name].form}")
         if table.nulls[name]:
             raise PoisonMessage(f"The column {name!r} has {table.nulls[name]} nulls")
-        changed[1:] |= values.changes()
-    starts = np.flatnonzero(changed)
-    symbols, instruments = names
-    assert isinstance(symbols, Texts)
-    assert isinstance(instruments, Texts)
-    markets = tuple((_name(symbols, row, "symbol"), _name(instruments, row, "instrument")) for row in starts.tolist())
-    return markets, starts
-
-
-def _name(values: Texts, row: int, column: str) -> str:
-    text = _text(values, row, column)
-    if len(text) > MAXIMUM_NAME_BYTES:
-        raise PoisonMessage(f"Row {row} of the column {column!r} is longer than {MAXIMUM_NAME_BYTES} characters")
-    return text
-
-
-def _text(values: Texts, row: int, column: str) -> str:
-    try:
-        return values.raw(row).decode()
-    except UnicodeDecodeError as error:
-        raise PoisonMessage(f"Row {row} of the column {column!r} is not text: {error}") from error
+        columns.append(values.texts(_NAMES))
+    markets, starts, before = [], [], None
+    for row, pair in enumerate(zip(*columns, strict=True)):
+        if pair != before:
+            markets.append(pair)
+            starts.append(row)
+            before = pair
+    for symbol, instrument in markets:
+        if len(symbol) > MAXIMUM_NAME or len(instrument) > MAXIMUM_NAME:
+            raise PoisonMessage(f"A symbol or instrument is longer than {MAXIMUM_NAME} characters")
+    return tuple(markets), np.array(starts, np.int64)
 
 
 def _check_values(column: Column, values: Array, what: str) -> None:

@@ -73,7 +73,7 @@ def wires_for(exchange: Exchange) -> Mapping[Venue, Wire]:
 
 
 def _wire_of(venue: Venue) -> Callable[[dict[str, VenueMarket]], Wire]:
-    """Return the wire class of a venue: `DydxWire` of `liqheat.simulator.wire.dydx`."""
+    """Return the wire class of a venue: `BybitWire` of `liqheat.simulator.wire.bybit`."""
     module = import_module(f"liqheat.simulator.wire.{venue.value}")
     return cast(Callable[[dict[str, VenueMarket]], Wire], getattr(module, f"{venue.value.capitalize()}Wire"))
 

@@ -13,6 +13,7 @@ SELECT side, price_low, price_high, nearer_edge, at_risk_usd, percent_of_adv, di
 FROM clusters
 WHERE symbol = {symbol:String} AND state NOT IN ('swept', 'gone') AND window_start = (
     SELECT max(window_start) FROM clusters WHERE symbol = {symbol:String}
+      AND window_start < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
       AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE)
 ORDER BY at_risk_usd DESC
 LIMIT 6 BY side
@@ -39,6 +40,7 @@ SELECT direction, conviction, conviction_cluster AS cluster, conviction_imbalanc
        [up_1_usd, up_2_usd, up_5_usd, up_10_usd] AS up_usd
 FROM symbol_signals
 WHERE symbol = {symbol:String} AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE
+  AND window_start < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
 ORDER BY window_start DESC
 LIMIT 1
 """
@@ -48,6 +50,7 @@ SELECT venue, funding_rate_4h, settlement_seconds, open_interest_change_1h, open
 FROM market_signals
 WHERE symbol = {symbol:String} AND window_start = (
     SELECT max(window_start) FROM symbol_signals WHERE symbol = {symbol:String}
+      AND window_start < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
       AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 15 MINUTE)
 ORDER BY venue
 """

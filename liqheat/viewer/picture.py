@@ -22,21 +22,27 @@ _LEAD_MAY_LAG_MS = 3 * MINUTE_MS
 
 
 def market_list(client: Client) -> dict[str, Any]:
-    """Return the symbols for the selector, largest turnover first, with price (USD), change and ADV (USD)."""
+    """Return the symbols for the selector, largest turnover first, with price (USD), change and ADV (USD).
+
+    Price and ADV are those of the venues that are not silent, where there is one.
+    """
     by_symbol: dict[str, list[dict[str, Any]]] = {}
     for row in queries.markets(client):
         by_symbol.setdefault(row["symbol"], []).append(row)
     symbols = []
     for symbol, rows in by_symbol.items():
-        leading = max(rows, key=lambda row: (row["mark_price"] is not None, row["turnover"] or 0.0))
+        current = [row for row in rows if not row["silent"]]
+        leading = max(current or rows, key=lambda row: (row["mark_price"] is not None, row["turnover"] or 0.0))
         price, before = leading["mark_price"], leading["mark_price_before"]
         symbols.append(
             {
                 "symbol": symbol,
                 "venues": [row["venue"] for row in rows],
+                "silent": [row["venue"] for row in rows if row["silent"]],
+                "warming_up": [row["venue"] for row in rows if row["warming_up"]],
                 "mark_price": price,
                 "change": price / before - 1 if price and before else None,
-                "adv_usd": sum(row["turnover"] or 0.0 for row in rows),
+                "adv_usd": sum(row["turnover"] or 0.0 for row in current or rows),
                 "latest": max(row["latest"] for row in rows),
             }
         )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.windows import MINUTE_MS
 from liqheat.viewer.grid import DisplayGrid
 from liqheat.viewer.request import MapRequest
 
@@ -27,22 +28,36 @@ class Client(Protocol):
         """Return a result as a structured numpy array."""
 
 
+LEAD_MINUTES = 2
+"""Minutes that a window may be ahead of the database's clock; one further ahead is a mistake and is never the latest."""
+
+# The newest minute of any market says only how old the data are; what is current is judged market by market. Looking
+# into the last hours first spares a scan of everything wherever the pipeline runs.
+_NEWEST = f"""
+SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS newest, count() AS minutes
+FROM market_minutes
+WHERE window_start > now() - toIntervalHour({{hours:UInt32}}) AND window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
+"""
+
 _MARKETS = """
 SELECT symbol, venue,
        toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest,
        argMax(mark_close, window_start) AS mark_price,
        argMin(mark_open, window_start) AS mark_price_before,
-       argMax(turnover_24h_usd, window_start) AS turnover
+       argMax(turnover_24h_usd, window_start) AS turnover,
+       argMax(warming_up, window_start) AS warming_up,
+       latest < {newest:Int64} - {silent:Int64} AS silent
 FROM market_minutes
-WHERE window_start >= (SELECT max(window_start) FROM market_minutes) - INTERVAL 1 DAY
+WHERE window_start > toDateTime(intDiv({newest:Int64}, 1000), 'UTC') - INTERVAL 1 DAY
+  AND window_start <= toDateTime(intDiv({newest:Int64}, 1000), 'UTC')
 GROUP BY symbol, venue
 ORDER BY symbol, venue
 """
 
-_LATEST = """
+_LATEST = f"""
 SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest, count() AS minutes
 FROM market_minutes
-WHERE symbol = {symbol:String}
+WHERE symbol = {{symbol:String}} AND window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
 """
 
 # A minute in which no mark came has only its close, which is the price of the minute before.
@@ -72,11 +87,14 @@ SELECT venue,
        argMax(funding_rate, window_start) AS funding_rate,
        toUnixTimestamp64Milli(argMax(next_funding_time, window_start)) AS next_funding_time,
        argMax(coverage, window_start) AS coverage,
-       argMax(scale_long, window_start) AS scale_long,
-       argMax(scale_short, window_start) AS scale_short,
+       argMax(at_risk_scale_long, window_start) AS scale_long,
+       argMax(at_risk_scale_short, window_start) AS scale_short,
+       argMax(warming_up, window_start) AS warming_up,
+       latest < {end:Int64} - {step:Int64} - {silent:Int64} AS silent,
        argMax(taker_buy_usd + taker_sell_usd, window_start) AS taken, sum(late_rows) AS late_rows
 FROM market_minutes
 WHERE symbol = {symbol:String} AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 1 DAY
+  AND window_start < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
 GROUP BY venue
 ORDER BY venue
 """
@@ -109,17 +127,20 @@ HAVING long_usd > 0 OR short_usd > 0
 ORDER BY column, edge
 """  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
+# Each venue at its own latest minute; one that has been silent for longer is not current and is left out.
 _CURRENT = f"""
 SELECT {_ROW} AS edge, venue, basis,
        sumIf(at_risk_usd, side = 'long') AS long_usd,
        sumIf(at_risk_usd, side = 'short') AS short_usd
 FROM heatmap
-WHERE window_start >= toDateTime(intDiv({{end:Int64}}, 1000), 'UTC') - INTERVAL 15 MINUTE
+WHERE window_start >= toDateTime(intDiv({{end:Int64}} - {{step:Int64}} - {{silent:Int64}}, 1000), 'UTC')
+  AND window_start < toDateTime(intDiv({{end:Int64}}, 1000), 'UTC')
   AND {_FILTER}
   AND (venue, window_start) IN (
-      SELECT venue, max(window_start) FROM heatmap
+      SELECT venue, max(window_start) FROM market_minutes
       WHERE symbol = {{symbol:String}}
-        AND window_start >= toDateTime(intDiv({{end:Int64}}, 1000), 'UTC') - INTERVAL 15 MINUTE
+        AND window_start >= toDateTime(intDiv({{end:Int64}} - {{step:Int64}} - {{silent:Int64}}, 1000), 'UTC')
+        AND window_start < toDateTime(intDiv({{end:Int64}}, 1000), 'UTC')
       GROUP BY venue)
 GROUP BY edge, venue, basis
 HAVING long_usd > 0 OR short_usd > 0
@@ -166,9 +187,29 @@ class Cells:
     short_usd: npt.NDArray[np.float32]
 
 
+SILENT_MS = 10 * MINUTE_MS
+"""A market whose last minute is older than this is not current; `picture` says so, and the map of now leaves it out."""
+
+
+def newest(client: Client) -> int:
+    """Return the start (ms) of the newest minute of any market, 0 without any; minutes far ahead do not count."""
+    for hours in (3, _ALL_HOURS):
+        row = client.query(_NEWEST, parameters={"hours": hours}).result_rows[0]
+        if row[1]:
+            return int(row[0])
+    return 0
+
+
+_ALL_HOURS = 24 * 365 * 10
+
+
 def markets(client: Client) -> list[dict[str, Any]]:
-    """Return symbol, venue, latest minute (ms), mark price now and a day before, and turnover, one a market."""
-    return records(client.query(_MARKETS))
+    """Return one row per market that had a minute in the last day of the data.
+
+    Keys: symbol, venue, latest minute (ms), mark price then and a day before, turnover, whether it is warming up, and
+    whether it is silent: its latest minute is older than `SILENT_MS`.
+    """
+    return records(client.query(_MARKETS, parameters={"newest": newest(client), "silent": SILENT_MS}))
 
 
 def latest(client: Client, symbol: str) -> tuple[int, int]:
@@ -184,7 +225,8 @@ def columns(client: Client, request: MapRequest, start: int, end: int) -> list[d
 
 def quality(client: Client, request: MapRequest, end: int) -> list[dict[str, Any]]:
     """Return how each venue's market stands at `end` (ms), and how well the estimate fits it."""
-    return records(client.query(_QUALITY, parameters={"symbol": request.symbol, "end": end}))
+    parameters = {"symbol": request.symbol, "end": end, "step": request.step, "silent": SILENT_MS}
+    return records(client.query(_QUALITY, parameters=parameters))
 
 
 def cells(client: Client, request: MapRequest, grid: DisplayGrid, start: int, end: int, since: int) -> Cells:
@@ -204,7 +246,12 @@ def cells(client: Client, request: MapRequest, grid: DisplayGrid, start: int, en
 
 def current(client: Client, request: MapRequest, grid: DisplayGrid, end: int) -> list[list[Any]]:
     """Return row, venue, basis, long USD and short USD of the map as it stands: the latest minute of each venue."""
-    parameters = {"symbol": request.symbol, "end": end} | _filters(request, grid)
+    parameters = _filters(request, grid) | {
+        "symbol": request.symbol,
+        "end": end,
+        "step": request.step,
+        "silent": SILENT_MS,
+    }
     found = client.query(_CURRENT, parameters=parameters).result_rows
     rows = _rows(grid, np.array([row[0] for row in found], dtype=np.float64))
     return [[int(row), *rest] for row, (_, *rest) in zip(rows, found, strict=True)]

@@ -15,20 +15,23 @@ CATALYSTS = 10
 _LATEST = """
 SELECT * FROM symbol_signals
 WHERE symbol = {symbol:String}
-  AND window_start = (SELECT max(window_start) FROM symbol_signals WHERE symbol = {symbol:String})
+  AND window_start = (SELECT max(window_start) FROM symbol_signals
+      WHERE symbol = {symbol:String} AND window_start <= now() + INTERVAL 2 MINUTE)
 """
 
 _CLUSTERS = """
 SELECT * FROM clusters
 WHERE symbol = {symbol:String} AND state NOT IN ('swept', 'gone')
-  AND window_start = (SELECT max(window_start) FROM symbol_signals WHERE symbol = {symbol:String})
+  AND window_start = (SELECT max(window_start) FROM symbol_signals
+      WHERE symbol = {symbol:String} AND window_start <= now() + INTERVAL 2 MINUTE)
 ORDER BY distance, cluster_id
 """
 
 _VENUES = """
 SELECT * FROM market_signals
 WHERE symbol = {symbol:String}
-  AND window_start = (SELECT max(window_start) FROM symbol_signals WHERE symbol = {symbol:String})
+  AND window_start = (SELECT max(window_start) FROM symbol_signals
+      WHERE symbol = {symbol:String} AND window_start <= now() + INTERVAL 2 MINUTE)
 ORDER BY venue
 """
 

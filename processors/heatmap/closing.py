@@ -18,12 +18,12 @@ from processors.heatmap.minutes import (
     LIVE_ROWS,
     MAXIMUM_CARRIED_MINUTES,
     NOT_STARTED,
-    MinuteColumns,
 )
 from processors.heatmap.observing import keep
 from processors.heatmap.rows import INFERRED, OBSERVED, UNKNOWN_BAND, Levels, Output, levels, row_bits
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.inferred import MODEL_VERSION
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.published import Cells, Totals
 
 Array = npt.NDArray[Any]
@@ -86,7 +86,7 @@ def _open_observed(state: PartitionState, market: int) -> None:
 def add_open_minutes(
     state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, *, with_levels: bool = False
 ) -> None:
-    """Add the open minute of each of `markets` as it stands; levels of those whose range has reached some, or of all."""
+    """Add the open minute of each of `markets` as it stands; levels of those whose range reached some, or of all."""
     facts = _Facts(state, markets)
     totals = state.inferred.totals(markets)
     swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)

@@ -158,25 +158,32 @@ _CODES = {kind: code for code, kind in enumerate(Kind)}
 
 def _gathered(state: PartitionState, span: Sequence[Rows]) -> _Gathered:
     instruments: dict[int, str] = {}
-    market_parts, kinds, sources, times = [], [], [], []
-    pieces: dict[Kind, list[Rows]] = {}
-    heights: dict[Kind, int] = {}
+    numbers: list[int] = []
+    known = state.numbers
     for rows in span:
-        numbers = []
+        venue = rows.venue
         for symbol, instrument in rows.markets:
-            number = state.number_of(rows.venue, symbol)
+            number = known.get((venue, symbol))
+            if number is None:
+                number = state.number_of(venue, symbol)
             numbers.append(number)
             instruments[number] = instrument
-        market_parts.append(np.repeat(np.array(numbers), np.diff(rows.starts, append=rows.height)))
-        start = heights.get(rows.kind, 0)
-        heights[rows.kind] = start + rows.height
+    heights = np.array([rows.height for rows in span])
+    begins = np.cumsum(heights) - heights
+    starts = np.concatenate([rows.starts + begin for rows, begin in zip(span, begins.tolist(), strict=True)])
+    total = int(heights.sum())
+    market = np.repeat(np.array(numbers), np.diff(starts, append=total))
+    kind = np.repeat(np.array([_CODES[rows.kind] for rows in span]), heights)
+    pieces: dict[Kind, list[Rows]] = {}
+    for rows in span:
         pieces.setdefault(rows.kind, []).append(rows)
-        kinds.append(np.full(rows.height, _CODES[rows.kind]))
-        sources.append(np.arange(start, start + rows.height))
-        is_timed = rows.kind in TIMED_KINDS
-        times.append(rows.columns["event_time"] if is_timed else np.full(rows.height, UNTIMED))
+    source, times = np.empty(total, np.int64), np.full(total, UNTIMED)
+    for each, parts in pieces.items():
+        own = np.flatnonzero(kind == _CODES[each])
+        source[own] = np.arange(len(own))
+        if each in TIMED_KINDS:
+            times[own] = np.concatenate([part.columns["event_time"] for part in parts])
     columns = {kind: _columns_of(kind, parts) for kind, parts in pieces.items()}
-    market = np.concatenate(market_parts)
     symbol = state.symbol_of[market]
     order = np.argsort(symbol, kind="stable")
     ordered = symbol[order]
@@ -188,9 +195,9 @@ def _gathered(state: PartitionState, span: Sequence[Rows]) -> _Gathered:
         market,
         symbol,
         rank,
-        np.concatenate(times),
-        np.concatenate(kinds),
-        np.concatenate(sources),
+        times,
+        kind,
+        source,
         columns,
         instruments,
         np.unique(market),
@@ -261,7 +268,7 @@ def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntA
     """Apply rows between two closings: those ahead of the open minute go into the next one, late ones are counted."""
     rows = plan.order[places]
     market, kinds, sources = plan.market[places], gathered.kind[rows], gathered.source[rows]
-    observe(state, gathered.columns, rows, market, kinds, sources, plan.open_start[places], before)
+    observe(state, gathered.columns, market, kinds, sources, plan.open_start[places], before)
     for kind, columns in gathered.columns.items():
         if kind in TIMED_KINDS or kind in _LASTING:
             own = np.flatnonzero(kinds == _CODES[kind]) if len(gathered.columns) > 1 else slice(None)

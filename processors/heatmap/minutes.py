@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.events import DEPTH_DISTANCES
-from liqheat.domain.price_grid import FloatArray, IntArray
+from liqheat.domain.price_grid import IntArray
 from liqheat.domain.windows import MINUTE_MS
 
 Array = npt.NDArray[Any]
@@ -51,7 +51,7 @@ SLOT = np.dtype(
         ("executed_count", "i8"),
     ]
 )
-"""What happened in one minute of one market: USD per coin, micro-USD, coins, ms; NaN (times: 0 or -1) while nothing did."""
+"""What happened in one minute of one market: USD per coin, micro-USD, coins, ms; NaN (times 0 or -1) for nothing."""
 
 MARKET = np.dtype(
     [
@@ -76,9 +76,9 @@ MARKET = np.dtype(
         ("ask_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
     ]
 )
-"""One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before), and
-what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the model last,
-`standing` the rows of levels that held something at the last closing (`processors.heatmap.rows.row_bits`).
+"""One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before),
+and what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the
+model last, `standing` the rows of levels that held something at the last closing (`rows.row_bits`).
 
 The last fields are the latest reading of the order book: its time (ms, 0 before the first), how far it goes (%), and USD
 within each of `DEPTH_DISTANCES` of mid.
@@ -104,36 +104,6 @@ for _name in ("start", "watermark", "closed", "begun", "open_interest_time"):
     EMPTY_MARKET[_name] = NOT_STARTED
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MinuteColumns:
-    """One minute of each of n markets, as the model reads it; arrays of shape (n,).
-
-    Times in ms, prices in USD per coin (NaN where there was none), flows in micro-USD, open interest in coins without
-    what is observed per account. `elapsed_minutes` counts since the market's last closing (1 when none was skipped).
-    Trades stand in for marks where no mark ever came. `liquidations_known` says that the feed of liquidations was
-    recorded in this minute, `is_sampled` that the venue publishes only a part of them.
-    """
-
-    window_start: IntArray
-    elapsed_minutes: IntArray
-    mark_low: FloatArray
-    mark_high: FloatArray
-    mark_close: FloatArray
-    buy_usd: IntArray
-    sell_usd: IntArray
-    buy_price: FloatArray
-    sell_price: FloatArray
-    trade_low: FloatArray
-    trade_high: FloatArray
-    open_interest: FloatArray
-    open_interest_before: FloatArray
-    executed_long: IntArray
-    executed_short: IntArray
-    executed_count: IntArray
-    liquidations_known: npt.NDArray[np.bool_]
-    is_sampled: npt.NDArray[np.bool_]
-
-
 def running_maximum(groups: IntArray, values: IntArray, initial: IntArray) -> IntArray:
     """Return the running maximum of `values` within each run of equal `groups`, each beginning from `initial`.
 
@@ -151,7 +121,7 @@ def running_maximum(groups: IntArray, values: IntArray, initial: IntArray) -> In
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closing:
-    """What one row closes: from its market's open minute up to `until`, the minute that is open then; `rank` the row."""
+    """What one row closes: its market's minutes up to `until`, the minute that is open then; `rank` is of the row."""
 
     market: IntArray
     until: IntArray
@@ -201,7 +171,7 @@ def plan_of(
     markets = of_row[first]
     group = np.cumsum(is_first) - 1
     sorted_times = times[order]
-    begun = _begun(table["start"][markets], first, group, sorted_times)
+    begun = _begun(table["start"][markets], group, sorted_times)
     watermark = running_maximum(group, sorted_times, table["watermark"][markets][group])
     open_start = np.maximum(begun, (watermark - lateness_ms) // MINUTE_MS * MINUTE_MS)
     before = np.empty_like(open_start)
@@ -216,8 +186,8 @@ def plan_of(
     return Plan(order, of_row, open_start, piece, markets, begun[first], last, watermark, closings)
 
 
-def _begun(starts: IntArray, first: IntArray, group: IntArray, times: IntArray) -> IntArray:
-    """Return the start of the open minute of each row's market before the span: of a new market, its first timed row's."""
+def _begun(starts: IntArray, group: IntArray, times: IntArray) -> IntArray:
+    """Return the start of the minute open before the span, of each row's market; a new one's first timed row's."""
     fresh = starts == NOT_STARTED
     if fresh.any():
         starts = starts.copy()

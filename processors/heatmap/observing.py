@@ -30,7 +30,6 @@ def keep(state: PartitionState, market: int, before: Before) -> None:
 def observe(
     state: PartitionState,
     columns: dict[Kind, dict[str, Any]],
-    rows: IntArray,
     market: IntArray,
     kinds: IntArray,
     sources: IntArray,
@@ -42,8 +41,7 @@ def observe(
     Args:
         state: its minutes are those before the round.
         columns: of each kind in the span.
-        rows: place of each row in the span, shape (n,).
-        market: its market; equal ones side by side, in log order.
+        market: of each row, shape (n,); equal ones side by side, in log order.
         kinds: its kind's code.
         sources: its place in the columns of its kind.
         open_start: start (ms) of the minute open when it is applied.

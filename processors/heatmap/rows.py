@@ -94,7 +94,7 @@ _BITS = UNKNOWN_BAND + 1
 
 
 def row_bits(found: Levels, count: int, held: npt.NDArray[np.bool_]) -> IntArray:
-    """Return which rows the levels of each of `count` markets make, of buckets where `held`: one bit per basis, side, band."""
+    """Return which rows the levels of `count` markets make, of buckets where `held`: a bit per basis, side and band."""
     bits = np.zeros(count, np.int64)
     codes = (found.basis * 2 + (found.side < 0)) * _BITS + found.band
     np.bitwise_or.at(bits, found.place[held], np.int64(1) << codes[held])
@@ -135,7 +135,7 @@ class Output:
     def add(self, markets: IntArray, columns: dict[str, Array], found: Levels | None) -> None:
         """Add a minute of each of `markets`: columns of `MarketMinute`, shape (n,), and their levels if published."""
         self._minutes.append({"market": markets, **columns})
-        if found is None:
+        if found is None or not len(found.place):
             return
         piece: dict[str, Array] = {
             "market": markets[found.place],
@@ -172,35 +172,36 @@ class Output:
         """Return all rows: of each venue its levels, then its minutes."""
         if not self._minutes:
             return []
-        minutes = _joined(self._minutes)
-        venues = np.array([self.venues[market] for market in minutes["market"].tolist()])
-        frames = []
-        found = _joined(self._levels) if self._levels else None
-        level_venues = None if found is None else np.array([self.venues[market] for market in found["market"].tolist()])
-        for venue in dict.fromkeys(venues.tolist()):
-            if found is not None and level_venues is not None:
-                own = level_venues == venue
-                if own.any():
-                    part = found if own.all() else {name: values[own] for name, values in found.items()}
-                    frames.append(Batch(Kind.HEATMAP_LEVELS, venue, self._level_frame(part)))
-            frames += self._emptied_batches(venue)
-            own = venues == venue
-            part = minutes if own.all() else {name: values[own] for name, values in minutes.items()}
-            frames.append(Batch(Kind.MARKET_MINUTES, venue, self._frame(Kind.MARKET_MINUTES, part)))
-        return frames
+        codes = {venue: code for code, venue in enumerate(dict.fromkeys(self.venues))}
+        of_market = np.array([codes[venue] for venue in self.venues])
+        found: dict[str, list[Batch]] = {venue: [] for venue in codes}
+        for kind, pieces, framed in (
+            (Kind.HEATMAP_LEVELS, self._levels, self._level_frame),
+            (Kind.HEATMAP_LEVELS, self._emptied, self._emptied_frame),
+            (Kind.MARKET_MINUTES, self._minutes, self._minute_frame),
+        ):
+            if not pieces:
+                continue
+            rows = _joined(pieces)
+            if not len(rows["market"]):
+                # Minutes may close before any position is known.
+                continue
+            order = np.argsort(of_market[rows["market"]], kind="stable")
+            frame, markets = framed({name: values[order] for name, values in rows.items()})
+            ends = np.searchsorted(of_market[markets], np.arange(len(codes) + 1))
+            for venue, code in codes.items():
+                if ends[code] < ends[code + 1]:
+                    found[venue].append(Batch(kind, venue, frame[int(ends[code]) : int(ends[code + 1])]))
+        return [batch for batches in found.values() for batch in batches]
 
-    def _emptied_batches(self, venue: str) -> list[Batch]:
-        if not self._emptied:
-            return []
-        rows = _joined(self._emptied)
-        own = np.array([self.venues[market] == venue for market in rows["market"].tolist()])
-        if not own.any():
-            return []
-        count = int(own.sum())
-        columns = self._named({name: values[own] for name, values in rows.items()}, count)
-        wire = schema_of(Kind.HEATMAP_LEVELS).wire
-        columns |= {name: pl.Series([[]] * count, dtype=wire[name]) for name in schema_of(Kind.HEATMAP_LEVELS).lists}
-        return [Batch(Kind.HEATMAP_LEVELS, venue, self._frame(Kind.HEATMAP_LEVELS, columns))]
+    def _minute_frame(self, rows: dict[str, Array]) -> tuple[pl.DataFrame, IntArray]:
+        return self._frame(Kind.MARKET_MINUTES, rows), rows["market"]
+
+    def _emptied_frame(self, rows: dict[str, Array]) -> tuple[pl.DataFrame, IntArray]:
+        schema, count = schema_of(Kind.HEATMAP_LEVELS), len(rows["market"])
+        columns = self._named(rows, count)
+        columns |= {name: pl.Series([[]] * count, dtype=schema.wire[name]) for name in schema.lists}
+        return self._frame(Kind.HEATMAP_LEVELS, columns), rows["market"]
 
     def _named(self, columns: dict[str, Any], count: int) -> dict[str, Any]:
         """Return the columns of rows of levels with names in place of codes."""
@@ -212,7 +213,7 @@ class Output:
             "model_version": np.full(count, self.model_version),
         }
 
-    def _level_frame(self, cells: dict[str, Array]) -> pl.DataFrame:
+    def _level_frame(self, cells: dict[str, Array]) -> tuple[pl.DataFrame, IntArray]:
         begins = np.zeros(len(cells["market"]), np.bool_)
         begins[0] = True
         for name in _KEYS:
@@ -228,8 +229,8 @@ class Output:
         )
         grouped = lists.with_columns(pl.col("row").set_sorted()).group_by("row", maintain_order=True).agg(pl.all())
         columns = self._named({name: cells[name][firsts] for name in _KEYS}, len(firsts))
-        columns |= {series.name: series for series in grouped.drop("row").get_columns()}
-        return self._frame(Kind.HEATMAP_LEVELS, columns)
+        columns |= {series.name: series for series in grouped.get_columns()}
+        return self._frame(Kind.HEATMAP_LEVELS, columns), cells["market"][firsts]
 
     def _frame(self, kind: Kind, columns: dict[str, Any]) -> pl.DataFrame:
         markets = columns["market"].tolist()

@@ -1,7 +1,6 @@
-"""The book of one side of one market: notional at risk by row and price bucket, in int64 micro-USD.
+"""The book of one side of one market's observed positions, by leverage band and price bucket, in int64 micro-USD.
 
-A row is a leverage (inferred) or a leverage band (observed); flows and what is published are by band.
-Positions are put in by `processors.positions`; marks sweep it; each closed minute reads its levels and flows.
+`ObservedPositions` puts positions in; marks sweep it; each closed minute reads its levels and flows.
 Every micro-USD that was opened is standing, closed or swept, exactly: nothing is rounded away.
 """
 
@@ -26,7 +25,7 @@ class SideBook:
     """Levels of one side on the fine grid, and the open minute's flows on the published grid.
 
     Both are dense runs that grow over the buckets in use and start at fine bucket `base`: `standing` has shape
-    (rows, n), `bands` names each row's band, `flows` has (3, BANDS, n / factor). `nearest` is a price beyond
+    (BANDS, n), `flows` has (3, BANDS, n / factor). `nearest` is a price beyond
     which, seen from the mark, nothing stands: marks that stay on its far side skip the sweep. How far the runs
     reach never shows in a result.
     """
@@ -118,7 +117,7 @@ class SideBook:
         self.flows[:] = 0
 
     def restore(self, bands: IntArray, buckets: IntArray, amounts: IntArray, flows: IntArray) -> None:
-        """Fill an empty book: levels at fine `buckets`, then `flows`, rows of (kind, band, published bucket, amount)."""
+        """Fill an empty book: levels at fine `buckets`, and `flows`, rows of (kind, band, published bucket, amount)."""
         touched = np.concatenate([buckets, flows[:, 2] * self.factor])
         if touched.size:
             self._cover(int(touched.min()), int(touched.max()))

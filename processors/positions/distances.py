@@ -71,8 +71,8 @@ def _coxian(half_lives: tuple[float, ...], weights: tuple[float, ...]) -> FloatA
     rates = np.log(2) / np.asarray(half_lives)
     rest = np.asarray(weights, dtype=np.float64) / sum(weights)
     onward = np.zeros(len(rates))
-    # With the first stage's rate r, survival is exp(-rt) + p * (r exp(-.) convolved with the rest's survival);
-    # convolving exp(-r_k t) gives r / (r - r_k) * (exp(-r_k t) - exp(-rt)): so the rest's weights are w_k (r - r_k) / r.
+    # With the first stage's rate r, survival is exp(-rt) + p * (r exp(-rt) convolved with the rest's survival);
+    # convolving exp(-r_k t) gives r / (r - r_k) * (exp(-r_k t) - exp(-rt)), so the rest weighs w_k (r - r_k) / r.
     for layer in range(len(rates) - 1):
         rest = rest[1:] * (rates[layer] - rates[layer + 1 :]) / rates[layer]
         onward[layer] = rest.sum()
@@ -105,7 +105,7 @@ def table_places(first_buckets: IntArray, buckets: int, entries: FloatArray) -> 
     Returns:
         Places in `EXPECTED_TABLE` and `BAND_TABLE`, shape (n, buckets + 1).
     """
-    places = EDGE_UNITS[(first_buckets - _FIRST_BUCKET)[:, None] + np.arange(buckets + 1)]
+    places: IntArray = EDGE_UNITS[(first_buckets - _FIRST_BUCKET)[:, None] + np.arange(buckets + 1)]
     places -= (price_units(entries) - _REACH)[:, None]
     np.maximum(places, 0, out=places)
     np.minimum(places, 2 * _REACH, out=places)

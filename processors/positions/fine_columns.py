@@ -36,7 +36,7 @@ def per_level(fine: IntArray, factor: int) -> IntArray:
 
 
 def scaled(amounts: IntArray, factors: FloatArray) -> IntArray:
-    """Return `amounts * factors` rounded down, never above what an exact product would round to by more than a float."""
+    """Return `amounts * factors` (float64) rounded down."""
     return np.floor(amounts * factors).astype(np.int64)
 
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
-from processors.heatmap.minutes import MinuteColumns
 from processors.positions import inferred_codec
 from processors.positions.distances import BAND_SHARES, BANDS
 from processors.positions.evidence import (
@@ -28,6 +27,7 @@ from processors.positions.evidence import (
 from processors.positions.fine_columns import per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.opening import (
     BAND_PERIOD,
     age_layers,
@@ -102,7 +102,7 @@ class InferredPositions:
         flows[0, places] = scaled(sweep.expected, state.kappa[markets, None])
         flows[1, places] = published_by_side(sweep, len(markets))
         self._empty(markets, minute, sweep)
-        end = minute.window_start // MINUTE_MS + 1
+        end = minute.window_start // MINUTE_MS + 1 + state.phase[markets]
         is_step = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) > 0
         self._note(markets, minute, sweep)
         multipliers = state.multipliers[markets]
@@ -113,8 +113,8 @@ class InferredPositions:
         # Lessons end where steps do, so nothing else changes what is at risk.
         changes = np.flatnonzero(is_step)
         for first in range(0, len(changes), CHUNK):
-            part = changes[first : first + CHUNK]
-            flows[2:, places[part]] = self._renew(markets[part], rows_of(minute, part), multipliers[part])
+            rows = changes[first : first + CHUNK]
+            flows[2:, places[rows]] = self._renew(markets[rows], rows_of(minute, rows), end[rows], multipliers[rows])
         self._follow(markets)
         return MinuteFlows(*flows)
 
@@ -140,7 +140,7 @@ class InferredPositions:
         return Totals(at_risk, expected)
 
     def nearest(self, markets: IntArray) -> FloatArray:
-        """Return the upper end of where longs can stand and the lower end of shorts, USD, (n, 2); NaN before a price."""
+        """Return where longs end and shorts begin, USD, (n, 2); NaN before a price."""
         close = self.state.close[markets]
         ends = np.full((len(markets), 2), np.nan)
         known = np.flatnonzero(np.isfinite(close))
@@ -214,14 +214,29 @@ class InferredPositions:
         market, level = markets[sweep.row], sweep.column // state.factor
         state.layers[market, :, sweep.column] -= sweep.layers
         state.bands[market, :, sweep.column] -= sweep.bands
-        np.subtract.at(state.standing, (market, slice(None), level), sweep.published)
-        np.add.at(state.flows, (market, SWEPT, slice(None), level), sweep.published)
+        for band in range(BANDS):
+            np.subtract.at(state.standing[:, band], (market, level), sweep.published[:, band])
+            np.add.at(state.flows[:, SWEPT, band], (market, level), sweep.published[:, band])
         middle = (bucket_of(state.close[markets]) - state.base[markets]) // state.factor
         split = sweep.is_long & (level == middle[sweep.row])
         np.add.at(state.flows_long, (market[split], SWEPT), sweep.published[split])
         state.swept_since[markets] += sweep.bands_by_side
         state.close_before[markets] = state.close[markets]
         state.close[markets] = minute.mark_close
+        self._clear_own_bucket(markets)
+
+    def _clear_own_bucket(self, markets: IntArray) -> None:
+        """Close what is left in the mark's own bucket: it has no side any more, and would be swept again and again."""
+        state = self.state
+        column = bucket_of(state.close[markets]) - state.base[markets]
+        inside = np.flatnonzero((column >= 0) & (column < state.width))
+        markets, column = markets[inside], column[inside]
+        left = scaled(state.bands[markets, :, column], state.multipliers[markets])
+        level = column // state.factor
+        state.standing[markets, :, level] -= left
+        state.flows[markets, CLOSED, :, level] += left
+        state.bands[markets, :, column] = 0
+        state.layers[markets, :, column] = 0
 
     def _note(self, markets: IntArray, minute: MinuteColumns, sweep: Sweep) -> None:
         """Add the minute to the lesson, where liquidations would have been seen, and its trades to the entries."""
@@ -289,12 +304,13 @@ class InferredPositions:
         layers[:, 0] += expected_opened(state.base[markets], state.width, _entry(minute), closes, turnover, units)
         state.layers[markets] = layers
 
-    def _renew(self, markets: IntArray, minute: MinuteColumns, multipliers: FloatArray) -> IntArray:
+    def _renew(self, markets: IntArray, minute: MinuteColumns, end: IntArray, multipliers: FloatArray) -> IntArray:
         """Bring bands to open interest, and the map to bands and what was learned; return what opened and closed.
 
         Args:
             markets: their numbers, shape (n,).
             minute: of these markets.
+            end: its end, minutes.
             multipliers: as believed before the lesson, (n, BANDS).
 
         Returns:
@@ -305,7 +321,7 @@ class InferredPositions:
         before, opened = scaled(bands, multipliers[:, :, None]), np.zeros_like(bands)
         rows = np.flatnonzero(np.isfinite(state.interest[markets]))
         if rows.size:
-            bands[rows], opened[rows] = self._step(markets[rows], rows_of(minute, rows), bands[rows])
+            bands[rows], opened[rows] = self._step(markets[rows], rows_of(minute, rows), end[rows], bands[rows])
             state.bands[markets] = bands
         after = scaled(bands, state.multipliers[markets][:, :, None])
         opened = scaled(opened, state.multipliers[markets][:, :, None])
@@ -328,10 +344,11 @@ class InferredPositions:
             flows[kind, :, 1] = fine.sum(axis=(1, 2)) - flows[kind, :, 0]
         return flows
 
-    def _step(self, markets: IntArray, minute: MinuteColumns, bands: IntArray) -> tuple[IntArray, IntArray]:
+    def _step(
+        self, markets: IntArray, minute: MinuteColumns, end: IntArray, bands: IntArray
+    ) -> tuple[IntArray, IntArray]:
         """Return the bands brought to open interest and what opened; start the next five minutes."""
         state = self.state
-        end = minute.window_start // MINUTE_MS + 1
         minutes = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) * BAND_PERIOD
         step = band_step(
             state.interest[markets], state.anchor[markets], minute.mark_close, minutes, state.swept_since[markets]
@@ -350,13 +367,14 @@ class InferredPositions:
         wanted = self._base(bucket_of(state.close[markets]))
         for place in np.flatnonzero(np.abs(wanted - state.base[markets]) > DRIFT).tolist():
             market, by = int(markets[place]), int(wanted[place] - state.base[markets[place]])
-            level = by // factor
-            lost = state.standing[market].sum(axis=1)
-            for name, distance in (("layers", by), ("bands", by), ("standing", level), ("flows", level)):
+            standing, flows = state.standing[market].sum(axis=1), state.flows[market].sum(axis=2)
+            for name, distance in (("layers", by), ("bands", by), ("standing", by // factor), ("flows", by // factor)):
                 rows = getattr(state, name)
                 rows[market] = shifted(rows[market], distance)
-            lost -= state.standing[market].sum(axis=1)
-            state.flows[market, CLOSED, :, 0 if by > 0 else -1] += lost
+            # What was shown beyond the end is shown at the end.
+            edge = 0 if by > 0 else -1
+            state.flows[market, :, :, edge] += flows - state.flows[market].sum(axis=2)
+            state.flows[market, CLOSED, :, edge] += standing - state.standing[market].sum(axis=1)
             state.base[market] = wanted[place]
 
 

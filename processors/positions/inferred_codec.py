@@ -19,7 +19,7 @@ MODEL_VERSION = 2
 """Stamped on checkpoints and on every published row: numbers of different versions do not add up."""
 
 _LEVEL = 3
-_DERIVED = frozenset({"standing", "flows", "flows_long"})
+_DERIVED = frozenset({"phase", "standing", "flows", "flows_long"})
 _AMOUNTS = ("layers", "bands")
 _TYPES = (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64))
 

@@ -3,6 +3,7 @@
 `inferred` changes it when minutes close; `published` reads it; `inferred_codec` writes single rows of it.
 """
 
+import zlib
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -19,6 +20,7 @@ OPENED, CLOSED, SWEPT = range(3)
 """Places of the flows."""
 LONG, SHORT = range(2)
 """Places of the sides."""
+PHASES = 5
 _FIRST_CAPACITY = 4
 
 
@@ -38,6 +40,8 @@ class InferredState:
     siblings: dict[str, list[int]] = field(default_factory=dict)
     """Markets of each symbol, in order of appearance."""
 
+    phase: IntArray = field(init=False)
+    """Minutes by which a market's steps and lessons are shifted, from its name, so that not all fall together."""
     base: IntArray = field(init=False)
     """First fine bucket, a multiple of `factor`, (capacity,)."""
     close: FloatArray = field(init=False)
@@ -90,6 +94,7 @@ class InferredState:
         width, levels = self.width, self.width // self.factor
         nothing, amounts = float("nan"), np.int64
         return {
+            "phase": ((), np.int64, 0),
             "base": ((), np.int64, 0),
             "close": ((), np.float64, nothing),
             "close_before": ((), np.float64, nothing),
@@ -132,9 +137,12 @@ class InferredState:
         capacity = len(self.base)
         if number == capacity:
             for name, (shape, dtype, fill) in self._shapes().items():
-                more = np.full((max(capacity // 4, _FIRST_CAPACITY), *shape), fill, dtype=dtype)
+                more: npt.NDArray[np.generic] = np.full(
+                    (max(capacity // 4, _FIRST_CAPACITY), *shape), fill, dtype=dtype
+                )
                 setattr(self, name, np.concatenate([getattr(self, name), more]))
         self.count += 1
+        self.phase[number] = zlib.crc32(f"{venue}:{symbol}".encode()) % PHASES
         self.venues.append(venue)
         self.symbols.append(symbol)
         self.siblings.setdefault(symbol, []).append(number)

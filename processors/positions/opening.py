@@ -5,6 +5,7 @@ units of a market, rounded down, so that opened = standing + closed + swept hold
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +153,7 @@ def _clear_reached(opened: IntArray, bases: IntArray, width: int, entries: Float
     opened[row, column] = 0
 
 
-def _whole_units(amounts: FloatArray, units: FloatArray) -> IntArray:
+def _whole_units(amounts: npt.NDArray[Any], units: FloatArray) -> IntArray:
     """Return `amounts` (micro-USD, at least 0, shape (n, W)) as whole units of their row, rounded down, micro-USD."""
     amounts /= units[:, None]
     np.floor(amounts, out=amounts)

@@ -25,7 +25,7 @@ _FAR_FIRST = np.arange(BANDS)[::-1]
 """Own bands, nearest first, in the order of `LEVERAGE_BANDS`: the lowest leverage is liquidated furthest away."""
 
 HOUR_DEVIATION = 0.85
-"""Standard deviation of the log of executed over expected in an hour and side, once kappa is learned (docs/accuracy.md)."""
+"""Deviation of the log of executed over expected in an hour and side, once kappa is learned (docs/accuracy.md)."""
 KAPPA_DEVIATION = 1.2
 """The same of kappa itself over markets, before anything is learned."""
 EIGHT_IN_TEN = 1.2816
@@ -127,14 +127,18 @@ def cells_of(state: InferredState, markets: IntArray, sweep: Sweep | None = None
         nothing = np.zeros(0, dtype=np.int64)
         pieces = [(nothing,) * 9 + (np.zeros(0),)]
     columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
-    place, side, band, bucket, *amounts, sure = columns
+    place, side, band, bucket, at_risk, expected, opened, closed, swept, sure = columns
     return Cells(
         place,
         side.astype(np.int8),
         band.astype(np.int8),
         bucket.astype(np.int32),
-        *amounts,
-        confidence=sure.astype(np.float32),
+        at_risk,
+        expected,
+        opened,
+        closed,
+        swept,
+        sure.astype(np.float32),
     )
 
 
@@ -174,7 +178,8 @@ def _flows(state: InferredState, markets: IntArray, sweep: Sweep | None) -> tupl
     if sweep is not None:
         swept = np.zeros((len(markets), 2, BANDS, state.levels), dtype=np.int64)
         side = np.where(sweep.is_long, LONG, SHORT)
-        np.add.at(swept, (sweep.row, side, slice(None), sweep.column // state.factor), sweep.published)
+        for band in range(BANDS):
+            np.add.at(swept[:, :, band], (sweep.row, side, sweep.column // state.factor), sweep.published[:, band])
         nothing = np.zeros_like(swept)
         return nothing, nothing, swept[:, :, _FAR_FIRST]
     parts = []

@@ -26,8 +26,8 @@ ROW = np.dtype(
         ("observed", np.bool_),
     ]
 )
-"""One published bucket: index on the grid, levels at risk and expected and the swept flow in micro-USD, confidence 0-1, side
-+1/-1, index into `LEVERAGE_BANDS` (-1 unknown), whether observed."""
+"""One published bucket: index on the grid, levels at risk and expected and the swept flow in micro-USD, confidence
+0-1, side +1/-1, index into `LEVERAGE_BANDS` (-1 unknown), whether observed."""
 
 Rows = npt.NDArray[np.void]
 
@@ -53,7 +53,7 @@ class SideBook:
     """One side of the map over all venues, on the buckets `base`, `base + 1`, ... in price order.
 
     `edges` has one price (USD) more than there are buckets; amounts are micro-USD. `by_venue` is
-    (bucket, venue), `by_band` (bucket, band), both at risk; `confidence` is weighted by at-risk notional, not yet divided.
+    (bucket, venue), `by_band` (bucket, band), both at risk; `confidence` is weighted by what is at risk, not divided.
     """
 
     side: Side
@@ -107,13 +107,16 @@ def side_book(
         position = everything["bucket"] - first
         inside = np.flatnonzero((everything["side"] == side) & (position >= 0) & (position < size))
         position, columns, taken = position[inside], columns[inside], everything[inside]
-        np.add.at(by_venue, (position, columns), taken["at_risk"])
-        np.add.at(expected, position, taken["expected"])
-        np.add.at(swept, position, taken["swept"])
-        np.add.at(observed, position, taken["at_risk"] * taken["observed"])
-        np.add.at(confidence, position, taken["at_risk"] * taken["confidence"].astype(np.float64))
-        banded = taken["band"] >= 0
-        np.add.at(by_band, (position[banded], taken["band"][banded]), taken["at_risk"][banded])
+        # On flat contiguous arrays numpy adds many times faster than on pairs of indices or fields of records.
+        levels = np.ascontiguousarray(taken["at_risk"])
+        np.add.at(by_venue.reshape(-1), position * len(VENUES) + columns, levels)
+        np.add.at(expected, position, np.ascontiguousarray(taken["expected"]))
+        np.add.at(swept, position, np.ascontiguousarray(taken["swept"]))
+        np.add.at(observed, position, levels * taken["observed"])
+        np.add.at(confidence, position, levels * taken["confidence"].astype(np.float64))
+        banded = np.flatnonzero(taken["band"] >= 0)
+        bands = position[banded] * len(LEVERAGE_BANDS) + taken["band"][banded]
+        np.add.at(by_band.reshape(-1), bands, levels[banded])
     at_risk += by_venue.sum(axis=1)
     edges = lower_edge(np.arange(first, last + 2), factor)
     return SideBook(side, first, edges, at_risk, expected, swept, observed, by_venue, by_band, confidence)

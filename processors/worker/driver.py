@@ -7,15 +7,14 @@ again, which are absolute and carry a revision, and never loses any.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Sequence, Set
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol
+from collections.abc import Iterable, Sequence, Set
+from typing import Generic
 
 import numpy as np
 import structlog
 
 from liqheat.domain.events import Batch
-from liqheat.platform.codec import Headers, Rows, encode
+from liqheat.platform.codec import Rows, encode
 from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.metrics import (
@@ -34,8 +33,9 @@ from processors.worker.checkpoint import Checkpoint
 from processors.worker.cursor import LogCursor, Step
 from processors.worker.dead_letters import STAGE, letter_headers
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
+from processors.worker.partition import Outlet, Partition, SymbolPlace
 from processors.worker.parts import parts_of
-from processors.worker.reading import LogMessage, Refused, origin_of, read_rows
+from processors.worker.reading import LogMessage, Read, Refused, origin_of, read_messages
 
 _LOG = structlog.get_logger()
 
@@ -43,58 +43,6 @@ _LOG = structlog.get_logger()
 _SYMBOLS_AT_ONCE = 16
 # So many rows are applied in one go at most.
 _SPAN_ROWS = 50_000
-
-
-class Outlet(Protocol):
-    """What the driver does to the outside; `processors.worker.app` does it with Faust, unit tests in memory."""
-
-    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
-        """Hand a message to the producer; what comes back ends when the broker has it."""
-
-    async def save(self, symbol: str, partition: int, packed: bytes) -> None:
-        """Write a checkpoint; return when the broker has it."""
-
-    def saved(self, symbol: str) -> bytes | None:
-        """Return the latest checkpoint of `symbol`."""
-
-    def go_on_from(self, partition: int, offset: int) -> None:
-        """Note that no message of `partition` before `offset` need come again."""
-
-    async def start_offset(self, partition: int) -> int:
-        """Return the offset with which the group goes on: the committed one, or the log's first."""
-
-    def end_offset(self, partition: int) -> int:
-        """Return the offset that the log's next message will get."""
-
-    def rewind(self, partition: int, offset: int) -> None:
-        """Have the messages from `offset` on delivered again."""
-
-
-@dataclass(slots=True, eq=False)
-class _Symbol:
-    """One symbol in this process: the last offset that is in its state, and the first that no checkpoint covers."""
-
-    name: str
-    applied_offset: int
-    uncovered: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Partition(Generic[State]):
-    """One partition of the log in this process; dropped as a whole when it leaves."""
-
-    number: int
-    state: State
-    limit: PoisonLimit
-    cursor: LogCursor | None = None
-    symbols: dict[str, _Symbol] = field(default_factory=dict)
-    # Held while messages are applied and their outputs handed over, so that no checkpoint falls in between.
-    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    deliveries: list[Awaitable[Any]] = field(default_factory=list)
-    taken_over: list[str] = field(default_factory=list)
-    highest_applied: int = -1
-    committed: int = -1
-    is_lost: bool = False
 
 
 class Driver(Generic[State]):
@@ -106,7 +54,7 @@ class Driver(Generic[State]):
         self._settings = settings
         self._outlet = outlet
         self._count = partitions
-        self._partitions: dict[int, _Partition[State]] = {}
+        self._partitions: dict[int, Partition[State]] = {}
         self._checkpointing = asyncio.Lock()
         self._seconds = BATCH_SECONDS.labels("engine")
         self._letters = DEAD_LETTERS.labels(STAGE)
@@ -132,13 +80,15 @@ class Driver(Generic[State]):
         self._messages.inc(len(taken))
         async with partition.busy:
             span: list[tuple[LogMessage, Rows]] = []
-            for message in taken:
-                rows = await self._read(partition, message)
+            waiting = 0
+            for read in read_messages(taken, self._count, self._settings.maximum_lead_ms):
+                rows = await self._admitted(partition, read)
                 if rows is not None:
-                    span.append((message, rows))
-                if sum(each.height for _, each in span) >= _SPAN_ROWS:
+                    span.append((read.message, rows))
+                    waiting += rows.height
+                if waiting >= _SPAN_ROWS:
                     await self._apply(partition, span)
-                    span = []
+                    span, waiting = [], 0
             if span:
                 await self._apply(partition, span)
 
@@ -151,8 +101,7 @@ class Driver(Generic[State]):
         spent = 0.0
         async with self._checkpointing:
             for partition in list(self._partitions.values()):
-                changed = [each for each in partition.symbols.values() if each.uncovered is not None]
-                changed.sort(key=lambda each: each.uncovered or 0)
+                changed = partition.changed()
                 for start in range(0, max(len(changed), 1), _SYMBOLS_AT_ONCE):
                     spent += await self._save(partition, changed[start : start + _SYMBOLS_AT_ONCE])
         return spent
@@ -207,27 +156,27 @@ class Driver(Generic[State]):
                 partition.is_lost = True
         self._count_symbols()
 
-    def _partition(self, number: int) -> _Partition[State]:
+    def _partition(self, number: int) -> Partition[State]:
         partition = self._partitions.get(number)
         if partition is None:
             state = self._engine.new_state(self._settings)
             limit = PoisonLimit(self._settings.dead_letter_limit, "LIQHEAT_ENGINE__DEAD_LETTER_LIMIT")
-            partition = _Partition(number, state, limit)
+            partition = Partition(number, state, limit)
             self._partitions[number] = partition
         return partition
 
-    async def _cursor(self, partition: _Partition[State]) -> LogCursor:
+    async def _cursor(self, partition: Partition[State]) -> LogCursor:
         if partition.cursor is None:
             start = await self._outlet.start_offset(partition.number)
             partition.cursor, partition.committed = LogCursor(start), start
         return partition.cursor
 
-    def _symbol(self, partition: _Partition[State], name: str) -> _Symbol:
+    def _symbol(self, partition: Partition[State], name: str) -> SymbolPlace:
         symbol = partition.symbols.get(name)
         if symbol is not None:
             return symbol
         packed = self._outlet.saved(name)
-        symbol = _Symbol(name, -1)
+        symbol = SymbolPlace(name, -1)
         if packed is not None:
             saved = Checkpoint.unpack(packed)
             if saved.partition != partition.number:
@@ -245,7 +194,7 @@ class Driver(Generic[State]):
     def _count_symbols(self) -> None:
         self._active.set(sum(len(each.symbols) for each in self._partitions.values()))
 
-    def _follows(self, partition: _Partition[State], cursor: LogCursor, message: LogMessage) -> bool:
+    def _follows(self, partition: Partition[State], cursor: LogCursor, message: LogMessage) -> bool:
         expected = cursor.next_offset
         step = cursor.meet(message.offset)
         if step is Step.ASK_AGAIN:
@@ -255,17 +204,16 @@ class Driver(Generic[State]):
             _LOG.warning("the log has a hole", origin=str(origin_of(message)), expected=expected)
         return step is Step.TAKE
 
-    async def _read(self, partition: _Partition[State], message: LogMessage) -> Rows | None:
-        """Return the rows of `message` that are to be applied; what is refused is buried."""
-        try:
-            rows, refused = read_rows(message, self._count, self._settings.maximum_lead_ms)
-        except PoisonMessage as error:
-            await self._bury(partition, message, error)
+    async def _admitted(self, partition: Partition[State], read: Read) -> Rows | None:
+        """Return the rows of a message that are to be applied; what is refused is buried."""
+        message, rows = read.message, read.rows
+        if read.poison is not None:
+            await self._bury(partition, message, read.poison)
             return None
-        for each in refused:
+        for each in read.refused:
             await self._bury_rows(partition, message, each)
         if rows is None:
-            await self._note_poison(partition, PoisonMessage(refused[0].reason), message)
+            await self._note_poison(partition, PoisonMessage(read.refused[0].reason), message)
             return None
         for symbol, _ in rows.markets:
             self._symbol(partition, symbol)
@@ -273,21 +221,18 @@ class Driver(Generic[State]):
             rows = self._without_applied(partition, message, rows)
         return rows
 
-    def _without_applied(self, partition: _Partition[State], message: LogMessage, rows: Rows) -> Rows | None:
+    def _without_applied(self, partition: Partition[State], message: LogMessage, rows: Rows) -> Rows | None:
         """Leave out the rows of symbols whose state has this message already."""
-        fresh = np.array([partition.symbols[name].applied_offset < message.offset for name, _ in rows.markets])
-        if fresh.all():
-            return rows
-        if max(each.applied_offset for each in partition.symbols.values()) >= self._outlet.end_offset(partition.number):
+        fresh = partition.without_applied(rows, message.offset)
+        if fresh is not rows and partition.highest_applied >= self._outlet.end_offset(partition.number):
             highest = max(partition.symbols.values(), key=lambda each: each.applied_offset)
             raise FatalError(
                 f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
                 f"{message.topic} has not reached: it was created again; delete the changelog topic too"
             )
-        places = np.flatnonzero(np.repeat(fresh, np.diff(rows.starts, append=rows.height)))
-        return rows.select(places) if places.size else None
+        return fresh
 
-    async def _apply(self, partition: _Partition[State], span: list[tuple[LogMessage, Rows]]) -> None:
+    async def _apply(self, partition: Partition[State], span: list[tuple[LogMessage, Rows]]) -> None:
         """Apply messages together; if that fails one by one, and of those that fail bury the failing rows."""
         try:
             outputs = self._engine_apply(partition, [rows for _, rows in span])
@@ -300,11 +245,11 @@ class Driver(Generic[State]):
         partition.limit.good()
         await self._publish(partition, outputs)
 
-    def _engine_apply(self, partition: _Partition[State], rows: list[Rows]) -> list[Batch]:
+    def _engine_apply(self, partition: Partition[State], rows: list[Rows]) -> list[Batch]:
         with self._seconds.time():
             return self._engine.apply(partition.state, rows)
 
-    async def _apply_split(self, partition: _Partition[State], message: LogMessage, rows: Rows) -> None:
+    async def _apply_split(self, partition: Partition[State], message: LogMessage, rows: Rows) -> None:
         """Apply the rows of one message that can be applied; bury the others, none of which has changed anything."""
         failed: list[tuple[int, PoisonMessage]] = []
         pending = [np.arange(rows.height)]
@@ -332,17 +277,13 @@ class Driver(Generic[State]):
         else:
             partition.limit.good()
 
-    def _cover(self, partition: _Partition[State], message: LogMessage, rows: Rows) -> None:
+    def _cover(self, partition: Partition[State], message: LogMessage, rows: Rows) -> None:
         """Note that `message` is in the state of its symbols."""
         self._rows[rows.kind].inc(rows.height)
         for name, _ in rows.markets:
-            symbol = partition.symbols[name]
-            symbol.applied_offset = message.offset
-            partition.highest_applied = max(partition.highest_applied, message.offset)
-            if symbol.uncovered is None:
-                symbol.uncovered = message.offset
+            partition.cover(name, message.offset)
 
-    async def _publish(self, partition: _Partition[State], outputs: Iterable[Batch]) -> None:
+    async def _publish(self, partition: Partition[State], outputs: Iterable[Batch]) -> None:
         for output in outputs:
             topic = OUTPUT_TOPICS[output.kind]
             for part in parts_of(output):
@@ -351,31 +292,31 @@ class Driver(Generic[State]):
                 partition.deliveries.append(delivery)
                 MESSAGES_PUBLISHED.labels(topic.label).inc()
 
-    async def _bury(self, partition: _Partition[State], message: LogMessage, error: PoisonMessage) -> None:
+    async def _bury(self, partition: Partition[State], message: LogMessage, error: PoisonMessage) -> None:
         """Make a whole message a dead letter."""
         await self._send_letter(partition, message, error.reason, message.value)
         await self._note_poison(partition, error, message)
 
-    async def _bury_rows(self, partition: _Partition[State], message: LogMessage, refused: Refused) -> None:
+    async def _bury_rows(self, partition: Partition[State], message: LogMessage, refused: Refused) -> None:
         """Make a dead letter of some rows of a message."""
         await self._send_letter(partition, message, refused.reason, encode(refused.rows.batch())[1])
 
     async def _send_letter(
-        self, partition: _Partition[State], message: LogMessage, reason: str, value: bytes | None
+        self, partition: Partition[State], message: LogMessage, reason: str, value: bytes | None
     ) -> None:
         self._letters.inc()
         _LOG.warning("dead letter", reason=reason, origin=str(origin_of(message)))
         headers = letter_headers(message, reason)
         partition.deliveries.append(await self._outlet.send(Topic.DEAD_LETTERS, value, headers, None))
 
-    async def _note_poison(self, partition: _Partition[State], error: PoisonMessage, message: LogMessage) -> None:
+    async def _note_poison(self, partition: Partition[State], error: PoisonMessage, message: LogMessage) -> None:
         partition.limit.count(error.reason, origin_of(message))
         if partition.limit.reached:
             # The operator shall find the letters that the message speaks of.
             await asyncio.gather(*partition.deliveries)
             raise partition.limit.error()
 
-    async def _save(self, partition: _Partition[State], symbols: list[_Symbol]) -> float:
+    async def _save(self, partition: Partition[State], symbols: list[SymbolPlace]) -> float:
         started = time.monotonic()
         async with partition.busy:
             deliveries, partition.deliveries = partition.deliveries, []
@@ -402,14 +343,13 @@ class Driver(Generic[State]):
             self._go_on(partition, reached)
         return spent
 
-    def _packed(self, partition: _Partition[State], symbol: _Symbol) -> bytes:
+    def _packed(self, partition: Partition[State], symbol: SymbolPlace) -> bytes:
         state = self._engine.dump(partition.state, symbol.name)
         return Checkpoint(partition.number, symbol.applied_offset, state).pack(symbol.name)
 
-    def _go_on(self, partition: _Partition[State], reached: int) -> None:
+    def _go_on(self, partition: Partition[State], reached: int) -> None:
         """Let the group's offset move past the messages before `reached` that all checkpoints cover."""
-        waiting = [each.uncovered for each in partition.symbols.values() if each.uncovered is not None]
-        offset = min([reached, *waiting])
+        offset = partition.covered_up_to(reached)
         if offset > partition.committed:
             partition.committed = offset
             self._outlet.go_on_from(partition.number, offset)

@@ -5,14 +5,14 @@ out: of symbols that belong to another partition, and events further ahead of th
 be. Both are judged from the log alone, so that the same log always gives the same rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from liqheat.domain.market import Venue
-from liqheat.platform.codec import Rows, decode_rows
+from liqheat.platform.codec import Rows, check_rows, decode_rows
 from liqheat.platform.errors import Origin, PoisonMessage
 from liqheat.platform.partitions import partition_of
 from processors.heatmap.engine import TIMED_KINDS
@@ -46,18 +46,48 @@ class Refused:
     reason: str
 
 
-def read_rows(message: LogMessage, partitions: int, maximum_lead_ms: int) -> tuple[Rows | None, list[Refused]]:
-    """Return the rows of `message` to apply, None where none is left, and those that are refused.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What became of a message: the rows to apply (None where none is left), those refused, or why it is poison."""
+
+    message: LogMessage
+    rows: Rows | None
+    refused: Sequence[Refused] = ()
+    poison: PoisonMessage | None = None
+
+
+def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> list[Read]:
+    """Read messages of the log.
+
+    Their values are compared with their units all together; only where one is outside, message by message.
 
     Args:
-        message: of the log.
+        messages: in log order.
         partitions: how many partitions the log has.
-        maximum_lead_ms: how far an event may be ahead of the message's timestamp.
+        maximum_lead_ms: how far an event may be ahead of its message's timestamp.
+    """
+    try:
+        read = [_read(message, partitions, maximum_lead_ms, check=False) for message in messages]
+        check_rows([each.rows for each in read if each.rows is not None])
+    except PoisonMessage:
+        return [_read_alone(message, partitions, maximum_lead_ms) for message in messages]
+    return read
+
+
+def _read_alone(message: LogMessage, partitions: int, maximum_lead_ms: int) -> Read:
+    try:
+        return _read(message, partitions, maximum_lead_ms, check=True)
+    except PoisonMessage as poison:
+        return Read(message, None, poison=poison)
+
+
+def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: bool) -> Read:
+    """Read one message.
 
     Raises:
         PoisonMessage: it cannot be decoded, is no position event, or is of an unknown venue.
     """
-    rows = decode_rows(message.headers or (), message.value)
+    rows = decode_rows(message.headers or (), message.value, check=check)
     if rows.kind not in INPUT_KINDS:
         raise PoisonMessage(f"Expected a kind of position event, was {rows.kind.value!r}")
     if rows.venue not in _VENUES:
@@ -72,7 +102,7 @@ def read_rows(message: LogMessage, partitions: int, maximum_lead_ms: int) -> tup
         )
         refused.append(Refused(rows.select(np.flatnonzero(~inside)), reason))
         if not inside.any():
-            return None, refused
+            return Read(message, None, refused)
         rows = rows.select(np.flatnonzero(inside))
     if rows.kind in TIMED_KINDS:
         # One event from the far future would move the watermark there and make everything after it late.
@@ -82,6 +112,6 @@ def read_rows(message: LogMessage, partitions: int, maximum_lead_ms: int) -> tup
             reason = f"An event is {int(leads.max()):,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
             refused.append(Refused(rows.select(np.flatnonzero(early)), reason))
             if early.all():
-                return None, refused
+                return Read(message, None, refused)
             rows = rows.select(np.flatnonzero(~early))
-    return rows, refused
+    return Read(message, rows, refused)

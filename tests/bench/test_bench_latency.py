@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from liqheat.domain.events import Mark, Trade
 from liqheat.domain.market import Venue
 from liqheat.platform import kafka as kafka_clients

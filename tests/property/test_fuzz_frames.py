@@ -14,9 +14,9 @@ from ingest.sanity import read_frame
 from ingest.venues.registry import mapper_for
 from liqheat.domain.events import Event, Trade
 from liqheat.domain.market import Venue
-from tests.support.fuzzing import CONTRACT_VALUES, GOOD_SYMBOLS, NOW, OTHER, bad_row, frames_of, is_sane, spoilt
+from tests.support.fuzzing import CONTRACT_VALUES, GOOD_SYMBOLS, NOW, bad_row, frames_of, is_sane, spoilt
 
-VENUES = pytest.mark.parametrize("venue", list(OTHER), ids=str)
+VENUES = pytest.mark.parametrize("venue", list(Venue), ids=str)
 _SLOW_SECONDS = 1.0
 _LOOK_EVERY = 4
 """Spoilt frames between two looks whether a good trade is still read."""

@@ -17,8 +17,8 @@ from liqheat.domain import price_grid
 from liqheat.domain.events import NAN, Event, Kind, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.market import LEVERAGE_BANDS, Venue, leverage_band
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.minutes import MinuteColumns
 from processors.positions.inferred import InferredPositions
+from processors.positions.minute_columns import MinuteColumns
 
 SETTINGS = EngineSettings(lateness_ms=2_000, warm_up_hours=1.0)
 START = 1_767_225_600_000

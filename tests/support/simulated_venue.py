@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import aiohttp
 from kafka.errors import KafkaTimeoutError
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from ingest.rest import RestClient
 from ingest.service import VenueService
 from ingest.venues.interface import VenueFeed
@@ -117,12 +118,7 @@ class KeptMessages:
 
     def rows(self, kind: Kind) -> list[dict[str, Any]]:
         """Return the rows of a kind with their symbol."""
-        return [
-            row
-            for batch in self.batches()
-            if batch.kind is kind
-            for row in batch.frame.iter_rows(named=True)
-        ]
+        return [row for batch in self.batches() if batch.kind is kind for row in batch.frame.iter_rows(named=True)]
 
 
 class SimulatedVenue:

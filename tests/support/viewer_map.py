@@ -3,6 +3,7 @@
 Numbers are round so that a reader can check what the page must show: two venues of one token around $1.00.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,12 +11,12 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from liqheat.domain.price_grid import bucket_of, lower_edge, upper_edge
+from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
+from sinks.clickhouse.steps import LEVEL_RATIO, SMALLEST_USD
 
 STORED_FACTOR = 5
 NAN = float("nan")
-MICRO = 1_000_000
 
 
 def moment(time_ms: int) -> datetime:
@@ -55,7 +56,7 @@ def insert_minute(
         "open_interest": 20e6,
         "open_interest_usd": 20e6 * mark,
         "turnover_24h_usd": 50e6,
-        **dict.fromkeys(("scale_long", "scale_short", "reach_share_long", "reach_share_short"), 1.0),
+        **dict.fromkeys(("at_risk_scale_long", "at_risk_scale_short"), 1.0),
         "coverage": 0.0,
         **dict.fromkeys(
             (
@@ -73,27 +74,24 @@ def insert_minute(
         **fields,
     }
     client.insert("market_minutes_raw", [list(minute.values())], column_names=list(minute))
-    rows = []
+    series: dict[tuple[str, str, str], dict[int, float]] = {}
     for level in levels:
-        bucket = bucket_of([level.price], STORED_FACTOR)
-        rows.append(
-            [
-                symbol,
-                venue,
-                level.side,
-                level.basis,
-                level.band,
-                moment(start),
-                float(lower_edge(bucket, STORED_FACTOR)[0]),
-                float(upper_edge(bucket, STORED_FACTOR)[0]),
-                round(level.usd * MICRO),
-                *([0] * 4),
-                0.5,
-                revision,
-            ]
-        )
+        (bucket,) = bucket_of([level.price], STORED_FACTOR).tolist()
+        row = series.setdefault((level.side, level.basis, level.band), {})
+        row[bucket] = row.get(bucket, 0.0) + level.usd
+    rows = [
+        [symbol, venue, *names, moment(start), sorted(row), *_amounts(row), STORED_FACTOR, 2, revision]
+        for names, row in series.items()
+    ]
     if rows:
-        client.insert("heatmap_raw", rows, column_names=_HEATMAP_COLUMNS)
+        client.insert("heatmap_levels_raw", rows, column_names=_LEVEL_COLUMNS)
+
+
+def _amounts(row: dict[int, float]) -> list[list[float]]:
+    """Return at risk and expected in steps, no flows, and a confidence of a half, each as a list by bucket."""
+    steps = [1 + round(math.log(row[bucket] / SMALLEST_USD) / math.log(LEVEL_RATIO)) for bucket in sorted(row)]
+    nothing = [0] * len(row)
+    return [steps, steps, nothing, nothing, nothing, nothing, [0.5] * len(row)]
 
 
 def insert_liquidation(
@@ -126,20 +124,8 @@ def insert_gap(client: Client, venue: str, start: int, end: int, *, filled: bool
     )
 
 
-_HEATMAP_COLUMNS = [
-    "symbol",
-    "venue",
-    "side",
-    "basis",
-    "leverage_band",
-    "window_start",
-    "price_low",
-    "price_high",
-    "at_risk_micro_usd",
-    "opened_micro_usd",
-    "closed_micro_usd",
-    "swept_micro_usd",
-    "liquidated_micro_usd",
-    "confidence",
-    "revision",
+_LEVEL_COLUMNS = [
+    *("symbol", "venue", "side", "basis", "leverage_band", "window_start", "bucket", "at_risk_steps", "expected_steps"),
+    *("opened_steps", "closed_steps", "swept_micro_usd", "liquidated_micro_usd", "confidence", "grid_factor"),
+    *("model_version", "revision"),
 ]

@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct, field
 from ingest.venues.wire import Number, WirePrice, WireQuantity, WireUsd
 
 Moment = Annotated[datetime, Meta(tz=True)]
-"""A time with its zone; one without could be any hour."""
+"""A time that says its zone; one that does not is refused, for it cannot be compared."""
 
 
 class Frame(Struct, gc=False):

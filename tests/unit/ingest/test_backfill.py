@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ingest.backfill import Backfill, Progressed, duration_ms
+from ingest.batching import BatchPolicy
 from ingest.intake import Intake
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.publisher import Publisher
 from ingest.universe import choose
 from ingest.venues.binance.feed import BinanceFeed
 from ingest.venues.interface import Listings, Request

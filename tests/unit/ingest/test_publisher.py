@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from liqheat.domain.events import Batch, Gap, Mark, Trade, from_batch
 from liqheat.domain.market import Venue
 from liqheat.platform import codec
 from liqheat.platform.errors import FatalError, Origin
+from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 
 TAO = (Venue.BINANCE, "TAO", "TAOUSDT")
 LETTERS = "dead-letters"
-SOON = BatchPolicy(rows=100, age=0.02, queue_rows=1_000)
+SOON = BatchPolicy(rows=100, age=0.02, quiet_age=0.02, queue_rows=1_000)
 
 
 class Answer:
@@ -67,28 +69,54 @@ async def until(condition: Any) -> None:
     raise AssertionError("it did not happen within 5 s")
 
 
-async def test_rows_of_one_kind_and_symbol_share_a_message_keyed_by_symbol() -> None:
+WLD = (Venue.BINANCE, "WLD", "WLDUSDT")
+
+
+async def test_rows_of_one_kind_venue_and_partition_share_a_message_each_market_in_its_order() -> None:
     producer = FakeProducer()
-    async with Publisher(producer, SOON) as publisher:
+    others = [name for name in ("A", "B", "C", "D", "E") if partition_of(name, 2) == partition_of("TAO", 2)]
+    near = (Venue.BINANCE, others[0], f"{others[0]}USDT")
+    assert partition_of("WLD", 2) != partition_of("TAO", 2)
+    async with Publisher(producer, SOON, kafka=Kafka(partitions=2)) as publisher:
         for number in range(3):
             publisher.add(trade(number))
+            publisher.add(trade(10 + number, near))
         publisher.add(Mark(*TAO, 5, 300.0))
-        publisher.add(trade(9, (Venue.BINANCE, "WLD", "WLDUSDT")))
+        publisher.add(trade(9, WLD))
+        publisher.add(trade(7, (Venue.BYBIT, "TAO", "TAOUSDT")))
         await until(lambda: publisher.waiting == 0)
-    assert [(topic, message["key"]) for topic, message in producer.sent] == [
-        ("position-events", b"TAO"),
-        ("position-events", b"TAO"),
-        ("position-events", b"WLD"),
+    home = partition_of("TAO", 2)
+    assert [(batch.venue, batch.kind.value) for batch in producer.batches()] == [
+        ("binance", "trades"),
+        ("binance", "marks"),
+        ("binance", "trades"),
+        ("bybit", "trades"),
     ]
-    first = producer.batches()[0]
-    assert (first.kind, first.venue, first.symbol, first.instrument) == ("trades", *TAO)
-    assert from_batch(first) == [trade(0), trade(1), trade(2)]
+    assert [message["partition"] for _, message in producer.sent] == [home, home, 1 - home, home]
+    assert {topic for topic, _ in producer.sent} == {"position-events"}
+    near_first = [trade(10 + number, near) for number in range(3)] + [trade(number) for number in range(3)]
+    assert from_batch(producer.batches()[0]) == near_first
     assert producer.closed
+
+
+async def test_few_rows_wait_longer_than_many_and_no_kind_of_a_partition_falls_behind_another() -> None:
+    producer = FakeProducer()
+    policy = BatchPolicy(rows=100, age=0.01, worth_rows=5, quiet_age=30.0)
+    async with Publisher(producer, policy) as publisher:
+        publisher.add(Mark(*TAO, 5, 300.0))
+        publisher.add(trade(1, WLD))
+        await asyncio.sleep(0.1)
+        assert not producer.sent
+        for number in range(4):
+            publisher.add(trade(number))
+        await until(lambda: len(producer.sent) == 2)
+        assert [batch.kind.value for batch in producer.batches()] == ["marks", "trades"]
+    assert len(producer.sent) == 3, "the rest is flushed at the end"
 
 
 async def test_topics_are_named_as_on_the_cluster() -> None:
     producer = FakeProducer()
-    async with Publisher(producer, SOON, name_of=Kafka(topic_prefix="ours-").topic) as publisher:
+    async with Publisher(producer, SOON, kafka=Kafka(topic_prefix="ours-")) as publisher:
         publisher.add(trade(1))
     assert [topic for topic, _ in producer.sent] == ["ours-position-events"]
 
@@ -128,7 +156,7 @@ async def test_refused_messages_are_sent_again_until_the_broker_takes_them() -> 
 async def test_a_full_queue_holds_the_caller_up_and_loses_nothing() -> None:
     producer = FakeProducer()
     producer.gate.clear()
-    async with Publisher(producer, BatchPolicy(rows=10, age=0.01, queue_rows=100)) as publisher:
+    async with Publisher(producer, BatchPolicy(rows=10, age=0.01, quiet_age=0.01, queue_rows=100)) as publisher:
 
         async def feed() -> None:
             for number in range(500):
@@ -157,7 +185,7 @@ async def test_kafka_out_of_reach_for_a_while_loses_nothing_and_keeps_the_order(
         return take(topic, **message)
 
     producer.send = send  # type: ignore[method-assign]
-    async with Publisher(producer, BatchPolicy(rows=10, age=0.01, queue_rows=200)) as publisher:
+    async with Publisher(producer, BatchPolicy(rows=10, age=0.01, quiet_age=0.01, queue_rows=200)) as publisher:
 
         async def feed() -> None:
             for number in range(600):
@@ -186,7 +214,7 @@ async def test_gaps_and_poison_have_their_own_topics() -> None:
         publisher.add(Gap(*TAO, 1, 2, "aggTrade", 3, "ids jumped", True))
         publisher.dead_letter(b"{broken", "Not JSON", Origin("binance:market"))
     (gap_topic, gap), (letter_topic, letter) = sorted(producer.sent, reverse=True)
-    assert (gap_topic, gap["key"], letter_topic, letter["value"]) == ("gaps", b"TAO", "dead-letters", b"{broken")
+    assert (gap_topic, gap["partition"], letter_topic, letter["value"]) == ("gaps", 0, "dead-letters", b"{broken")
     headers = dict(letter["headers"])
     assert (headers["reason"], headers["origin_topic"], headers["stage"]) == (b"Not JSON", b"binance:market", b"ingest")
 

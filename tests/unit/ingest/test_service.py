@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from ingest.recording.frames import MinuteSlicer, Recorder, read_recording
 from ingest.service import VenueService
 from ingest.venues.binance.feed import BinanceFeed
@@ -89,7 +90,7 @@ async def test_listings_are_taken_up_and_delistings_let_go_while_running() -> No
         ),
     )
     rest, kept = Listing("TAOUSDT", "FETUSDT"), Kept()
-    async with Publisher(kept, BatchPolicy(age=0.01)) as publisher, aiohttp.ClientSession() as session:
+    async with Publisher(kept, BatchPolicy(age=0.01, quiet_age=0.01)) as publisher, aiohttp.ClientSession() as session:
         service = VenueService(BinanceFeed(settings), settings.ingest, publisher, rest, session, SystemClock())
         assert service.problem() == "binance: waiting for the venue's listing"
         task = asyncio.create_task(service.run())

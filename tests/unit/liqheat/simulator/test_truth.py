@@ -81,7 +81,7 @@ def test_the_log_is_readable_and_in_order(story: list[list[Batch] | Truth]) -> N
     latest: dict[tuple[str, str, Kind], int] = {}
     kinds = set()
     for batch in (batch for item in story if isinstance(item, list) for batch in item):
-        assert batch.frame.schema == schema_of(batch.kind).polars
+        assert batch.frame.schema == schema_of(batch.kind).wire
         assert decode(*encode(batch)).frame.equals(batch.frame)
         times = batch.frame["event_time"]
         assert times.is_sorted()

@@ -1,41 +1,41 @@
-"""The engine on logs small enough to work out by hand: minutes, late rows, refusals, and what is learned."""
+"""The engine on logs small enough to work out by hand: minutes, late rows, many markets, refusals."""
 
-from math import erf, sqrt
+from dataclasses import replace
 
-import numpy as np
 import polars as pl
 import pytest
-from processors.positions.confidence import confidence_of
-from processors.positions.learned_mix import SymbolMix, unsampled
-from processors.positions.leverage_mix import mix_within
 
-from liqheat.domain.events import Batch, Event, Kind, MarginTier, Mark, OpenInterest, Position, Trade, to_batch
-from liqheat.domain.margin_tiers import MarginTiers
+from liqheat.domain.events import Batch, Event, Kind, Liquidation, Mark, OpenInterest, Position, Trade, to_batch
 from liqheat.domain.market import Venue
+from liqheat.platform.codec import rows_of
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap import engine
+from processors.heatmap.state import PartitionState
 
 START, MINUTE = 1_767_225_600_000, 60_000
-SETTINGS = EngineSettings(leverages=(10.0,), leverage_shares=(1.0,))
+SETTINGS = EngineSettings()
 AT = (Venue.BINANCE, "VIRTUAL", "VIRTUALUSDT")
+FET = (Venue.BINANCE, "FET", "FETUSDT")
 
 
 def minutes(*events: Event) -> pl.DataFrame:
     """Return the closed minutes of a log."""
-    state = engine.new_state("VIRTUAL", SETTINGS)
+    state = engine.new_state(SETTINGS)
     outputs = [output for event in events for output in engine.apply(state, to_batch([event]))]
     return pl.concat([batch.frame for batch in outputs if batch.kind is Kind.MARKET_MINUTES])
 
 
 def test_a_minute_closes_when_the_watermark_passes_its_end_by_the_lateness() -> None:
-    state = engine.new_state("VIRTUAL", SETTINGS)
+    state = engine.new_state(SETTINGS)
     engine.apply(state, to_batch([Mark(*AT, START, 1.0)]))
     assert not engine.apply(state, to_batch([Mark(*AT, START + MINUTE + 1_999, 2.0)]))
     closed = engine.apply(state, to_batch([Mark(*AT, START + MINUTE + 2_000, 3.0)]))
     (row,) = closed[-1].frame.iter_rows(named=True)
     # The mark of 2 USD belongs to the next minute, which waits for this one.
-    assert (row["window_start"], row["mark_high"], row["mark_close"], row["revision"]) == (START, 1.0, 1.0, 3)
+    assert (row["window_start"], row["mark_close"], row["mark_high"], row["revision"]) == (START, 1.0, 1.0, 3)
+    (row,) = engine.snapshot(state)[-1].frame.iter_rows(named=True)
+    assert (row["mark_open"], row["mark_close"], row["revision"]) == (2.0, 3.0, 3)
 
 
 def test_silent_minutes_are_carried_on_for_an_hour_and_skipped_beyond() -> None:
@@ -58,179 +58,123 @@ def test_late_rows_are_counted_and_a_late_mark_does_not_move_the_price() -> None
     assert frame["mark_low"].min() == 1.0
 
 
-def test_another_symbol_or_kind_is_poison_and_changes_nothing() -> None:
-    state = engine.new_state("VIRTUAL", SETTINGS)
-    with pytest.raises(PoisonMessage, match="Expected rows of VIRTUAL"):
-        engine.apply(state, to_batch([Mark(Venue.BINANCE, "FET", "FETUSDT", START, 1.0)]))
-    rows = Batch.of_market(
-        Kind.MARKET_MINUTES, "binance", "VIRTUAL", "VIRTUALUSDT", pl.DataFrame({"window_start": [0]})
-    )
-    with pytest.raises(PoisonMessage, match="Expected position events"):
-        engine.apply(state, rows)
-    with pytest.raises(PoisonMessage, match="at most 1e\\+11 USD"):
-        engine.apply(state, to_batch([Trade(*AT, START, 1e8, 1e8, 1)]))
-    with pytest.raises(PoisonMessage, match="contradict themselves"):
-        engine.apply(state, to_batch([MarginTier(*AT, START, 1, 1, 5.0, 9.0, 50.0, 0.01, 0.0)]))
-    assert state.applied_rows == 0
-    assert not state.markets
+def test_markets_of_one_message_close_together_each_with_its_own_symbols_revision() -> None:
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, to_batch([Mark(*AT, START, 1.0), Mark(*FET, START + 1, 2.0), Mark(*FET, START + 2, 2.5)]))
+    late = START + MINUTE + 2_000
+    closed = engine.apply(state, to_batch([Mark(*FET, late, 3.0), Mark(*AT, late, 1.5)]))
+    (batch,) = [batch for batch in closed if batch.kind is Kind.MARKET_MINUTES]
+    rows = {row["symbol"]: (row["instrument"], row["mark_close"], row["revision"]) for row in batch.frame.to_dicts()}
+    assert rows == {"VIRTUAL": ("VIRTUALUSDT", 1.0, 2), "FET": ("FETUSDT", 2.5, 3)}
+
+
+def test_two_venues_of_a_symbol_close_in_the_order_of_the_log() -> None:
+    other = (Venue.BYBIT, "VIRTUAL", "VIRTUALUSDT")
+    state = engine.new_state(SETTINGS)
+    late = START + MINUTE + 2_000
+    span = [[Mark(*AT, START, 1.0)], [Mark(*other, START, 2.0)], [Mark(*other, late, 2.0)], [Mark(*AT, late, 1.0)]]
+    closed = engine.apply_span(state, [rows_of(to_batch(events)) for events in span])
+    found = [
+        (batch.venue, row["mark_close"], row["revision"])
+        for batch in closed
+        if batch.kind is Kind.MARKET_MINUTES
+        for row in batch.frame.iter_rows(named=True)
+    ]
+    assert sorted(found) == [("binance", 1.0, 4), ("bybit", 2.0, 3)]
+
+
+def seen(state: PartitionState) -> dict[str, bytes]:
+    return {symbol: engine.dump(state, symbol) for symbol in state.symbol_numbers}
+
+
+def test_what_is_refused_changes_nothing() -> None:
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, to_batch([Mark(*AT, START, 1.0), Mark(*FET, START, 1.0)]))
+    engine.apply(state, to_batch([Position(*AT, START, "0xa", 1, 5.0, leverage=5.0, liquidation_price=0.8)]))
+    engine.apply(state, to_batch([Liquidation(*AT, START + 1, 1, 0.9, 5.0)]))
+    before = seen(state)
+    late = START + MINUTE + 2_000
+    closes = [rows_of(to_batch([Mark(*AT, late, 0.7)])), rows_of(to_batch([OpenInterest(*AT, late, 1e5)]))]
+    huge = rows_of(to_batch([Trade(*FET, START, 1e8, 1e8, 1)]))
+    many = rows_of(to_batch([Trade(*FET, START, 1e6, 9e4, 1)] * 60))
+    output = replace(rows_of(to_batch([Mark(*FET, START, 1.0)])), kind=Kind.ALERTS)
+    for poison, reason in (
+        (huge, "at most 1e\\+11 USD"),
+        (many, "more than any market trades"),
+        (output, "Expected position events"),
+    ):
+        with pytest.raises(PoisonMessage, match=reason):
+            engine.apply_span(state, [*closes, poison])
+        assert seen(state) == before
+
+    def fails(_: object) -> list[Batch]:
+        raise ZeroDivisionError("signals")
+
+    with pytest.raises(PoisonMessage, match="ZeroDivisionError: signals"):
+        engine.apply_span(state, closes, fails)
+    assert seen(state) == before
+    assert engine.apply_span(state, closes)
 
 
 def test_a_checkpoint_of_another_build_or_grid_is_refused_with_a_sentence() -> None:
-    data = engine.dump(engine.new_state("VIRTUAL", SETTINGS))
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, to_batch([Mark(*AT, START, 1.0)]))
+    data = engine.dump(state, "VIRTUAL")
     with pytest.raises(FatalError, match="format version 99"):
-        engine.load(b"\x63" + data[1:], SETTINGS)
+        engine.load(engine.new_state(SETTINGS), data[:1] + b"\x63" + data[2:])
     with pytest.raises(FatalError, match="damaged"):
-        engine.load(data[:-4], SETTINGS)
+        engine.load(engine.new_state(SETTINGS), data[:-4])
     with pytest.raises(FatalError, match="LIQHEAT_ENGINE__GRID_FACTOR"):
-        engine.load(data, EngineSettings(grid_factor=20))
+        engine.load(engine.new_state(EngineSettings(grid_factor=20)), data)
+    with pytest.raises(FatalError, match="damaged or of another version"):
+        engine.load(engine.new_state(SETTINGS), b"\x04\x28\xb5\x2f\xfd")
 
 
 def test_an_observed_position_stands_at_the_venues_price_until_it_ends() -> None:
-    state = engine.new_state("VIRTUAL", SETTINGS)
+    state = engine.new_state(SETTINGS)
 
     def hold(quantity: float) -> pl.DataFrame:
         row = Position(*AT, START, "0xa", 1, quantity, leverage=5.0, liquidation_price=0.8)
         engine.apply(state, to_batch([row]))
-        return next((b.frame for b in engine.snapshot(state) if b.kind is Kind.HEATMAP_BUCKETS), pl.DataFrame())
+        return next((b.frame for b in engine.snapshot(state) if b.kind is Kind.HEATMAP_LEVELS), pl.DataFrame())
 
     engine.apply(state, to_batch([Mark(*AT, START, 1.0)]))
     engine.apply(state, to_batch([OpenInterest(*AT, START, 1_000.0)]))
     (row,) = hold(100.0).iter_rows(named=True)
-    assert (row["basis"], row["at_risk_usd"], row["leverage_band"]) == ("observed", 80_000_000, "5-10x")
-    assert row["price_low"] <= 0.8 < row["price_high"]
+    assert (row["basis"], row["at_risk_usd"], row["leverage_band"]) == ("observed", [80_000_000], "5-10x")
     (row,) = hold(0.0).iter_rows(named=True)
-    assert (row["at_risk_usd"], row["opened_usd"], row["closed_usd"]) == (0, 80_000_000, 80_000_000)
+    assert (row["at_risk_usd"], row["opened_usd"], row["closed_usd"]) == ([0], [80_000_000], [80_000_000])
 
 
-def test_a_large_position_stands_at_the_leverage_that_its_tier_allows_and_a_long_at_1x_has_no_price() -> None:
-    tiers = MarginTiers.of([[0, 5_000, 20, 0.02, 0], [5_000, 1e9, 10, 0.05, 150]])
-    mix = mix_within(tiers, (1.0, 10.0, 50.0), 5_000.0)
-    assert mix.floors.tolist() == [5_000 * 1_000_000]
-    assert (mix.allowed.tolist(), mix.usual) == ([2, 2], 1)
-    # Who wanted 50x has 20x below 5,000 USD, and 10x above; both are kept with those of 10x.
-    assert mix.collapse(np.array([0.2, 0.5, 0.3])).tolist() == [[0.2, 0.5, 0.0, 0.3]] * 2
-    assert mix.rows[:, -1].tolist() == [1, 1]
-    assert np.isnan(mix.factors[:, 0, 0]).all()
-    assert np.isnan(mix.factors[:, :, 2]).all()
-    assert mix.factors[0, 0, [1, 3]] == pytest.approx([0.9 / 0.98, 0.95 / 0.98])
-    # At 5,000 USD a long is liquidated below the second tier's floor, where the first tier holds.
-    assert mix.factors[1, 0, [1, 3]] == pytest.approx([0.9 / 0.98, 0.9 / 0.98])
-    landing = mix.landing(np.array([100.0, 50.0]))
-    assert landing.sum(axis=0).tolist() == [150.0, 150.0, 150.0]
-    assert landing[1].tolist() == [0.0, 150.0, 150.0]
+def test_marks_that_came_ahead_of_their_minute_sweep_what_is_observed_once_it_opens() -> None:
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, to_batch([Mark(*AT, START, 1.0)]))
+    engine.apply(state, to_batch([Position(*AT, START, "0xa", 1, 100.0, leverage=5.0, liquidation_price=0.8)]))
+    engine.apply(state, to_batch([Mark(*AT, START + MINUTE + 500, 0.7)]))
+    closed = engine.apply(state, to_batch([Mark(*AT, START + 2 * MINUTE + 2_000, 0.9)]))
+    rows = [row for b in closed if b.kind is Kind.HEATMAP_LEVELS for row in b.frame.iter_rows(named=True)]
+    found = [(row["window_start"], row["at_risk_usd"], row["swept_usd"]) for row in rows if row["basis"] == "observed"]
+    assert found == [(START, [80_000_000], [0]), (START + MINUTE, [0], [80_000_000])]
 
 
-def test_a_trade_opens_what_its_size_allows_and_a_bars_sum_what_is_usual() -> None:
-    wide = EngineSettings(leverages=(5.0, 50.0), leverage_shares=(0.5, 0.5), churn_share=0.0)
-
-    def bands(quantity: float, trade_id: int) -> set[str]:
-        state = engine.new_state("VIRTUAL", wide)
-        tiers = [(0.0, 1e4, 50.0, 0.01, 0.0), (1e4, 1e9, 5.0, 0.1, 900.0)]
-        table = [MarginTier(*AT, START, number, 2, *row) for number, row in enumerate(tiers, start=1)]
-        log: list[list[Event]] = [
-            [*table],
-            [Mark(*AT, START, 1.0)],
-            [OpenInterest(*AT, START, 1e6)],
-            [Trade(*AT, START + 1, 1.0, quantity, 1, trade_id)],
-            [OpenInterest(*AT, START + 2, 1.1e6)],
-        ]
-        for events in log:
-            engine.apply(state, to_batch(events))
-        rows = next(batch.frame for batch in engine.snapshot(state) if batch.kind is Kind.HEATMAP_BUCKETS)
-        return set(rows["leverage_band"])
-
-    assert bands(9_999.0, 7) == {"5-10x", "50x+"}
-    assert bands(10_001.0, 7) == {"5-10x"}
-    assert bands(10_001.0, -1) == {"5-10x", "50x+"}
-
-
-def mix_of(*leverages: float) -> SymbolMix:
-    return SymbolMix.of_settings(leverages, (1.0,) * len(leverages), 0.5)
-
-
-def test_leverages_whose_positions_die_gain_and_those_passed_over_in_silence_lose() -> None:
-    mix = mix_of(5.0, 10.0, 50.0)
-    assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5, 0.5])
-    assert mix.weights.tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6])
-    before = mix.estimate().deviations
-    # In each lesson the price passed levels that a multiple of 1 would fill with 1% of open interest: of what
-    # stood at 10x four fifths died, of what stood at 50x nothing.
-    for _ in range(20):
-        mix.of("bybit").add(np.array([0.0, 0.01, 0.0]), 0.008, np.full(3, 0.5), 0.5)
-        mix.of("bybit").add(np.array([0.0, 0.0, 0.01]), 0.0, np.full(3, 0.5), 0.5)
-    estimate = mix.estimate()
-    assert estimate.multiples[1] == pytest.approx(0.8, rel=0.1)
-    assert estimate.multiples[2] < 0.1
-    assert (estimate.deviations[1:] < before[1:]).all()
-    # Nothing was seen of 5x: it follows its neighbour, and less is known of it.
-    assert estimate.multiples[0] > 0.5
-    assert estimate.deviations[0] > 2 * estimate.deviations[1]
-
-
-def test_what_stands_should_be_about_the_share_in_reach_once_the_book_has_filled() -> None:
-    mix = mix_of(5.0, 10.0)
-    one = mix.of("bybit")
-    one.standing, one.interest = np.array([2.0, 2.0]), 1e6
-    assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5])
-    one.lessons = 500
-    # Twice as much as half of open interest would stand: the multiples come down, held back by their prior.
-    assert mix.estimate().multiples @ one.standing == pytest.approx(1.3, abs=0.3)
-
-
-def test_silence_of_a_venue_that_never_tells_teaches_nothing() -> None:
-    mix = mix_of(5.0, 50.0)
-    mix.of("hyperliquid").add(np.array([0.0, 1.0]), 0.0, np.full(2, 0.5), 0.5)
-    assert mix.estimate().multiples.tolist() == pytest.approx([0.5, 0.5])
-
-
-def test_a_sample_counts_the_less_the_more_liquidations_were_to_be_expected() -> None:
-    def multiples(swept: float, *, is_sampled: bool) -> list[float]:
-        """Twenty lessons in each of which a tenth of what is believed was told, of both leverages together."""
-        mix = mix_of(5.0, 50.0)
-        for _ in range(20):
-            passed = np.array([swept, swept])
-            mix.of("binance").add(passed, 0.1 * swept, np.full(2, 0.5), 0.5, is_sampled=is_sampled)
-        return [float(multiple) for multiple in mix.estimate().multiples]
-
-    # A usual liquidation is 0.03% of open interest: a third of one was to be expected, or 330 in a cascade.
-    assert max(multiples(1e-4, is_sampled=False)) < 0.4
-    assert multiples(1e-4, is_sampled=True) == pytest.approx(multiples(1e-4, is_sampled=False), rel=0.1)
-    assert max(multiples(1e-1, is_sampled=False)) < 0.2
-    assert multiples(1e-1, is_sampled=True) == pytest.approx([0.5, 0.5], rel=0.05)
-
-
-def test_what_opens_should_be_in_reach_about_as_much_as_the_prior_says() -> None:
-    def multiple_of_2x(share_of_100x: float) -> float:
-        mix = SymbolMix.of_settings((2.0, 100.0), (1.0, share_of_100x), 0.5)
-        for _ in range(50):
-            mix.of("bybit").add(np.array([0.0, 0.01]), 0.04, np.full(2, 0.5), 0.5)
-        return float(mix.estimate().multiples[0])
-
-    # Nothing is seen of 2x, and four times as much as believed of 100x: the more opens at that, the less is left.
-    assert multiple_of_2x(1.0) < 0.9 * multiple_of_2x(0.01)
-
-
-def test_few_large_liquidations_say_less_than_many_small_ones() -> None:
-    def deviation(events: int) -> float:
-        mix = mix_of(10.0)
-        one = mix.of("bybit")
-        one.executed, one.executed_squares = 0.01, 0.01**2 / events
-        one.add(np.array([0.02]), 0.01, np.full(1, 0.5), 0.5)
-        return float(mix.estimate().deviations[0])
-
-    assert deviation(1_000) < deviation(1)
-
-
-def test_confidence_falls_with_what_is_not_known_and_with_what_a_few_positions_decide() -> None:
-    levels = np.array([10**12, 10**9, 0])
-    sure, vague = (confidence_of(levels, np.full(3, variance), 10_000.0) for variance in (0.0, 2.0))
-    # 1 M USD of positions of 10,000 USD: the model's own variance is nearly all there is.
-    assert sure[0] == pytest.approx(1 - erf(sqrt(0.12) / 2 / sqrt(2)), abs=0.01)
-    assert sure[0] > sure[1] > sure[2] > 0
-    assert (vague < sure).all()
-
-
-def test_a_sampled_feed_counts_for_what_it_left_out() -> None:
-    assert unsampled("bybit", 100.0, 30) == 100.0
-    assert unsampled("binance", 100.0, 1) == pytest.approx(100.8, abs=0.1)
-    assert unsampled("binance", 100.0, 30) == pytest.approx(138.6, abs=0.1)
+def test_an_open_minute_is_published_once_a_change_and_its_levels_when_price_reaches_some() -> None:
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, to_batch([Mark(*AT, START, 1.0)]))
+    engine.apply(state, to_batch([OpenInterest(*AT, START, 1e6)]))
+    for minute in range(12):
+        begin = START + minute * MINUTE
+        trades = [Trade(*AT, begin + second * 1_000, 1.0, 10_000.0, 1 - second % 2 * 2) for second in range(50)]
+        engine.apply(state, to_batch(trades))
+        engine.apply(state, to_batch([OpenInterest(*AT, begin + 50_000, 1e6 * (1 + minute / 10))]))
+        engine.apply(state, to_batch([Mark(*AT, begin + 55_000, 1.0)]))
+    engine.snapshot(state)
+    assert engine.snapshot(state) == []
+    begin = START + 12 * MINUTE + 10_000
+    engine.apply(state, to_batch([Mark(*AT, begin, 1.0)]))
+    assert [batch.kind for batch in engine.snapshot(state)] == [Kind.MARKET_MINUTES]
+    engine.apply(state, to_batch([Mark(*AT, begin + 1, 0.9)]))
+    levels, market = engine.snapshot(state)
+    assert (levels.kind, market.kind) == (Kind.HEATMAP_LEVELS, Kind.MARKET_MINUTES)
+    assert sum(sum(row) for row in levels.frame.filter(pl.col("side") == 1)["swept_usd"]) > 0
+    total = sum(sum(row) for row in levels.frame.filter(pl.col("side") == 1)["at_risk_usd"])
+    assert total == pytest.approx(market.frame["at_risk_long_usd"][0], rel=0.01)

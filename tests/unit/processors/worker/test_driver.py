@@ -3,22 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from liqheat.domain.events import Batch, Kind, schema_of
-from liqheat.platform.codec import Headers, decode, encode, rows_of
+from liqheat.platform.codec import Headers, encode, rows_of
 from liqheat.platform.errors import DeadLetterLimitExceeded, FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
 from processors.worker import checkpoint
-from processors.worker.checkpoint import Checkpoint, CheckpointTable
+from processors.worker.checkpoint import Checkpoint
 from processors.worker.driver import Driver
-from tests.support.memory_log import NOW_MS, MemoryLog, Message, home_of
-from tests.support.tally_engine import REFUSED_PRICE, Tallies, TallyEngine
+from tests.support.memory_log import NOW_MS, MemoryLog
+from tests.support.tally_engine import Tallies, TallyEngine
 
 SETTINGS = EngineSettings(dead_letter_limit=3)
 
@@ -170,7 +169,6 @@ POISON: dict[str, tuple[Callable[[Headers, bytes], tuple[Headers, bytes | None]]
     "old message without its symbol": (with_header("schema_version", b"1"), "'symbol' is missing"),
     "no text in header": (with_header("venue", b"\xff\xfe"), "not text"),
     "unknown venue": (with_header("venue", b"mtgox"), "mtgox"),
-    "far future": (with_value("event_time", 9e15), "event_time"),
     "refused by the engine": (refused_by_engine, "no tiers"),
 }
 
@@ -191,97 +189,6 @@ async def test_poison_becomes_a_dead_letter_with_reason_and_origin_and_the_rest_
     assert [value for topic, _, value, _ in log.sent if topic is Topic.DEAD_LETTERS] == [value]
     assert log.committed(0) == 3
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 200
-
-
-def rows_in(log: MemoryLog, symbol: str) -> int:
-    """Return how many rows the checkpoint of `symbol` has."""
-    return int(json.loads(Checkpoint.unpack(log.checkpoints[symbol]).state)[2])
-
-
-def letter_values(log: MemoryLog) -> list[Batch]:
-    """Return the dead letters' rows, read as messages of the kind and venue that they were of."""
-    return [
-        decode({name.removeprefix("original."): content for name, content in headers if "original." in name}, value)
-        for topic, _, value, headers in log.sent
-        if topic is Topic.DEAD_LETTERS
-    ]
-
-
-async def test_of_rows_from_the_future_only_those_become_a_dead_letter() -> None:
-    log = MemoryLog()
-    driver = driver_of(log)
-    _, value = with_value("event_time", NOW_MS + 60_001)(*encode(trades()))
-    headers, _ = encode(trades())
-    await driver.handle([log.write_raw(0, value, headers)])
-    await driver.checkpoint()
-    (letter,) = log.letters()
-    assert letter["reason"].decode() == "An event is 60,001 ms ahead of the broker's time, more than 60,000"
-    assert [batch.frame["event_time"].to_list() for batch in letter_values(log)] == [[NOW_MS + 60_001]]
-    assert rows_in(log, "FET") == 99
-    assert log.committed(0) == 1
-
-
-def two_symbols(price: float = 1.0) -> Batch:
-    """Return four trades, two of each symbol, the third at `price`."""
-    parts = [trades("FET", rows=2).frame, trades("TAO", rows=2).frame]
-    parts[1] = parts[1].with_columns(price=pl.Series([price, 1.0]))
-    return Batch(Kind.TRADES, "binance", pl.concat(parts))
-
-
-async def test_rows_of_a_symbol_of_another_partition_become_a_dead_letter_and_the_rest_is_applied() -> None:
-    log = MemoryLog(partitions=8)
-    driver = driver_of(log)
-    home = home_of("FET", 8)
-    assert home_of("TAO", 8) != home
-    headers, value = encode(two_symbols())
-    await driver.handle([log.write_raw(home, value, headers)])
-    await driver.checkpoint()
-    (letter,) = log.letters()
-    assert letter["reason"].decode() == f"TAO belongs to partition {home_of('TAO', 8)}, not {home}"
-    assert [batch.symbols for batch in letter_values(log)] == [["TAO"]]
-    assert rows_in(log, "FET") == 2
-    assert "TAO" not in log.checkpoints
-
-
-async def test_one_row_that_the_engine_refuses_is_buried_alone_and_its_neighbours_are_applied() -> None:
-    log = MemoryLog()
-    driver = driver_of(log)
-    messages = [log.write(trades()), log.write(two_symbols(REFUSED_PRICE)), log.write(trades("TAO"))]
-    await driver.handle(messages)
-    await driver.checkpoint()
-    (letter,) = log.letters()
-    assert letter["reason"] == b"this engine takes no such price"
-    assert [batch.frame["price"].to_list() for batch in letter_values(log)] == [[REFUSED_PRICE]]
-    assert (rows_in(log, "FET"), rows_in(log, "TAO")) == (102, 101)
-    assert log.committed(0) == 3
-
-
-async def test_rows_that_one_symbol_has_already_are_left_out_for_that_symbol_alone() -> None:
-    log = MemoryLog()
-    first = driver_of(log)
-    message = log.write(two_symbols())
-    await first.handle([message])
-    await first.checkpoint()
-    del log.checkpoints["TAO"]
-    second = driver_of(log)
-    await second.handle([message])
-    await second.checkpoint()
-    assert (rows_in(log, "FET"), rows_in(log, "TAO")) == (2, 2)
-
-
-async def test_the_group_goes_on_from_the_first_message_that_some_symbol_has_in_no_checkpoint() -> None:
-    log = MemoryLog()
-    driver = driver_of(log)
-    await driver.handle([log.write(trades("FET")), log.write(trades("TAO"))])
-    writing = asyncio.create_task(driver.checkpoint())
-    for _ in range(3):
-        await asyncio.sleep(0)
-    # What comes while a checkpoint is written is not in it.
-    await driver.handle([log.write(two_symbols())])
-    await writing
-    assert log.committed(0) == 2
-    await driver.checkpoint()
-    assert log.committed(0) == 3
 
 
 async def test_as_many_poison_messages_in_a_row_as_the_limit_stop_it_with_their_letters_sent() -> None:
@@ -389,30 +296,3 @@ async def test_a_state_over_the_limit_stops_it_with_a_sentence(monkeypatch: pyte
     await driver.handle([log.write(trades(rows=50))])
     with pytest.raises(FatalError, match="engine state of FET is"):
         await driver.checkpoint()
-
-
-def test_a_checkpoint_of_another_version_is_refused() -> None:
-    packed = Checkpoint(0, 1, b"state").pack("FET")
-    assert Checkpoint.unpack(packed).state == b"state"
-    with pytest.raises(FatalError, match="another version"):
-        Checkpoint.unpack(b"\x09" + packed[1:])
-    with pytest.raises(FatalError, match="broken"):
-        Checkpoint.unpack(packed[:-3])
-
-
-class _Event:
-    def __init__(self, key: str, applied: int) -> None:
-        self.key = key.encode()
-        self.value = Checkpoint(0, applied, b"").pack(key)
-        self.message = Message("changelog", 0, 0, self.key, self.value, None)
-
-
-@pytest.mark.parametrize("batches", [[[5, 9, 7]], [[5], [9], [7]], [[9], [9, 7]]])
-def test_a_late_checkpoint_of_a_lost_worker_does_not_turn_the_state_back(batches: list[list[int]]) -> None:
-    import faust
-
-    app: Any = faust.App("late-checkpoint", store="memory://", autodiscover=False)
-    table = CheckpointTable(app, name="engine-state", key_type=bytes, value_type=bytes)
-    for batch in batches:
-        table.apply_changelog_batch([_Event("FET", applied) for applied in batch])
-    assert checkpoint.applied_offset_of(table.data[b"FET"]) == 9
