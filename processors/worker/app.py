@@ -23,6 +23,7 @@ from liqheat.platform.health import HealthServer
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
 from processors.worker.checkpoint import CheckpointTable, partition_of
+from processors.worker.deaths import is_mark
 from processors.worker.driver import Driver
 from processors.worker.engine import Engine, State
 from processors.worker.rewinding_consumer import RewindingConsumer
@@ -173,6 +174,7 @@ class Worker:
             async with asyncio.timeout(_FINAL_CHECKPOINT_SECONDS):
                 await self._driver.publish_open_windows()
                 await self._driver.checkpoint()
+                await self._driver.end()
                 await self._app.consumer.commit()
         except TimeoutError:
             _LOG.warning("stopped without a last checkpoint; the next worker repeats the latest messages")
@@ -194,7 +196,9 @@ class Worker:
         mine = {each.partition for each in self._app.consumer.assignment() if each.topic == self._log_topic}
         self._partitions = mine
         homes = [(symbol.decode(), partition_of(packed)) for symbol, packed in self._table.data.items()]
-        self._driver.take_over((symbol, partition) for symbol, partition in homes if partition in mine)
+        self._driver.take_over(
+            (symbol, partition) for symbol, partition in homes if partition in mine and not is_mark(symbol)
+        )
         self._is_assigned = True
         _LOG.info("assigned", partitions=sorted(mine))
 
