@@ -91,7 +91,7 @@ class NewFields:
     def take(self, frame: bytes) -> None:
         """Look through a frame or body."""
         for field in fields_of(frame):
-            # dYdX keeps its markets by name.
+            # A venue may keep its markets by name.
             if field in self._known or field in self._seen or "-USD" in field or len(self._seen) >= _MOST_FIELDS:
                 continue
             self._seen.add(field)

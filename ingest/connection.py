@@ -8,6 +8,8 @@ anything.
 
 import asyncio
 import random
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -30,6 +32,7 @@ _CLOSE_SECONDS = 2.0
 _MAXIMUM_FRAME_BYTES = 32 * 1024 * 1024
 # How long a venue may take to answer our subscriptions; then a hole is read without waiting for it.
 _ANSWER_SECONDS = 2.0
+_LONGEST_GREETING = 300
 
 _Message = WSMessageDecodeText | WSMessageNoDecodeText
 
@@ -63,12 +66,13 @@ class _Link:
     def __init__(
         self,
         socket: "aiohttp.ClientWebSocketResponse[bool]",
-        answer: _Message | None,
+        first: Sequence[_Message],
         now: float,
         now_ms: int,
     ) -> None:
         self.socket = socket
-        self.answer = answer
+        self.first = deque(first)
+        """What came while we waited for an answer to our subscriptions."""
         self.opened_at = now
         self.last_event_at = now
         self.last_event_ms = now_ms
@@ -228,12 +232,12 @@ class ConnectionRunner:
                         await socket.send_str(message)
                         if self._connection.subscription_pause:
                             await self._clock.sleep(self._connection.subscription_pause)
-                    answer = await _answer_of(socket)
+                    first = await _first_messages(socket)
                 except BaseException:
                     await socket.close()
                     raise
                 log.info("Connected", venue=self._venue.value, name=self._connection.name)
-                return _Link(socket, answer, self._clock.monotonic(), self._clock.now_ms())
+                return _Link(socket, first, self._clock.monotonic(), self._clock.now_ms())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 seconds = max(self._backoff.next(), self._pause_after(error))
                 log.warning(
@@ -264,7 +268,7 @@ class ConnectionRunner:
         checked_at = now
         self._watch.restart(now)
         while True:
-            message, link.answer = link.answer, None
+            message = link.first.popleft() if link.first else None
             try:
                 message = message or await link.socket.receive(timeout=tick)
             except TimeoutError:
@@ -302,9 +306,26 @@ class ConnectionRunner:
                 return
 
 
-async def _answer_of(socket: "aiohttp.ClientWebSocketResponse[bool]") -> _Message | None:
-    """Return the first message: once the venue speaks, it has our subscriptions, and what REST tells joins on."""
+async def _first_messages(socket: "aiohttp.ClientWebSocketResponse[bool]") -> list[_Message]:
+    """Return what the venue says first, a greeting and the message after it.
+
+    Once the venue has answered, it has our subscriptions, and what REST says joins on. A greeting comes before it has
+    read them, and is taken for no answer.
+    """
+    found: list[_Message] = []
     try:
-        return await socket.receive(timeout=_ANSWER_SECONDS)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            while not found or _is_greeting(found[-1]):
+                found.append(await socket.receive())
     except TimeoutError:
-        return None
+        pass
+    return found
+
+
+def _is_greeting(message: _Message) -> bool:
+    """Whether a venue only says that we are connected."""
+    data = message.data
+    if not isinstance(data, str | bytes):
+        return False
+    text = data.encode() if isinstance(data, str) else data
+    return len(text) < _LONGEST_GREETING and (b'"connected"' in text or text.startswith(b"Websocket connection"))

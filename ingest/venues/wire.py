@@ -39,6 +39,10 @@ Moment = int | str | None
 Text = str | int | None
 """A text that the venue may write as a number; see `text_of`."""
 
+IsWanted = Callable[[str], object]
+"""Whether an instrument is wanted, by the venue's name; what is true counts as yes."""
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NAME_FIELDS = ("s", "symbol", "instId", "coin", "instFamily", "name")
 _INNER_FIELDS = ("o", "position")
 """Where the name stands a level deeper: Binance's forced orders, Hyperliquid's positions."""
@@ -90,7 +94,7 @@ class Report:
         rows: Iterable[T],
         name_of: Callable[[T], str],
         events_of: Callable[[T], Iterable[Event]],
-        is_wanted: Callable[[str], object] | None = None,
+        is_wanted: IsWanted | None = None,
     ) -> Iterator[Event]:
         """Yield the events of each row; a row that cannot be read is left out, its neighbours are not.
 
@@ -141,7 +145,7 @@ def read(decoder: msgspec.json.Decoder[T], frame: bytes | msgspec.Raw, what: str
     """
     try:
         return decoder.decode(frame)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise PoisonMessage(_sentence(bytes(frame), what, error)) from error
 
 
@@ -155,33 +159,33 @@ class RowReader(Generic[T]):
         self._one = decoder_of(kind)
 
     def read(
-        self, data: bytes | msgspec.Raw, report: Report, is_wanted: Callable[[str], object] | None = None
+        self, data: bytes | msgspec.Raw, report: Report, is_wanted: IsWanted | None = None, name: str = ""
     ) -> list[T]:
         """Return the rows that can be read; others go to `report`, if `is_wanted` their instrument.
+
+        `name` is the instrument of all rows, where they do not name it themselves.
 
         Raises:
             PoisonMessage: it is no list.
         """
-        return [row for row in self.read_aligned(data, report, is_wanted) if row is not None]
+        return [row for row in self.read_aligned(data, report, is_wanted, name) if row is not None]
 
     def read_aligned(
-        self, data: bytes | msgspec.Raw, report: Report, is_wanted: Callable[[str], object] | None = None
+        self, data: bytes | msgspec.Raw, report: Report, is_wanted: IsWanted | None = None, name: str = ""
     ) -> list[T] | list[T | None]:
         """Return as many as there are rows, None in the place of one that cannot be read; see `read`."""
         try:
             return self._all.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except _UNREADABLE:
             rows = read(_ROWS, data, f"a list of which each is {self._what}")
-        return [self._read_one(row, report, is_wanted) for row in rows]
+        return [self._read_one(row, report, is_wanted, name) for row in rows]
 
     def each(self, rows: Iterable[msgspec.Raw], report: Report, name: str = "") -> list[T]:
         """Return those of `rows` that can be read; others go to `report`, under `name` where they name none."""
         found = [self._read_one(row, report, None, name) for row in rows]
         return [row for row in found if row is not None]
 
-    def _read_one(
-        self, row: msgspec.Raw, report: Report, is_wanted: Callable[[str], object] | None, name: str = ""
-    ) -> T | None:
+    def _read_one(self, row: msgspec.Raw, report: Report, is_wanted: IsWanted | None, name: str = "") -> T | None:
         try:
             return read(self._one, row, self._what)
         except PoisonMessage as poison:
@@ -195,7 +199,7 @@ def fields_in(row: bytes | msgspec.Raw) -> dict[str, Any]:
     """Return the fields of a row that is an object; none of anything else."""
     try:
         return _FIELDS.decode(row)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return {}
 
 

@@ -53,14 +53,11 @@ def liquidation_price(
     from liqheat.cli.liquidation_queries import BadQuery, side_of
     from liqheat.domain.liquidation_models import MissingTerm, Terms
     from liqheat.domain.market import ModelName
-    from liqheat.domain.venues import VENUE_FACTS
 
     if jsonl:
         _answer_standard_input(strict)
         return
-    if model is not None and model.lower() not in list(ModelName):
-        raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {model!r}")
-    name = VENUE_FACTS[venue].margin_model if model is None else ModelName(model.lower())
+    name = _model(venue, model)
     # Margin by leverage alone has no size.
     needs_size = name is not ModelName.SIMPLE or leverage is None or extra_margin != 0
     if side is None or entry is None or (needs_size and notional is None and quantity is None):
@@ -86,6 +83,18 @@ def liquidation_price(
         print(f"Note: {note}", file=sys.stderr)
     found = {"venue": venue.value, "symbol": symbol, "model": name.value, "side": side.lower(), **found, "notes": notes}
     print(json.dumps(found) if as_json else _sentence(found))
+
+
+def _model(venue: Venue, name: str | None) -> "ModelName":
+    """Return the model of that name, or the venue's own."""
+    from liqheat.domain.market import ModelName
+    from liqheat.domain.venues import VENUE_FACTS
+
+    if name is None:
+        return VENUE_FACTS[venue].margin_model
+    if name.lower() not in list(ModelName):
+        raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {name!r}")
+    return ModelName(name.lower())
 
 
 def _answer_standard_input(strict: bool) -> None:

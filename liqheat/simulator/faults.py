@@ -63,14 +63,6 @@ STATUSES: dict[Fault, int] = {
     Fault.FORBIDDEN: 403,
     Fault.PAGE: 200,
 }
-NOTICES: dict[str, str] = {
-    "binance": '{"e":"simulatedNotice","E":1}',
-    "bybit": '{"topic":"simulatedNotice","ts":1,"data":{}}',
-    "okx": '{"event":"simulatedNotice","code":"64008","msg":"will be closed for an upgrade"}',
-    "hyperliquid": '{"channel":"simulatedNotice","data":{}}',
-    "dydx": '{"type":"simulatedNotice","connection_id":"1","message_id":1}',
-}
-"""A notice as each venue would write it; one that is not named here sends none."""
 _BUSY_BODIES: dict[str, dict[str, object]] = {
     "bybit": {"retCode": 10006, "retMsg": "Too many visits!", "result": {}, "retExtInfo": {}},
     "okx": {"code": "50011", "msg": "Too Many Requests", "data": []},

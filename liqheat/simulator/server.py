@@ -19,7 +19,7 @@ from liqheat.domain.windows import HOUR_MS
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.simulator.exchange import Exchange
-from liqheat.simulator.faults import NOTICES, Fault, Faults, Trigger, answer_to, with_new_field
+from liqheat.simulator.faults import Fault, Faults, Trigger, answer_to, with_new_field
 from liqheat.simulator.limits import WeightCounter
 from liqheat.simulator.truth import write_truth
 from liqheat.simulator.wire.base import Frame, RequestRefused, Subscriber, Wire
@@ -135,7 +135,7 @@ class SimulatorServer:
                 case Fault.MALFORMED:
                     client.send(text[: len(text) // 2])
                 case Fault.NOTICE:
-                    client.send(NOTICES.get(client.wire.venue.value, text))
+                    client.send(client.wire.notice)
                     client.send(text)
                 case Fault.NEW_FIELD:
                     client.send(with_new_field(text))

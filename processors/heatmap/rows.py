@@ -184,6 +184,7 @@ class Output:
                 continue
             rows = _joined(pieces)
             if not len(rows["market"]):
+                # Minutes may close before any position is known.
                 continue
             order = np.argsort(of_market[rows["market"]], kind="stable")
             frame, markets = framed({name: values[order] for name, values in rows.items()})

@@ -1,7 +1,10 @@
 """dYdX's documented payloads through its mapper, compared as full events."""
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,11 +32,29 @@ from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.wire.base import Subscriber
 from tests.support.small_exchange import exchange
-from tests.support.venue_cases import VenueCase
+from tests.support.venue_cases import Rows, VenueCase
 
 __all__ = ["exchange"]
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "dydx"
+
+
+def _good_frames(time: int, number: int) -> list[tuple[Rows, Callable[[Rows], Any]]]:
+    at = datetime.fromtimestamp(time / 1_000, UTC).isoformat()
+    trade = {"id": f"t{number}", "side": "BUY", "size": "5", "price": "1.02", "createdAt": at, "type": "LIMIT"}
+    prices = dict.fromkeys(("low", "high", "open", "close"), "1")
+    candle = {"startedAt": at, **prices, "baseTokenVolume": "4", "usdVolume": "4", "startingOpenInterest": "9"}
+    return [
+        (
+            [trade, {**trade, "id": f"t{number}b", "type": "LIQUIDATED"}],
+            lambda rows: {
+                "type": "channel_data", "channel": "v4_trades", "id": "WLD-USD", "contents": {"trades": rows},
+            },
+        ),
+        ([candle], lambda rows: {"stream": "WLD-USD@candles", "data": {"candles": rows}}),
+    ]  # fmt: skip
+
+
 CASE = VenueCase(
     trades_topic="v4_trades:WLD-USD",
     marks_topic="v4_markets:",
@@ -51,6 +72,9 @@ CASE = VenueCase(
             ("depth", "http_order_book"),
         )
     ),
+    good_frames=_good_frames,
+    odd_instrument="ODD-USD",
+    decisive_fields=("price", "open"),
 )
 RECEIVED_AT = 1_800_000_000_000
 NEXT_HOUR = 1_800_003_600_000
@@ -188,6 +212,8 @@ def test_a_row_that_cannot_be_read_costs_no_other() -> None:
     assert len(mapper.report.refused) == 1
     ahead = recorded("ws_trades").replace(b"2023-04-04T00:29:19.353Z", b"2223-04-04T00:29:19.353Z", 1)
     assert len(play(ahead, mapper=DydxMapper())) == 4, "a time that has not come moves nothing"
+    vague = recorded("ws_trades").replace(b"2023-04-04T00:29:19.353Z", b"2023-04-04T00:29:19.353", 1)
+    assert len(play(vague, mapper=DydxMapper())) == 4, "a time without its zone cannot be put in order"
 
 
 def test_candles_are_open_interest_trades_and_marks() -> None:

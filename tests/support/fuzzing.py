@@ -8,13 +8,13 @@ import math
 import random
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from liqheat.domain.events import Event
 from liqheat.domain.market import Venue
+from tests.support.venue_cases import case_of
 
 NOW = 1_795_000_000_000
 OTHER = {
@@ -22,9 +22,8 @@ OTHER = {
     Venue.BYBIT: "ODDUSDT",
     Venue.OKX: "ODD-USDT-SWAP",
     Venue.HYPERLIQUID: "ODD",
-    Venue.DYDX: "ODD-USD",
 }
-"""The instrument of bad rows."""
+"""The instrument of bad rows; of a venue that is not here, its case says it."""
 GOOD_SYMBOLS = ("WLD", "FET")
 """The symbols of good rows; no spoilt name is one of them."""
 CONTRACT_VALUES = {"WLD-USDT-SWAP": 1.0, "FET-USDT-SWAP": 10.0, "ODD-USDT-SWAP": 1.0}
@@ -44,13 +43,13 @@ _TOKENS = (b"NaN", b"1e999", b"-", b"null", b"{}", b"[]", b'"', b",", b"}", b"]"
 
 def frames_of(venue: Venue, number: int) -> list[tuple[Rows, Wrap]]:
     """Return good frames of `venue` as rows and how a list of them is wrapped; `number` makes ids and times new."""
-    return {
+    ours = {
         Venue.BINANCE: _binance,
         Venue.BYBIT: _bybit,
         Venue.OKX: _okx,
         Venue.HYPERLIQUID: _hyperliquid,
-        Venue.DYDX: _dydx,
-    }[venue](number)
+    }
+    return ours[venue](number) if venue in ours else case_of(venue).good_frames(NOW - 10_000_000 + number, number)
 
 
 def _binance(n: int) -> list[tuple[Rows, Wrap]]:
@@ -167,31 +166,6 @@ def _hyperliquid(n: int) -> list[tuple[Rows, Wrap]]:
     ]  # fmt: skip
 
 
-def _dydx(n: int) -> list[tuple[Rows, Wrap]]:
-    at = datetime.fromtimestamp((NOW - 10_000_000 + n % 5_000_000) / 1_000, UTC).isoformat()
-
-    def channel(name: str, key: str) -> Wrap:
-        return lambda rows: {"type": "channel_data", "channel": name, "id": "WLD-USD", "contents": {key: rows}}
-
-    trade = {"id": f"t{n}", "side": "BUY", "size": "5", "price": "1.02", "createdAt": at, "type": "LIMIT"}
-    candle = {
-        "startedAt": at,
-        "low": "1",
-        "high": "1",
-        "open": "1",
-        "close": "1",
-        "baseTokenVolume": "4",
-        "usdVolume": "4",
-    }
-    return [
-        ([trade, {**trade, "id": f"t{n}b", "type": "LIQUIDATED"}], channel("v4_trades", "trades")),
-        (
-            [{**candle, "startingOpenInterest": "9"}],
-            lambda rows: {"stream": "WLD-USD@candles", "data": {"candles": rows}},
-        ),
-    ]
-
-
 def spoilt(generator: random.Random, frame: bytes) -> bytes:
     """Return `frame` with one to three places changed, or with some of its bytes."""
     if generator.random() < 0.25:
@@ -207,13 +181,14 @@ def bad_row(generator: random.Random, venue: Venue, row: dict[str, Json]) -> Jso
     if generator.random() < 0.15:
         return _copied(generator.choice((None, 5, "x", [], [1], {}, True)))
     found: Json = msgspec.json.decode(msgspec.json.encode(row))
-    _rename(found, OTHER[venue])
+    case = case_of(venue)
+    _rename(found, OTHER.get(venue) or case.odd_instrument)
     for _ in range(generator.randint(1, 3)):
         found = _spoilt_place(generator, found)
-    if venue is Venue.DYDX and isinstance(found, dict):
-        # Its rows name no instrument, so they have to be bad for certain.
-        found.pop("price", None)
-        found.pop("open", None)
+    if isinstance(found, dict):
+        # Rows that name no instrument have to be bad for certain.
+        for name in case.decisive_fields:
+            found.pop(name, None)
     return found
 
 

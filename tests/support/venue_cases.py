@@ -1,9 +1,17 @@
 """What tests over all venues need to know of each: said by the venue's own playback test, in its `CASE`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from liqheat.domain.market import Venue
+
+Rows = list[dict[str, Any]]
+
+
+def _no_frames(time: int, number: int) -> list[tuple[Rows, Callable[[Rows], Any]]]:
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +30,9 @@ class VenueCase:
         sends_backlog: whether a new subscription begins with the latest trades.
         stamps_marks: whether marks have the venue's own time.
         frames: documented frames that are not among the recorded ones.
+        good_frames: for fuzzing, of a time in ms and a number: lists of rows and how each is wrapped into a frame.
+        odd_instrument: the instrument of spoilt rows.
+        decisive_fields: what a spoilt row goes without where rows name no instrument, so that it is bad for certain.
     """
 
     trades_topic: str
@@ -35,6 +46,9 @@ class VenueCase:
     sends_backlog: bool = False
     stamps_marks: bool = True
     frames: tuple[str, ...] = ()
+    good_frames: Callable[[int, int], list[tuple[Rows, Callable[[Rows], Any]]]] = _no_frames
+    odd_instrument: str = ""
+    decisive_fields: tuple[str, ...] = ()
 
 
 def case_of(venue: Venue) -> VenueCase:

@@ -6,13 +6,14 @@ so the taker sold. Frames of other instruments and dated futures yield nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ingest.venues.bars import Bar, distinct, marks_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
+from ingest.venues.binance.forced_orders import ForcedOrders
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.wire import (
@@ -26,9 +27,9 @@ from ingest.venues.wire import (
     time_or_zero,
     timely,
 )
-from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
+from liqheat.domain.events import NAN, Event, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.market import Side, TakerSide, Venue
+from liqheat.domain.market import TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 from liqheat.platform.seen import Recent
 
@@ -58,18 +59,6 @@ _BODIES: tuple[tuple[bytes, RowReader[Any]], ...] = tuple(
     )
 )
 
-_ORDER_LASTS_MS = 60_000
-"""How long after a part of a forced order was filled the rest may be reported."""
-_MOST_ORDERS = 1_000
-
-
-class _Filled(NamedTuple):
-    """How much of a forced order was counted: coins in quoted units, their average price, and the time of it."""
-
-    quantity: float
-    price: float
-    time: int
-
 
 class BinanceMapper(BaseMapper):
     """Maps Binance USD-M frames; keeps the last aggregate id and the recent mark times of each instrument."""
@@ -82,8 +71,7 @@ class BinanceMapper(BaseMapper):
         super().__init__(instruments, contract_values)
         self._last_trade: dict[str, tuple[int, int]] = {}  # instrument -> aggregate id, trade time
         self._marks = Recent()
-        self._liquidations = Recent()
-        self._orders: dict[tuple[str, str, float, float], _Filled] = {}
+        self._forced_orders = ForcedOrders()
         self._by_type: dict[type, Callable[[Any, Instrument, int], Iterable[Event]]] = {
             messages.AggTrade: self._agg_trade,
             messages.RawTrade: self._raw_trade,
@@ -193,41 +181,14 @@ class BinanceMapper(BaseMapper):
         return (mark,)
 
     def _force_order(self, message: messages.ForceOrder, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        """Yield what was filled since the last report of the same order; `z` and `ap` count from its beginning."""
-        order = message.o
-        if order.z == 0:
+        if message.o.z == 0:
             return ()
-        if order.S not in ("BUY", "SELL"):
-            raise PoisonMessage(f"Expected the order side BUY or SELL, was {order.S!r}")
-        timely(order.T, received_at)
-        average = price_or_nan(order.ap)
-        filled = _Filled(order.z, average if average > 0 else order.p, order.T)
-        key = (order.s, order.S, number_or_nan(order.q), order.p)
-        before = self._orders.get(key)
-        if before is not None and abs(filled.time - before.time) > _ORDER_LASTS_MS:
-            before = None
-        is_older = before is not None and filled.quantity <= before.quantity and filled.time <= before.time
-        if is_older or not self._liquidations.add((order.s, order.T, order.S, order.z, order.p)):
+        timely(message.o.T, received_at)
+        liquidation = self._forced_orders.filled(message.o, instrument)
+        if liquidation is None:
             self.duplicates += 1
             return ()
-        self._orders.pop(key, None)
-        self._orders[key] = filled
-        if len(self._orders) > _MOST_ORDERS:
-            del self._orders[next(iter(self._orders))]
-        quantity, price = _since(before, filled)
-        coins = instrument.coins_per_unit
-        return (
-            Liquidation(
-                Venue.BINANCE,
-                instrument.symbol,
-                instrument.name,
-                order.T,
-                side=Side.LONG if order.S == "SELL" else Side.SHORT,
-                price=price / coins,
-                quantity=quantity * coins,
-                bankruptcy_price=order.p / coins,
-            ),
-        )
+        return (liquidation,)
 
     def _ticker_update(
         self, message: messages.TickerUpdate, instrument: Instrument, received_at: int
@@ -334,16 +295,6 @@ def _name_of(message: Any) -> str:
         return message.o.s
     name: str = getattr(message, "s", "") or getattr(message, "symbol", "")
     return name
-
-
-def _since(before: _Filled | None, filled: _Filled) -> tuple[float, float]:
-    """Return quantity and average price of what was filled of an order after `before`."""
-    if before is None or filled.quantity <= before.quantity:
-        return filled.quantity, filled.price
-    quantity = filled.quantity - before.quantity
-    price = (filled.quantity * filled.price - before.quantity * before.price) / quantity
-    # Rounding of the averages may leave no price for a small rest.
-    return quantity, price if price > 0 else filled.price
 
 
 def _trade(

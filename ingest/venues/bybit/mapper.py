@@ -247,7 +247,7 @@ class BybitMapper(BaseMapper):
         if instrument is None or text_of(answer.ret_code) not in ("0", ""):
             yield from self._map_answer(answer, received_at)
             return
-        rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report)
+        rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report, name=name)
         events_of = _mark_bar if stream == "mark-price-kline" else _trade_bar
         bars = distinct(rows[::-1], lambda row: row.start)
         yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row))

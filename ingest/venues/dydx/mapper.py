@@ -98,7 +98,7 @@ class DydxMapper(BaseMapper):
         instrument = self.instruments.get(name)
         if instrument is None:
             return
-        trades = _TRADES.read(read(_TRADE_LIST, data, "dYdX trades").trades, self.report)
+        trades = _TRADES.read(read(_TRADE_LIST, data, "dYdX trades").trades, self.report, name=name)
         # Pages and first messages come newest first, updates in the order of matching; sorting keeps either.
         trades.sort(key=lambda trade: trade.created_at)
         yield from self.report.each(trades, lambda _: name, lambda row: self._trade(row, instrument, received_at))
@@ -180,7 +180,7 @@ class DydxMapper(BaseMapper):
         instrument = self.instruments.get(name)
         if instrument is None:
             return
-        candles = _CANDLES.read(read(_CANDLE_LIST, data, "dYdX candles").candles, self.report)
+        candles = _CANDLES.read(read(_CANDLE_LIST, data, "dYdX candles").candles, self.report, name=name)
         candles = distinct(candles, lambda candle: candle.started_at)
         yield from self.report.each(reversed(candles), lambda _: name, lambda row: _candle(row, instrument))
 
@@ -188,7 +188,9 @@ class DydxMapper(BaseMapper):
         instrument = self.instruments.get(name)
         if instrument is None:
             return
-        rows = _SETTLEMENTS.read(read(_SETTLEMENT_LIST, data, "dYdX settlements").historical_funding, self.report)
+        rows = _SETTLEMENTS.read(
+            read(_SETTLEMENT_LIST, data, "dYdX settlements").historical_funding, self.report, name=name
+        )
         yield from self.report.each(reversed(rows), lambda _: name, lambda row: _settlement(row, instrument))
 
     def _depth(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:

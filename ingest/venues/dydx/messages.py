@@ -6,10 +6,14 @@ shapes travel on both ways: a REST body is what a channel's first message holds 
 """
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Raw, Struct, field
+from msgspec import Meta, Raw, Struct, field
 
 from ingest.venues.wire import Number, WirePrice, WireQuantity, WireUsd
+
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time that says its zone; one that does not is refused, for it cannot be compared."""
 
 
 class Frame(Struct, gc=False):
@@ -30,7 +34,7 @@ class Trade(Struct, gc=False, rename="camel"):
     side: str  # taker's: BUY or SELL
     size: WireQuantity
     price: WirePrice
-    created_at: datetime
+    created_at: Moment
     type: str = ""  # LIMIT, MARKET, LIQUIDATED, DELEVERAGED, TWAP_SUBORDER
     liquidation: bool = False  # in place of the type, before 2023-08
     id: str = ""  # of the taker's fill, unique; the oldest answers lack it
@@ -60,7 +64,7 @@ class Market(Struct, gc=False, rename="camel"):
 class OraclePrice(Struct, gc=False, rename="camel"):
     """One price of a `v4_markets` update; older versions call it `price`."""
 
-    effective_at: datetime
+    effective_at: Moment
     oracle_price: Number = None
     price: Number = None
 
@@ -76,7 +80,7 @@ class Markets(Struct, gc=False, rename="camel"):
 class Candle(Struct, gc=False, rename="camel"):
     """REST `/v4/candles/perpetualMarkets/{market}`, newest first; a minute without trades repeats the last price."""
 
-    started_at: datetime
+    started_at: Moment
     low: WirePrice
     high: WirePrice
     open: WirePrice
@@ -97,7 +101,7 @@ class Settlement(Struct, gc=False, rename="camel"):
 
     rate: Number
     price: WirePrice  # oracle's
-    effective_at: datetime
+    effective_at: Moment
 
 
 class Settlements(Struct, gc=False, rename="camel"):

@@ -1,6 +1,7 @@
 """What a clearinghouse state says of its positions, and our own liquidation prices beside the venue's. Pure."""
 
 from collections.abc import Iterator, Mapping
+from math import isnan
 
 import msgspec
 
@@ -12,11 +13,11 @@ from ingest.venues.hyperliquid.messages import (
 )
 from ingest.venues.hyperliquid.wallets import Holding
 from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, price_or_nan, read
-from liqheat.domain.events import NAN
+from liqheat.domain.events import NAN, Position
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.liquidation_models import Terms, liquidation_price_at_tier
 from liqheat.domain.margin_tiers import MarginTiers
-from liqheat.domain.market import ModelName, Side
+from liqheat.domain.market import ModelName, Side, Venue
 from liqheat.platform.errors import PoisonMessage
 
 _ANSWER = decoder_of(ClearinghouseAnswer)
@@ -36,6 +37,37 @@ def state_of(body: bytes | msgspec.Raw, report: Report) -> ClearinghouseState:
         answer.margin_summary,
         answer.cross_margin_summary,
         answer.cross_maintenance_margin_used,
+    )
+
+
+def position_of(
+    instrument: Instrument, side: int, position: PositionDetail, state: ClearinghouseState, user: str
+) -> Position:
+    """Return a position of an account as an event.
+
+    Raises:
+        PoisonMessage: a number of it is none.
+    """
+    coins = instrument.coins_per_unit
+    if not abs(position.szi) < 1e18:
+        raise PoisonMessage(f"Expected a size, was {position.szi!r}")
+    account_value = number_or_nan(state.margin_summary.account_value)
+    if isnan(account_value):
+        account_value = number_or_nan(state.cross_margin_summary.account_value)
+    return Position(
+        Venue.HYPERLIQUID,
+        instrument.symbol,
+        instrument.name,
+        state.time,
+        user,
+        side,
+        abs(position.szi) * coins,
+        price_or_nan(position.entry_price) / coins,
+        number_or_nan(position.leverage.value),
+        position.leverage.type == "cross",
+        price_or_nan(position.liquidation_price) / coins,
+        number_or_nan(position.margin_used),
+        account_value,
     )
 
 

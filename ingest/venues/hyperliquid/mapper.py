@@ -5,7 +5,6 @@ left it becomes a position of zero. Builder-deployed exchanges (`xyz:AAPL`) are 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import isnan
 
 from msgspec import Raw
 
@@ -13,7 +12,7 @@ from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.accounts import state_of
+from ingest.venues.hyperliquid.accounts import position_of, state_of
 from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
 from ingest.venues.wire import (
     Report,
@@ -295,7 +294,7 @@ class HyperliquidMapper(BaseMapper):
             if instrument is None or item.position.szi == 0:
                 return ()
             side = int(Side.LONG if item.position.szi > 0 else Side.SHORT)
-            event = _position(instrument, side, item.position, state, user)
+            event = position_of(instrument, side, item.position, state, user)
             holding[instrument.name] = side
             return (event,)
 
@@ -343,29 +342,3 @@ def _taker_side(text: str) -> int:
         return _TAKER_SIDES[text]
     except KeyError:
         raise PoisonMessage(f"Expected the side A or B, was {text!r}") from None
-
-
-def _position(
-    instrument: Instrument, side: int, position: raw.PositionDetail, state: raw.ClearinghouseState, user: str
-) -> Position:
-    coins = instrument.coins_per_unit
-    if not abs(position.szi) < 1e18:
-        raise PoisonMessage(f"Expected a size, was {position.szi!r}")
-    account_value = number_or_nan(state.margin_summary.account_value)
-    if isnan(account_value):
-        account_value = number_or_nan(state.cross_margin_summary.account_value)
-    return Position(
-        Venue.HYPERLIQUID,
-        instrument.symbol,
-        instrument.name,
-        state.time,
-        user,
-        side,
-        abs(position.szi) * coins,
-        price_or_nan(position.entry_price) / coins,
-        number_or_nan(position.leverage.value),
-        position.leverage.type == "cross",
-        price_or_nan(position.liquidation_price) / coins,
-        number_or_nan(position.margin_used),
-        account_value,
-    )

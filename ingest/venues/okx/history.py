@@ -44,7 +44,7 @@ def map_history(
             return ()
         return trades_of(instrument, _bar(instrument, row), quantity, row.volume_quote / quantity)
 
-    rows = distinct(_ROWS[stream].read(data, report)[::-1], lambda row: row.ts)
+    rows = distinct(_ROWS[stream].read(data, report, name=instrument.name)[::-1], lambda row: row.ts)
     yield from report.each(rows, lambda _: instrument.name, events_of)
 
 

@@ -15,11 +15,11 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
+from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
 from ingest.venues.okx.reference import contract, tables_of
 from ingest.venues.wire import (
     RowReader,
     decoder_of,
-    fields_in,
     number_or_nan,
     read,
     text_of,
@@ -34,37 +34,8 @@ from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
-_READERS: dict[str, RowReader[Any]] = {
-    "ctVal": RowReader(raw.Instrument, "an OKX instrument"),
-    "mmr": RowReader(raw.PositionTier, "an OKX position tier"),
-    "oi": RowReader(raw.OpenInterest, "OKX open interest"),
-    "markPx": RowReader(raw.MarkPrice, "an OKX mark"),
-    "idxPx": RowReader(raw.IndexTicker, "an OKX index price"),
-    "volCcy24h": RowReader(raw.Ticker, "an OKX ticker"),
-    "tradeId": RowReader(raw.Trade, "an OKX trade"),
-    "fundingRate": RowReader(raw.FundingRate, "an OKX funding rate"),
-    "details": RowReader(raw.LiquidationOrders, "OKX liquidations"),
-}
-"""By the field that only this kind of row has; a row of a REST answer is of the first kind whose field it has."""
-_KIND_OF_CHANNEL = {
-    "trades": "tradeId",
-    "trades-all": "tradeId",
-    "mark-price": "markPx",
-    "index-tickers": "idxPx",
-    "funding-rate": "fundingRate",
-    "open-interest": "oi",
-    "liquidation-orders": "details",
-    "tickers": "volCcy24h",
-    "instruments": "ctVal",
-}
 _ORDER_BOOKS = decoder_of(list[raw.OrderBook])
 _DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
-_SILENT_CHANNELS = frozenset(
-    {"bbo-tbt", "books", "books-l2-tbt", "books5", "books50-l2-tbt", "estimated-price", "price-limit", "status"}
-)
-"""Documented channels that say nothing about positions."""
-_ANSWERS = frozenset({"subscribe", "unsubscribe", "login"})
-"""Events that answer what we sent; others are notices."""
 
 # OKX sends a mark every 10 s at least, so an older one is not the mark of now.
 _MARK_LASTS_MS = 10_000
@@ -125,17 +96,17 @@ class OkxMapper(BaseMapper):
         message = read(_FRAME, frame, "an OKX frame")
         _check_accepted(message)
         if message.event:
-            if message.event not in _ANSWERS:
+            if message.event not in ANSWERS:
                 self.report.notice(message.event)
         elif message.stream:
             yield from self._map_request(message, received_at)
         elif message.arg is None:
             yield from self._map_answer(message.data, received_at)
-        elif kind := _KIND_OF_CHANNEL.get(message.arg.channel):
-            rows = _READERS[kind].read(message.data, self.report, self._is_wanted)
+        elif kind := KIND_OF_CHANNEL.get(message.arg.channel):
+            rows = READERS[kind].read(message.data, self.report, self._is_wanted)
             yield from self._mappers[kind](rows, received_at)
         else:
-            self.report.notice(message.arg.channel, _SILENT_CHANNELS)
+            self.report.notice(message.arg.channel, SILENT_CHANNELS)
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""
@@ -167,13 +138,13 @@ class OkxMapper(BaseMapper):
         """Map a REST answer, whose kind only its rows tell: that of most of them."""
         items = read(_ITEMS, data, "an OKX answer") if len(bytes(data)) else []
         # Rows without names are candles, which the history reader asks for and maps itself.
-        kinds = Counter(filter(None, map(_kind_of, items)))
+        kinds = Counter(filter(None, map(kind_of, items)))
         if not kinds:
             if items:
                 self.report.notice("an answer of another kind")
             return
         ((kind, _),) = kinds.most_common(1)
-        rows = _READERS[kind].read(data, self.report, self._is_wanted)
+        rows = READERS[kind].read(data, self.report, self._is_wanted)
         yield from self._mappers[kind](rows, received_at)
 
     def _is_wanted(self, name: str) -> Instrument | None:
@@ -356,11 +327,6 @@ class OkxMapper(BaseMapper):
             state.funding_rate,
             state.next_funding_time,
         )
-
-
-def _kind_of(row: Raw) -> str:
-    fields = fields_in(row)
-    return next((field for field in _READERS if field in fields), "")
 
 
 def _check_accepted(message: raw.Frame) -> None:

@@ -54,6 +54,8 @@ class Wire(Protocol):
     """One venue's formats."""
 
     venue: Venue
+    notice: str
+    """A frame that is no event, as the venue would write it: of maintenance, or of a channel that is new."""
     socket_paths: tuple[str, ...]
     rate_limit: RateLimit
     silence_limit: float | None

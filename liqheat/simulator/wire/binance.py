@@ -21,6 +21,7 @@ class BinanceWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.BINANCE
+    notice = '{"e":"simulatedNotice","E":1}'
     socket_paths: tuple[str, ...] = ("/market/ws", "/market/stream", "/market/ws/{streams}")
     rate_limit = RateLimit(2_400, 60.0)
 

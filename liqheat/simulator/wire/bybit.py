@@ -22,6 +22,7 @@ class BybitWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.BYBIT
+    notice = '{"topic":"simulatedNotice","ts":1,"data":{}}'
     socket_paths: tuple[str, ...] = ("/v5/public/linear",)
     rate_limit = RateLimit(600, 5.0)
     silence_limit: float | None = 600.0

@@ -22,6 +22,7 @@ class DydxWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.DYDX
+    notice = '{"type":"simulatedNotice","connection_id":"1","message_id":1}'
     socket_paths: tuple[str, ...] = ("/v4/ws",)
     rate_limit = RateLimit(100, 10.0)
 

@@ -23,6 +23,7 @@ class HyperliquidWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.HYPERLIQUID
+    notice = '{"channel":"simulatedNotice","data":{}}'
     socket_paths: tuple[str, ...] = ("/ws",)
     rate_limit = RateLimit(1_200, 60.0)
     silence_limit: float | None = 60.0

@@ -43,6 +43,7 @@ class OkxWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.OKX
+    notice = '{"event":"simulatedNotice","code":"64008","msg":"will be closed for an upgrade"}'
     socket_paths: tuple[str, ...] = ("/ws/v5/public", "/ws/v5/business")
     rate_limit = RateLimit(20, 2.0, is_by_path=True)
     silence_limit: float | None = 30.0

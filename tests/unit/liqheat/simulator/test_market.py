@@ -13,7 +13,7 @@ from liqheat.simulator.listings import coin_of, listings_of
 from liqheat.simulator.market import Market
 from liqheat.simulator.price_paths import make_path
 from liqheat.simulator.regimes import REGIME_NAMES
-from liqheat.simulator.simulation import SimulationConfig, make_market
+from liqheat.simulator.simulation import SCORED_VENUES, SimulationConfig, make_market
 from liqheat.simulator.tape import Step
 from liqheat.simulator.traders import Population, TraderKind
 
@@ -113,7 +113,7 @@ def test_liquidation_prices_are_the_venues_own() -> None:
         )
         assert np.array_equal(alone.price, table.liquidation_price[row], equal_nan=True)
         checked.add(listing.venue)
-    assert checked == set(Venue)
+    assert checked == set(SCORED_VENUES)
 
 
 def test_leverage_stays_within_the_tier_of_its_notional() -> None:
