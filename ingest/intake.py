@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from ingest.feed_health import Pulse
 from ingest.publisher import Publisher
 from ingest.sanity import sane_events
 from ingest.venues.interface import NOTHING_RECOVERED, Connection, Mapper, Recovery, Rest, VenueFeed
@@ -81,6 +82,7 @@ class Intake:
         self._listening_since = clock.now_ms()
         self._duplicates_reported = 0
         self.last_event_at = clock.monotonic()
+        self.pulse = Pulse()
 
     async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         """Map and publish one frame; see `FrameHandler`."""
@@ -102,6 +104,7 @@ class Intake:
         if event is not None:
             self._lags[stream] = received_at - event.event_time
             self.last_event_at = self._clock.monotonic()
+            self.pulse.note(streams.keys(), self.last_event_at, stream, self._lags[stream])
         await self._publisher.room()
         return streams.keys() if streams or self._mapper.duplicates > duplicates else None
 

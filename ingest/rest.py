@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import aiohttp
@@ -17,6 +18,7 @@ from ingest.venues.interface import RateLimit, Request
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.clock_watch import OffsetWatch
 from liqheat.platform.errors import Origin, PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
@@ -63,7 +65,9 @@ class RestClient:
     Up to `concurrency` requests run at once; others wait in line.
     """
 
-    def __init__(self, venue: Venue, clock: Clock, concurrency: int = 8) -> None:
+    def __init__(self, venue: Venue, clock: Clock, concurrency: int = 8, offset: OffsetWatch | None = None) -> None:
+        """Prepare; `offset` learns from the answers how far the venue's clock is from ours."""
+        self._offset = offset or OffsetWatch()
         self._venue = venue
         self._clock = clock
         self._budgets: dict[str, _Budget] = {}
@@ -72,7 +76,11 @@ class RestClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "RestClient":
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+            # HTTPS_PROXY and NO_PROXY are honoured.
+            trust_env=True,
+        )
         return self
 
     async def __aexit__(
@@ -98,6 +106,7 @@ class RestClient:
     async def _fetch_once(self, request: Request) -> bytes:
         assert self._session is not None, "The client is used as a context manager"  # noqa: S101 - a caller's mistake
         async with self._turn(request):
+            asked = self._clock.now_ms()
             try:
                 async with self._session.request(
                     "GET" if request.body is None else "POST",
@@ -106,10 +115,13 @@ class RestClient:
                     data=request.body,
                     headers=_headers(request),
                 ) as response:
+                    answered = self._clock.now_ms()
                     body = await response.read()
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 raise TransientError(f"{request.url} cannot be reached: {reason}") from error
+        if (date := _date_ms(response.headers.get("Date"))) is not None:
+            self._offset.note(asked, answered, date)
         self._note_usage(request.limit, response.headers)
         return self._judge(request, response.status, response.headers, body)
 
@@ -185,4 +197,14 @@ def _number(text: str | None) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         # Retry-After may also be a date; then the default holds.
+        return None
+
+
+def _date_ms(text: str | None) -> int | None:
+    """Read an HTTP date; None where there is none or it is none."""
+    if text is None:
+        return None
+    try:
+        return round(parsedate_to_datetime(text).timestamp() * 1_000)
+    except (ValueError, OverflowError):
         return None

@@ -75,7 +75,8 @@ class CatalystService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read all feeds every `catalysts.interval` seconds until `stop` is set."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS)) as session:
+        timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
             while not stop.is_set():
                 for feed in self._settings.catalysts.feeds:
                     await self.read(session, feed)

@@ -55,6 +55,9 @@ class Kafka(Section):
     sasl_username: str | None = Field(None, description="user, where the protocol has SASL")
     sasl_password: SecretStr | None = Field(None, description="its password")
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
+    ssl_certificate_file: Path | None = Field(None, description="our own certificate, where brokers ask for one (PEM)")
+    ssl_key_file: Path | None = Field(None, description="its key (PEM); the certificate's file if it holds both")
+    ssl_key_password: SecretStr | None = Field(None, description="password of the key, where it has one")
 
     def topic(self, topic: Topic) -> str:
         """Return the name of `topic` on this cluster."""

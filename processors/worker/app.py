@@ -18,10 +18,11 @@ import structlog
 from faust.types import TP
 
 from liqheat.platform.codec import Headers
+from liqheat.platform.ending import leave_within, limit_the_end
 from liqheat.platform.errors import ConfigurationError, FatalError
-from liqheat.platform.health import HealthServer
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
+from liqheat.platform.watching import watched
 from processors.worker.checkpoint import CheckpointTable, partition_of
 from processors.worker.dead_letters import LogMessage
 from processors.worker.driver import Driver
@@ -39,6 +40,7 @@ _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
+_LEAVE_SECONDS = 15.0
 # At 500 rows each this is a second's work at most, and little memory.
 _WAITING_MESSAGES = 512
 
@@ -76,7 +78,8 @@ class Worker:
             LiqheatError: what made going on impossible.
         """
         self._failure = asyncio.get_running_loop().create_future()
-        with HealthServer(_GROUP, self.problem, self._settings.service.host, self._settings.service.port):
+        limit_the_end()
+        with watched(self._settings, _GROUP, self.problem, group=_GROUP, topics=(Topic.POSITION_EVENTS,)):
             tasks = [
                 asyncio.create_task(self._guarded(self._app.start())),
                 asyncio.create_task(self._repeat(self._driver.checkpoint, self._settings.engine.checkpoint_seconds)),
@@ -89,7 +92,12 @@ class Worker:
             try:
                 ends: list[asyncio.Future[Any]] = [self._failure, stopping]
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                if not self._failure.done():
+                if self._failure.done():
+                    # Faust may wait for a silent broker on its way out.
+                    leave_within(
+                        _LEAVE_SECONDS, f"{type(self._failure.exception()).__name__}: {self._failure.exception()}"
+                    )
+                else:
                     await self._finish()
             finally:
                 self._is_stopping = True
@@ -293,6 +301,11 @@ def _credentials(kafka: Kafka) -> Any:
     context = None
     if kafka.security_protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
+        if kafka.ssl_certificate_file is not None:
+            password = kafka.ssl_key_password
+            context.load_cert_chain(
+                kafka.ssl_certificate_file, kafka.ssl_key_file, password.get_secret_value() if password else None
+            )
     if not kafka.security_protocol.startswith("SASL"):
         return faust.SSLCredentials(context) if context else None
     if kafka.sasl_mechanism is None or kafka.sasl_username is None or kafka.sasl_password is None:
