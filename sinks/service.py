@@ -48,7 +48,7 @@ class Sink:
         return "The sink has not started" if self._loop is None else self._loop.problem()
 
     def stuck(self) -> str | None:
-        """Say that only a restart helps: Kafka was not asked for minutes, which it is even while the database is away."""
+        """Say that only a restart helps: Kafka has not been polled for minutes, not even to stay in the group."""
         if self._source is None:
             return None
         age = self._clock.monotonic() - self._source.polled_at

@@ -11,9 +11,9 @@ from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 
-from liqheat.platform.kafka import client_settings, unreachable
+from liqheat.platform.kafka import client_settings, refusal_of, unreachable
 from liqheat.platform.lag import LagJudge
 from liqheat.platform.settings import Kafka
 
@@ -89,7 +89,7 @@ class BrokerWatch:
             if self._has_lag:
                 self._measure()
         except (KafkaError, OSError) as error:
-            self._problem = str(unreachable(self._kafka, error))
+            self._problem = _sentence(self._kafka, error)
             self._failing_since = self._failing_since or time.monotonic()
             self._drop()
             return
@@ -124,6 +124,12 @@ class BrokerWatch:
         except (KafkaError, OSError, RuntimeError):
             # It is given up because it does not work; a second failure says nothing new.
             return
+
+
+def _sentence(kafka: Kafka, error: Exception) -> str:
+    if isinstance(error, (RequestTimedOutError, KafkaTimeoutError)) and refusal_of(kafka, error) is None:
+        return f"Kafka at {kafka.bootstrap_servers} does not answer"
+    return str(unreachable(kafka, error))
 
 
 def _connect(kafka: Kafka) -> KafkaAdminClient:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _BUSY_SHARE = 0.2
-_SHORT_SECONDS = 0.01
-_SLEEP_SECONDS = 0.25
+_SHORT_SECONDS = 0.002
+_SLEEP_SECONDS = 0.5
 
 
 class CalmPoll:

@@ -298,6 +298,21 @@ class Viewer(Section):
     port: Port = Field(8080, description="port of the page")
 
 
+class Local(Section):
+    """The broker that `demo` and `live` start."""
+
+    broker: Literal["auto", "kafka", "tansu"] = Field(
+        "auto", description="auto: Apache Kafka where Java and its jars are, else the embedded Tansu"
+    )
+    kafka_jars: Path = Field(Path(".cache/kafka/lib"), description="Apache Kafka's jars; `make kafka` puts them there")
+    log_megabytes: int = Field(
+        64, ge=16, le=100_000, description="size at which Kafka deletes the oldest of a topic's partition"
+    )
+    memory_megabytes: int = Field(
+        2_000, ge=200, description="memory at which an embedded Tansu is begun afresh, since it deletes nothing"
+    )
+
+
 class Grafana(Section):
     """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
 
@@ -337,6 +352,7 @@ class Settings(BaseSettings):
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
+    local: Local = Local()
     grafana: Grafana = Grafana()
 
     @classmethod

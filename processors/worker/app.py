@@ -9,17 +9,19 @@ stopped it otherwise.
 import asyncio
 import signal
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from liqheat.platform.codec import Headers
 from liqheat.platform.ending import leave_within, limit_the_end
-from liqheat.platform.errors import ConfigurationError, FatalError
+from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
 from liqheat.platform.watching import watched
@@ -132,6 +134,11 @@ class Worker:
             await _for_ever()
 
     def _fail(self, error: Exception) -> None:
+        if isinstance(error, KafkaError):
+            error = TransientError(
+                f"Kafka at {self._settings.kafka.bootstrap_servers} does not take what the worker sends "
+                f"({type(error).__name__}); started again, it goes on from its last checkpoint"
+            )
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
 
@@ -277,7 +284,14 @@ def run(settings: Settings, engine: Engine[State]) -> None:
     Raises:
         LiqheatError: what made going on impossible.
     """
+    threading.excepthook = _log_thread_failure
     asyncio.run(_run(settings, engine))
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """Write one line for a thread of Faust's that ends with an error, as they do when a silent broker is left."""
+    thread = failure.thread.name if failure.thread is not None else "a thread"
+    _LOG.warning("a thread of the Kafka client ended", thread=thread, reason=repr(failure.exc_value))
 
 
 async def _run(settings: Settings, engine: Engine[State]) -> None:

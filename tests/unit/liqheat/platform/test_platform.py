@@ -70,7 +70,7 @@ def test_health_answers_with_the_services_own_check() -> None:
     with HealthServer("test", lambda: problem[0] if problem else None) as server:
         address = f"http://127.0.0.1:{server.port}"
         with urllib.request.urlopen(f"{address}/healthz") as answer:
-            assert json.load(answer) == {"service": "test", "healthy": True, "problem": None}
+            assert json.load(answer) == {"service": "test", "healthy": True, "problem": None, "problems": {}}
         with urllib.request.urlopen(f"{address}/metrics") as answer:
             assert b"liqheat_dead_letters_total" in answer.read()
         problem.append("no event for 60 s")
