@@ -20,7 +20,7 @@ from liqheat.domain.events import KIND_OF, Event, Kind, to_batch
 from liqheat.domain.market import Venue
 from liqheat.platform import codec, metrics
 from liqheat.platform.errors import FatalError, Origin
-from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
+from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, close_producer, dead_letter_headers
 from liqheat.platform.settings import Ingest, Kafka
 from liqheat.platform.topics import Topic
 
@@ -126,7 +126,7 @@ class Publisher:
         await asyncio.to_thread(self._thread.join, self._close_seconds)
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
-        await asyncio.to_thread(self._producer.close, 5.0)
+        await asyncio.to_thread(close_producer, self._producer, 5.0)
         if self.waiting and error is None:
             raise FatalError(f"{self.waiting} rows could not be delivered to Kafka before the end")
 

@@ -206,4 +206,4 @@ class KafkaDeadLetters:
     def close(self) -> None:
         """Close the producer, if there is one."""
         if self._producer is not None:
-            self._producer.close(timeout=_DEAD_LETTER_TIMEOUT)
+            kafka.close_producer(self._producer, _DEAD_LETTER_TIMEOUT)

@@ -83,7 +83,7 @@ def watch() -> None:
     from liqheat.domain.instruments import DEFAULT_WATCH_LIST
     from liqheat.platform import logging
     from liqheat.platform.ending import limit_the_end
-    from liqheat.platform.kafka import producer
+    from liqheat.platform.kafka import close_producer, producer
     from liqheat.platform.settings import load
     from liqheat.platform.watching import watched
 
@@ -105,12 +105,12 @@ def watch() -> None:
     try:
         asyncio.run(run())
     finally:
-        sending.close(timeout=10)
+        close_producer(sending, 5)
 
 
 def _publish(tagged: "list[Tagged]") -> None:
     from ingest.catalysts.service import publish
-    from liqheat.platform.kafka import producer
+    from liqheat.platform.kafka import close_producer, producer
     from liqheat.platform.settings import load
 
     kafka = load().kafka
@@ -118,4 +118,4 @@ def _publish(tagged: "list[Tagged]") -> None:
     try:
         publish(kafka, sending, tagged)
     finally:
-        sending.close(timeout=10)
+        close_producer(sending, 5)

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, SaslAuthenticationFailedError, TopicAlreadyExistsError
@@ -15,6 +16,8 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError, TopicAlready
 from liqheat.platform.errors import ConfigurationError, LiqheatError, Origin, TransientError
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
+
+log = structlog.get_logger()
 
 MAXIMUM_MESSAGE_BYTES = 1_000_000
 
@@ -97,6 +100,14 @@ def producer(kafka: Kafka) -> KafkaProducer:
         )
     except KafkaError as error:
         raise unreachable(kafka, error) from error
+
+
+def close_producer(producer: Any, seconds: float) -> None:
+    """Close a kafka-python producer within `seconds`; what it could not deliver by then is logged, not raised."""
+    try:
+        producer.close(timeout=seconds)
+    except KafkaError as error:
+        log.warning("a producer was closed with messages left", reason=str(error))
 
 
 def consumer(kafka: Kafka, *, group: str | None, **overrides: Any) -> KafkaConsumer:

@@ -7,9 +7,9 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -22,16 +22,11 @@ from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.settings_beside import Grafana as Grafana
+from liqheat.platform.settings_beside import Local as Local
+from liqheat.platform.settings_beside import Port, Seconds
+from liqheat.platform.settings_beside import Section as Section
 from liqheat.platform.topics import Topic
-
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Kafka(Section):
@@ -296,33 +291,6 @@ class Viewer(Section):
 
     host: str = Field("127.0.0.1", description="where the page listens")
     port: Port = Field(8080, description="port of the page")
-
-
-class Local(Section):
-    """The broker that `demo` and `live` start."""
-
-    broker: Literal["auto", "kafka", "tansu"] = Field(
-        "auto", description="auto: Apache Kafka where Java and its jars are, else the embedded Tansu"
-    )
-    kafka_jars: Path = Field(Path(".cache/kafka/lib"), description="Apache Kafka's jars; `make kafka` puts them there")
-    log_megabytes: int = Field(
-        64, ge=16, le=100_000, description="size at which Kafka deletes the oldest of a topic's partition"
-    )
-    memory_megabytes: int = Field(
-        2_000, ge=200, description="memory at which an embedded Tansu is begun afresh, since it deletes nothing"
-    )
-
-
-class Grafana(Section):
-    """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
-
-    url: str = Field("http://127.0.0.1:3000", description="address with scheme")
-    token: SecretStr | None = Field(None, description="token of a service account")
-    clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
-    clickhouse_port: Port = Field(9000, description="native protocol")
-    clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
-    clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
-    clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
 
 
 class Settings(BaseSettings):

@@ -213,7 +213,7 @@ def test_a_wrong_setting_is_not_tried_again(tmp_path: Path) -> None:
     wrong = Service("wrong", [sys.executable, "-c", "print('Set the password'); raise SystemExit(2)"])
     with Supervisor(tmp_path / "logs") as supervisor:
         supervisor.launch(wrong)
-        supervisor.keep_running(RestartPolicy(), [].append)
+        supervisor.keep_running(RestartPolicy(), lambda line: None)
         with pytest.raises(FatalError, match=r"(?s)wrong ended with status 2.*Set the password"):
             checked_until(supervisor, lambda: False)
 
