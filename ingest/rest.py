@@ -14,6 +14,7 @@ import aiohttp
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from ingest.bounded_json import MAXIMUM_BODY_BYTES, refusal
 from ingest.venues.interface import RateLimit, Request
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
@@ -116,7 +117,7 @@ class RestClient:
                     headers=_headers(request),
                 ) as response:
                     answered = self._clock.now_ms()
-                    body = await response.read()
+                    body = await _bounded(request, response)
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 raise TransientError(f"{request.url} cannot be reached: {reason}") from error
@@ -127,6 +128,8 @@ class RestClient:
 
     def _judge(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
         if status == 200:
+            if (reason := refusal(body, MAXIMUM_BODY_BYTES)) is not None:
+                raise PoisonMessage(f"{request.url}: {reason}", Origin(request.stream or request.url))
             return body
         text = body[:200].decode(errors="replace")
         if status in _LIMITED:
@@ -180,6 +183,24 @@ class RestClient:
         if left < budget.tokens:
             budget.tokens = left
             budget.refilled_at = self._clock.monotonic()
+
+
+async def _bounded(request: Request, response: aiohttp.ClientResponse) -> bytes:
+    """Read the body as far as it may reach.
+
+    Raises:
+        PoisonMessage: it is longer.
+    """
+    parts, length = [], 0
+    async for part in response.content.iter_chunked(1 << 18):
+        length += len(part)
+        if length > MAXIMUM_BODY_BYTES:
+            raise PoisonMessage(
+                f"{request.url} answered with more than {MAXIMUM_BODY_BYTES:,} bytes",
+                Origin(request.stream or request.url),
+            )
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _headers(request: Request) -> dict[str, str]:

@@ -9,6 +9,7 @@ from math import isnan
 from operator import attrgetter
 from typing import Any
 
+from ingest.bounded_json import refusal
 from ingest.venues.interface import Mapper
 from liqheat.domain.events import KIND_OF, Event, Record, schema_of
 from liqheat.platform.errors import PoisonMessage
@@ -52,6 +53,8 @@ def check(event: Event) -> None:
 
 def sane_events(mapper: Mapper, frame: bytes, received_at: int) -> Iterator[Event]:
     """Map `frame` and check each event; raises what `Mapper.map` raises, and `PoisonMessage` for insane numbers."""
+    if (reason := refusal(frame)) is not None:
+        raise PoisonMessage(reason)
     for event in mapper.map(frame, received_at):
         check(event)
         yield event

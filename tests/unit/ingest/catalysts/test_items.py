@@ -1,6 +1,7 @@
 """Catalysts: which symbols a text names, feeds and CSV read into events, and the service around them."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,21 @@ async def test_the_service_stops_when_told(tmp_path: Path) -> None:
 def test_no_feed_is_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match="LIQHEAT_CATALYSTS__FEEDS"):
         CatalystService(Settings(), SYMBOLS, Sent())
+
+
+@pytest.mark.parametrize("unit", ["<", "<a", "<b>", "A", "$A", "fetch.", "&", "&lt;", "<a href=", "<!--", " "])
+def test_cleaning_takes_time_in_proportion_to_the_text(unit: str) -> None:
+    tagger = Tagger(("FET", "TAO"))
+
+    def seconds(length: int) -> float:
+        text = (unit * (length // len(unit))).replace("&", "&amp;").replace("<", "&lt;")
+        document = (
+            '<rss version="2.0"><channel><title>News</title><item><title>TAO</title>'
+            f"<description>{text}</description></item></channel></rss>"
+        )
+        began = time.process_time()
+        read_feed(document.encode(), "news", 0, tagger)
+        return time.process_time() - began
+
+    # 320,000 characters took 60 s of processor time for the first of these; a linear reader needs a second or two.
+    assert seconds(320_000) < 6.0
