@@ -122,6 +122,10 @@ class Supervisor:
             if process.exit_status is not None:
                 self._revive(name, process, process.exit_status)
 
+    def processes(self) -> Mapping[str, ChildProcess]:
+        """Return the children by name."""
+        return dict(self._processes)
+
     def pid(self, name: str) -> int | None:
         """Return the process id of a service, None while it does not run."""
         process = self._processes.get(name)

@@ -13,7 +13,8 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 
-from liqheat.platform.kafka import client_settings, refusal_of, unreachable
+from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.kafka import client_settings, unreachable
 from liqheat.platform.lag import LagJudge
 from liqheat.platform.settings import Kafka
 
@@ -127,16 +128,16 @@ class BrokerWatch:
 
 
 def _sentence(kafka: Kafka, error: Exception) -> str:
-    if isinstance(error, (RequestTimedOutError, KafkaTimeoutError)) and refusal_of(kafka, error) is None:
+    found = unreachable(kafka, error)
+    if isinstance(error, (RequestTimedOutError, KafkaTimeoutError)) and not isinstance(found, ConfigurationError):
         return f"Kafka at {kafka.bootstrap_servers} does not answer"
-    return str(unreachable(kafka, error))
+    return str(found)
 
 
 def _connect(kafka: Kafka) -> KafkaAdminClient:
     limit = round(ANSWER_SECONDS * 1_000)
     return KafkaAdminClient(
-        **client_settings(kafka),
+        **(client_settings(kafka) | {"bootstrap_timeout_ms": limit}),
         request_timeout_ms=limit,
-        bootstrap_timeout_ms=limit,
         reconnect_backoff_max_ms=1_000,
     )

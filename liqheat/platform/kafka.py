@@ -4,22 +4,24 @@ Ingest, sinks and the command share this; the processors have their own client i
 exceptions leave this module as `TransientError` or `FatalError`.
 """
 
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, SaslAuthenticationFailedError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from liqheat.platform.errors import ConfigurationError, LiqheatError, Origin, TransientError
+from liqheat.platform.kafka_refusal import refusal
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 
 log = structlog.get_logger()
 
 MAXIMUM_MESSAGE_BYTES = 1_000_000
+BOOTSTRAP_MS = 20_000
+"""How long a client tries to reach a broker at its start."""
 
 
 def client_settings(kafka: Kafka) -> dict[str, Any]:
@@ -27,6 +29,7 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     common: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
         "security_protocol": kafka.security_protocol,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
     }
     if kafka.ssl_ca_file is not None:
         common["ssl_cafile"] = str(kafka.ssl_ca_file)
@@ -50,38 +53,13 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
 
 def unreachable(kafka: Kafka, error: Exception) -> LiqheatError:
     """Return the error to raise when no broker lets us in: a wrong password or certificate is called that."""
-    refusal = refusal_of(kafka, error)
-    if refusal is not None:
-        return ConfigurationError(refusal)
+    refused = refusal(kafka)
+    if refused is not None:
+        return ConfigurationError(refused)
     return TransientError(
         f"Cannot reach Kafka at {kafka.bootstrap_servers} ({type(error).__name__}: {error}); "
         "set LIQHEAT_KAFKA__BOOTSTRAP_SERVERS to a running broker"
     )
-
-
-def refusal_of(kafka: Kafka, error: BaseException) -> str | None:
-    """Say which credential the broker refused, None where `error` is about something else."""
-    where = kafka.bootstrap_servers
-    for cause in _chain(error):
-        text = str(cause)
-        if isinstance(cause, SaslAuthenticationFailedError) or "SaslAuthenticationFailed" in text:
-            return (
-                f"Kafka at {where} refused the user {kafka.sasl_username!r}; "
-                "check LIQHEAT_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"
-            )
-        if isinstance(cause, ssl.SSLError) or "SSL" in text or "certificate" in text.lower():
-            return (
-                f"Kafka at {where} and this service do not trust each other's certificates ({text}); "
-                "check LIQHEAT_KAFKA__SSL_CA_FILE, __SSL_CERTIFICATE_FILE and __SSL_KEY_FILE"
-            )
-    return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def producer(kafka: Kafka) -> KafkaProducer:

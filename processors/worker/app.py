@@ -8,7 +8,6 @@ stopped it otherwise.
 
 import asyncio
 import signal
-import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -22,6 +21,7 @@ from faust.types import TP
 from liqheat.platform.codec import Headers
 from liqheat.platform.ending import leave_within, limit_the_end
 from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
+from liqheat.platform.kafka_refusal import ssl_context
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
 from liqheat.platform.watching import watched
@@ -312,14 +312,10 @@ def _make_table(app: _App, kafka: Kafka) -> CheckpointTable:
 
 
 def _credentials(kafka: Kafka) -> Any:
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
-        if kafka.ssl_certificate_file is not None:
-            password = kafka.ssl_key_password
-            context.load_cert_chain(
-                kafka.ssl_certificate_file, kafka.ssl_key_file, password.get_secret_value() if password else None
-            )
+    try:
+        context = ssl_context(kafka)
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the certificates or the key for Kafka: {error}") from error
     if not kafka.security_protocol.startswith("SASL"):
         return faust.SSLCredentials(context) if context else None
     if kafka.sasl_mechanism is None or kafka.sasl_username is None or kafka.sasl_password is None:
