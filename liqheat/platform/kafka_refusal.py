@@ -10,11 +10,23 @@ import threading
 from typing import Any
 
 from aiokafka.conn import create_conn
-from aiokafka.errors import AuthenticationFailedError, KafkaError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from liqheat.platform.settings import Kafka
 
 _SECONDS = 4.0
+_REFUSED = (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 
 def ssl_context(kafka: Kafka) -> ssl.SSLContext | None:
@@ -59,7 +71,7 @@ async def _try(kafka: Kafka) -> str | None:
                 await asyncio.sleep(0.2)
                 refused_late = not connection.connected()
                 connection.close()
-        except AuthenticationFailedError:
+        except _REFUSED:
             return (
                 f"Kafka at {server} refused the user {kafka.sasl_username!r}; "
                 "check LIQHEAT_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"

@@ -1,21 +1,18 @@
-"""Catalysts: which symbols a text names, feeds and CSV read into events, and the service around them."""
+"""Catalysts: which symbols a text names, feeds and CSV read into events."""
 
+<<<<<<< HEAD
 import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+=======
+>>>>>>> main
 import pytest
-from aiohttp import web
 
 from ingest.catalysts.items import Tagger, event, read_csv, read_feed, to_batches
-from ingest.catalysts.service import CatalystService
-from liqheat.domain.events import Kind
-from liqheat.platform.clock import ManualClock
-from liqheat.platform.codec import decode
-from liqheat.platform.errors import ConfigurationError, PoisonMessage
-from liqheat.platform.settings import Catalysts, Settings
+from liqheat.platform.errors import PoisonMessage
 
 NOW = 1_767_225_600_000
 SYMBOLS = ("VIRTUAL", "FET", "TAO", "GRASS", "RENDER")
@@ -110,32 +107,10 @@ def test_an_event_without_title_is_refused() -> None:
         event("2026-01-01", "  ", "command")
 
 
-class Sent:
-    """A producer that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, dict[str, Any]]] = []
-        self.first = asyncio.Event()
-        self.loop: asyncio.AbstractEventLoop | None = None
-
-    def send(self, topic: str, **message: Any) -> "Sent":
-        self.messages.append((topic, message))
-        if self.loop is not None:
-            self.loop.call_soon_threadsafe(self.first.set)
-        return self
-
-    def get(self, timeout: float) -> None:
-        assert timeout > 0
-
-    def titles(self) -> list[tuple[str, str]]:
-        batches = [decode(m["headers"], m["value"]) for topic, m in self.messages if topic == "catalysts"]
-        assert all(batch.kind is Kind.CATALYSTS for batch in batches)
-        return [(batch.symbol, title) for batch in batches for title in batch.frame["title"]]
-
-
 def test_catalysts_survive_the_codec() -> None:
     batches = to_batches(read_feed(RSS, "wire", NOW, Tagger(SYMBOLS)))
     assert [batch.symbol for batch in batches] == ["FET", "TAO", "VIRTUAL"]
+<<<<<<< HEAD
 
 
 async def test_the_service_publishes_what_is_new_and_buries_what_is_no_feed(tmp_path: Path) -> None:
@@ -202,3 +177,5 @@ def test_cleaning_takes_time_in_proportion_to_the_text(unit: str) -> None:
 
     # 320,000 characters took 60 s of processor time for the first of these; a linear reader needs a second or two.
     assert seconds(320_000) < 6.0
+=======
+>>>>>>> main

@@ -1,21 +1,17 @@
 """Conditions by level, changes of state as single log lines, and the judges behind them."""
 
-import json
 import logging
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.clock_watch import JumpWatch, OffsetWatch
-from liqheat.platform.health import Condition, Conditions, HealthServer, Level
+from liqheat.platform.health import Condition, Conditions
 from liqheat.platform.lag import LagJudge
 from liqheat.platform.polling import CalmPoll
 from liqheat.platform.repeated_lines import RepeatedLines
@@ -29,41 +25,6 @@ class Switches:
 
     def __getitem__(self, name: str) -> Callable[[], str | None]:
         return lambda: self.on.get(name)
-
-
-def asked(server: HealthServer, path: str) -> tuple[int, Any]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}") as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def test_each_path_answers_for_its_own_level_and_those_above() -> None:
-    switches = Switches()
-    conditions = Conditions(
-        "test",
-        [
-            Condition("lag", switches["lag"], Level.WELL),
-            Condition("broker", switches["broker"], Level.READY),
-            Condition("event loop", switches["event loop"], Level.LIVE),
-        ],
-    )
-    with HealthServer("test", conditions) as server:
-
-        def statuses() -> list[int]:
-            return [asked(server, path)[0] for path in ("/livez", "/readyz", "/healthz")]
-
-        assert statuses() == [200, 200, 200]
-        switches.on["lag"] = "Falling behind"
-        assert statuses() == [200, 200, 503]
-        switches.on["broker"] = "Kafka does not answer"
-        assert statuses() == [200, 503, 503]
-        answer = asked(server, "/healthz")[1]
-        assert answer["problems"] == {"broker": "Kafka does not answer", "lag": "Falling behind"}
-        assert answer["problem"] == "Kafka does not answer; Falling behind"
-        switches.on["event loop"] = "The event loop is blocked for 61 s"
-        assert statuses() == [503, 503, 503]
 
 
 def test_a_change_of_state_is_one_log_line_with_its_count() -> None:
