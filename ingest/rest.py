@@ -15,6 +15,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ingest.bounded_json import MAXIMUM_BODY_BYTES, refusal
+from ingest.outbound import outbound_session
 from ingest.venues.interface import RateLimit, Request
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
@@ -77,11 +78,7 @@ class RestClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "RestClient":
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-            # HTTPS_PROXY and NO_PROXY are honoured.
-            trust_env=True,
-        )
+        self._session = outbound_session(TIMEOUT_SECONDS)
         return self
 
     async def __aexit__(

@@ -17,6 +17,7 @@ from ingest.backfill import Backfill, Progress, Progressed
 from ingest.connection import BackOff, ConnectionPolicy, ConnectionRunner
 from ingest.feed_health import Pulse
 from ingest.intake import Intake
+from ingest.outbound import outbound_session
 from ingest.poller import Poller
 from ingest.publisher import BatchPolicy, Publisher
 from ingest.rest import RestClient
@@ -270,7 +271,6 @@ async def open_service(settings: Settings, venue: Venue, clock: Clock) -> AsyncI
     async with (
         Publisher(connected, policy, close_seconds=_DELIVERY_SECONDS, name_of=settings.kafka.topic) as publisher,
         RestClient(venue, clock, offset=offset) as rest,
-        # Sockets go through the proxy of HTTPS_PROXY too, where one is set.
-        aiohttp.ClientSession(trust_env=True) as session,
+        outbound_session() as session,
     ):
         yield VenueService(feed, settings.ingest, publisher, rest, session, clock, offset)
