@@ -15,11 +15,12 @@ from liqheat.platform.health import Condition, Level
 if TYPE_CHECKING:
     from ingest.service import VenueService
 
-SILENT_SECONDS = 9.0
-"""A venue that sends nothing at all for so long is silent: each has a mark of something every second or two."""
+SILENT_SECONDS = 7.0
+"""A venue that sends nothing at all for so long is silent, unless its few markets usually pause half as long."""
 FROZEN_SECONDS = 30.0
 _PAUSE_FACTOR = 4.0
-_LONGEST_PATIENCE = 600.0
+_USUAL_SECONDS = 15.0
+"""A longer pause of everything is an outage and not how the venue usually is."""
 LEAD_MS = 2_000
 LATE_MS = 15_000
 _RECENT_SECONDS = 10.0
@@ -32,14 +33,21 @@ class Pulse:
         self._heard_at: dict[Stream, float] = {}
         self._longest: dict[Stream, float] = {}
         self._lag: dict[str, tuple[float, int]] = {}
+        self._spoke_at: float | None = None
+        self.usual_pause = 0.0
+        """The longest pause of everything that was no outage (s)."""
 
     def note(self, streams: Collection[Stream], now: float, name: str, lag_ms: int) -> None:
         """Note a frame of the connection or poll `name`: what it told, when (monotonic s), how old that was."""
         self._lag[name] = now, lag_ms
+        if self._spoke_at is not None and self.usual_pause < now - self._spoke_at < _USUAL_SECONDS:
+            self.usual_pause = now - self._spoke_at
+        self._spoke_at = now
         for stream in streams:
             if stream.kind is Kind.MARKS:
                 before = self._heard_at.get(stream)
-                if before is not None and now - before > self._longest.get(stream, 0.0):
+                # A longer pause was told as one that should not be, so it is not how the market usually is.
+                if before is not None and self._longest.get(stream, 0.0) < now - before < FROZEN_SECONDS:
                     self._longest[stream] = now - before
                 self._heard_at[stream] = now
 
@@ -52,7 +60,7 @@ class Pulse:
         return {
             stream.instrument: now - at
             for stream, at in self._heard_at.items()
-            if now - at > max(FROZEN_SECONDS, min(_PAUSE_FACTOR * self._longest.get(stream, 0.0), _LONGEST_PATIENCE))
+            if now - at > max(FROZEN_SECONDS, _PAUSE_FACTOR * self._longest.get(stream, 0.0))
         }
 
     def lags(self, now: float) -> list[int]:
@@ -73,11 +81,16 @@ def _silent(service: "VenueService") -> str | None:
     if not service.pulses:
         return None
     silence = service.silence()
-    return f"{service.venue.value}: no event for {silence:.0f} s" if silence > SILENT_SECONDS else None
+    return f"{service.venue.value}: no event for {silence:.0f} s" if silence > _patience(service) else None
+
+
+def _patience(service: "VenueService") -> float:
+    """Return how long the venue may say nothing: its liveliest intake decides."""
+    return max(SILENT_SECONDS, 2 * min((pulse.usual_pause for pulse in service.pulses), default=0.0))
 
 
 def _frozen(service: "VenueService") -> str | None:
-    if not service.pulses or service.silence() > SILENT_SECONDS:
+    if not service.pulses or service.silence() > _patience(service):
         # Then the venue itself is silent, which is said already.
         return None
     now = service.now()

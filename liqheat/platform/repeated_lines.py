@@ -5,11 +5,13 @@ what the template is filled with does not count.
 """
 
 import logging
+import re
 import threading
 import time
 
 PAUSE_SECONDS = 60.0
 _REMEMBERED = 1_000
+_VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
 
 
 class RepeatedLines(logging.Filter):
@@ -24,7 +26,7 @@ class RepeatedLines(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide about one line."""
         # Numbers and addresses that are formatted into the template by hand would make each line new.
-        template = "".join(letter for letter in str(record.msg)[:200] if not letter.isdigit())
+        template = _VARYING.sub("", str(record.msg)[:200])
         key = record.name, record.levelno, template
         now = time.monotonic()
         with self._lock:

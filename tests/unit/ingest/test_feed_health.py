@@ -50,6 +50,23 @@ def test_a_silent_venue_is_told_within_ten_seconds() -> None:
     assert problems(service) == {}
 
 
+def test_a_venue_of_one_slow_market_may_pause_as_it_usually_does() -> None:
+    service = Service()
+    for _ in range(5):
+        service.at += 9.0
+        service.hear("WLD-USDT-SWAP", seconds=1)
+    service.at += 12.0
+    assert problems(service) == {}
+    service.at += 9.0
+    assert "venue" in problems(service)
+    # An outage is not taken for a habit.
+    service.hear("WLD-USDT-SWAP", seconds=1)
+    service.at += 120.0
+    service.hear("WLD-USDT-SWAP", seconds=1)
+    service.at += 21.0
+    assert "venue" in problems(service)
+
+
 def test_one_frozen_market_is_named_while_the_others_go_on() -> None:
     service = Service()
     service.hear("WLDUSDT", "TAOUSDT", seconds=60)
