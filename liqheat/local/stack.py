@@ -137,7 +137,11 @@ class LocalStack:
         problems = self.problems()
         self._has_reached = len(problems) < len(self._plan.venues)
         # A service that does not answer yet is still starting.
-        if None not in problems.values() and time.monotonic() - self._reaching_since > _REACH_SECONDS:
+        if (
+            not self._has_reached
+            and None not in problems.values()
+            and time.monotonic() - self._reaching_since > _REACH_SECONDS
+        ):
             raise _no_exchange(problems)
 
     def stop(self) -> None:

