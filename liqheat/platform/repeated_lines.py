@@ -24,7 +24,9 @@ class RepeatedLines(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Decide about one line."""
+        """Decide about one line; a lost connection needs no traceback, its sentence says where and what."""
+        if record.exc_info and isinstance(record.exc_info[1], OSError):
+            record.exc_info = None
         # Numbers and addresses that are formatted into the template by hand would make each line new.
         template = _VARYING.sub("", str(record.msg)[:200])
         key = record.name, record.levelno, template

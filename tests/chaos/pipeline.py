@@ -204,4 +204,8 @@ def running(directory: Path) -> Iterator[tuple[Pipeline, bool]]:
         pipeline = Pipeline(directory, supervisor, kafka)
         pipeline.start()
         supervisor.adopt(KAFKA, broker.process, broker.command)
-        yield pipeline, is_small
+        try:
+            yield pipeline, is_small
+        finally:
+            # Together, and before the broker: each would else wait for it in vain.
+            supervisor.stop([*INGESTS, EXCHANGE, *WORKERS, *SINKS])
