@@ -19,6 +19,7 @@ SILENT_SECONDS = 7.0
 """A venue that sends nothing at all for so long is silent, unless its few markets usually pause half as long."""
 FROZEN_SECONDS = 30.0
 _PAUSE_FACTOR = 4.0
+_WEIGHT = 0.05
 _USUAL_SECONDS = 15.0
 """A longer pause of everything is an outage and not how the venue usually is."""
 LEAD_MS = 2_000
@@ -35,13 +36,13 @@ class Pulse:
         self._lag: dict[str, tuple[float, int]] = {}
         self._spoke_at: float | None = None
         self.usual_pause = 0.0
-        """The longest pause of everything that was no outage (s)."""
+        """The mean of the latest pauses that were no outage (s)."""
 
     def note(self, streams: Collection[Stream], now: float, name: str, lag_ms: int) -> None:
         """Note a frame of the connection or poll `name`: what it told, when (monotonic s), how old that was."""
         self._lag[name] = now, lag_ms
-        if self._spoke_at is not None and self.usual_pause < now - self._spoke_at < _USUAL_SECONDS:
-            self.usual_pause = now - self._spoke_at
+        if self._spoke_at is not None and (pause := now - self._spoke_at) < _USUAL_SECONDS:
+            self.usual_pause += (pause - self.usual_pause) * (_WEIGHT if self.usual_pause else 1.0)
         self._spoke_at = now
         for stream in streams:
             if stream.kind is Kind.MARKS:
