@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import NewTopic
 
 from liqheat.local.child import ChildProcess
 from liqheat.local.stack import LIQHEAT
@@ -31,6 +31,7 @@ Contents = dict[str, Counter[str]]
 def uninterrupted(kafka: Kafka, directory: Path) -> Path:
     """Run one worker and one sink over a copy of the log; return the folder of what they left in ClickHouse."""
     copy = kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}whole-"})
+    _create_log(copy)
     create_topics(copy)
     _copy_log(kafka, copy)
     environment = kafka_environment(copy)
@@ -77,13 +78,23 @@ def sizes(directory: Path) -> Mapping[str, int]:
         return {view: rows.total() for view, rows in reader.submit(_contents, directory).result().items()}
 
 
+def _create_log(kafka: Kafka) -> None:
+    """Create the log's topics so that they keep the times that their messages are given."""
+    times = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(1 << 60)}
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.create_topics(
+        [
+            NewTopic(
+                kafka.topic(topic), topic.partitions(kafka.partitions), 1, topic_configs=topic.configuration() | times
+            )
+            for topic in LOG_TOPICS
+        ]
+    )
+    admin.close()
+
+
 def _copy_log(source: Kafka, target: Kafka) -> None:
     """Write the log again, each message to the partition and with the time that it has."""
-    admin = KafkaAdminClient(bootstrap_servers=target.bootstrap_servers)
-    keep_times = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(1 << 60)}
-    for topic in LOG_TOPICS:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, target.topic(topic), keep_times)])
-    admin.close()
     sender = producer(target)
     for topic in LOG_TOPICS:
         for message in read_topic(source, topic):
