@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-containers check bench fuzz kafka grafana-frontend dashboards lock format clean
+.PHONY: help demo live test test-containers check bench bench-market fuzz chaos soak audit release kafka grafana-frontend dashboards lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,10 +21,10 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: $(STAMP) ## run everything on a simulated exchange: no Docker, no network, no accounts
+demo: $(STAMP) kafka ## run everything on a simulated exchange: no Docker, no network, no accounts
 	@$(BIN)/liqheat demo $(DEMO_ARGUMENTS)
 
-live: $(STAMP) ## the same on the real public feeds
+live: $(STAMP) kafka ## the same on the real public feeds
 	@$(BIN)/liqheat live $(DEMO_ARGUMENTS)
 
 test: $(STAMP) kafka grafana-frontend ## every test that runs without Docker
@@ -46,13 +46,29 @@ FRAMES ?= 1000000
 fuzz: $(STAMP) ## spoil a million frames per venue and as many Kafka messages (FRAMES=...)
 	@$(BIN)/pytest -q --timeout=0 --frames $(FRAMES) tests/property/test_fuzz_frames.py tests/property/test_fuzz_messages.py
 
-# Apache Kafka for the tests where Java and Maven are; elsewhere the tests take the embedded broker and say so.
+FAULTS ?= 200
+SEED ?= 1
+chaos: $(STAMP) kafka ## random faults on the whole pipeline, then every row compared (FAULTS=200 SEED=1)
+	@$(BIN)/python -m tests.chaos.run --faults $(FAULTS) --seed $(SEED)
+
+DURATION ?= 1800
+SPEED ?= 48
+soak: $(STAMP) kafka ## a simulated day, sped up: memory and open files of each service (DURATION=1800 SPEED=48)
+	@$(BIN)/python -m tests.soak.run --seconds $(DURATION) --speed $(SPEED)
+
+audit: $(STAMP) ## known vulnerabilities of the locked packages, as far as the registry tells
+	@$(BIN)/python -m deploy.audit
+
+release: $(STAMP) ## source archive, wheel, list of components and checksums of what is committed, into dist/
+	@deploy/release.sh
+
+# Apache Kafka for demo, live and the tests where Java and Maven are; elsewhere the tests take the embedded broker and say so.
 kafka: $(STAMP)
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
 	  test -d .cache/kafka/lib || { echo 'Fetching Apache Kafka from Maven ...'; \
-	    mvn -q -B -f deploy/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.cache/kafka/lib.part \
+	    mvn -q -B -C -f deploy/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/.cache/kafka/lib.part \
 	    && mv .cache/kafka/lib.part .cache/kafka/lib; }; \
-	else echo 'Java or Maven is missing: tests run on the embedded broker'; fi
+	else echo 'Java or Maven is missing: the embedded broker is used'; fi
 
 # Grafana's own packages, which some tests ask how a panel reads a query; without Node those skip and say so.
 FRONTEND := tests/grafana_frontend

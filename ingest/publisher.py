@@ -25,7 +25,7 @@ from ingest.batching import VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Pl
 from liqheat.domain.events import KIND_OF, Event, Gap
 from liqheat.platform import metrics
 from liqheat.platform.errors import FatalError, Origin
-from liqheat.platform.kafka import dead_letter_headers
+from liqheat.platform.kafka import close_producer, dead_letter_headers
 from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
@@ -107,7 +107,7 @@ class Publisher:
         await asyncio.to_thread(self._thread.join, self._close_seconds)
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
-        await asyncio.to_thread(self._producer.close, 5.0)
+        await asyncio.to_thread(close_producer, self._producer, 5.0)
         if self.waiting and error is None:
             raise FatalError(f"{self.waiting} rows could not be delivered to Kafka before the end")
 

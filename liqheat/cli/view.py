@@ -74,16 +74,19 @@ async def _serve(settings: "Settings", open_client: "Callable[[], Client]", sink
 
     import structlog
 
-    from liqheat.platform.health import HealthServer
+    from liqheat.platform.ending import limit_the_end
+    from liqheat.platform.health import Condition, Level
+    from liqheat.platform.watching import watched
     from liqheat.viewer.server import ViewerServer
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    limit_the_end()
     with ExitStack() as stack:
         if sink is not None:
-            service = settings.service
-            stack.enter_context(HealthServer("serve-local", sink.problem, service.host, service.port))
+            more = [Condition("polling", sink.stuck, Level.LIVE)]
+            stack.enter_context(watched(settings, "serve-local", sink.problem, group=settings.sink.group, more=more))
         async with ViewerServer(settings.viewer, open_client, settings.engine.grid_factor) as viewer:
             structlog.get_logger().info("viewer_ready", address=viewer.address)
             if sink is None:

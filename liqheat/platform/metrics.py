@@ -49,6 +49,8 @@ INSERT_SECONDS = _histogram("insert_seconds", "Time of one ClickHouse insert", _
 INSERT_RETRIES = _counter("insert_retries", "ClickHouse inserts tried again", "table")
 WEBHOOK_ALERTS = _counter("webhook_alerts", "Alerts by what became of them at the webhook", "outcome")
 CATALYSTS_PUBLISHED = _counter("catalysts_published", "News items and events published", "source")
+CONDITION_FAILING = _gauge("condition_failing", "1 while a condition of the health endpoint fails", "condition")
+CLOCK_OFFSET_SECONDS = _gauge("clock_offset_seconds", "The venue's clock less this machine's", "venue")
 COVERAGE = _gauge("coverage", "Observed notional over open interest", "venue", "symbol")
 LIQUIDATION_PRICE_DIFFERENCE = _histogram(
     "liquidation_price_difference",

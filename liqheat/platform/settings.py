@@ -7,7 +7,7 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -25,11 +25,11 @@ from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_US
 from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.section import Section
+from liqheat.platform.settings_beside import Grafana as Grafana
+from liqheat.platform.settings_beside import Local as Local
+from liqheat.platform.settings_beside import Port, Seconds
 from liqheat.platform.topics import Topic
 from liqheat.platform.venue_settings import VenueAddresses, VenueSections
-
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class Kafka(Section):
@@ -53,6 +53,9 @@ class Kafka(Section):
     sasl_username: str | None = Field(None, description="user, where the protocol has SASL")
     sasl_password: SecretStr | None = Field(None, description="its password")
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
+    ssl_certificate_file: Path | None = Field(None, description="our own certificate, where brokers ask for one (PEM)")
+    ssl_key_file: Path | None = Field(None, description="its key (PEM); the certificate's file if it holds both")
+    ssl_key_password: SecretStr | None = Field(None, description="password of the key, where it has one")
 
     def topic(self, topic: Topic) -> str:
         """Return the name of `topic` on this cluster."""
@@ -274,18 +277,6 @@ class Viewer(Section):
     maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")
 
 
-class Grafana(Section):
-    """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
-
-    url: str = Field("http://127.0.0.1:3000", description="address with scheme")
-    token: SecretStr | None = Field(None, description="token of a service account")
-    clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
-    clickhouse_port: Port = Field(9000, description="native protocol")
-    clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
-    clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
-    clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
-
-
 class Settings(VenueSections):
     """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
 
@@ -309,6 +300,7 @@ class Settings(VenueSections):
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
+    local: Local = Local()
     grafana: Grafana = Grafana()
 
     def addresses_of(self, venue: Venue) -> VenueAddresses:

@@ -31,8 +31,8 @@ from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
 from processors.worker.checkpoint import Checkpoint
 from processors.worker.cursor import LogCursor, Step
-from processors.worker.deaths import DeathWatch, Mark, mark_name
 from processors.worker.dead_letters import STAGE, letter_headers
+from processors.worker.deaths import DeathWatch, Mark, mark_name
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
 from processors.worker.partition import Outlet, Partition, SymbolPlace
 from processors.worker.parts import parts_of

@@ -120,7 +120,9 @@ class WebhookSender:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "WebhookSender":
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._webhook.timeout))
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._webhook.timeout), trust_env=True
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -75,7 +75,9 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
 def dashboard(client: Client) -> Dashboard:
     """Grafana's variables, worked out by the dashboards' own queries in their order."""
     base = Dashboard(
-        START_MS // 1_000, START_MS // 1_000 + HOURS * 3_600, variables={"symbol": [SYMBOL], "span": ["10"], "amount": ["at_risk_usd"]}
+        START_MS // 1_000,
+        START_MS // 1_000 + HOURS * 3_600,
+        variables={"symbol": [SYMBOL], "span": ["10"], "amount": ["at_risk_usd"]},
     )
     for variable in BOARDS["liquidation_heatmap"]["templating"]["list"]:
         if variable["type"] == "query" and variable["name"] not in base.variables:
