@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from ingest.contract import Request, Rest, VenueFeed, wrap
 from ingest.publisher import Publisher
 from ingest.sanity import sane_events
+from ingest.venues.interface import Request, Rest, VenueFeed, wrap
 from liqheat.domain.events import Event, Gap
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS, window_start

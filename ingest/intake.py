@@ -11,9 +11,9 @@ from typing import Protocol
 
 import structlog
 
-from ingest.contract import NOTHING_RECOVERED, Connection, Mapper, Recovery, Rest, VenueFeed
 from ingest.publisher import Publisher
 from ingest.sanity import sane_events
+from ingest.venues.interface import NOTHING_RECOVERED, Connection, Mapper, Recovery, Rest, VenueFeed
 from ingest.watch import EXPECTED_KINDS, Stream
 from liqheat.domain.events import KIND_OF, Event, Gap, Kind, Mark
 from liqheat.domain.instruments import Instrument

@@ -13,7 +13,7 @@ import aiohttp
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from ingest.contract import RateLimit, Request
+from ingest.venues.interface import RateLimit, Request
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
@@ -82,7 +82,7 @@ class RestClient:
             await self._session.close()
 
     async def fetch(self, request: Request, attempts: int = 5) -> bytes:
-        """Return the body; see `ingest.contract.Rest`."""
+        """Return the body; see `ingest.venues.interface.Rest`."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             stop=stop_after_attempt(attempts),

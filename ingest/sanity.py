@@ -9,7 +9,7 @@ from math import isnan
 from operator import attrgetter
 from typing import Any
 
-from ingest.contract import Mapper
+from ingest.venues.interface import Mapper
 from liqheat.domain.events import KIND_OF, Event, Record, schema_of
 from liqheat.platform.errors import PoisonMessage
 

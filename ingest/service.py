@@ -14,13 +14,13 @@ import aiohttp
 import structlog
 
 from ingest.backfill import Backfill, Progress, Progressed
-from ingest.contract import Mapper, Rest, VenueFeed
-from ingest.feed import BackOff, ConnectionPolicy, ConnectionRunner
+from ingest.connection import BackOff, ConnectionPolicy, ConnectionRunner
 from ingest.intake import Intake
 from ingest.poller import Poller
 from ingest.publisher import BatchPolicy, Publisher
 from ingest.rest import RestClient
 from ingest.universe import Universe, choose
+from ingest.venues.interface import Mapper, Rest, VenueFeed
 from ingest.venues.registry import feed_for
 from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
@@ -39,7 +39,7 @@ DELISTED = "delisted"
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What a venue's own tasks may use; see `ingest.contract.Context`."""
+    """What a venue's own tasks may use; see `ingest.venues.interface.Context`."""
 
     service: "VenueService"
     rest: Rest

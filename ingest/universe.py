@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.contract import Listings
+from ingest.venues.interface import Listings
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, canonical_symbol, parse_instrument
 from liqheat.domain.market import Venue

@@ -1,6 +1,6 @@
 """Position engine and signals as one engine: what the worker runs, with one state and one checkpoint a symbol.
 
-`Pipeline` satisfies `processors.contract.Engine`. Signals read the position engine's own output, so both see
+`Pipeline` satisfies `processors.worker.engine.Engine`. Signals read the position engine's own output, so both see
 the same minutes and a checkpoint holds both at the same row of the log.
 """
 
@@ -12,7 +12,7 @@ from liqheat.domain.events import Batch
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.settings import Signals as SignalSettings
-from processors import engine
+from processors.heatmap import engine
 from processors.signals import engine as signals
 from processors.signals import state as signal_state
 from processors.signals.state import SignalState

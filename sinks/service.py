@@ -21,7 +21,7 @@ from liqheat.platform.topics import Topic
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.tables import TOPICS
 from sinks.clickhouse.writer import ClickHouseWriter
-from sinks.consumer import Message, SinkLoop
+from sinks.loop import Message, SinkLoop
 
 log = structlog.get_logger()
 

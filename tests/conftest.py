@@ -10,13 +10,13 @@ import pytest
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from liqheat.platform.broker import Broker
+from liqheat.local.broker import Broker
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import LiqheatError
 from liqheat.platform.kafka import create_topics
 from liqheat.platform.settings import ClickHouse, Kafka, Settings, Sink
 from sinks.clickhouse.migrate import migrate
-from tests.integration import brokers
+from tests.support import brokers
 
 _STARTED = pytest.StashKey[str]()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import cast
 
-from ingest.contract import Mapper, VenueFeed
+from ingest.venues.interface import Mapper, VenueFeed
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.settings import Settings

@@ -61,7 +61,7 @@ def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
     from liqheat.domain.events import Kind
     from liqheat.domain.money import MICRO_USD_PER_USD
     from liqheat.platform.settings import load
-    from processors import engine
+    from processors.heatmap import engine
 
     settings = load().engine.model_copy(update={"lateness_ms": 0})
     states: dict[str, engine.SymbolState] = {}

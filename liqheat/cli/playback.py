@@ -61,8 +61,8 @@ def record(
     symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
 ) -> None:
     """Keep a venue's raw frames with their receive times until stopped: no broker needed."""
-    from ingest.record_service import record_venue
-    from ingest.recording import Recorder
+    from ingest.recording.frames import Recorder
+    from ingest.recording.service import record_venue
     from liqheat.cli.ingest import run_until_stopped, with_symbols
     from liqheat.platform import logging, settings
     from liqheat.platform.clock import SystemClock
@@ -84,7 +84,7 @@ def replay(
     values = _read_contract_values(contract_values)
     if stdout:
         from ingest.event_json import event_line
-        from ingest.recording import replayed
+        from ingest.recording.frames import replayed
         from ingest.venues.registry import mapper_for
 
         for event in replayed(mapper_for(venue, contract_values=values), files, _tell):
@@ -98,7 +98,7 @@ def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, floa
     import asyncio
 
     from ingest.publisher import BatchPolicy, Publisher
-    from ingest.recording import MinuteSlicer, replayed
+    from ingest.recording.frames import MinuteSlicer, replayed
     from ingest.venues.registry import mapper_for
     from liqheat.cli.ingest import run_until_stopped
     from liqheat.platform import logging, settings

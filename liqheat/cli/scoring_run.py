@@ -22,7 +22,7 @@ from liqheat.simulator.simulation import SimulationConfig, batches_of, make_mark
 from liqheat.simulator.tape import Step
 from liqheat.simulator.traders import LEVERAGE_MIXES, Population
 from liqheat.simulator.truth import Truth, truth_of
-from processors import engine
+from processors.heatmap import engine
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

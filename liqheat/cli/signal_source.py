@@ -29,7 +29,7 @@ def signal_source(viewer: str | None, server: bool, data_dir: Path | None) -> It
         server: read ClickHouse as the settings say instead.
         data_dir: read what a finished demo left instead.
     """
-    from liqheat.cli.sql import stored_in
+    from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
     from liqheat.platform.settings import load
     from liqheat.viewer.signals import signals_picture

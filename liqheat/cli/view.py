@@ -26,7 +26,7 @@ def view(
     data_dir: Path = typer.Option(None, help="Show what `liqheat demo` or `live` left here, instead of a server's."),
 ) -> None:
     """Serve the page over the ClickHouse of the settings, until interrupted."""
-    from liqheat.cli.sql import stored_in
+    from liqheat.local.data_directory import stored_in
     from liqheat.platform import clickhouse, logging, settings
 
     loaded = settings.load()

@@ -19,9 +19,9 @@ from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.book import SideBook
+from processors.heatmap.minutes import NAN, Columns, Minute, Window, select
 from processors.heatmap.rows import Output
-from processors.heatmap.windows import NAN, Columns, Minute, Window, select
+from processors.positions.book import SideBook
 from processors.positions.confidence import confidence_of
 from processors.positions.inference import change_of, entries_of, levels_of
 from processors.positions.learned_mix import LESSON_MINUTES, SymbolMix

@@ -15,7 +15,7 @@ import polars as pl
 from liqheat.domain.events import Batch, Kind, LeverageShare, MarketMinute, schema_of
 from liqheat.domain.market import LEVERAGE_BANDS, UNKNOWN_LEVERAGE_BAND, Basis
 from liqheat.domain.price_grid import lower_edge
-from processors.heatmap.book import CLOSED, OPENED, SWEPT, SideBook
+from processors.positions.book import CLOSED, OPENED, SWEPT, SideBook
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

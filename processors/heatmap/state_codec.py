@@ -15,9 +15,9 @@ from liqheat.domain.events import Kind
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.book import BANDS, SideBook
 from processors.heatmap.market import Market
-from processors.heatmap.windows import Minute, Window
+from processors.heatmap.minutes import Minute, Window
+from processors.positions.book import BANDS, SideBook
 from processors.positions.learned_mix import Evidence, SymbolMix
 from processors.positions.observed import ObservedPosition
 

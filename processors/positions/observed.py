@@ -12,7 +12,7 @@ import numpy as np
 from liqheat.domain.market import Side, leverage_band
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, bucket_of
-from processors.heatmap.book import SideBook
+from processors.positions.book import SideBook
 
 NO_LEVEL = -1_000_000
 """Bucket of a position without a liquidation price on the grid."""

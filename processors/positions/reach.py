@@ -12,7 +12,7 @@ import numpy.typing as npt
 from liqheat.domain.market import leverage_band
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.book import BANDS
+from processors.positions.book import BANDS
 from processors.positions.confidence import UNLEARNED_VARIANCE, band_variances
 from processors.positions.learned_mix import (
     FADE,

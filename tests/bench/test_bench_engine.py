@@ -14,7 +14,7 @@ import pytest
 
 from liqheat.domain.events import NAN, Batch, Kind, schema_of
 from liqheat.platform.settings import Engine as EngineSettings
-from processors import engine
+from processors.heatmap import engine
 
 pytestmark = pytest.mark.bench
 

@@ -18,7 +18,7 @@ from liqheat.platform import kafka as kafka_clients
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.settings import Ingest, Kafka, Settings
 from sinks.service import Sink
-from tests.e2e.workers import start_worker, wait_until_assigned
+from tests.support.workers import start_worker, wait_until_assigned
 
 pytestmark = [pytest.mark.bench, pytest.mark.kafka, pytest.mark.clickhouse]
 

@@ -15,11 +15,11 @@ from liqheat.domain.events import Batch
 from liqheat.platform.kafka import producer
 from liqheat.platform.metrics import ROWS_CONSUMED
 from liqheat.platform.settings import Engine, Kafka, Settings
-from processors.app import Worker
 from processors.pipeline import Pipeline
+from processors.worker.app import Worker
 from tests.bench.plain_faust import PlainWorker
-from tests.e2e.workers import write_log
-from tests.log_maker import make_log
+from tests.support.log_maker import make_log
+from tests.support.workers import write_log
 
 pytestmark = [pytest.mark.bench, pytest.mark.kafka]
 

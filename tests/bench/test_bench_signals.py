@@ -14,7 +14,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.engine import update
 from processors.signals.state import SignalState, dump
-from tests.signal_cases import START, minute_frame
+from tests.support.signal_cases import START, minute_frame
 
 pytestmark = pytest.mark.bench
 

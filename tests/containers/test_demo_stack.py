@@ -16,10 +16,10 @@ from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 from liqheat.simulator.listings import COINS
 from sinks.clickhouse.tables import TOPICS
-from tests.compose_file import OURS
 from tests.containers.engine import Engine
 from tests.containers.stack import SINK, Stack
-from tests.e2e.workers import difference, expected, published, read_topic
+from tests.support.compose_file import OURS
+from tests.support.workers import difference, expected, published, read_topic
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1_500)]
 

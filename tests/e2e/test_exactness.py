@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from liqheat.platform.broker import Broker
-from liqheat.platform.child import ChildProcess
+from liqheat.local.broker import Broker
+from liqheat.local.child import ChildProcess
 from liqheat.platform.codec import encode
 from liqheat.platform.kafka import producer
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
-from tests.e2e.workers import (
+from tests.support.log_maker import make_log
+from tests.support.workers import (
     difference,
     expected,
     published,
@@ -24,7 +25,6 @@ from tests.e2e.workers import (
     wait_until_done,
     write_log,
 )
-from tests.log_maker import make_log
 
 pytestmark = pytest.mark.kafka
 

@@ -19,8 +19,8 @@ from processors.signals.state import SignalState
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.e2e.conftest import Page
-from tests.signal_cases import heatmap_frame, market
-from tests.viewer_map import STORED_FACTOR, Level, insert_gap, insert_liquidation, insert_minute
+from tests.support.signal_cases import heatmap_frame, market
+from tests.support.viewer_map import STORED_FACTOR, Level, insert_gap, insert_liquidation, insert_minute
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
 

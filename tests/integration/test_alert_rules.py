@@ -17,8 +17,8 @@ from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.grafana_macros import Dashboard, expand
-from tests.sink_fakes import filled_batch
+from tests.support.grafana_macros import Dashboard, expand
+from tests.support.sink_fakes import filled_batch
 
 pytestmark = pytest.mark.clickhouse
 

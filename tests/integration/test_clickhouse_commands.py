@@ -22,7 +22,7 @@ from sinks.clickhouse.export import Step, step_for
 from sinks.clickhouse.rollup import hours_of
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 

@@ -12,8 +12,8 @@ from sinks.clickhouse.migrate import migrate, pending_migrations
 from sinks.clickhouse.rollup import hours_of
 from sinks.clickhouse.tables import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.integration.clickhouse_over_http import HttpClickHouse, clickhouse_over_http
-from tests.sink_fakes import heatmap_batch
+from tests.support.clickhouse_over_http import HttpClickHouse, clickhouse_over_http
+from tests.support.sink_fakes import heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 

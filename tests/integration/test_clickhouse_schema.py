@@ -18,7 +18,7 @@ from sinks.clickhouse.retention import RETENTION
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.users import create_users, user_statements
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import TIME_MS
+from tests.support.sink_fakes import TIME_MS
 
 pytestmark = pytest.mark.clickhouse
 

@@ -18,7 +18,7 @@ from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.grafana_frontend.frames import long_to_wide
 from tests.grafana_frontend.node import display_names, require_node
-from tests.grafana_macros import Dashboard, expand
+from tests.support.grafana_macros import Dashboard, expand
 
 pytestmark = pytest.mark.clickhouse
 

@@ -13,9 +13,9 @@ from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.settings import Settings
 from liqheat.simulator.faults import Fault
-from processors import engine
-from tests.memory_log import merge_rows
-from tests.simulated_venue import SYMBOLS, SimulatedVenue, simulated
+from processors.heatmap import engine
+from tests.support.memory_log import merge_rows
+from tests.support.simulated_venue import SYMBOLS, SimulatedVenue, simulated
 
 VENUES = pytest.mark.parametrize("venue", list(Venue), ids=str)
 HAS_TRADE_HISTORY = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)

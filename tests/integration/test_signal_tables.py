@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ingest.catalysts import Tagged, event, to_batches
+from ingest.catalysts.items import Tagged, event, to_batches
 from liqheat.cli.main import app, load_commands
 from liqheat.cli.watch_screen import screen
 from liqheat.domain.events import Batch, Kind
@@ -22,7 +22,7 @@ from processors.signals.engine import update
 from processors.signals.state import SignalState
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.signal_cases import START, heatmap_frame, market
+from tests.support.signal_cases import START, heatmap_frame, market
 
 pytestmark = pytest.mark.clickhouse
 

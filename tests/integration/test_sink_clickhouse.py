@@ -8,8 +8,8 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Batch, Gap, Kind, Liquidation, to_batch
 from liqheat.domain.market import Venue
+from liqheat.local.broker import Broker
 from liqheat.platform import kafka as kafka_clients
-from liqheat.platform.broker import Broker
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.codec import encode
@@ -17,9 +17,9 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Kafka, Settings, Sink
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.writer import ClickHouseWriter
-from sinks.consumer import SinkLoop
+from sinks.loop import SinkLoop
 from sinks.service import Sink as SinkService
-from tests.sink_fakes import MIDNIGHT, TIME_MS, MemoryDeadLetters, MemorySource, filled_batch, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, TIME_MS, MemoryDeadLetters, MemorySource, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 

@@ -15,7 +15,7 @@ from liqheat.platform.settings import Settings
 from sinks.clickhouse.dictionary import data_dictionary, with_dictionary
 from sinks.clickhouse.tables import TABLES, rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 
-from ingest.contract import Connection, Mapper, VenueFeed, wrap
-from ingest.feed import ConnectionPolicy, ConnectionRunner
+from ingest.connection import ConnectionPolicy, ConnectionRunner
 from ingest.rest import RestClient
 from ingest.sanity import check, sane_events
 from ingest.universe import choose
 from ingest.venues.hyperliquid.wallet_poller import WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
+from ingest.venues.interface import Connection, Mapper, VenueFeed, wrap
 from ingest.venues.registry import feed_for
 from ingest.watch import Stream
 from liqheat.cli.liquidation_price import liquidation_price

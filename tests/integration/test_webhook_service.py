@@ -15,7 +15,7 @@ from liqheat.platform.codec import encode
 from liqheat.platform.kafka import producer
 from liqheat.platform.settings import Kafka, Settings, Webhook
 from liqheat.platform.topics import Topic
-from sinks.webhook_service import WebhookService
+from sinks.webhook.service import WebhookService
 
 pytestmark = pytest.mark.kafka
 

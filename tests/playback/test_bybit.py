@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.contract import wrap
 from ingest.venues.bybit.mapper import BybitMapper
+from ingest.venues.interface import wrap
 from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue

@@ -1,7 +1,7 @@
 """The whole engine over a recorded crash: the alerts that a trader would have got, each with its reason.
 
 `crash_log` says what in the log is recorded and what is modelled. The golden file holds the alerts in order; after a
-change that was meant, `.venv/bin/python -m tests.crash_alerts` writes it anew. So that a file written anew cannot
+change that was meant, `.venv/bin/python -m tests.support.crash_alerts` writes it again. So that a new file cannot
 lie, each alert is also judged by the recorded bars alone, and the list by what any sensible model must say of a
 fall of 12 %.
 """
@@ -11,15 +11,15 @@ from itertools import pairwise
 
 from liqheat.domain.market import Side
 from liqheat.domain.signals import Alert
-from tests.crash_alerts import GOLDEN, SETTINGS, crash_alerts, entries, line, recorded
-from tests.crash_log import FIRST, LAST, SYMBOL, Bar
+from tests.support.crash_alerts import GOLDEN, SETTINGS, crash_alerts, entries, line, recorded
+from tests.support.crash_log import FIRST, LAST, SYMBOL, Bar
 
 THRESHOLDS = SETTINGS.of(SYMBOL)
 
 
 def test_the_crash_tells_what_the_golden_file_says() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert entries() == golden, "if this was meant: python -m tests.crash_alerts"
+    assert entries() == golden, "if this was meant: python -m tests.support.crash_alerts"
     assert all(entry["reason"] for entry in golden)
 
 

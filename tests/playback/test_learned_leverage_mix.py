@@ -18,7 +18,7 @@ from liqheat.scoring.measures import profile_within
 from liqheat.simulator.simulation import SimulationConfig, batches_of, make_market, reference_batches
 from liqheat.simulator.traders import Population, TraderKind
 from liqheat.simulator.truth import truth_of
-from processors import engine
+from processors.heatmap import engine
 
 STEP_MS, MINUTES = 30_000, 24 * 60
 SETTINGS = Engine()

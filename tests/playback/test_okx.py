@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.contract import wrap
+from ingest.venues.interface import wrap
 from ingest.venues.okx.mapper import OkxMapper
 from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.driver import Driver
-from tests.log_maker import make_log
-from tests.memory_log import MemoryLog
-from tests.tally_engine import TallyEngine
+from processors.worker.driver import Driver
+from tests.support.log_maker import make_log
+from tests.support.memory_log import MemoryLog
+from tests.support.tally_engine import TallyEngine
 
 SETTINGS = EngineSettings()
 LOG = [batch for batch in make_log(symbols=3, minutes=4, trades_a_minute=24) if batch.kind.value != "margin_tiers"]

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liqheat.domain.events import Batch, Event, Kind, schema_of, to_batch
-from processors import engine
-from tests.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
+from processors.heatmap import engine
+from tests.support.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
 
 plans = st.builds(plan_of, st.integers(0, 2**32 - 1), st.integers(1, 160))
 

@@ -16,7 +16,7 @@ from liqheat.platform.settings import Settings
 from sinks.clickhouse.rollup import hours_of
 from sinks.clickhouse.tables import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import MIDNIGHT, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 

@@ -13,7 +13,7 @@ from liqheat.domain.market import Side, Venue
 from liqheat.domain.windows import MINUTE_MS
 from processors.signals.curves import cumulative, liquidated_by
 from processors.signals.state import dump, load
-from tests.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
+from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
 
 VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)
 MINUTES = 24 * 60

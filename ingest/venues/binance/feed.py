@@ -13,7 +13,11 @@ from urllib.parse import urlencode
 import msgspec
 import structlog
 
-from ingest.contract import (
+from ingest.venues.bars import whole_minutes
+from ingest.venues.binance import messages
+from ingest.venues.binance.mapper import BinanceMapper
+from ingest.venues.binance.reference import listings_of, tables_of
+from ingest.venues.interface import (
     NOTHING_RECOVERED,
     Connection,
     Context,
@@ -25,10 +29,6 @@ from ingest.contract import (
     Rest,
     wrap,
 )
-from ingest.venues.bars import whole_minutes
-from ingest.venues.binance import messages
-from ingest.venues.binance.mapper import BinanceMapper
-from ingest.venues.binance.reference import listings_of, tables_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables
 from liqheat.domain.market import Venue
@@ -67,7 +67,7 @@ _BRACKETS = msgspec.json.Decoder(list[messages.LeverageBracket], strict=False)
 
 
 class BinanceFeed:
-    """Binance USD-M's feed; see `ingest.contract.VenueFeed`."""
+    """Binance USD-M's feed; see `ingest.venues.interface.VenueFeed`."""
 
     venue = Venue.BINANCE
     history_window = 240 * MINUTE_MS

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from ingest.recent import Recent
 from ingest.venues.binance import messages
 from ingest.venues.binance.reference import listings_of, tables_of
+from ingest.venues.recent import Recent
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.market import Side, TakerSide, Venue
@@ -83,7 +83,7 @@ class BinanceMapper:
         }
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of one frame; see `ingest.contract.Mapper`."""
+        """Yield the events of one frame; see `ingest.venues.interface.Mapper`."""
         try:
             # Bare lists and wrapped ones alike; an object may be an envelope, a stream event or a REST body.
             envelope = _BARE if _is_list(frame) else _ENVELOPE.decode(frame)

@@ -6,8 +6,8 @@ Pure; used by the feed on start and each reference interval, and by the mapper i
 from collections import Counter
 from collections.abc import Sequence
 
-from ingest.contract import Listings
 from ingest.venues.binance.messages import ContractInfo, ExchangeInfo, LeverageBracket
+from ingest.venues.interface import Listings
 from liqheat.domain.events import NAN, Contract
 from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers

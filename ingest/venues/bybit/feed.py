@@ -9,7 +9,11 @@ from collections.abc import Awaitable, Mapping, Sequence
 import msgspec
 import structlog
 
-from ingest.contract import (
+from ingest.venues.bars import whole_minutes
+from ingest.venues.bybit import messages as raw
+from ingest.venues.bybit.mapper import BybitMapper
+from ingest.venues.bybit.reference import listings_of, tables_of
+from ingest.venues.interface import (
     NOTHING_RECOVERED,
     Connection,
     Context,
@@ -23,10 +27,6 @@ from ingest.contract import (
     Rest,
     wrap,
 )
-from ingest.venues.bars import whole_minutes
-from ingest.venues.bybit import messages as raw
-from ingest.venues.bybit.mapper import BybitMapper
-from ingest.venues.bybit.reference import listings_of, tables_of
 from ingest.venues.wire import decoder_of, read, split
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -52,7 +52,7 @@ _RECENT_TRADE = decoder_of(raw.RecentTrade)
 
 
 class BybitFeed:
-    """See `ingest.contract.VenueFeed`."""
+    """See `ingest.venues.interface.VenueFeed`."""
 
     venue = Venue.BYBIT
     history_window = 960 * MINUTE_MS

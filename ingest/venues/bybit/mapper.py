@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from ingest.recent import Recent
 from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
+from ingest.venues.recent import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -46,7 +46,7 @@ class _TickerState:
 
 
 class BybitMapper:
-    """Maps one Bybit connection; remembers each ticker's snapshot. See `ingest.contract.Mapper`."""
+    """Maps one Bybit connection; remembers each ticker's snapshot. See `ingest.venues.interface.Mapper`."""
 
     venue = Venue.BYBIT
 
@@ -63,7 +63,7 @@ class BybitMapper:
         self._tickers: dict[str, _TickerState] = {}
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or REST body; see `ingest.contract.Mapper.map`."""
+        """Yield the events of a WebSocket frame or REST body; see `ingest.venues.interface.Mapper.map`."""
         message = read(_FRAME, frame, "a Bybit frame")
         topic = message.topic
         if message.stream:

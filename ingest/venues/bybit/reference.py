@@ -6,8 +6,8 @@ Pure; used by the feed on start and each reference interval, and by the mapper i
 from collections import Counter
 from collections.abc import Iterable
 
-from ingest.contract import Listings
 from ingest.venues.bybit.messages import InstrumentInfo, RiskLimit
+from ingest.venues.interface import Listings
 from ingest.venues.wire import number_or_nan
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument

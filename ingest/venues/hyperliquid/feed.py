@@ -9,7 +9,12 @@ from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 
-from ingest.contract import (
+from ingest.venues.hyperliquid import messages as raw
+from ingest.venues.hyperliquid.mapper import HyperliquidMapper
+from ingest.venues.hyperliquid.reference import contract, margin_tiers
+from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
+from ingest.venues.hyperliquid.wallets import WalletBook
+from ingest.venues.interface import (
     NOTHING_RECOVERED,
     Connection,
     Context,
@@ -22,11 +27,6 @@ from ingest.contract import (
     Rest,
     wrap,
 )
-from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.mapper import HyperliquidMapper
-from ingest.venues.hyperliquid.reference import contract, margin_tiers
-from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
-from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.wire import decoder_of, read, split
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
@@ -49,7 +49,7 @@ _TRADES = decoder_of(list[raw.Trade])
 
 
 class HyperliquidFeed:
-    """See `ingest.contract.VenueFeed`.
+    """See `ingest.venues.interface.VenueFeed`.
 
     Holds the addresses that its mappers saw in trades until the wallet poller takes them: they are not events,
     and have no other way from a socket to the poller.

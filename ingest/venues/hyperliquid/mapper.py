@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Raw
 
-from ingest.recent import Recent
 from ingest.venues.bars import Bar, marks_of, trades_of
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.reference import contract, margin_tiers
+from ingest.venues.recent import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -75,7 +75,7 @@ class HyperliquidMapper:
             self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or answer; see `ingest.contract.Mapper.map`.
+        """Yield the events of a WebSocket frame or answer; see `ingest.venues.interface.Mapper.map`.
 
         A `clearinghouseState` answer does not name its account, so it comes wrapped:
         `{"channel": "clearinghouseState", "user": "0x...", "data": {...}}`.

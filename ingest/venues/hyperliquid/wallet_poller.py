@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ingest.contract import Context, RateLimit, Request
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import holdings_of, price_differences
 from ingest.venues.hyperliquid.mapper import HyperliquidMapper
 from ingest.venues.hyperliquid.reference import margin_tiers
 from ingest.venues.hyperliquid.wallets import WalletBook
+from ingest.venues.interface import Context, RateLimit, Request
 from ingest.venues.wire import decoder_of, read
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 import structlog
 from msgspec import Raw
 
-from ingest.contract import (
+from ingest.venues.bars import whole_minutes
+from ingest.venues.interface import (
     NOTHING_RECOVERED,
     Connection,
     Context,
@@ -23,7 +24,6 @@ from ingest.contract import (
     Rest,
     wrap,
 )
-from ingest.venues.bars import whole_minutes
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
 from ingest.venues.okx.mapper import OkxMapper
@@ -67,7 +67,7 @@ _TRADES = decoder_of(list[raw.Trade])
 
 
 class OkxFeed:
-    """See `ingest.contract.VenueFeed`."""
+    """See `ingest.venues.interface.VenueFeed`."""
 
     venue = Venue.OKX
     history_window = 100 * MINUTE_MS

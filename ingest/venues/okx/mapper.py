@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from ingest.recent import Recent
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.reference import contract, margin_tiers
+from ingest.venues.recent import Recent
 from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -87,7 +87,7 @@ class OkxMapper:
         }
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or REST body; see `ingest.contract.Mapper.map`."""
+        """Yield the events of a WebSocket frame or REST body; see `ingest.venues.interface.Mapper.map`."""
         if frame == b"pong":
             return
         message = read(_FRAME, frame, "an OKX frame")

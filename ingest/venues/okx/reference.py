@@ -7,7 +7,7 @@ the edges. In USD the edges hold for the mark price of the moment; they are read
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ingest.contract import Listings
+from ingest.venues.interface import Listings
 from ingest.venues.okx.messages import Instrument as InstrumentInfo
 from ingest.venues.okx.messages import PositionTier
 from ingest.venues.wire import number_or_nan

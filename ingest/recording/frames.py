@@ -1,0 +1,169 @@
+"""Raw frames with their receive times in compressed files: written by `liqheat record`, read by `liqheat replay`.
+
+One JSON object a line (`Recorded`), Zstandard-compressed, a new file each hour or past a size.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import structlog
+import zstandard
+
+from ingest.sanity import sane_events
+from ingest.venues.interface import Mapper
+from liqheat.domain.events import Event
+from liqheat.domain.market import Venue
+from liqheat.domain.windows import HOUR_MS, window_start
+from liqheat.platform.errors import PoisonMessage, SequenceGap
+
+log = structlog.get_logger(__name__)
+
+OnPoison = Callable[[bytes, str, str], None]
+"""Called with a frame that cannot be read, the reason, and the name of its stream."""
+
+SUFFIX = ".jsonl.zst"
+_ROTATE_BYTES = 256 * 1024 * 1024
+
+
+class Recorded(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One frame as received: text, or base64 where it was not UTF-8."""
+
+    received_at: int
+    stream: str
+    frame: str = ""
+    binary: bytes = b""
+
+    @property
+    def raw(self) -> bytes:
+        """The frame, byte for byte."""
+        return self.binary or self.frame.encode()
+
+    @classmethod
+    def of(cls, received_at: int, stream: str, frame: bytes) -> "Recorded":
+        """Wrap a frame."""
+        try:
+            return cls(received_at, stream, frame=frame.decode())
+        except UnicodeDecodeError:
+            return cls(received_at, stream, binary=frame)
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Recorded)
+
+
+class Recorder:
+    """Writes frames into `directory/<venue>-<time>.jsonl.zst`; a context manager."""
+
+    def __init__(self, venue: Venue, directory: Path, rotate_bytes: int = _ROTATE_BYTES) -> None:
+        self._venue = venue
+        self._directory = directory
+        self._rotate_bytes = rotate_bytes
+        self._writer: zstandard.ZstdCompressionWriter | None = None
+        self._hour = -1
+        self._written = 0
+        self.frames = 0
+
+    def __enter__(self) -> "Recorder":
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()  # type: ignore[no-untyped-call]
+
+    def write(self, received_at: int, stream: str, frame: bytes) -> None:
+        """Append one frame, in a new file where the hour or the size asks for it."""
+        hour = window_start(received_at, HOUR_MS)
+        if self._writer is None or hour != self._hour or self._written >= self._rotate_bytes:
+            self._rotate(received_at)
+            self._hour = hour
+        assert self._writer is not None  # noqa: S101 - just opened
+        line = _ENCODER.encode(Recorded.of(received_at, stream, frame)) + b"\n"
+        self._writer.write(line)
+        self._written += len(line)
+        self.frames += 1
+
+    def flush(self) -> None:
+        """Put what was written on disk as a readable block, so that a crash loses little."""
+        if self._writer is not None:
+            self._writer.flush(zstandard.FLUSH_BLOCK)
+
+    def _rotate(self, received_at: int) -> None:
+        if self._writer is not None:
+            self._writer.close()  # type: ignore[no-untyped-call]
+        moment = datetime.fromtimestamp(received_at / 1_000, UTC)
+        path = self._directory / f"{self._venue.value}-{moment:%Y%m%dT%H%M%S}.{received_at % 1_000:03d}{SUFFIX}"
+        self._writer = zstandard.ZstdCompressor(level=6).stream_writer(path.open("xb"))
+        self._written = 0
+
+
+def read_recording(path: Path) -> Iterator[Recorded]:
+    """Yield the frames of one file; a last line cut short by a crash ends it.
+
+    Raises:
+        PoisonMessage: a line in the middle, or the compression, is broken.
+    """
+    with path.open("rb") as file:
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        lines = io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20)
+        for number, line in enumerate(_lines(lines, path), start=1):
+            try:
+                yield _DECODER.decode(line)
+            except msgspec.DecodeError as error:
+                if not line.endswith(b"\n"):
+                    return
+                raise PoisonMessage(f"Line {number} of {path.name} is no recorded frame: {error}") from error
+
+
+def _lines(lines: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except zstandard.ZstdError as error:
+        raise PoisonMessage(f"{path.name} is no Zstandard file: {error}") from error
+
+
+def replayed(mapper: Mapper, paths: Iterable[Path], on_poison: OnPoison) -> Iterator[Event]:
+    """Map the frames of recorded files; poison goes to `on_poison(frame, reason, stream)`, holes are logged.
+
+    Raises:
+        PoisonMessage: a file itself is broken.
+    """
+    for path in paths:
+        for recorded in read_recording(path):
+            try:
+                yield from sane_events(mapper, recorded.raw, recorded.received_at)
+            except PoisonMessage as poison:
+                on_poison(recorded.raw, poison.reason, recorded.stream)
+            except SequenceGap as gap:
+                log.warning("The recording has a hole", stream=gap.stream, missing=gap.missing)
+
+
+class MinuteSlicer:
+    """Cuts a stream of events into slices of one minute a symbol, to be published whole.
+
+    Fast playback through batches by rows would let one kind run minutes ahead of another, and the engine
+    closes a minute when any later row arrives.
+    """
+
+    def __init__(self) -> None:
+        self._slices: dict[str, tuple[int, list[Event]]] = {}
+
+    def add(self, event: Event) -> list[Event]:
+        """Take an event; return the slice that it completes, or an empty list."""
+        minute = window_start(event.event_time)
+        current, events = self._slices.setdefault(event.symbol, (minute, []))
+        if minute <= current:
+            events.append(event)
+            return []
+        self._slices[event.symbol] = (minute, [event])
+        return events
+
+    def rest(self) -> list[list[Event]]:
+        """Return the slices still open."""
+        slices = [events for _, events in self._slices.values()]
+        self._slices.clear()
+        return slices

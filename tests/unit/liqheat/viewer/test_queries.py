@@ -1,0 +1,241 @@
+"""The page's queries on the migrated schema: every number by hand."""
+
+import base64
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from liqheat.domain.thresholds import HEAT_LEVELS_PERCENT_OF_ADV, heat_scale
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.viewer import picture
+from liqheat.viewer.grid import MAXIMUM_ROWS, display_grid
+from liqheat.viewer.request import BadRequest, MapRequest
+from tests.support.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
+
+pytestmark = pytest.mark.clickhouse
+
+START = 1_767_225_600_000  # 2026-01-01 00:00 UTC
+NOW = START + 10 * MINUTE_MS
+
+
+def shown(client: Client, **query: str) -> dict[str, Any]:
+    return picture.heatmap_picture(client, MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"} | query), 5, NOW)
+
+
+def cells(answer: dict[str, Any]) -> dict[tuple[int, float], tuple[float, float]]:
+    """Return (column, lower price edge) -> (long USD, short USD)."""
+    arrays = {
+        name: np.frombuffer(base64.b64decode(answer["cells"][name]), dtype=dtype)
+        for name, dtype in (("column", "<u2"), ("row", "<u2"), ("long", "<f4"), ("short", "<f4"))
+    }
+    edges = answer["grid"]["edges"]
+    return {
+        (int(column), edges[row]): (float(long), float(short))
+        for column, row, long, short in zip(*arrays.values(), strict=True)
+    }
+
+
+def test_a_cell_is_the_sum_over_venues_and_bands_of_its_minute(clickhouse: Client) -> None:
+    insert_minute(
+        clickhouse, "binance", START, 1.0, [Level("long", 0.951, 100.0), Level("long", 0.951, 20.0, "25-50x")]
+    )
+    insert_minute(clickhouse, "bybit", START, 1.0, [Level("long", 0.9519, 3.0), Level("short", 1.052, 7.5)])
+    answer = shown(clickhouse)
+    assert (answer["state"], answer["columns"]) == ("ready", 60)
+    assert cells(answer) == {(59, 0.95): (123.0, 0.0), (59, 1.05): (0.0, 7.5)}
+
+
+def test_a_wide_column_shows_the_level_of_its_last_minute_and_sums_flows(clickhouse: Client) -> None:
+    # Five minutes make one column of the 24 h range.
+    for minute in range(5):
+        insert_minute(
+            clickhouse,
+            "binance",
+            START + minute * MINUTE_MS,
+            1.0,
+            [Level("long", 0.95, 100.0 + minute)],
+            liquidated_long_micro_usd=2_000_000,
+        )
+    answer = shown(clickhouse, range="24h")
+    assert cells(answer) == {(287, 0.95): (104.0, 0.0)}
+    assert answer["flows"]["liquidated_long"][287] == 10.0
+
+
+def test_only_the_newest_revision_of_a_minute_counts(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 100.0)], revision=1)
+    insert_minute(clickhouse, "binance", START, 1.01, [Level("long", 0.95, 60.0)], revision=2)
+    answer = shown(clickhouse)
+    assert cells(answer) == {(59, 0.95): (60.0, 0.0)}
+    assert answer["price"]["close"] == [1.01]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, 111.0),
+        ({"venues": "binance"}, 11.0),
+        ({"venues": "hyperliquid"}, 100.0),
+        ({"venues": ""}, 0.0),
+        ({"bases": "observed"}, 100.0),
+        ({"bases": "inferred"}, 11.0),
+        ({"bands": "50x+"}, 1.0),
+        ({"bands": "1-5x,50x+", "venues": "binance"}, 1.0),
+    ],
+)
+def test_each_filter_takes_away_what_it_names(clickhouse: Client, filters: dict[str, str], expected: float) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 10.0), Level("long", 0.95, 1.0, "50x+")])
+    insert_minute(clickhouse, "hyperliquid", START, 1.0, [Level("long", 0.95, 100.0, basis="observed")], coverage=0.3)
+    answer = shown(clickhouse, **filters)
+    assert sum(long for long, _ in cells(answer).values()) == expected
+    assert sum(row[3] for row in answer["current"]) == expected
+
+
+def test_the_current_map_takes_each_venue_at_its_own_latest_minute(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 5.0)])
+    insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.0, [Level("long", 0.95, 10.0)])
+    insert_minute(clickhouse, "bybit", START, 1.0, [Level("long", 0.95, 1.0)])
+    answer = shown(clickhouse)
+    row = int(np.searchsorted(answer["grid"]["edges"], 0.95))
+    assert answer["current"] == [[row, "binance", "inferred", 10.0, 0.0], [row, "bybit", "inferred", 1.0, 0.0]]
+
+
+def test_a_page_that_holds_the_grid_gets_only_the_columns_it_asks_for(clickhouse: Client) -> None:
+    for minute in range(3):
+        insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [Level("short", 1.05, 10.0 + minute)])
+    whole = shown(clickhouse)
+    assert whole["since"] == whole["start"]
+    later = shown(clickhouse, since=str(START + 2 * MINUTE_MS), grid=whole["grid"]["name"])
+    assert cells(later) == {(59, 1.05): (0.0, 12.0)}
+    other = shown(clickhouse, since=str(START + 2 * MINUTE_MS), grid="another")
+    assert other["since"] == other["start"]
+    assert len(cells(other)) == 3
+
+
+def test_the_price_drawn_is_that_of_the_largest_venue_that_is_up_to_date(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [], open_interest_usd=90e6)
+    insert_minute(clickhouse, "bybit", START, 1.1, [])
+    assert shown(clickhouse)["price"]["venue"] == "binance"
+    assert shown(clickhouse, venues="bybit")["price"]["venue"] == "bybit"
+    insert_minute(clickhouse, "bybit", START + 9 * MINUTE_MS, 1.2, [])
+    assert shown(clickhouse)["price"]["venue"] == "bybit"
+
+
+def test_no_minute_is_waiting_and_no_price_says_so(clickhouse: Client) -> None:
+    assert shown(clickhouse)["state"] == "waiting"
+    insert_minute(clickhouse, "binance", START, math.nan, [])
+    assert shown(clickhouse)["state"] == "no_price"
+
+
+def test_a_minute_without_a_mark_keeps_the_price_of_the_one_before(clickhouse: Client) -> None:
+    """As after a pause in which nothing came: the engine knows the price, but not what it did meanwhile."""
+    nan = math.nan
+    insert_minute(clickhouse, "binance", START, 1.0, [])
+    later = START + MINUTE_MS
+    insert_minute(clickhouse, "binance", later, 1.1, [], mark_open=nan, mark_high=nan, mark_low=nan)
+    price = shown(clickhouse)["price"]
+    assert {name: price[name] for name in ("open", "high", "low", "close")} == {
+        name: [1.0, 1.1] for name in ("open", "high", "low", "close")
+    }
+    wide = shown(clickhouse, range="24h")["price"]
+    assert (wide["open"], wide["high"], wide["low"], wide["close"]) == ([1.0], [1.1], [1.0], [1.1])
+
+
+def test_liquidations_gaps_and_quality_come_with_their_numbers(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [], scale_long=0.8, late_rows=3)
+    insert_liquidation(clickhouse, "binance", START + 5_000, "long", 0.99, 200.0)
+    insert_liquidation(clickhouse, "bybit", START + 6_000, "short", 1.01, 100.0)
+    insert_gap(clickhouse, "binance", START - 60_000, START - 30_000, filled=False)
+    answer = shown(clickhouse, venues="binance")
+    assert answer["executed"] == [[START + 5_000, "binance", "long", 0.99, 198.0]]
+    assert answer["gaps"] == [[START - 60_000, START - 30_000, "binance", "trades", 12, "disconnected", False]]
+    quality = answer["quality"][0]
+    assert (quality["venue"], quality["scale_long"], quality["late_rows"]) == ("binance", 0.8, 3)
+    assert quality["next_funding_time"] == START + 90 * MINUTE_MS
+    assert answer["heat"]["adv_usd"] == 50e6
+
+
+def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_time(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [])
+    standing = ["VIRTUAL", moment(START), "standing", "long", "steady", 0.94, 0.95, 0.95, 6_000_000_000_000]
+    swept = ["VIRTUAL", moment(START), "swept", "short", "swept", 1.04, 1.05, 1.04, 1_000_000_000_000]
+    names = ["symbol", "window_start", "cluster_id", "side", "state", "price_low", "price_high", "nearer_edge"]
+    clickhouse.insert("clusters_raw", [standing, swept], column_names=[*names, "at_risk_micro_usd"])
+    told = [
+        ["VIRTUAL", moment(START + 1_000), "entered-a", "entered", "long", "price entered"],
+        ["VIRTUAL", moment(START + 1_000), "swept-a", "swept", "long", "price swept"],
+        ["TAO", moment(START + 1_000), "b", "entered", "long", "another token's"],
+        ["VIRTUAL", moment(START - 90 * MINUTE_MS), "c", "entered", "long", "before the hour"],
+    ]
+    names = ["symbol", "event_time", "alert_id", "rule", "side", "message"]
+    clickhouse.insert("alerts_raw", told, column_names=names)
+    answer = shown(clickhouse)
+    assert [(one["price_low"], one["at_risk_usd"]) for one in answer["clusters"]] == [(0.94, 6e6)]
+    assert [(one["time"], one["message"]) for one in answer["alerts"]] == [
+        (START + 1_000, "price swept"),
+        (START + 1_000, "price entered"),
+    ]
+    assert (answer["reading"], answer["markets"], answer["catalysts"]) == (None, [], [])
+
+
+def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [])
+    insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [])
+    insert_minute(clickhouse, "binance", START + MINUTE_MS, 300.0, [], symbol="TAO", turnover_24h_usd=90e6)
+    symbols = picture.market_list(clickhouse)["symbols"]
+    assert [item["symbol"] for item in symbols] == ["TAO", "VIRTUAL"]
+    assert symbols[1]["change"] == pytest.approx(0.1)
+    assert symbols[1]["latest"] == START + MINUTE_MS
+
+
+def test_a_day_of_four_venues_is_quick(clickhouse: Client) -> None:
+    clickhouse.command(
+        "INSERT INTO heatmap_raw (symbol, venue, side, basis, leverage_band, window_start, price_low, price_high,"
+        " at_risk_micro_usd, revision) SELECT 'VIRTUAL', ['binance','bybit','okx','hyperliquid'][number % 4 + 1],"
+        " if(number % 2, 'long', 'short'), 'inferred', '10-25x', toDateTime(1767225600 + 60 * intDiv(number, 400)),"
+        " 0.8 + 0.005 * (intDiv(number, 4) % 100), 0.805 + 0.005 * (intDiv(number, 4) % 100), 1000000, 1"
+        " FROM numbers(576000)"
+    )
+    for venue in ("binance", "bybit", "okx", "hyperliquid"):
+        insert_minute(clickhouse, venue, START + 1_439 * MINUTE_MS, 1.0, [])
+    shown(clickhouse, range="24h")
+    started = time.perf_counter()
+    shown(clickhouse, range="24h")
+    # Far above what it takes, far below what a scan of every minute would: it samples 1 minute in 5.
+    assert time.perf_counter() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"symbol": "VIRTUAL'; DROP TABLE heatmap_raw; --"},
+        {"symbol": ""},
+        {"symbol": "VIRTUAL", "range": "5y"},
+        {"symbol": "VIRTUAL", "span": "7"},
+        {"symbol": "VIRTUAL", "span": "-1"},
+        {"symbol": "VIRTUAL", "venues": "binance,mtgox"},
+        {"symbol": "VIRTUAL", "since": "9" * 30},
+        {"symbol": "VIRTUAL", "bands": "x' OR 1=1"},
+    ],
+)
+def test_a_wrong_parameter_is_refused_with_a_sentence(query: dict[str, str]) -> None:
+    with pytest.raises(BadRequest, match=r"^Expected "):
+        MapRequest.parse(query)
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(0.9, 1.1), (0.000011, 0.000014), (60_000.0, 130_000.0), (1e-12, 1e9)])
+def test_the_grid_nests_the_stored_buckets_and_fits_the_screen(lowest: float, highest: float) -> None:
+    grid = display_grid(lowest, highest, 5)
+    edges = grid.edges()
+    assert grid.rows <= MAXIMUM_ROWS
+    assert grid.factor % 5 == 0
+    assert (np.diff(edges) > 0).all()
+    assert edges[0] <= lowest
+
+
+def test_colour_steps_grow_with_the_width_of_the_bucket() -> None:
+    assert heat_scale().levels == HEAT_LEVELS_PERCENT_OF_ADV
+    assert heat_scale(10).highest == 2 * heat_scale(5).highest
