@@ -15,10 +15,10 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from liqheat.cli.supervisor import free_port
 from liqheat.domain.market import Venue
-from liqheat.platform.broker import Broker, start_apache_kafka
-from liqheat.platform.child import ChildProcess
+from liqheat.local.broker import Broker, start_apache_kafka
+from liqheat.local.child import ChildProcess
+from liqheat.local.supervisor import free_port
 from liqheat.platform.errors import FatalError
 from tests.bench.market.server import HOST, environment_of
 
