@@ -33,13 +33,13 @@ def latencies(page: int, started_ms: int, seconds: float) -> list[float]:
         if price is not None and price > seen:
             newest = made_at(price, started_ms)
             if seen:
-                found += [(now - at) / 1_000 for at in _marks_between(made_at(seen, started_ms), newest)]
+                found += [(now - at) / 1_000 for at in marks_between(made_at(seen, started_ms), newest)]
             seen = price
         time.sleep(max(0.0, EVERY - (time.monotonic() - begun)))
     return found
 
 
-def _marks_between(after: float, last: float) -> list[float]:
+def marks_between(after: float, last: float) -> list[float]:
     """Return the times (ms) of the probe's marks after one and up to another."""
     # Prices carry a tenth of a millisecond of rounding.
     first_second = int(after // 1_000) * 1_000

@@ -90,6 +90,7 @@ class Tape:
         self._death_rate = held * LIQUIDATED_PER_DAY / LIQUIDATION_USD / 86_400
         self._basis = 1 + self._random.normal(0, 2e-4, len(markets))
         self._is_probe = np.array([market.symbol == PROBE for market in markets])
+        self._basis[self._is_probe] = 1.0
         self._mark_phase = self._phases()
         self._bursts = np.ones(len(markets))
 
