@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-containers check bench kafka grafana-frontend dashboards lock format clean
+.PHONY: help demo live test test-containers check bench bench-market kafka grafana-frontend dashboards lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,12 @@ check: $(STAMP) ## format, lint and types, over the tests too
 
 bench: $(STAMP) kafka ## measure; prints figures and ratios, judges nothing
 	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
+
+MARKETS ?= 36,340,1700
+MINUTES ?= 10
+bench-market: $(STAMP) kafka ## what the real services cost on a load like the real markets' (MARKETS=1700 MINUTES=2 for a short look)
+	@$(BIN)/python -m tests.bench.market --markets $(MARKETS) --minutes $(MINUTES)
+	@$(BIN)/python -m tests.bench.market.catch_up
 
 # Apache Kafka for the tests where Java and Maven are; elsewhere the tests take the embedded broker and say so.
 kafka: $(STAMP)

@@ -15,15 +15,24 @@ from pathlib import Path
 from tests.bench.market import probe
 from tests.bench.market.disk import Disk
 from tests.bench.market.processes import Cost, cost_of, forget_peak
-from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, WORKER, Load, Stack
+from tests.bench.market.stack import (
+    CONSUMED,
+    COUNTED,
+    GENERATOR,
+    INGESTS,
+    INSERTED,
+    KAFKA,
+    PUBLISHED,
+    SINK,
+    WORKER,
+    Load,
+    Stack,
+)
 
 SETTLE_SECONDS = 20.0
 STORM_SECONDS = 60.0
 PROBE_SECONDS = 60.0
 _EVERY = 5.0
-_PUBLISHED = "liqheat_events_published_total"
-_CONSUMED = "liqheat_rows_consumed_total"
-_INSERTED = "liqheat_rows_inserted_total"
 _GAPS = "gaps"
 """Published to a topic of their own, which the worker does not read."""
 
@@ -102,9 +111,9 @@ def run(
         time.sleep(SETTLE_SECONDS)
         for name in COUNTED:
             forget_peak(stack.pids[name])
-        kinds_before, tables_before = _by_kind(stack), stack.counts(SINK, _INSERTED, "table")
+        kinds_before, tables_before = _by_kind(stack), stack.counts(SINK, INSERTED, "table")
         samples, begun = _watch(stack, minutes * 60, [minute * 60 for minute in storms], tell)
-        kinds, tables = _by_kind(stack), stack.counts(SINK, _INSERTED, "table")
+        kinds, tables = _by_kind(stack), stack.counts(SINK, INSERTED, "table")
         tell(f"probing for {PROBE_SECONDS:g} s")
         state = stack.load_state()
         latencies = probe.latencies(stack.page, int(state["started"]), PROBE_SECONDS)
@@ -159,8 +168,8 @@ def _tell_progress(samples: list[Sample], seconds: float, tell: Callable[[str], 
 
 def _sample(stack: Stack) -> Sample:
     published = sum(_by_kind(stack).values())
-    consumed = sum(stack.counts(WORKER, _CONSUMED, "kind").values())
-    stored = sum(stack.counts(SINK, _INSERTED, "table").values())
+    consumed = sum(stack.counts(WORKER, CONSUMED, "kind").values())
+    stored = sum(stack.counts(SINK, INSERTED, "table").values())
     costs = {name: cost_of(stack.pids[name]) for name in (*COUNTED, GENERATOR, KAFKA)}
     return Sample(time.monotonic(), published, consumed, stored, costs)
 
@@ -168,7 +177,7 @@ def _sample(stack: Stack) -> Sample:
 def _by_kind(stack: Stack) -> dict[str, float]:
     total: dict[str, float] = {}
     for name in INGESTS:
-        for kind, count in stack.counts(name, _PUBLISHED, "kind").items():
+        for kind, count in stack.counts(name, PUBLISHED, "kind").items():
             if kind != _GAPS:
                 total[kind] = total.get(kind, 0.0) + count
     return total

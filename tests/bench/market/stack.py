@@ -27,6 +27,11 @@ INGESTS = tuple(f"ingest {venue.value}" for venue in Venue)
 COUNTED = (*INGESTS, WORKER, SINK)
 """The services that the issue's budget is for; generator and Kafka are printed beside them."""
 
+PUBLISHED = "liqheat_events_published_total"
+CONSUMED = "liqheat_rows_consumed_total"
+INSERTED = "liqheat_rows_inserted_total"
+"""Counters that the services serve: rows by `kind`, and by `table`."""
+
 _LIQHEAT = (sys.executable, "-m", "liqheat")
 _ROOT = Path(__file__).parents[3]
 KAFKA_JARS = _ROOT / ".cache" / "kafka" / "lib"
@@ -109,11 +114,14 @@ class Stack:
         self._run_once([*_LIQHEAT, "topics", "create"], environment)
         self._launch(SINK, [*_LIQHEAT, "serve-local"], environment)
         self._wait([SINK])
-        self._launch(WORKER, [*_LIQHEAT, "process"], environment)
-        self._wait([WORKER])
+        self._start_worker(environment)
         for name, venue in zip(INGESTS, Venue, strict=True):
             self._launch(name, [*_LIQHEAT, "ingest", "--venue", venue.value], environment)
         self._wait(INGESTS)
+
+    def _start_worker(self, environment: Mapping[str, str]) -> None:
+        self._launch(WORKER, [*_LIQHEAT, "process"], environment)
+        self._wait([WORKER])
 
     def _environment(self, bootstrap_servers: str) -> dict[str, str]:
         return {
