@@ -37,7 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes that are watched (2 for a short look)")
     parser.add_argument("--storm", default="", help="minutes at which storms begin, parted by commas, or `none`")
     parser.add_argument("--seed", type=int, default=1, help="of the load")
-    parser.add_argument("--keep", type=Path, help="folder for data and logs; a temporary one by default")
+    parser.add_argument("--keep", type=Path, help="new folder for data and logs; a temporary one by default")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all services (LIQHEAT_...)"
     )
@@ -51,6 +51,9 @@ def _tell(line: str) -> None:
 def main() -> int:
     """Run each size in turn and print what it measured."""
     arguments = _arguments()
+    if arguments.keep and arguments.keep.exists():
+        sys.stderr.write(f"{arguments.keep} exists; data of another run would be counted, so give a new folder\n")
+        return 2
     sizes = [int(text) for text in arguments.markets.split(",")]
     settings = dict(pair.partition("=")[::2] for pair in arguments.set)
     storms = storms_of(arguments.minutes)
