@@ -1,8 +1,6 @@
 """Settings, health, logging and topics: what an operator meets first."""
 
 import json
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from liqheat.platform import logging as liqheat_logging
 from liqheat.platform import settings
 from liqheat.platform.errors import ConfigurationError, Origin, PoisonMessage, SequenceGap
-from liqheat.platform.health import HealthServer
 from liqheat.platform.kafka import client_settings
 from liqheat.platform.topics import Topic
 
@@ -63,29 +60,6 @@ def test_a_secrets_folder_that_is_not_there_is_an_error(monkeypatch: pytest.Monk
 def test_sasl_without_a_password_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="SASL_PASSWORD"):
         client_settings(settings.Kafka(sasl_mechanism="PLAIN"))
-
-
-def test_health_answers_with_the_services_own_check() -> None:
-    problem: list[str] = []
-    with HealthServer("test", lambda: problem[0] if problem else None) as server:
-        address = f"http://127.0.0.1:{server.port}"
-        with urllib.request.urlopen(f"{address}/healthz") as answer:
-            assert json.load(answer) == {"service": "test", "healthy": True, "problem": None}
-        with urllib.request.urlopen(f"{address}/metrics") as answer:
-            assert b"liqheat_dead_letters_total" in answer.read()
-        problem.append("no event for 60 s")
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{address}/healthz")
-        assert refused.value.code == 503
-        assert "no event for 60 s" in refused.value.read().decode()
-
-
-def test_a_taken_health_port_is_a_sentence() -> None:
-    with (
-        HealthServer("one", lambda: None) as server,
-        pytest.raises(ConfigurationError, match="LIQHEAT_SERVICE__PORT"),
-    ):
-        HealthServer("two", lambda: None, port=server.port)
 
 
 def test_logs_are_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
