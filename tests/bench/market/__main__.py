@@ -13,6 +13,7 @@ from pathlib import Path
 
 from liqheat.platform.errors import LiqheatError
 from tests.bench.market.activity import LISTED, MEAN_TRADES_PER_SECOND
+from tests.bench.market.generator import WIRES
 from tests.bench.market.measure import STORM_SECONDS, Run, run
 from tests.bench.market.report import growth_of, text_of
 from tests.bench.market.stack import Load
@@ -59,6 +60,8 @@ def main() -> int:
     storms = storms_of(arguments.minutes)
     if arguments.storm:
         storms = () if arguments.storm == "none" else tuple(float(text) for text in arguments.storm.split(","))
+    for wire in WIRES:
+        _tell(f"{wire.venue.value}: {wire.budget}")
     _tell(f"venues list {', '.join(f'{venue.value} {count}' for venue, count in LISTED.items())} at 1,700 markets")
     _tell(f"{60 * MEAN_TRADES_PER_SECOND:g} trades per minute and market on average; one mark per second")
     runs: list[Run] = []

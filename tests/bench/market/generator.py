@@ -20,6 +20,8 @@ from tests.bench.market.venues.bybit import BybitLoad
 from tests.bench.market.venues.hyperliquid import HyperliquidLoad
 from tests.bench.market.venues.okx import OkxLoad
 
+WIRES = (BinanceLoad, BybitLoad, OkxLoad, HyperliquidLoad)
+
 
 def wires_of(markets: Sequence[Market], seed: int) -> list[VenueWire]:
     """Return the four venues' wires over one list of markets."""
