@@ -37,6 +37,8 @@ _ROOT = Path(__file__).parents[3]
 KAFKA_JARS = _ROOT / ".cache" / "kafka" / "lib"
 _READY_SECONDS = 180.0
 _STOP_SECONDS = 30.0
+# A worker that is busy catching up answers between its rounds.
+_ANSWER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +192,13 @@ class Stack:
         return found
 
     def _get(self, port: int, path: str, method: str = "GET") -> str:
-        connection = HTTPConnection(HOST, port, timeout=30.0)
+        """Ask a service; one that ended meanwhile is told with its last lines."""
+        connection = HTTPConnection(HOST, port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(method, path)
             return connection.getresponse().read().decode()
+        except (OSError, HTTPException) as error:
+            self.check()
+            raise FatalError(f"{path} on port {port} does not answer: {error}") from error
         finally:
             connection.close()
