@@ -117,7 +117,7 @@ def markets_of(count: int, seed: int = 1) -> list[Market]:
     if min(counts.values()) < 1 or max(counts.values()) > len(coins):
         raise ValueError(f"Expected from 8 markets to about {2 * len(coins):,}, was {count}")
     random = np.random.default_rng(seed)
-    prices = [_KNOWN_PRICES.get(coin.symbol, 10 ** random.uniform(-2.0, 2.0)) for coin in coins]
+    prices = [_KNOWN_PRICES.get(coin.symbol, 10 ** random.uniform(-1.0, 2.0)) for coin in coins]
     turnover, open_interest = recorded_ranking()
     result = []
     for venue, listed in counts.items():
@@ -163,7 +163,7 @@ def _market(
         number,
         unit_price,
         contract,
-        decimals_for(unit_price, 7),
+        decimals_for(unit_price, 5),
         decimals_for(mean_units, 4),
         turnover,
         open_interest,

@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--markets", type=int, default=LogShape().markets)
     parser.add_argument("--minutes", type=int, default=LogShape().minutes, help="minutes of the log")
     parser.add_argument("--plain-events", type=int, default=20_000, help="events for plain Faust and Quix Streams")
+    parser.add_argument("--keep", type=Path, help="folder for data and logs; a temporary one by default")
     arguments = parser.parse_args()
     shape = LogShape(arguments.markets, arguments.minutes)
 
@@ -73,7 +74,7 @@ def main() -> int:
 
     try:
         with tempfile.TemporaryDirectory(prefix="bench-catch-up-") as temporary:
-            _measure(shape, arguments.plain_events, Path(temporary), tell)
+            _measure(shape, arguments.plain_events, arguments.keep or Path(temporary), tell)
     except LiqheatError as error:
         sys.stderr.write(f"{error}\n")
         return 1

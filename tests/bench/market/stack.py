@@ -198,7 +198,11 @@ class Stack:
             connection.request(method, path)
             return connection.getresponse().read().decode()
         except (OSError, HTTPException) as error:
-            self.check()
+            # A service that fails closes its port before it ends.
+            deadline = time.monotonic() + _STOP_SECONDS
+            while time.monotonic() < deadline:
+                self.check()
+                time.sleep(0.2)
             raise FatalError(f"{path} on port {port} does not answer: {error}") from error
         finally:
             connection.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ingest.sanity import check
 from ingest.universe import choose
 from ingest.venues.interface import VenueFeed
 from ingest.venues.registry import feed_for
@@ -284,6 +285,18 @@ def test_the_same_seed_gives_the_same_frames() -> None:
         return [frame.data for step in steps_of(Tape(MARKETS, 5), 2) for wire in wires for frame in wire.frames(step)]
 
     assert frames() == frames()
+
+
+async def test_every_event_of_the_load_is_within_the_units_that_readers_check() -> None:
+    """Among them the tick of a coin that is quoted by the million."""
+    markets = markets_of(1_700)
+    assert any(market.name.startswith("1000000") for market in markets)
+    for wire in wires_of(markets, 1):
+        rest, feed = AnsweringRest(wire), feed_of(wire.venue)
+        contracts = (await feed.listings(rest, START)).contracts
+        assert len(contracts) >= 230
+        for contract in contracts:
+            check(contract)
 
 
 def test_a_contract_of_the_listing_has_the_steps_that_the_frames_are_written_in() -> None:
