@@ -21,7 +21,7 @@ _PAUSE_FACTOR = 3.0
 _HALF_LIFE_SECONDS = 3_600.0
 # A stream that was silent for this share of the limit goes with one of its instrument that is overdue.
 _TOGETHER = 0.5
-# If trades come by chance, so many mean pauses of silence happen once in 160,000.
+# If trades come by chance, a silence of this length in mean pauses happens once in 160,000 pauses.
 _MEAN_PAUSES = 12.0
 # Before a trade stream is known, it is taken for one that speaks 1.5 times within the limit.
 _PRIOR_PAUSE_SHARE = 8.0 / _MEAN_PAUSES
@@ -49,8 +49,8 @@ class _Pace:
     seconds: float = 0.0
     longest: float = 0.0
     longest_ended_at: float = 0.0
-    told: float = 0.0
-    """How long it had been silent when it was last told; 0 while it is not."""
+    reported: float = 0.0
+    """How long it had been silent when it was last reported; 0 while it is not."""
 
     def restart(self, now: float) -> None:
         self.spoke_at = self.burst_at = now
@@ -67,7 +67,7 @@ class _Pace:
 
 
 class StreamWatch:
-    """Notes when each stream spoke and tells those that are overdue; all times are seconds of one clock."""
+    """Notes when each stream spoke and reports those that are overdue; all times are seconds of one clock."""
 
     def __init__(self, instruments: Iterable[str], limit: float) -> None:
         """Expect trades and marks of each of `instruments`; none is overdue before `limit` seconds."""
@@ -77,9 +77,9 @@ class StreamWatch:
         self._paces = {Stream(name, kind): _Pace() for name in instruments for kind in EXPECTED_KINDS}
 
     def restart(self, now: float) -> None:
-        """Start counting again, because nothing was read until `now`; what is already told stays told."""
+        """Start counting again, because nothing was read until `now`; what is already reported stays reported."""
         for pace in self._paces.values():
-            if not pace.told:
+            if not pace.reported:
                 pace.restart(now)
 
     def heard(self, streams: Iterable[Stream], now: float) -> None:
@@ -92,7 +92,7 @@ class StreamWatch:
                 pace = self._paces[stream] = _Pace(now, now)
             pause = now - pace.spoke_at
             pace.spoke_at = now
-            pace.told = 0.0
+            pace.reported = 0.0
             if now - pace.burst_at < self._burst:
                 continue
             pace.note_burst(now)
@@ -104,7 +104,7 @@ class StreamWatch:
         """Return the streams that are overdue, with those of the same instrument that are silent beside them.
 
         One subscription may carry several kinds, which are lost together and overdue one after the other. What
-        stays silent is told again after twice the time: so a delisted instrument costs little, and a loss that
+        stays silent is reported again after twice the time: so a delisted instrument costs little, and a loss that
         outlives its first cure is not forgotten.
         """
         instruments = {
@@ -120,12 +120,12 @@ class StreamWatch:
             if stream.instrument in instruments and now - pace.spoke_at >= _TOGETHER * self._together(pace)
         ]
         for stream in found:
-            self._paces[stream].told = now - self._paces[stream].spoke_at
+            self._paces[stream].reported = now - self._paces[stream].spoke_at
         return sorted(found)
 
     def _patience(self, stream: Stream, pace: _Pace, now: float) -> float:
-        if pace.told:
-            return 2.0 * pace.told
+        if pace.reported:
+            return 2.0 * pace.reported
         patience = max(self._limit, _PAUSE_FACTOR * pace.longest_by(now))
         if stream.kind is Kind.TRADES:
             mean = (pace.seconds + self._prior_pause) / (pace.bursts + 1.0)
@@ -134,7 +134,7 @@ class StreamWatch:
 
     def _together(self, pace: _Pace) -> float:
         """Return what `_TOGETHER` is a share of."""
-        return 2.0 * pace.told if pace.told else self._limit
+        return 2.0 * pace.reported if pace.reported else self._limit
 
 
 def _faded(seconds: float) -> float:

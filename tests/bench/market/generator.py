@@ -1,7 +1,7 @@
 """The generator as a process: `python -m tests.bench.market.generator`, started by the bench.
 
 Steps of a tenth of a second at real speed; a late step is sent as soon as possible and none is left out. How late
-it was is told with the state (`/_state`), for it adds to the latency that is measured.
+it was is in the state (`/_state`), for it adds to the latency that is measured.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def wires_of(markets: Sequence[Market], seed: int) -> list[VenueWire]:
 
 
 class Generator:
-    """The tape and its server, paced by the machine's clock from when it is told to begin."""
+    """The tape and its server, paced by the machine's clock from its construction on."""
 
     def __init__(self, markets: Sequence[Market], seed: int) -> None:
         self._tape = Tape(markets, seed)

@@ -15,7 +15,7 @@ BUDGETS: tuple[tuple[str, tuple[str, ...], float], ...] = (
 """What issue 16 allows at 1,700 markets, processor seconds per second."""
 _DAY_MINUTES = 1_440
 _CAUGHT_UP_SECONDS = 2.0
-"""A worker that is less than so many seconds of rows behind has caught up."""
+"""A worker that is fewer seconds of rows behind has caught up."""
 
 
 def text_of(run: Run) -> str:

@@ -192,7 +192,11 @@ class Stack:
         return found
 
     def _get(self, port: int, path: str, method: str = "GET") -> str:
-        """Ask a service; one that ended meanwhile is told with its last lines."""
+        """Ask a service.
+
+        Raises:
+            FatalError: it does not answer, or a process has ended; with the last lines of that one.
+        """
         connection = HTTPConnection(HOST, port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(method, path)

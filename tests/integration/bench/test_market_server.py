@@ -25,8 +25,8 @@ async def test_a_client_gets_what_it_subscribed_to_and_nothing_else() -> None:
             assert (await socket.receive_json(timeout=5))["success"] is True
             for number in range(1, 11):
                 server.publish(tape.step(START + number * STEP_MS, number / 10))
-            told: dict[str, Any] = await socket.receive_json(timeout=5)
-            assert (told["topic"], told["type"]) == (f"tickers.{first}", "delta")
+            heard: dict[str, Any] = await socket.receive_json(timeout=5)
+            assert (heard["topic"], heard["type"]) == (f"tickers.{first}", "delta")
             await socket.send_json({"op": "ping"})
             # Nothing came between: this second held one mark of the one market.
             assert (await socket.receive_json(timeout=5))["ret_msg"] == "pong"

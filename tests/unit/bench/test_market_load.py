@@ -84,7 +84,7 @@ def written(market: Market, price: float, size: float) -> tuple[float, float]:
 def expected_of(venue: Venue, steps: Sequence[Step]) -> dict[type, list[tuple[Any, ...]]]:
     """Return what the tape holds for `venue`, by kind of event, as the wire's digits let it be read."""
     found: dict[type, list[tuple[Any, ...]]] = {Trade: [], Mark: [], Liquidation: []}
-    told_at: dict[int, int] = {}
+    published_at: dict[int, int] = {}
     for step in steps:
         for row, number in enumerate(step.trade_market.tolist()):
             market = MARKETS[number]
@@ -98,10 +98,10 @@ def expected_of(venue: Venue, steps: Sequence[Step]) -> dict[type, list[tuple[An
                 found[Mark].append((MARKETS[number].name, step.now, price))
         for row, number in enumerate(step.death_market.tolist()):
             market = MARKETS[number]
-            is_sampled = venue in (Venue.BINANCE, Venue.OKX) and step.now - told_at.get(number, 0) < SECOND_MS
+            is_sampled = venue in (Venue.BINANCE, Venue.OKX) and step.now - published_at.get(number, 0) < SECOND_MS
             # Hyperliquid publishes no liquidations of others.
             if market.venue is venue and not is_sampled and venue is not Venue.HYPERLIQUID:
-                told_at[number] = step.now
+                published_at[number] = step.now
                 price, coins = written(market, step.death_price[row], step.death_size[row])
                 found[Liquidation].append((market.name, step.now, 1 if step.death_longs[row] else -1, price, coins))
     return found

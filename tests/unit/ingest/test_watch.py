@@ -1,4 +1,4 @@
-"""The watch over single streams: what is lost is told in time, what is only quiet is not."""
+"""The watch over single streams: what is lost is reported in time, what is only quiet is not."""
 
 import random
 
@@ -17,17 +17,17 @@ def watch_at(now: float) -> StreamWatch:
     return watch
 
 
-def test_trades_that_stop_are_told_though_marks_go_on() -> None:
+def test_trades_that_stop_are_reported_though_marks_go_on() -> None:
     watch = watch_at(1_000.0)
-    told = {}
+    reported = {}
     for now in range(1_000, 1_300):
         watch.heard([MARKS, TRADES] if now < 1_050 else [MARKS], now)
         if overdue := watch.overdue(now):
-            told[now] = overdue
-    assert told == {1_049 + 120: [TRADES], 1_049 + 240: [TRADES]}
+            reported[now] = overdue
+    assert reported == {1_049 + 120: [TRADES], 1_049 + 240: [TRADES]}
 
 
-def test_a_stream_that_was_never_heard_is_told_where_it_is_expected() -> None:
+def test_a_stream_that_was_never_heard_is_reported_where_it_is_expected() -> None:
     watch = watch_at(0.0)
     assert watch.overdue(LIMIT - 1) == []
     assert watch.overdue(LIMIT) == [MARKS, TRADES]
@@ -84,16 +84,16 @@ def test_the_quiet_tail_of_a_venue_is_left_in_peace_and_every_loss_is_seen() -> 
     assert max(seen[name] for name in busiest) <= LIMIT + 5, "as soon as before where trades come often"
 
 
-def test_trades_never_heard_are_told_though_marks_go_on() -> None:
+def test_trades_never_heard_are_reported_though_marks_go_on() -> None:
     watch = watch_at(0.0)
-    told = []
+    reported = []
     for now in range(0, 2_000, 5):
         watch.heard([MARKS], float(now))
-        told += [now] if watch.overdue(float(now)) else []
-    assert told == [8 * 120, 2 * 8 * 120]
+        reported += [now] if watch.overdue(float(now)) else []
+    assert reported == [8 * 120, 2 * 8 * 120]
 
 
-def test_what_one_subscription_carried_is_told_together() -> None:
+def test_what_one_subscription_carried_is_reported_together() -> None:
     watch = watch_at(0.0)
     watch.heard([MARKS, OPEN_INTEREST, TRADES], 10.0)
     watch.heard([MARKS], 14.0)
@@ -120,4 +120,4 @@ def test_time_in_which_nothing_was_read_does_not_count() -> None:
     assert watch.overdue(500.0 + LIMIT - 1) == []
     assert watch.overdue(500.0 + LIMIT) == [MARKS, TRADES]
     watch.restart(700.0)
-    assert watch.overdue(740.0) == [MARKS, TRADES], "240 s after they were last heard; a told loss stays one"
+    assert watch.overdue(740.0) == [MARKS, TRADES], "240 s after they were last heard; a reported loss stays one"

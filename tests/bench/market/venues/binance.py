@@ -1,7 +1,7 @@
 """Binance USD-M as the load writes it: combined streams, exchangeInfo, open interest and tickers.
 
 Shapes: developers.binance.com, USD-M Market Streams and Market Data. Marks come once a second (`@1s`), all symbols
-together; a forced order is told at most once per symbol and second.
+together; a forced order is published at most once per symbol and second.
 """
 
 import json
@@ -28,7 +28,7 @@ class BinanceLoad:
         self._markets = markets
         self._listing = Listing(self.venue, markets)
         self._next_id = np.ones(len(markets), np.int64).tolist()
-        self._told_at = [0] * len(markets)
+        self._published_at = [0] * len(markets)
         self._trade = {}
         self._mark = {}
         for number, market in self._listing.own:
@@ -85,9 +85,9 @@ class BinanceLoad:
 
     def _forced_orders(self, step: Step) -> Iterator[Framed]:
         for row, number in enumerate(step.death_market.tolist()):
-            if number not in self._mark or step.now - self._told_at[number] < SECOND_MS:
+            if number not in self._mark or step.now - self._published_at[number] < SECOND_MS:
                 continue
-            self._told_at[number] = step.now
+            self._published_at[number] = step.now
             market = self._markets[number]
             price, size = price_text(market, step.death_price[row]), size_text(market, step.death_size[row])
             side = "SELL" if step.death_longs[row] else "BUY"

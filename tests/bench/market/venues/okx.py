@@ -28,7 +28,7 @@ class OkxLoad:
         self._markets = markets
         self._listing = Listing(self.venue, markets)
         self._next_id = [1] * len(markets)
-        self._told_at = [0] * len(markets)
+        self._published_at = [0] * len(markets)
         self._last: Step | None = None
         self._topics = {
             number: {
@@ -93,9 +93,9 @@ class OkxLoad:
     def _liquidations(self, step: Step) -> Iterator[Framed]:
         """Yield at most one per second and contract, on the one channel for all swaps."""
         for row, number in enumerate(step.death_market.tolist()):
-            if number not in self._topics or step.now - self._told_at[number] < SECOND_MS:
+            if number not in self._topics or step.now - self._published_at[number] < SECOND_MS:
                 continue
-            self._told_at[number] = step.now
+            self._published_at[number] = step.now
             market = self._markets[number]
             side, order = ("long", "sell") if step.death_longs[row] else ("short", "buy")
             price, size = price_text(market, step.death_price[row]), size_text(market, step.death_size[row])
