@@ -81,11 +81,11 @@ class Run:
     def needed(self, name: str) -> float:
         """Return the processor seconds per second that keeping up would take.
 
-        For the worker: its cost per row consumed times the rows published. Other stages keep up with what they are
-        given, or slow those before them.
+        For the worker, and for the sink, which is given what the worker makes: what was used, per row consumed, times
+        the rows published.
         """
         used = self.processor(name)
-        if name != WORKER:
+        if name not in (WORKER, SINK):
             return used
         consumed = self.rate(lambda sample: sample.consumed)
         return used * self.rate(lambda sample: sample.published) / consumed if consumed else float("inf")

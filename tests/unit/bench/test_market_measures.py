@@ -12,7 +12,7 @@ from tests.bench.market.disk import Disk
 from tests.bench.market.measure import Run, Sample
 from tests.bench.market.processes import Cost, cost_of, forget_peak
 from tests.bench.market.report import growth_of, limit_of, text_of
-from tests.bench.market.stack import COUNTED, GENERATOR, KAFKA, SINK, WORKER, Load
+from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, WORKER, Load
 from tests.bench.market.tape import STEP_MS, Tape
 
 START = 1_790_000_000_000
@@ -84,7 +84,8 @@ def test_a_worker_that_falls_behind_is_charged_for_what_it_left() -> None:
     run = run_of(worker_seconds=50.0, consumed=0.25)
     assert run.processor(WORKER) == pytest.approx(0.5)
     assert run.needed(WORKER) == pytest.approx(2.0)
-    assert run.needed(SINK) == run.processor(SINK) == pytest.approx(0.01)
+    assert run.needed(SINK) == 4 * run.processor(SINK) == pytest.approx(0.04)
+    assert run.needed(INGESTS[0]) == run.processor(INGESTS[0]) == pytest.approx(0.01)
     assert limit_of(run).startswith("worker (3.33 of its budget")
     assert "it falls behind" in limit_of(run)
     assert "falls behind" not in limit_of(run_of(worker_seconds=50.0, consumed=1.0))
