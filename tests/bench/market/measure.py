@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.bench.market import probe
 from tests.bench.market.disk import Disk
@@ -65,7 +66,7 @@ class Run:
     stored_by_table: Mapping[str, float]
     latencies: list[float]
     disk: Disk
-    load_state: Mapping[str, object]
+    load_state: Mapping[str, Any]
     problems: list[str] = field(default_factory=list)
 
     def processor(self, name: str) -> float:

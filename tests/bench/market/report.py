@@ -1,6 +1,7 @@
 """What a run's figures say, as text for people; pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def text_of(run: Run) -> str:
         f"  event to queryable row {_latency(run.latencies)}",
         f"  disk after merges      {_disk(run)}",
         f"  limit                  {limit_of(run)}",
-        f"  load                   {run.load_state}",
+        *(f"  load                   {sentence}" for sentence in _load(run.load_state)),
         *(f"  warned                 {problem}" for problem in run.problems),
     ]
     return "\n".join(line for line in lines if line)
@@ -77,6 +78,21 @@ def limit_of(run: Run) -> str:
 def _is_falling_behind(run: Run) -> bool:
     rate = run.rate(lambda sample: sample.published)
     return run.samples[-1].behind > 10 * rate
+
+
+def _load(state: Mapping[str, Any]) -> list[str]:
+    """Return what the generator sent, what it was asked, and whether it kept its pace."""
+    if not state:
+        return []
+    seconds = (state["time"] - state["started"]) / 1_000
+    frames = ", ".join(f"{venue} {count / seconds:,.0f}" for venue, count in sorted(state["sent"].items()))
+    often = {path: count / seconds * 60 for path, count in state["requests"].items() if count > seconds / 60}
+    requests = ", ".join(f"{path} {rate:,.0f}" for path, rate in sorted(often.items(), key=lambda item: -item[1]))
+    return [
+        f"frames per second, start included: {frames}",
+        f"requests per minute: {requests}",
+        f"a step was {state['late_ms']:,} ms late at most; {state['most_waiting']:,} bytes waited for a reader at most",
+    ]
 
 
 def _lag(run: Run) -> str:

@@ -76,7 +76,14 @@ def run_of(worker_seconds: float, consumed: float, storms: tuple[float, ...] = (
         stored_by_table={"heatmap_raw": 500_000.0},
         latencies=[1.0] * 98 + [3.0, 5.0],
         disk=Disk({"heatmap_raw": 2_000_000}, {"heatmap_raw": 100_000}, minutes=2, parts_before=7),
-        load_state={},
+        load_state={
+            "started": START,
+            "time": START + 120_000,
+            "sent": {"okx": 2_400, "binance": 12_000},
+            "requests": {"binance /fapi/v1/openInterest": 240, "okx /api/v5/public/instruments": 1},
+            "late_ms": 1_234,
+            "most_waiting": 0,
+        },
     )
 
 
@@ -99,6 +106,9 @@ def test_the_report_says_rows_lag_latency_and_disk() -> None:
     # 2 MB in 2 minutes of 100 markets are 14.4 MB per market and day.
     assert "14.40 MB per market and day, from 2 minutes" in text
     assert "caught up 0 s after its end" in text
+    assert "frames per second, start included: binance 100, okx 20" in text
+    assert "requests per minute: binance /fapi/v1/openInterest 120\n" in text
+    assert "a step was 1,234 ms late at most" in text
 
 
 def test_growth_shows_each_size_with_its_cost_per_market() -> None:
