@@ -52,8 +52,9 @@ class Storm:
 class Step:
     """What happened in one step. Trades and liquidations are in order of market, then time; prices are quoted units.
 
-    `marks` are the numbers of the markets whose mark is due, one per second and market. `prices` and
-    `open_interest` (wire units) are of all markets, now.
+    `marks` are the numbers of the markets whose mark is due, one per second and market. `prices`,
+    `open_interest` (wire units) and `turnover` (USD, 24 h) are of all markets, now; the latter two change with trades
+    only.
     """
 
     now: int
@@ -69,6 +70,7 @@ class Step:
     marks: IntArray
     prices: FloatArray
     open_interest: FloatArray
+    turnover: FloatArray
 
 
 class Tape:
@@ -84,6 +86,7 @@ class Tape:
         self._usd_per_size = np.array([market.size_usd for market in markets])
         self._rate = trades_per_second(markets)
         turnover = np.array([market.turnover_usd for market in markets])
+        self._turnover = turnover.copy()
         self._mean_usd = turnover / 86_400 / self._rate
         held = np.array([market.open_interest_usd for market in markets])
         self._open_interest = held / self._usd_per_size
@@ -132,6 +135,11 @@ class Tape:
         trade_market = np.repeat(np.arange(len(counts)), counts)
         total = len(trade_market)
         usd = random.exponential(1.0, total) * self._mean_usd[trade_market]
+        traded = np.bincount(trade_market, usd, len(counts))
+        # What left the last 24 h is taken off whenever something comes in, so that a quiet market shows no change.
+        self._turnover += np.where(counts, traded - counts * self._mean_usd, 0.0)
+        self._turnover = np.maximum(self._turnover, 1.0)
+        self._open_interest *= 1 + np.where(counts, random.normal(0, 1e-4, len(counts)), 0.0)
         deaths = np.repeat(np.arange(len(counts)), random.poisson(self._death_rate * factor * seconds))
         death_usd = random.exponential(LIQUIDATION_USD, len(deaths))
         # Within a step the times of one market's trades must not go back.
@@ -150,7 +158,8 @@ class Tape:
             random.integers(0, 2, len(deaths)),
             self._marks_due(now),
             prices,
-            self._open_interest,
+            self._open_interest.copy(),
+            self._turnover.copy(),
         )
 
     def _marks_due(self, now: int) -> IntArray:
@@ -168,4 +177,3 @@ class Tape:
         self._moves += drift + self._random.normal(0, 1, len(self._moves)) * spread
         # The probe's price says which mark it was, so it rises by the same at each step.
         self._moves[-1] = np.log1p(elapsed * PROBE_RISE)
-        self._open_interest *= 1 + self._random.normal(0, 2e-6, len(self._open_interest))

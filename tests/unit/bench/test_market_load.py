@@ -146,6 +146,34 @@ async def test_the_real_mapper_reads_every_frame_as_what_the_tape_holds(venue: V
     assert expected[Liquidation] or venue is Venue.HYPERLIQUID
 
 
+async def test_a_bybit_ticker_says_open_interest_and_turnover_only_where_trades_changed_them() -> None:
+    wire, feed = wire_of(Venue.BYBIT), feed_of(Venue.BYBIT)
+    mapper = feed.mapper(await listed(feed, wire))
+    expected: list[tuple[str, int, float, float]] = []
+    read: dict[type, list[tuple[str, int, float]]] = {OpenInterest: [], Turnover: []}
+    traded: set[int] = set()
+    tickers = 0
+    for step in steps_of(Tape(MARKETS, 3), 30):
+        traded.update(step.trade_market.tolist())
+        for number in step.marks.tolist():
+            market = MARKETS[number]
+            if market.venue is Venue.BYBIT:
+                tickers += 1
+                if number in traded:
+                    coins = written(market, 1.0, step.open_interest[number])[1]
+                    expected.append((market.name, step.now, coins, round(step.turnover[number], 4)))
+                    traded.discard(number)
+        for frame in wire.frames(step):
+            for event in mapper.map(payload_of(frame.data), step.now):
+                if isinstance(event, OpenInterest):
+                    read[OpenInterest].append((event.instrument, event.event_time, event.quantity))
+                elif isinstance(event, Turnover):
+                    read[Turnover].append((event.instrument, event.event_time, event.quote_volume))
+    assert closely(read[OpenInterest]) == closely([(name, at, coins) for name, at, coins, _ in expected])
+    assert closely(read[Turnover]) == closely([(name, at, usd) for name, at, _, usd in expected])
+    assert 0.05 * tickers < len(expected) < 0.5 * tickers
+
+
 @pytest.mark.parametrize("venue", [Venue.BINANCE, Venue.HYPERLIQUID])
 async def test_the_array_of_all_tells_the_same_marks(venue: Venue) -> None:
     wire, feed = wire_of(venue), feed_of(venue)

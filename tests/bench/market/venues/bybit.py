@@ -1,7 +1,8 @@
 """Bybit v5 linear as the load writes it: trades, tickers (snapshot, then deltas), liquidations, listings, risk limits.
 
-Shapes: bybit-exchange docs, v5. One ticker delta per second and market here, with the mark; bid and ask alone, which
-the venue pushes up to ten times per second, are left out, for nothing of liqheat reads them.
+Shapes: bybit-exchange docs, v5. One ticker delta per second and market here, with the mark, and with open interest
+and turnover where trades changed them; bid and ask alone, which the venue pushes up to ten times per second, are left
+out, for nothing of liqheat reads them.
 """
 
 import json
@@ -28,19 +29,20 @@ class BybitLoad:
         self._markets = markets
         self._listing = Listing(self.venue, markets)
         self._next_id = 1
+        self._traded: set[int] = set()
+        """Markets that traded since their last ticker: only theirs say open interest and turnover."""
         self._last: Step | None = None
 
     def frames(self, step: Step) -> Iterator[Framed]:
         """Yield the trades of each symbol in one frame, its liquidations, and a ticker per second."""
         self._last = step
         own = self._listing.numbers
-        traded = set()
         span = (step.trade_market >= self._listing.first) & (step.trade_market <= self._listing.last)
         columns = (step.trade_market, step.trade_price, step.trade_size, step.trade_time, step.trade_buys)
         rows = zip(*(column[span].tolist() for column in columns), strict=True)
         for number, group in groupby(rows, key=itemgetter(0)):
             market = self._markets[number]
-            traded.add(number)
+            self._traded.add(number)
             topic = f"publicTrade.{market.name}"
             trades = ",".join(self._trade(market, *row[1:]) for row in group)
             yield Framed(
@@ -51,7 +53,8 @@ class BybitLoad:
             if number in own:
                 market = self._markets[number]
                 topic = f"tickers.{market.name}"
-                data = self._ticker(number, step, whole=False)
+                data = self._ticker(number, step, number in self._traded, is_whole=False)
+                self._traded.discard(number)
                 yield Framed(
                     topic,
                     framed(f'{{"topic":"{topic}","type":"delta","data":{data},"cs":{step.now},"ts":{step.now}}}'),
@@ -78,16 +81,17 @@ class BybitLoad:
                     topic, framed(f'{{"topic":"{topic}","type":"snapshot","ts":{step.now},"data":[{data}]}}')
                 )  # fmt: skip
 
-    def _ticker(self, number: int, step: Step, *, whole: bool) -> str:
+    def _ticker(self, number: int, step: Step, has_traded: bool, *, is_whole: bool) -> str:
         market = self._markets[number]
         price = price_text(market, step.prices[number])
-        held = step.open_interest[number]
-        changed = (
-            f'{{"symbol":"{market.name}","lastPrice":"{price}","markPrice":"{price}","indexPrice":"{price}",'
-            f'"openInterest":"{size_text(market, 2 * held)}","singleOpenInterest":"{size_text(market, held)}",'
-            f'"turnover24h":"{market.turnover_usd:.4f}"'
-        )
-        if not whole:
+        changed = f'{{"symbol":"{market.name}","markPrice":"{price}","indexPrice":"{price}"'
+        if has_traded or is_whole:
+            held = step.open_interest[number]
+            changed += (
+                f',"lastPrice":"{price}","openInterest":"{size_text(market, 2 * held)}",'
+                f'"singleOpenInterest":"{size_text(market, held)}","turnover24h":"{step.turnover[number]:.4f}"'
+            )
+        if not is_whole:
             return changed + "}"
         funding = (step.now // _FUNDING_MS + 1) * _FUNDING_MS
         return changed + f',"fundingRate":"0.0001","nextFundingTime":"{funding}","fundingIntervalHour":"8"}}'
@@ -102,7 +106,7 @@ class BybitLoad:
         for topic in topics:
             kind, _, name = topic.partition(".")
             if kind == "tickers" and self._last is not None and name in self._listing.by_name:
-                data = self._ticker(self._listing.by_name[name], self._last, whole=True)
+                data = self._ticker(self._listing.by_name[name], self._last, has_traded=True, is_whole=True)
                 answers.append(f'{{"topic":"{topic}","type":"snapshot","data":{data},"cs":{now},"ts":{now}}}')
         return Heard(topics, answers)
 

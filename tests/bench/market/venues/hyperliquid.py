@@ -72,9 +72,9 @@ class HyperliquidLoad:
         price = price_text(market, step.prices[number])
         return (
             f'{{"funding":"0.0000125","openInterest":"{size_text(market, step.open_interest[number])}",'
-            f'"prevDayPx":"{price}","dayNtlVlm":"{market.turnover_usd:.6f}","premium":"0.0001","oraclePx":"{price}",'
+            f'"prevDayPx":"{price}","dayNtlVlm":"{step.turnover[number]:.6f}","premium":"0.0001","oraclePx":"{price}",'
             f'"markPx":"{price}","midPx":"{price}","impactPxs":["{price}","{price}"],'
-            f'"dayBaseVlm":"{market.turnover_usd / market.unit_price:.4f}"}}'
+            f'"dayBaseVlm":"{step.turnover[number] / market.unit_price:.4f}"}}'
         )
 
     def hear(self, text: str, now: int) -> Heard:
