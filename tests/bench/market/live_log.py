@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.publisher import BatchPolicy, Producer, Publisher
 from liqheat.domain.events import Event, Mark, OpenInterest, Trade
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.windows import MINUTE_MS
@@ -82,18 +82,21 @@ def steps(shape: LogShape, markets: Sequence[tuple[Market, Instrument]]) -> Iter
         yield events
 
 
-def write(kafka: Kafka, shape: LogShape) -> int:
-    """Write the log to the topic `position-events`, first the margin tiers; return its rows."""
-    return virtual_time.run(_write(kafka, shape))
+def write(kafka: Kafka, shape: LogShape, producer: Producer | None = None) -> int:
+    """Write the log to the topic `position-events`, first the margin tiers; return its rows.
+
+    `producer` takes the place of one that is connected to `kafka`.
+    """
+    return virtual_time.run(_write(kafka, shape, producer or kafka_clients.producer(kafka)))
 
 
-async def _write(kafka: Kafka, shape: LogShape) -> int:
+async def _write(kafka: Kafka, shape: LogShape, producer: Producer) -> int:
     loop = asyncio.get_running_loop()
     markets = listed(shape)
     rows = 0
     # No waiting for room: it would let virtual time run on without events.
     policy = BatchPolicy.of(Ingest(queue_rows=100_000_000))
-    async with Publisher(kafka_clients.producer(kafka), policy, name_of=kafka.topic) as publisher:
+    async with Publisher(producer, policy, name_of=kafka.topic) as publisher:
         for market, at in markets:
             tiers = market.tiers.to_events(at.venue, at.symbol, at.name, START)
             rows += len(tiers)
