@@ -11,15 +11,35 @@ from pathlib import Path
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.settings import ClickHouse
 
+DAY_MINUTES = 1_440
+_HOUR_MINUTES = 60
+_HOURLY = ("contracts", "margin_tiers")
+"""Written anew at each read of the listings, once per hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Bytes by table after OPTIMIZE, rows of the widest tables, and minutes that `market_minutes` covers."""
+    """What is on disk after OPTIMIZE: by table bytes, rows, and minutes that they stand for.
+
+    A table of minutes stands for the minutes of the run, a rollup for the whole hours or days it has begun.
+    """
 
     bytes_by_table: dict[str, int]
     rows_by_table: dict[str, int]
+    minutes_by_table: dict[str, int]
     minutes: int
     parts_before: int
+
+    def per_day(self, table: str) -> float:
+        """Return the bytes of a day."""
+        return self.bytes_by_table[table] * DAY_MINUTES / max(self.minutes_by_table[table], 1)
+
+
+def period_of(table: str) -> int:
+    """Return the minutes between two writes of the same rows in a table, by its name."""
+    if "_1d" in table or table == "migrations":
+        return DAY_MINUTES
+    return _HOUR_MINUTES if "_1h" in table or table.startswith(_HOURLY) else 1
 
 
 def measure(directory: Path) -> Disk:
@@ -33,10 +53,18 @@ def measure(directory: Path) -> Disk:
     rows = client.query(
         f"SELECT table, sum(bytes_on_disk), sum(rows) {parts} GROUP BY table ORDER BY table"
     ).result_rows
-    minutes = client.query("SELECT uniqExact(window_start) FROM market_minutes").result_rows[0][0]
+    minutes, hours, days = client.query(
+        "SELECT uniqExact(window_start), uniqExact(toStartOfHour(window_start)), uniqExact(toDate(window_start)) "
+        "FROM market_minutes"
+    ).result_rows[0]
     client.close()
+    begun = {1: minutes, _HOUR_MINUTES: hours * _HOUR_MINUTES, DAY_MINUTES: days * DAY_MINUTES}
     return Disk(
-        {table: int(size) for table, size, _ in rows}, {table: int(count) for table, _, count in rows}, minutes, before
+        {table: int(size) for table, size, _ in rows},
+        {table: int(count) for table, _, count in rows},
+        {table: begun[period_of(table)] for table, _, _ in rows},
+        minutes,
+        before,
     )
 
 

@@ -14,7 +14,6 @@ BUDGETS: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("sink with ClickHouse", (SINK,), 0.4),
 )
 """What issue 16 allows at 1,700 markets, processor seconds per second."""
-_DAY_MINUTES = 1_440
 _CAUGHT_UP_SECONDS = 2.0
 """A worker that is fewer seconds of rows behind has caught up."""
 
@@ -141,13 +140,14 @@ def _latency(latencies: Sequence[float]) -> str:
 
 def _disk(run: Run) -> str:
     disk = run.disk
-    scale = _DAY_MINUTES / max(disk.minutes, 1) / run.load.markets
-    largest = sorted(disk.bytes_by_table.items(), key=lambda item: -item[1])[:6]
+    scale = 1 / run.load.markets / 1e6
+    largest = sorted(disk.bytes_by_table, key=disk.per_day, reverse=True)[:6]
     tables = ", ".join(
-        f"{table} {size * scale / 1e6:.3f} ({size / max(disk.rows_by_table[table], 1):.1f} bytes per row)"
-        for table, size in largest
+        f"{table} {disk.per_day(table) * scale:.3f} "
+        f"({disk.bytes_by_table[table] / max(disk.rows_by_table[table], 1):.1f} bytes per row)"
+        for table in largest
     )
-    total = sum(disk.bytes_by_table.values()) * scale / 1e6
+    total = sum(map(disk.per_day, disk.bytes_by_table)) * scale
     return (
         f"{total:.2f} MB per market and day, from {disk.minutes} minutes ({tables}); {disk.parts_before} parts before"
     )

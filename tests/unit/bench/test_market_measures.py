@@ -8,7 +8,7 @@ import pytest
 from tests.bench.market import probe
 from tests.bench.market.__main__ import storms_of
 from tests.bench.market.activity import PROBE, markets_of
-from tests.bench.market.disk import Disk
+from tests.bench.market.disk import Disk, period_of
 from tests.bench.market.measure import Run, Sample
 from tests.bench.market.processes import Cost, cost_of, forget_peak
 from tests.bench.market.report import growth_of, limit_of, text_of
@@ -75,7 +75,13 @@ def run_of(worker_seconds: float, consumed: float, storms: tuple[float, ...] = (
         published_by_kind={"trades": 40_000.0, "marks": 60_000.0},
         stored_by_table={"heatmap_raw": 500_000.0},
         latencies=[1.0] * 98 + [3.0, 5.0],
-        disk=Disk({"heatmap_raw": 2_000_000}, {"heatmap_raw": 100_000}, minutes=2, parts_before=7),
+        disk=Disk(
+            {"heatmap_raw": 2_000_000, "heatmap_1h_raw": 500_000, "heatmap_1d_raw": 1_000_000},
+            {"heatmap_raw": 100_000, "heatmap_1h_raw": 10_000, "heatmap_1d_raw": 10_000},
+            {"heatmap_raw": 2, "heatmap_1h_raw": 60, "heatmap_1d_raw": 1_440},
+            minutes=2,
+            parts_before=7,
+        ),
         load_state={
             "started": START,
             "time": START + 120_000,
@@ -103,12 +109,18 @@ def test_the_report_says_rows_lag_latency_and_disk() -> None:
     assert "rows in per second     1,000 (marks 600.0, trades 400.0)" in text
     assert "rows stored per second 5,000 (heatmap_raw 5,000.0); 5.00 per row in" in text
     assert "p50 1.00 s, p99 3.02 s, most 5.00 s (100 marks)" in text
-    # 2 MB in 2 minutes of 100 markets are 14.4 MB per market and day.
-    assert "14.40 MB per market and day, from 2 minutes" in text
+    # Of 100 markets: 2 MB in 2 minutes, half a MB in the hour's rollup, a whole one in the day's.
+    assert "14.53 MB per market and day, from 2 minutes (heatmap_raw 14.400 (20.0 bytes per row)" in text
+    assert "heatmap_1h_raw 0.120 (50.0 bytes per row), heatmap_1d_raw 0.010 (100.0" in text
     assert "caught up 0 s after its end" in text
     assert "frames per second, start included: binance 100, okx 20" in text
     assert "requests per minute: binance /fapi/v1/openInterest 120\n" in text
     assert "a step was 1,234 ms late at most" in text
+
+
+def test_a_tables_name_says_how_often_its_rows_are_written() -> None:
+    names = ("heatmap_levels_raw", "heatmap_levels_1h_raw", "heatmap_1d_raw", "contracts_raw", "positions_observed_raw")
+    assert [period_of(name) for name in names] == [1, 60, 1_440, 60, 1]
 
 
 def test_growth_shows_each_size_with_its_cost_per_market() -> None:
