@@ -42,6 +42,12 @@ check: $(STAMP) ## format, lint and types, over the tests too
 bench: $(STAMP) kafka ## measure; prints figures and ratios, judges nothing
 	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
 
+MARKETS ?= 36,340,1700
+MINUTES ?= 10
+bench-market: $(STAMP) kafka ## what the real services cost on a load like the real markets' (MARKETS=1700 MINUTES=2 for a short look)
+	@$(BIN)/python -m tests.bench.market --markets $(MARKETS) --minutes $(MINUTES)
+	@$(BIN)/python -m tests.bench.market.catch_up
+
 FRAMES ?= 1000000
 fuzz: $(STAMP) ## spoil a million frames per venue and as many Kafka messages (FRAMES=...)
 	@$(BIN)/pytest -q --timeout=0 --frames $(FRAMES) tests/property/test_fuzz_frames.py tests/property/test_fuzz_messages.py
