@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-containers check bench bench-market fuzz chaos soak audit release kafka grafana-frontend dashboards lock format clean
+.PHONY: help install demo live unit test test-containers check bench bench-market fuzz chaos soak audit release kafka grafana-frontend dashboards documents lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ TEST_ARGUMENTS ?=
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
-# The lock file names every package with its hash; a change of it, or of the project's metadata, installs anew.
+# The lock file names every package with its hash; a change of it, or of the project's metadata, installs again.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "liqheat needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12 ..." % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'Cannot make a virtual environment: install the package python3-venv'; exit 1; }
@@ -21,11 +21,20 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
+<<<<<<< HEAD
 demo: $(STAMP) kafka ## run everything on a simulated exchange: no Docker, no network, no accounts
+=======
+install: $(STAMP) ## locked packages into .venv
+
+demo: $(STAMP) ## run everything on a simulated exchange: no Docker, no network, no accounts
+>>>>>>> docs
 	@$(BIN)/liqheat demo $(DEMO_ARGUMENTS)
 
 live: $(STAMP) kafka ## the same on the real public feeds
 	@$(BIN)/liqheat live $(DEMO_ARGUMENTS)
+
+unit: $(STAMP) ## unit tests only: no socket, no broker, no browser
+	@$(BIN)/pytest -q tests/unit $(TEST_ARGUMENTS)
 
 test: $(STAMP) kafka grafana-frontend ## every test that runs without Docker
 	@$(BIN)/pytest -m 'not bench and not docker' $(TEST_ARGUMENTS)
@@ -87,8 +96,12 @@ grafana-frontend:
 dashboards: $(STAMP) ## generate Grafana's dashboards from their sources
 	@$(BIN)/python -m deploy.grafana.src.build
 
+documents: $(STAMP) ## write the parts of documents that follow from the code: settings, data dictionary
+	@$(BIN)/liqheat settings --write deploy/settings.md
+	@$(BIN)/liqheat dictionary --write sinks/README.md
+
 RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
-lock: $(STAMP) ## resolve the dependencies anew into the lock files
+lock: $(STAMP) ## resolve the dependencies again into the lock files
 	@$(BIN)/$(RESOLVE) --extra local --extra dev --upgrade --output-file requirements.lock
 	@$(BIN)/$(RESOLVE) --constraint requirements.lock --output-file deploy/docker/requirements.lock
 
