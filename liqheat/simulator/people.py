@@ -19,7 +19,7 @@ _SIZE_SLOPE = 0.35
 """How much less leverage a small account uses the larger its position: notional goes with leverage to minus this."""
 _CROSS_SETTINGS = np.array([3.0, 5.0, 10.0, 20.0, 25.0, 40.0])
 _CROSS_SETTING_STEPS = np.cumsum([0.17, 0.13, 0.18, 0.30, 0.12, 0.10])
-"""Leverage that cross accounts set, by notional, as seen on Hyperliquid; it says little of where they are liquidated."""
+"""Leverages that cross accounts set, as seen on Hyperliquid; they say little of where these are liquidated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def _median_for(mean: float, spread: float, most: float) -> float:
             low = middle
         else:
             high = middle
-    return (low * high) ** 0.5
+    return float((low * high) ** 0.5)
 
 
 _NORMAL_QUANTILES = np.sort(np.random.default_rng(0).standard_normal(20_000))
