@@ -133,7 +133,7 @@ def levels_of(
     distances: FloatArray = np.abs(np.log(prices / mark)).astype(np.float64)
     usd: FloatArray = share * book.resting_usd(side, distances)
     # Rounding the running sum, not each level, keeps the side's total right where single levels are tiny.
-    coins = (np.diff(usd, prepend=0.0) / prices).cumsum()
+    coins = (np.diff(np.append(0.0, usd)) / prices).cumsum()
     lots = np.diff(np.floor(coins / quantity_step).astype(np.int64), prepend=0)
     here = np.flatnonzero(lots)
     quantities: FloatArray = np.round(lots[here] * quantity_step, 10).astype(np.float64)

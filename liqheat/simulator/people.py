@@ -28,11 +28,11 @@ class People:
 
     traders: int = 6_000
     """Open positions that the market tends to, over all venues and both sides."""
-    small_share: float = 0.22
+    small_share: float = 0.18
     """Part of the notional that small accounts hold."""
     small_count_share: float = 0.8
     """Part of the positions that are small accounts'."""
-    isolated_share: float = 0.5
+    isolated_share: float = 0.3
     """Small accounts' positions with isolated margin; all others are crossed with the rest of their account."""
     large_isolated_share: float = 0.08
     leverage_mix: str = "degen"
@@ -40,7 +40,7 @@ class People:
     small_size_spread: float = 1.5
     large_size_spread: float = 3.2
     """Standard deviations of the log notional."""
-    largest_share: float = 0.05
+    largest_share: float = 0.03
     """No position is larger than this part of one side's open interest."""
     small_margin: float = 0.25
     small_margin_spread: float = 0.8

@@ -98,8 +98,8 @@ class Statistics:
 
     @property
     def executed_per_move(self) -> FloatArray:
-        """Liquidated per 1% of an hour's adverse move, bp of open interest, by class of `MOVES`."""
-        return self.executed / self.moved
+        """Liquidated per 1% of an hour's adverse move, bp of open interest, by class of `MOVES`; NaN without hours."""
+        return np.divide(self.executed, self.moved, out=np.full(len(MOVES), np.nan), where=self.moved > 0)
 
     @property
     def executed_per_day(self) -> float:
