@@ -134,7 +134,8 @@ def levels_of(
     usd: FloatArray = share * book.resting_usd(side, distances)
     # Rounding the running sum, not each level, keeps the side's total right where single levels are tiny.
     coins = (np.diff(np.append(0.0, usd)) / prices).cumsum()
-    lots = np.diff(np.floor(coins / quantity_step).astype(np.int64), prepend=0)
+    whole: IntArray = np.floor(coins / quantity_step).astype(np.int64)
+    lots: IntArray = np.diff(np.append(0, whole)).astype(np.int64)
     here = np.flatnonzero(lots)
     quantities: FloatArray = np.round(lots[here] * quantity_step, 10).astype(np.float64)
     orders = 1 + (quantities * prices[here] / _TYPICAL_ORDER_USD).astype(np.int64)
