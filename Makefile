@@ -21,13 +21,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-<<<<<<< HEAD
-demo: $(STAMP) kafka ## run everything on a simulated exchange: no Docker, no network, no accounts
-=======
 install: $(STAMP) ## locked packages into .venv
 
-demo: $(STAMP) ## run everything on a simulated exchange: no Docker, no network, no accounts
->>>>>>> docs
+demo: $(STAMP) kafka ## run everything on a simulated exchange: no Docker, no network, no accounts
 	@$(BIN)/liqheat demo $(DEMO_ARGUMENTS)
 
 live: $(STAMP) kafka ## the same on the real public feeds
