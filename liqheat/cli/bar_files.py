@@ -1,10 +1,10 @@
 """Files into bars and liquidations for `liqheat backtest`: CSV with generic columns, or normalised events.
 
-CSV columns are found by how their names begin, whatever their case and order, and a header is needed. Bars: time
+CSV columns are found by how their names begin, whatever their case and order, and a header is needed. Bars: a time
 (`t`, `time`, `timestamp`, `open_time`, `start`), `open`, `high`, `low`, `close`, `volume...` (coins) or
 `quote_volume...` (USD), and where there are any `taker_buy...` (in the unit of the volume) and `open_interest...`
-(coins). Liquidations: start (`t_start`, `time`, ...), `long...` and `short...` in USD, and `length...` (ms) or `end...`;
-else an interval ends where the next begins. Times are ms, s or ISO 8601, UTC. Files may be gzipped.
+(coins). Liquidations: start (`t_start`, `time`, ...), `long...` and `short...` in USD, and `length...` (ms) or
+`end...`; else an interval ends where the next begins. Times are ms, s or ISO 8601, UTC. Files may be gzipped.
 """
 
 import gzip
@@ -53,7 +53,8 @@ def read_csv(bars_file: Path, liquidations_file: Path, known_from: int | None) -
     else:
         end = np.append(start[1:], start[-1] + (start[-1] - start[-2] if len(start) > 1 else MINUTE_MS))
     sides = [
-        _numbers(frame, _needed(frame, (name,), liquidations_file), liquidations_file)[order] for name in ("long", "short")
+        _numbers(frame, _needed(frame, (name,), liquidations_file), liquidations_file)[order]
+        for name in ("long", "short")
     ]
     usd = np.nan_to_num(np.stack(sides, axis=1))
     return bars, Executed(start, end, usd, max(known_from or 0, int(start[0])), int(end[-1]))
@@ -101,7 +102,9 @@ def _minute_bars(events: list[Event], known_from: int | None) -> tuple[Bars, Exe
     flows = np.zeros((2, count))
     for event in trades:
         if isinstance(event, Trade):
-            flows[0 if event.taker_side > 0 else 1, event.event_time // MINUTE_MS - first] += event.price * event.quantity
+            flows[0 if event.taker_side > 0 else 1, event.event_time // MINUTE_MS - first] += (
+                event.price * event.quantity
+            )
     interest, executed = np.full(count, np.nan), np.zeros((count, 2))
     for event in sorted(events, key=_time):
         minute = event.event_time // MINUTE_MS - first
@@ -127,7 +130,9 @@ def _time(event: Event) -> int:
     return event.event_time
 
 
-def _path(points: list[tuple[int, float]], first: int, count: int) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _path(
+    points: list[tuple[int, float]], first: int, count: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return open, high, low and close of each minute; each opens where the one before closed."""
     opened, high, low, close = (np.full(count, np.nan) for _ in range(4))
     for time, price in points:
@@ -223,13 +228,17 @@ def _times(frame: pl.DataFrame, file: Path) -> IntArray:
     for name in _TIME:
         if name in frame.columns:
             return _as_ms(frame[name], file)
-    raise ConfigurationError(f"{file}: expected a column of times ({', '.join(_TIME)}), found {', '.join(frame.columns)}")
+    raise ConfigurationError(
+        f"{file}: expected a column of times ({', '.join(_TIME)}), found {', '.join(frame.columns)}"
+    )
 
 
 def _as_ms(column: pl.Series, file: Path) -> IntArray:
     try:
         if column.dtype == pl.String:
-            return column.str.to_datetime(time_unit="ms", time_zone="UTC").dt.timestamp("ms").to_numpy().astype(np.int64)
+            return (
+                column.str.to_datetime(time_unit="ms", time_zone="UTC").dt.timestamp("ms").to_numpy().astype(np.int64)
+            )
         times = column.cast(pl.Int64).to_numpy().astype(np.int64)
     except pl.exceptions.PolarsError as error:
         raise ConfigurationError(f"{file}: expected times in {column.name!r}: {error}") from error

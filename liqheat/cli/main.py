@@ -23,6 +23,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "liquidation_price",
     "map",
     "score",
+    "backtest",
     "health",
     "ingest",
     "playback",

@@ -18,7 +18,6 @@ from liqheat.scoring.bars import Bars, Executed, Hours
 from liqheat.scoring.places import CELL, CELLS
 from processors.heatmap.minutes import MinuteColumns
 from processors.positions.inferred import InferredPositions
-from processors.positions.published import Cells
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -88,30 +87,22 @@ class InferredBars:
 
     def cells(self) -> FloatArray:
         """Return expected USD around the last close, (2, CELLS)."""
-        cells = self.model.published(self.market)
-        return self._spread(cells, cells.expected_usd)
+        return self._spread(self.model.fine(int(self.market[0])).expected)
 
     def at_risk_cells(self) -> FloatArray:
         """Return USD at risk around the last close, (2, CELLS)."""
-        cells = self.model.published(self.market)
-        return self._spread(cells, cells.at_risk_usd)
+        return self._spread(self.model.fine(int(self.market[0])).at_risk)
 
-    def _spread(self, cells: Cells, amounts: IntArray) -> FloatArray:
-        """Spread buckets evenly over the cells of `places` that they overlap."""
-        price = float(np.log(self.model.state.close[0]))
-        buckets = cells.bucket.astype(np.int64)
-        low, high = np.log(lower_edge(buckets, self.factor)), np.log(lower_edge(buckets + 1, self.factor))
-        found = np.zeros((2, CELLS))
-        for place, side in ((0, 1), (1, -1)):
-            chosen = (cells.side == side) & (amounts > 0)
-            near = (price - high if side > 0 else low - price)[chosen]
-            far = (price - low if side > 0 else high - price)[chosen]
-            near = np.maximum(near, 0.0)
-            whole = np.concatenate([[0.0], np.cumsum(amounts[chosen][np.argsort(far, kind="stable")])]) / MICRO_USD_PER_USD
-            ends = np.concatenate([[float(near.min(initial=0.0))], np.sort(far)])
-            edges = np.arange(CELLS + 1) * CELL
-            found[place] = np.diff(np.interp(edges, ends, whole))
-        return found
+    def _spread(self, amounts: IntArray) -> FloatArray:
+        """Spread fine buckets evenly over the cells of `places` that they overlap."""
+        fine = self.model.fine(int(self.market[0]))
+        edges = np.log(lower_edge(fine.first_bucket + np.arange(len(amounts) + 1)))
+        upto = np.concatenate([[0.0], np.cumsum(amounts / MICRO_USD_PER_USD)])
+        away = np.arange(CELLS + 1) * CELL
+        price = float(np.log(fine.mark))
+        above = np.interp(price + away, edges, upto)
+        below = np.interp(price - away, edges, upto)
+        return np.stack([-np.diff(below), np.diff(above)])
 
 
 def walk(

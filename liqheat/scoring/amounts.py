@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ def select(cases: Cases, chosen: npt.NDArray[np.bool_] | IntArray) -> Cases:
 def ratio_by_move(cases: Cases) -> dict[str, float]:
     """Return predicted over executed by class of hourly move; classes in which nothing was executed are left out."""
     found = {}
-    for low, high in zip(MOVES[:-1], MOVES[1:], strict=True):
+    for low, high in pairwise(MOVES):
         inside = (cases.move >= low) & (cases.move < high)
         if cases.executed[inside].sum() > 0:
             name = f"{low:g}-{high:g}" if high < MOVES[-1] else f"{low:g}+"
@@ -94,9 +95,7 @@ def resampled_weeks(week: IntArray, draws: int, seed: int = 0) -> list[IntArray]
     generator = np.random.default_rng(seed)
     weeks = np.unique(week)
     places = {int(one): np.flatnonzero(week == one) for one in weeks}
-    return [
-        np.concatenate([places[int(one)] for one in generator.choice(weeks, len(weeks))]) for _ in range(draws)
-    ]
+    return [np.concatenate([places[int(one)] for one in generator.choice(weeks, len(weeks))]) for _ in range(draws)]
 
 
 def bounds(values: list[float]) -> tuple[float, float]:

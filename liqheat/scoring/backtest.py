@@ -82,7 +82,9 @@ def judge_places(
         flat = np.broadcast_to(kernel(), (len(first_bars), 2, CELLS))
         scores = {}
         for name, cells in maps.items():
-            density = place_density(cells) if name == ours else flat if name == KERNEL else np.asarray(cells, np.float64)
+            density = (
+                place_density(cells) if name == ours else flat if name == KERNEL else np.asarray(cells, np.float64)
+            )
             scores[name] = place_scores(cases, density)
         draws = resampled_weeks(cases.week, judged.draws)
         rows: Figures = {}
@@ -104,7 +106,10 @@ def _cases(usd: FloatArray, hours: Hours, judged: Judged) -> Cases:
     chosen = judged.chosen
     week = hours.start[chosen] // (7 * DAY_MS)
     return Cases(
-        usd[chosen].T.reshape(-1), hours.executed[chosen].T.reshape(-1), hours.move[chosen].T.reshape(-1), np.tile(week, 2)
+        usd[chosen].T.reshape(-1),
+        hours.executed[chosen].T.reshape(-1),
+        hours.move[chosen].T.reshape(-1),
+        np.tile(week, 2),
     )
 
 

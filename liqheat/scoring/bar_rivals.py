@@ -22,7 +22,7 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar as a method sees it at its close; `executed` is what became known by then, USD, None where none is recorded."""
+    """One bar as a method sees it at its close; `executed`, USD, became known by then; None: nothing is recorded."""
 
     start: int
     step_ms: int
@@ -69,6 +69,7 @@ class DistanceRule:
         return distance * distance
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         scale = self.executed / self.gone if self.gone > 0 else 0.0
         down, up = self._gone(low, high)
         return scale * self.amount(down), scale * self.amount(up)
@@ -79,6 +80,7 @@ class DistanceRule:
         return max(float(np.log(self.price / low)), 0.0), max(float(np.log(high / self.price)), 0.0)
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         if bar.executed is not None:
             fade = 0.5 ** (bar.step_ms / self.memory_ms)
             self.executed = self.executed * fade + sum(bar.executed)
@@ -86,6 +88,7 @@ class DistanceRule:
         self.price = bar.close
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         away = distances()
         density = {"uniform": np.ones(CELLS), "kernel": 1 - np.exp(-away / KERNEL_SCALE)}.get(self.name, away)
         return np.stack([density, density])
@@ -101,6 +104,7 @@ class LogLadder:
         self.price = float("nan")
 
     def level(self, price: float) -> int:
+        """Return the level of a price, USD."""
         return int((np.log(price) - self.first) / STEP)
 
     def range_of(self, low: float, high: float) -> tuple[int, int, int]:
@@ -109,6 +113,7 @@ class LogLadder:
         return min(self.level(low), middle), max(self.level(high), middle), middle
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         if np.isnan(self.price):
             return 0.0, 0.0
         first, last, middle = self.range_of(low, high)
@@ -130,6 +135,7 @@ class LogLadder:
                 self.usd[min(max(place, 0), len(self.usd) - 1)] += usd
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         return cells_of(self.usd, self.level(self.price))
 
 
@@ -154,6 +160,7 @@ class CandleDirection(LogLadder):
         self.interest = float("nan")
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         self.sweep(bar)
         change = (bar.interest - self.interest) * bar.close
         if change > 0:
@@ -179,6 +186,7 @@ class LargeTrades(LogLadder):
         self.usual = 0.0
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         self.sweep(bar)
         turnover = bar.buy_usd + bar.sell_usd
         limit = self.usual
@@ -202,6 +210,7 @@ class OpenInterestLadder(LogLadder):
         self.interest_usd = float("nan")
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         self.price = bar.close
         self.profile[self.level(bar.close)] += bar.buy_usd + bar.sell_usd
         if not np.isnan(bar.interest):
@@ -210,8 +219,11 @@ class OpenInterestLadder(LogLadder):
         whole = float(self.profile.sum())
         if whole > 0 and not np.isnan(self.interest_usd):
             for leverage, share in zip(self.LEVERAGES, self.SHARES, strict=True):
-                down, up = (int(round(-np.log(1 - 1 / leverage) / STEP)), int(round(np.log(1 + 1 / leverage) / STEP)))
-                usd[: middle] += share * self.profile[down : down + middle]
+                down, up = (
+                    round(-float(np.log(1 - 1 / leverage)) / STEP),
+                    round(float(np.log(1 + 1 / leverage)) / STEP),
+                )
+                usd[:middle] += share * self.profile[down : down + middle]
                 usd[middle + 1 :] += share * self.profile[middle + 1 - up : len(usd) - up]
             usd *= self.interest_usd / whole
         self.usd = usd
@@ -233,6 +245,7 @@ class TurnoverSeeding:
         self.interest = self.interest_usd = float("nan")
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         rise = bar.interest / self.interest - 1 if self.interest > 0 else 0.0
         boost = min(1 + 8 * max(rise, 0.0), 3.0) if np.isfinite(rise) else 1.0
         if not np.isnan(bar.interest):
@@ -251,11 +264,13 @@ class TurnoverSeeding:
         return self.interest_usd / whole if whole > 0 and self.interest_usd > 0 else 1.0
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         scale = self._scale()
         parts = np.array([rung.expect(low, high) for rung in self.rungs]).sum(axis=0) * scale
         return float(parts[0]), float(parts[1])
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         return np.asarray(sum(rung.cells() for rung in self.rungs))
 
 
@@ -290,10 +305,12 @@ class StudyB1:
         return float(self.layers[:, first : middle + 1].sum()), float(self.layers[:, middle + 1 : last + 1].sum())
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         kappa, (longs, shorts) = self._kappa(), self._raw(low, high)
         return kappa * longs, kappa * shorts
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         if bar.executed is not None:
             fade = 0.5 ** (bar.step_ms / (14 * _DAY_MS))
             self.executed = self.executed * fade + sum(bar.executed)
@@ -310,6 +327,7 @@ class StudyB1:
         self.layers[:, middle + 1 : middle + 1 + above] += opened[:, :above]
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         return cells_of(self.layers.sum(axis=0), self.grid.level(self.grid.price))
 
 

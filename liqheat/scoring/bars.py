@@ -49,7 +49,7 @@ class Executed:
     known_until: int
 
     def by_bar(self, bars: Bars) -> tuple[FloatArray, BoolArray]:
-        """Return what becomes known by the close of each bar, (n, 2), and whether liquidations are recorded then, (n,)."""
+        """Return what becomes known by the close of each bar, (n, 2), and whether any is recorded then, (n,)."""
         ends = bars.start + bars.step_ms
         place = np.searchsorted(ends, self.end)
         usd = np.zeros((len(bars), 2))

@@ -76,7 +76,9 @@ def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_ho
         if until > bars.start[-1] + bars.step_ms:
             continue
         price = float(np.log(bars.open[bar]))
-        rows = slice(int(np.searchsorted(executed.start, bars.start[bar])), int(np.searchsorted(executed.end, until, "right")))
+        rows = slice(
+            int(np.searchsorted(executed.start, bars.start[bar])), int(np.searchsorted(executed.end, until, "right"))
+        )
         for side in range(2):
             cells, reached = _spread(
                 (price - lows) if side == 0 else (highs - price), begin[rows], end[rows], executed.usd[rows, side]

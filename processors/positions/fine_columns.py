@@ -35,7 +35,7 @@ def per_level(fine: IntArray, factor: int) -> IntArray:
     return total
 
 
-def scaled(amounts: IntArray, factors: FloatArray) -> IntArray:
+def scaled(amounts: IntArray, factors: FloatArray | float) -> IntArray:
     """Return `amounts * factors` (float64) rounded down."""
     return np.floor(amounts * factors).astype(np.int64)
 
