@@ -31,9 +31,9 @@ class Walk:
 
     streamed: dict[str, FloatArray]
     frozen: dict[str, FloatArray]
-    maps: dict[str, FloatArray]
-    """Only of the hours asked for; float32."""
-    at_risk: FloatArray
+    maps: dict[str, npt.NDArray[np.float32]]
+    """Only of the hours asked for; empty before the first bar."""
+    at_risk: npt.NDArray[np.float32]
     """Notional at risk in the cells of those hours, of `OURS`."""
     facts: dict[str, float]
     """What `OURS` had learned by the end."""
@@ -139,9 +139,9 @@ def walk(
         first, after = int(hours.first[hour]), int(hours.after[hour])
         for name, method in methods.items():
             frozen[name][hour] = method.expect(float(hours.low[hour]), float(hours.high[hour]))
-            if asked[hour]:
+            if asked[hour] and first:
                 maps[name][kept[hour]] = method.cells()
-        if asked[hour]:
+        if asked[hour] and first:
             at_risk[kept[hour]] = ours.at_risk_cells()
         for place in range(first, after):
             bar = Bar(

@@ -62,7 +62,12 @@ def judge_amounts(said: dict[str, FloatArray], hours: Hours, judged: Judged, our
 
 
 def judge_places(
-    maps: dict[str, FloatArray], bars: Bars, executed: Executed, first_bars: IntArray, judged: Judged, ours: str
+    maps: dict[str, npt.NDArray[np.float32]],
+    bars: Bars,
+    executed: Executed,
+    first_bars: IntArray,
+    judged: Judged,
+    ours: str,
 ) -> Figures:
     """Return nats over uniform and AUC of each method at each horizon, and the interval of ours less the kernel.
 
@@ -83,7 +88,11 @@ def judge_places(
         scores = {}
         for name, cells in maps.items():
             density = (
-                place_density(cells) if name == ours else flat if name == KERNEL else np.asarray(cells, np.float64)
+                place_density(cells.astype(np.float64))
+                if name == ours
+                else flat
+                if name == KERNEL
+                else np.asarray(cells, np.float64)
             )
             scores[name] = place_scores(cases, density)
         draws = resampled_weeks(cases.week, judged.draws)

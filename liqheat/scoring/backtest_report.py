@@ -16,7 +16,7 @@ IntArray = npt.NDArray[np.int64]
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#1c2733}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;text-align:right;border-bottom:1px solid #dde}
-td:first-child,th:first-child{text-align:left}.ours{font-weight:600;background:#eef7f5}small{color:#5b6b79}"""
+td:first-child,th:first-child{text-align:left;white-space:normal}td{white-space:nowrap}.ours{font-weight:600;background:#eef7f5}small{color:#5b6b79}"""
 _COLUMNS = {
     "spearman": "Spearman",
     "pearson": "Pearson",

@@ -99,13 +99,13 @@ class LogLadder:
 
     def __init__(self, lowest: float, highest: float) -> None:
         """Hold prices from `lowest` to `highest`, USD, and a factor of three beyond."""
-        self.first = np.log(lowest) - 1.1
-        self.usd = np.zeros(int((np.log(highest) + 1.1 - self.first) / STEP) + 1)
+        self.first = int(np.floor((np.log(lowest) - 1.1) / STEP))
+        self.usd = np.zeros(int((np.log(highest) + 1.1) / STEP) + 1 - self.first)
         self.price = float("nan")
 
     def level(self, price: float) -> int:
         """Return the level of a price, USD."""
-        return int((np.log(price) - self.first) / STEP)
+        return int(np.floor(np.log(price) / STEP)) - self.first
 
     def range_of(self, low: float, high: float) -> tuple[int, int, int]:
         """Return the lowest and highest level reached from the last close, and the level of that close."""
