@@ -13,8 +13,8 @@ import numpy.typing as npt
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import lower_edge
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.scoring.bar_rivals import Bar, BarMethod, rivals
-from liqheat.scoring.bars import Bars, Executed, Hours
+from liqheat.scoring.bar_rivals import BarMethod, rivals
+from liqheat.scoring.bars import Bar, Bars, Executed, Hours
 from liqheat.scoring.places import CELL, CELLS
 from processors.heatmap.minutes import MinuteColumns
 from processors.positions.inferred import InferredPositions
@@ -144,15 +144,8 @@ def walk(
         if asked[hour] and first:
             at_risk[kept[hour]] = ours.at_risk_cells()
         for place in range(first, after):
-            bar = Bar(
-                int(bars.start[place]),
-                bars.step_ms,
-                *(float(column[place]) for column in (bars.open, bars.high, bars.low, bars.close)),
-                float(bars.buy_usd[place]),
-                float(bars.sell_usd[place]),
-                float(bars.interest[place]),
-                (float(told[place, 0]), float(told[place, 1])) if is_known[place] else None,
-            )
+            known = (float(told[place, 0]), float(told[place, 1])) if is_known[place] else None
+            bar = bars.at(place, known)
             for name, method in methods.items():
                 streamed[name][hour] += method.expect(min(bar.low, bar.open), max(bar.high, bar.open))
                 method.close(bar)

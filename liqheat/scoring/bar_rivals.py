@@ -4,13 +4,13 @@ Each is a `BarMethod`, written afresh from its description. Where a method was m
 says what stands in for them.
 """
 
-from dataclasses import dataclass
 from math import erf, sqrt
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.scoring.bars import Bar
 from liqheat.scoring.places import CELL, CELLS, KERNEL_SCALE, distances
 
 FloatArray = npt.NDArray[np.float64]
@@ -18,22 +18,6 @@ FloatArray = npt.NDArray[np.float64]
 STEP = 0.0005
 """Width of a ladder's level, log price."""
 _DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar as a method sees it at its close; `executed`, USD, became known by then; None: nothing is recorded."""
-
-    start: int
-    step_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    buy_usd: float
-    sell_usd: float
-    interest: float
-    executed: tuple[float, float] | None
 
 
 class BarMethod(Protocol):

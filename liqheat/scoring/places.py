@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.scoring.amounts import block_length
 from liqheat.scoring.bars import Bars, Executed
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,14 +49,14 @@ class PlaceCases:
     """What came of each case, c in all: the cells reached, and executed USD in each.
 
     `hour` is the place of the case's hour among those asked for, `side` 0 for longs; `executed` has shape (c, CELLS),
-    `reached` is how many cells of it were, the last one in part, `week` the week of the hour.
+    `reached` is how many cells of it were, the last one in part, `block` the hour's block of time.
     """
 
     hour: IntArray
     side: IntArray
     reached: FloatArray
     executed: FloatArray
-    week: IntArray
+    block: IntArray
 
 
 def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_hours: int) -> PlaceCases:
@@ -70,6 +71,7 @@ def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_ho
     begin = np.searchsorted(bars.start, executed.start)
     end = np.maximum(np.searchsorted(bars.start, executed.end), begin + 1)
     highs, lows = np.log(bars.high), np.log(bars.low)
+    length = block_length(bars.start[first_bars])
     found: list[tuple[int, int, float, FloatArray, int]] = []
     for place, bar in enumerate(first_bars.tolist()):
         until = int(bars.start[bar]) + horizon_hours * 3_600_000
@@ -84,12 +86,12 @@ def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_ho
                 (price - lows) if side == 0 else (highs - price), begin[rows], end[rows], executed.usd[rows, side]
             )
             if cells.sum() > 0:
-                found.append((place, side, reached, cells, int(bars.start[bar]) // (7 * 86_400_000)))
+                found.append((place, side, reached, cells, int(bars.start[bar]) // length))
     if not found:
         nothing = np.zeros(0, dtype=np.int64)
         return PlaceCases(nothing, nothing, np.zeros(0), np.zeros((0, CELLS)), nothing)
-    hour, sides, reached_cells, amounts, week = zip(*found, strict=True)
-    return PlaceCases(np.array(hour), np.array(sides), np.array(reached_cells), np.stack(amounts), np.array(week))
+    hour, sides, reached_cells, amounts, block = zip(*found, strict=True)
+    return PlaceCases(np.array(hour), np.array(sides), np.array(reached_cells), np.stack(amounts), np.array(block))
 
 
 def _spread(away: FloatArray, begin: IntArray, end: IntArray, usd: FloatArray) -> tuple[FloatArray, float]:

@@ -13,8 +13,17 @@ from liqheat.cli.bar_files import read_csv, read_events_file
 from liqheat.cli.main import app, load_commands
 from liqheat.cli.walk_forward import OURS, InferredBars, Walk, walk
 from liqheat.platform.errors import ConfigurationError
-from liqheat.scoring.amounts import Cases, measures, paired, partial_spearman, ranks, ratio_by_move, resampled_weeks
-from liqheat.scoring.bar_rivals import Bar, rivals
+from liqheat.scoring.amounts import (
+    Cases,
+    block_length,
+    measures,
+    paired,
+    partial_spearman,
+    ranks,
+    ratio_by_move,
+    resampled,
+)
+from liqheat.scoring.bar_rivals import rivals
 from liqheat.scoring.bars import Bars, Executed, hours_of
 from liqheat.scoring.places import CELL, CELLS, distances, kernel, place_cases, place_scores
 
@@ -47,19 +56,12 @@ def walked(bars: Bars, executed: Executed) -> Walk:
     return walk(bars, executed, hours, np.ones(len(hours.start), dtype=np.bool_), ours, lambda done: None)
 
 
-def cut(bars: Bars, end: int) -> Bars:
-    columns = (bars.start, bars.open, bars.high, bars.low, bars.close, bars.buy_usd, bars.sell_usd, bars.interest)
-    start, *rest = (column[:end] for column in columns)
-    return Bars(start, bars.step_ms, *rest)
-
-
 def test_no_method_sees_what_comes_later() -> None:
     bars, executed = some_history()
     whole = walked(bars, executed)
     hours = 40
-    shocked = cut(bars, len(bars))
+    shocked, _ = some_history()
     for column in (shocked.close, shocked.high, shocked.open, shocked.low, shocked.buy_usd, shocked.interest):
-        column.setflags(write=True)
         column[hours * 12 :] *= 1.5
     later = Executed(executed.start, executed.end, executed.usd.copy(), executed.known_from, executed.known_until)
     later.usd[hours:] *= 100
@@ -115,10 +117,16 @@ def test_amounts_agree_with_plain_definitions() -> None:
 def test_ratio_by_move_parts_the_cases_and_a_method_does_not_beat_itself() -> None:
     cases = Cases(np.array([1.0, 4, 9]), np.array([2.0, 2, 3]), np.array([0.05, 0.3, 0.3]), np.array([1, 2, 3]))
     assert ratio_by_move(cases) == {"0-0.1": 0.5, "0.25-0.5": pytest.approx(13 / 5)}
-    draws = resampled_weeks(cases.week, 20)
+    draws = resampled(cases.block, 20)
     assert all(len(places) == 3 for places in draws)
     for low, high in paired(cases, cases, draws).values():
         assert (low, high) == (0.0, 0.0) or math.isnan(low)
+
+
+def test_short_histories_are_drawn_again_in_days_or_hours() -> None:
+    assert block_length(START + HOUR * np.arange(24 * 60)) == 7 * 24 * HOUR
+    assert block_length(START + HOUR * np.arange(24 * 10)) == 24 * HOUR
+    assert block_length(START + HOUR * np.arange(24)) == 4 * HOUR
 
 
 def test_place_rewards_a_map_that_knows_and_gives_uniform_nothing() -> None:
@@ -154,11 +162,8 @@ def test_every_rival_opens_longs_below_and_shorts_above_and_is_emptied_where_pri
     told, _ = executed.by_bar(bars)
     methods = rivals(float(bars.low.min()), float(bars.high.max()))
     for place in range(len(bars)):
-        row = [
-            float(column[place]) for column in (bars.open, bars.high, bars.low, bars.close, bars.buy_usd, bars.sell_usd)
-        ]
         for method in methods.values():
-            method.close(Bar(int(bars.start[place]), FIVE, *row, float(bars.interest[place]), tuple(told[place])))
+            method.close(bars.at(place, (float(told[place, 0]), float(told[place, 1]))))
     last = float(bars.close[-1])
     for name, method in methods.items():
         near, far = method.expect(last * 0.99, last), method.expect(last * 0.9, last * 1.1)
