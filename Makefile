@@ -1,6 +1,6 @@
 # Few commands, the same here and in CI. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo live test test-containers check bench kafka grafana-frontend dashboards lock format clean
+.PHONY: help demo live test test-containers check bench fuzz kafka grafana-frontend dashboards lock format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,10 @@ check: $(STAMP) ## format, lint and types, over the tests too
 
 bench: $(STAMP) kafka ## measure; prints figures and ratios, judges nothing
 	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
+
+FRAMES ?= 1000000
+fuzz: $(STAMP) ## spoil a million frames per venue and as many Kafka messages (FRAMES=...)
+	@$(BIN)/pytest -q --timeout=0 --frames $(FRAMES) tests/property/test_fuzz_frames.py tests/property/test_fuzz_messages.py
 
 # Apache Kafka for the tests where Java and Maven are; elsewhere the tests take the embedded broker and say so.
 kafka: $(STAMP)

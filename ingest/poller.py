@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from ingest.contract import Poll, Request, Rest, wrap
 from ingest.intake import FrameHandler
+from ingest.venues.interface import Poll, Request, Rest, wrap
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import PoisonMessage, TransientError
 

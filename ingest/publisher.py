@@ -1,35 +1,41 @@
 """From single events to Kafka: micro-batches by rows or age, one thread that delivers them, bounded waiting.
 
+A message holds rows of one kind and venue, of all its symbols on one partition of the log. What a partition has
+waiting is sealed together, so that no kind falls behind another: after `age` once there are enough rows for a message
+to be worth its cost, after `quiet_age` at the latest.
+
 The feed runner, the poller and the backfill add events on the event loop; kafka-python is synchronous and
 lives in a thread of its own. What was added is delivered at least once: a batch that the broker did not take
 is sent again until it does. When too many rows wait, `room` holds the callers up, and so the sockets.
 """
 
 import asyncio
+import math
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
 import structlog
 from kafka.errors import KafkaError
 
-from liqheat.domain.events import KIND_OF, Event, Kind, to_batch
-from liqheat.domain.market import Venue
-from liqheat.platform import codec, metrics
+from ingest.batching import VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Place, SealedRows, messages_of
+from liqheat.domain.events import KIND_OF, Event, Gap
+from liqheat.platform import metrics
 from liqheat.platform.errors import FatalError, Origin
-from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
-from liqheat.platform.settings import Ingest, Kafka
+from liqheat.platform.kafka import dead_letter_headers
+from liqheat.platform.partitions import partition_of
+from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 
 log = structlog.get_logger(__name__)
 
 STAGE = "ingest"
-# Room for headers, key and Kafka's own framing.
-_VALUE_LIMIT = MAXIMUM_MESSAGE_BYTES - 50_000
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+GAP_PARTITION = 0
+_STOP = None
 
 
 class Delivery(Protocol):
@@ -43,7 +49,7 @@ class Producer(Protocol):
     """What the publisher asks of kafka-python's `KafkaProducer`."""
 
     def send(self, topic: str, **message: Any) -> Delivery:
-        """Queue one message (`value`, `key`, `headers`)."""
+        """Queue one message (`value`, `headers`, `partition`)."""
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all queued messages are answered."""
@@ -52,35 +58,8 @@ class Producer(Protocol):
         """Free the connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPolicy:
-    """When a batch is full: at `rows`, or `age` seconds after the last round; `queue_rows` may wait in all."""
-
-    rows: int = 500
-    age: float = 0.25
-    queue_rows: int = 50_000
-
-    @classmethod
-    def of(cls, settings: Ingest) -> "BatchPolicy":
-        """Read the policy from the settings."""
-        return cls(settings.batch_rows, settings.batch_age, settings.queue_rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    topic: Topic
-    key: bytes | None
-    headers: codec.Headers
-    value: bytes
-
-
-_Key = tuple[type, Venue, str, str]
-_Job = list[Any] | _Message
-_STOP = None
-
-
 class Publisher:
-    """Gathers events per (kind, venue, symbol) and delivers them; an async context manager.
+    """Gathers events per kind, venue and partition and delivers them; an async context manager.
 
     On the way out it flushes: everything added before is delivered, or `FatalError` says how much was not.
     All methods but the thread's own belong to the event loop.
@@ -91,18 +70,20 @@ class Publisher:
         producer: Producer,
         policy: BatchPolicy,
         close_seconds: float = 30.0,
-        name_of: Callable[[Topic], str] | None = None,
+        kafka: Kafka | None = None,
     ) -> None:
         """Take over `producer`; at the end it may spend `close_seconds` on delivering what is left.
 
-        `name_of` gives a topic's name on the cluster, the plain one by default.
+        `kafka` says how topics are named on the cluster and how many partitions they have; the defaults without it.
         """
+        kafka = kafka or Kafka()
         self._producer = producer
-        self._name_of = name_of or Kafka().topic
+        self._name_of = kafka.topic
+        self._partitions = kafka.partitions
         self._policy = policy
         self._close_seconds = close_seconds
-        self._open: dict[_Key, list[Any]] = {}
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._open: dict[Place, OpenRows] = {}
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._added = 0
         self._delivered_rows = 0
         self._drained = asyncio.Event()
@@ -137,28 +118,40 @@ class Publisher:
 
     def add(self, event: Event) -> None:
         """Put one event into its batch. Never waits; the caller awaits `room` between frames."""
-        key = (type(event), event.venue, event.symbol, event.instrument)
-        rows = self._open.get(key)
+        place = self._place(event)
+        waiting = self._open.get(place)
+        if waiting is None:
+            waiting = self._open[place] = OpenRows(time.monotonic())
+        rows = waiting.kinds.get(type(event))
         if rows is None:
-            rows = self._open[key] = []
+            rows = waiting.kinds[type(event)] = []
         rows.append(event)
+        waiting.count += 1
         self._added += 1
         if len(rows) >= self._policy.rows:
-            self._hand_over(self._open.pop(key))
+            self._hand_over(place[1], waiting.kinds.pop(type(event)))
+            waiting.count -= len(rows)
+
+    def _place(self, event: Event) -> Place:
+        # Gaps go to a topic of one partition.
+        is_gap = type(event) is Gap
+        return event.venue, GAP_PARTITION if is_gap else partition_of(event.symbol, self._partitions)
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Publish events at once, one batch a kind and symbol in the order of first rows, and await room.
+        """Publish events at once, a message per kind and partition in the order of first rows, and await room.
 
         For rows that belong together: a margin-tier table, or a slice of history.
         """
-        slices: dict[_Key, list[Any]] = {}
+        slices: dict[tuple[type, Place], list[Any]] = {}
         for event in events:
-            slices.setdefault((type(event), event.venue, event.symbol, event.instrument), []).append(event)
-        for key, rows in slices.items():
-            if earlier := self._open.pop(key, None):
-                self._hand_over(earlier)
+            slices.setdefault((type(event), self._place(event)), []).append(event)
+        for (kind, place), rows in slices.items():
+            waiting = self._open.get(place)
+            if waiting is not None and (earlier := waiting.kinds.pop(kind, None)):
+                waiting.count -= len(earlier)
+                self._hand_over(place[1], earlier)
             self._added += len(rows)
-            self._hand_over(rows)
+            self._hand_over(place[1], rows)
         await self.room()
 
     def dead_letter(self, frame: bytes, reason: str, origin: Origin) -> None:
@@ -167,7 +160,7 @@ class Publisher:
         log.warning("A frame became a dead letter", reason=reason, origin=str(origin))
         self._added += 1
         self._jobs.put(
-            _Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:_VALUE_LIMIT])
+            Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:VALUE_LIMIT])
         )
 
     async def room(self) -> None:
@@ -203,16 +196,25 @@ class Publisher:
     async def _seal_by_age(self) -> None:
         while True:
             await asyncio.sleep(self._policy.age)
-            self._seal_all()
+            self._seal_due(time.monotonic() - self._policy.quiet_age)
             self._gauge.set(self.waiting)
 
-    def _seal_all(self) -> None:
-        batches, self._open = self._open, {}
-        for rows in batches.values():
-            self._hand_over(rows)
+    def _seal_due(self, quiet_since: float) -> None:
+        """Seal what is worth its messages, or has waited since `quiet_since` (s)."""
+        due = [
+            place
+            for place, waiting in self._open.items()
+            if waiting.count >= self._policy.worth_rows or waiting.opened <= quiet_since
+        ]
+        for place in due:
+            for rows in self._open.pop(place).kinds.values():
+                self._hand_over(place[1], rows)
 
-    def _hand_over(self, rows: list[Any]) -> None:
-        self._jobs.put(rows)
+    def _seal_all(self) -> None:
+        self._seal_due(math.inf)
+
+    def _hand_over(self, partition: int, rows: list[Any]) -> None:
+        self._jobs.put(SealedRows(partition, rows))
 
     def _delivered(self, rows: int) -> None:
         self._delivered_rows += rows
@@ -228,7 +230,7 @@ class Publisher:
         try:
             stopping = False
             while not stopping:
-                jobs: list[_Job] = []
+                jobs: list[Job] = []
                 job = self._jobs.get()
                 while job is not _STOP:
                     jobs.append(job)
@@ -241,9 +243,9 @@ class Publisher:
         except BaseException as error:  # noqa: BLE001 - whatever ends the thread has to reach the event loop
             self._call_loop(self._failed, error)
 
-    def _deliver_all(self, jobs: list[_Job]) -> bool:
+    def _deliver_all(self, jobs: list[Job]) -> bool:
         """Deliver in order; False when told to give up because the process ends."""
-        messages = [message for job in jobs for message in _messages_of(job)]
+        messages = [message for job in jobs for message in messages_of(job)]
         attempt = 0
         while messages:
             messages = self._send(messages)
@@ -253,20 +255,24 @@ class Publisher:
                 log.warning("Kafka did not take messages; they are sent again", count=len(messages), seconds=pause)
                 if self._closing.wait(pause):
                     return False
-        rows = sum(1 if isinstance(job, _Message) else len(job) for job in jobs)
+        rows = sum(1 if isinstance(job, Message) else len(job.events) for job in jobs)
         for job in jobs:
-            if not isinstance(job, _Message):
-                metrics.EVENTS_PUBLISHED.labels(job[0].venue.value, KIND_OF[type(job[0])].value).inc(len(job))
+            if not isinstance(job, Message):
+                first = job.events[0]
+                metrics.EVENTS_PUBLISHED.labels(first.venue.value, KIND_OF[type(first)].value).inc(len(job.events))
         self._call_loop(self._delivered, rows)
         return True
 
-    def _send(self, messages: list[_Message]) -> list[_Message]:
+    def _send(self, messages: list[Message]) -> list[Message]:
         """Send messages and wait for the broker; return those that it did not take."""
-        deliveries: list[tuple[_Message, Delivery]] = []
+        deliveries: list[tuple[Message, Delivery]] = []
         try:
             for message in messages:
                 delivery = self._producer.send(
-                    self._name_of(message.topic), value=message.value, key=message.key, headers=message.headers
+                    self._name_of(message.topic),
+                    value=message.value,
+                    headers=message.headers,
+                    partition=message.partition,
                 )
                 deliveries.append((message, delivery))
             self._producer.flush()
@@ -295,15 +301,3 @@ def _is_taken(delivery: Delivery) -> bool:
         log.warning("Kafka refused a message", error=str(error))
         return False
     return True
-
-
-def _messages_of(job: _Job) -> Iterable[_Message]:
-    if isinstance(job, _Message):
-        return [job]
-    batch = to_batch(job)
-    headers, value = codec.encode(batch)
-    if len(value) > _VALUE_LIMIT and len(job) > 1:
-        middle = len(job) // 2
-        return [*_messages_of(job[:middle]), *_messages_of(job[middle:])]
-    topic = Topic.GAPS if batch.kind is Kind.GAPS else Topic.POSITION_EVENTS
-    return [_Message(topic, batch.symbol.encode(), headers, value)]

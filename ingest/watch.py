@@ -46,6 +46,13 @@ class StreamWatch:
         for stream in self._spoke_at.keys() - self._told.keys():
             self._spoke_at[stream] = now
 
+    def drop(self, instrument: str) -> None:
+        """Expect nothing more of `instrument`."""
+        for stream in [stream for stream in self._spoke_at if stream.instrument == instrument]:
+            del self._spoke_at[stream]
+            self._longest.pop(stream, None)
+            self._told.pop(stream, None)
+
     def heard(self, streams: Iterable[Stream], now: float) -> None:
         """Note that `streams` spoke."""
         for stream in streams:

@@ -1,30 +1,34 @@
-"""Position engine and signals as one engine: what the worker runs, with one state and one checkpoint a symbol.
+"""Position engine and signals as one engine: what the worker runs, with one state per partition.
 
-`Pipeline` satisfies `processors.contract.Engine`. Signals read the position engine's own output, so both see
-the same minutes and a checkpoint holds both at the same row of the log.
+`Pipeline` satisfies `processors.worker.engine.Engine`. Signals read the minutes that the position engine closes, so
+both see the same minutes and a symbol's checkpoint holds both at the same row of the log.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
-from liqheat.domain.events import Batch
+from liqheat.domain.events import Batch, Kind
+from liqheat.platform.codec import Rows
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.settings import Signals as SignalSettings
-from processors import engine
+from processors.heatmap import engine
+from processors.heatmap.rows import ClosedMinutes
+from processors.heatmap.state import PartitionState
 from processors.signals import engine as signals
 from processors.signals import state as signal_state
+from processors.signals.engine import Record
 from processors.signals.state import SignalState
 
 
 @dataclass(slots=True)
 class PipelineState:
-    """One symbol's positions and signals; `packed_signals` is their dump while it still holds."""
+    """One partition's positions, and the signals of its symbols."""
 
-    positions: engine.SymbolState
-    signals: SignalState
-    packed_signals: bytes | None = None
+    positions: PartitionState
+    signals: dict[str, SignalState] = field(default_factory=dict)
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -43,44 +47,67 @@ class Pipeline:
         self._settings = settings
         self._of: dict[str, SignalSettings] = {}
 
-    def new_state(self, symbol: str, settings: EngineSettings) -> PipelineState:
-        """Return the state of a symbol of which nothing is known yet."""
-        return PipelineState(engine.new_state(symbol, settings), SignalState(symbol))
+    def new_state(self, settings: EngineSettings) -> PipelineState:
+        """Return the state of a partition of which nothing is known yet."""
+        return PipelineState(engine.new_state(settings))
 
-    def apply(self, state: PipelineState, batch: Batch) -> list[Batch]:
-        """Apply one batch of position events; return the rows of the minutes that it closed, and their signals.
+    def apply(self, state: PipelineState, span: Sequence[Rows]) -> list[Batch]:
+        """Apply messages of position events; return the rows of the minutes that they closed, and their signals.
 
         Raises:
-            PoisonMessage: the batch cannot be applied; the state is as before.
+            PoisonMessage: the span cannot be applied; the state is as before.
         """
-        outputs = engine.apply(state.positions, batch)
-        if not outputs:
-            return outputs
-        state.packed_signals = None
-        return outputs + signals.update(state.signals, outputs, self._settings_of(batch.symbol))
+        judged: dict[str, SignalState] = {}
+        outputs = engine.apply_span(state.positions, span, lambda closed: self._judge(state, closed, judged))
+        state.signals.update(judged)
+        return outputs
 
-    def snapshot(self, state: PipelineState) -> list[Batch]:
-        """Return the rows of the markets' open minutes; signals speak of closed minutes only."""
-        return engine.snapshot(state.positions)
+    def snapshot(self, state: PipelineState, only: Sequence[str] | None = None) -> list[Batch]:
+        """Return the rows of open minutes that changed, or of the symbols `only`; signals speak of closed ones only."""
+        return engine.snapshot(state.positions, only)
 
-    def dump(self, state: PipelineState) -> bytes:
-        """Return `state` as bytes from which `load` makes an equal one."""
-        if state.packed_signals is None:
-            state.packed_signals = signal_state.dump(state.signals)
-        return _ENCODER.encode(_Packed(engine.dump(state.positions), state.packed_signals))
+    def dump(self, state: PipelineState, symbol: str) -> bytes:
+        """Return what is known of `symbol` as bytes from which `load` makes the same."""
+        judged = state.signals.get(symbol)
+        signals_of = b"" if judged is None else signal_state.dump(judged)
+        return _ENCODER.encode(_Packed(engine.dump(state.positions, symbol), signals_of))
 
-    def load(self, data: bytes, settings: EngineSettings) -> PipelineState:
-        """Return the state that `dump` wrote.
+    def load(self, state: PipelineState, data: bytes) -> None:
+        """Take in a symbol that `dump` wrote.
 
         Raises:
             FatalError: another version or another grid wrote it.
         """
         try:
             packed = _DECODER.decode(data)
-            judged = signal_state.load(packed.signals)
-        except (msgspec.MsgspecError, RuntimeError) as error:
+            judged = signal_state.load(packed.signals) if packed.signals else None
+        except msgspec.MsgspecError as error:
             raise FatalError(f"A checkpoint is not of this version ({error}): replay the log from its start") from error
-        return PipelineState(engine.load(packed.positions, settings), judged, packed.signals)
+        symbol = engine.load(state.positions, packed.positions)
+        if judged is not None:
+            state.signals[symbol] = judged
+
+    def _judge(
+        self, state: PipelineState, closed: Sequence[ClosedMinutes], judged: dict[str, SignalState]
+    ) -> list[Batch]:
+        """Return what follows from minutes that closed, and put the changed states of their symbols into `judged`."""
+        positions = state.positions
+        records: list[tuple[str, tuple[Kind, str, Record]]] = []
+        for minutes in closed:
+            for market, reading in signals.readings_of(minutes):
+                symbol = positions.symbols[market]
+                memory = judged.get(symbol)
+                if memory is None:
+                    known = state.signals.get(symbol)
+                    memory = judged[symbol] = SignalState(symbol) if known is None else signal_state.copied(known)
+                said = signals.update(
+                    memory,
+                    [(positions.venues[market], reading)],
+                    self._settings_of(symbol),
+                    positions.settings.grid_factor,
+                )
+                records += [(symbol, each) for each in said]
+        return signals.to_batches(records)
 
     def _settings_of(self, symbol: str) -> SignalSettings:
         settings = self._of.get(symbol)

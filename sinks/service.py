@@ -10,22 +10,20 @@ from typing import Any
 
 import structlog
 from clickhouse_connect.driver.client import Client
-from kafka import ConsumerRebalanceListener, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from liqheat.platform import kafka
 from liqheat.platform.clock import Clock, SystemClock
+from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import ConfigurationError, TransientError
 from liqheat.platform.settings import Settings
-from liqheat.platform.topics import Topic
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.tables import TOPICS
 from sinks.clickhouse.writer import ClickHouseWriter
-from sinks.consumer import Message, SinkLoop
+from sinks.loop import STAGE, Message, SinkLoop
 
 log = structlog.get_logger()
-
-_DEAD_LETTER_TIMEOUT = 10.0
 
 
 class Sink:
@@ -59,7 +57,7 @@ class Sink:
                 f"{pending[0].number:04d}_{pending[0].name}; run `liqheat migrate`"
             )
         source = KafkaSource(self._settings)
-        dead_letters = KafkaDeadLetters(self._settings)
+        dead_letters = KafkaDeadLetters(self._settings.kafka, STAGE)
         try:
             database = ClickHouseWriter(self._client, self._settings.clickhouse)
             loop = self._loop = SinkLoop(self._settings, source, database, dead_letters, self._clock)
@@ -150,48 +148,3 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-pyth
 
     def on_partitions_assigned(self, assigned: object) -> None:
         log.info("partitions assigned", partitions=len(assigned) if isinstance(assigned, (list, set)) else 0)
-
-
-class KafkaDeadLetters:
-    """The dead-letter topic; the producer is opened with the first dead letter."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._kafka = settings.kafka
-        self._producer: KafkaProducer | None = None
-        self._waiting: list[tuple[list[tuple[str, bytes]], bytes]] = []
-
-    def add(self, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
-        """Keep one dead letter for the next `flush`."""
-        self._waiting.append((list(headers), value))
-
-    def flush(self) -> None:
-        """Send what waits; what the broker does not confirm waits on.
-
-        Raises:
-            TransientError: something was not confirmed.
-        """
-        if not self._waiting:
-            return
-        if self._producer is None:
-            self._producer = kafka.producer(self._kafka)
-        topic = self._kafka.topic(Topic.DEAD_LETTERS)
-        failed, reason = [], ""
-        try:
-            sent = [
-                (message, self._producer.send(topic, value=message[1], headers=message[0])) for message in self._waiting
-            ]
-            self._producer.flush(timeout=_DEAD_LETTER_TIMEOUT)
-        except KafkaError as error:
-            raise kafka.unreachable(self._kafka, error) from error
-        for message, future in sent:
-            if not future.succeeded():
-                failed.append(message)
-                reason = str(future.exception)
-        self._waiting = failed
-        if failed:
-            raise TransientError(f"{len(failed)} dead letters were not taken by {topic}: {reason}")
-
-    def close(self) -> None:
-        """Close the producer, if there is one."""
-        if self._producer is not None:
-            self._producer.close(timeout=_DEAD_LETTER_TIMEOUT)

@@ -10,15 +10,28 @@ import pytest
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from liqheat.platform.broker import Broker
+from liqheat.local.broker import Broker
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import LiqheatError
 from liqheat.platform.kafka import create_topics
 from liqheat.platform.settings import ClickHouse, Kafka, Settings, Sink
 from sinks.clickhouse.migrate import migrate
-from tests.integration import brokers
+from tests.support import brokers
 
 _STARTED = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the fuzz tests do as many frames as there is time for."""
+    parser.addoption(
+        "--frames", type=int, default=100_000, help="spoilt frames per venue, and messages, of a fuzz test"
+    )
+
+
+@pytest.fixture(scope="session")
+def frames(pytestconfig: pytest.Config) -> int:
+    """How many frames or messages a fuzz test spoils."""
+    return int(pytestconfig.getoption("--frames"))
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ def alerts_webhook() -> None:
     from liqheat.platform import logging
     from liqheat.platform.health import HealthServer
     from liqheat.platform.settings import load
-    from sinks.webhook_service import WebhookService
+    from sinks.webhook.service import WebhookService
 
     settings = load()
     logging.configure(settings.service.log_level, settings.service.log_style)

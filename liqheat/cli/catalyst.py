@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from ingest.catalysts import Tagged
+    from ingest.catalysts.items import Tagged
 
 catalyst = typer.Typer(help="News and known events that may set a cluster off.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def add(
     importance: str = typer.Option("normal", help="low, normal or high."),
 ) -> None:
     """Write down one event."""
-    from ingest.catalysts import Tagged, event
+    from ingest.catalysts.items import Tagged, event
 
     item = event(at, title, "command", link, importance)
     _publish([Tagged(name.upper(), item) for name in symbol])
@@ -35,7 +35,7 @@ def add(
 @catalyst.command("import")
 def import_(file: Path = typer.Argument(..., help="CSV with the columns time,symbol,title[,link,importance].")) -> None:
     """Write down the events of a CSV; importing it again changes nothing."""
-    from ingest.catalysts import read_csv
+    from ingest.catalysts.items import read_csv
     from liqheat.platform.errors import ConfigurationError
 
     try:
@@ -54,7 +54,7 @@ def list_(
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
 ) -> None:
     """Show what is stored, newest first."""
-    from liqheat.cli.sql import stored_in
+    from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
     from liqheat.platform.settings import load
 
@@ -79,7 +79,7 @@ def watch() -> None:
     import asyncio
     import signal
 
-    from ingest.catalyst_service import CatalystService
+    from ingest.catalysts.service import CatalystService
     from liqheat.domain.instruments import DEFAULT_WATCH_LIST
     from liqheat.platform import logging
     from liqheat.platform.health import HealthServer
@@ -107,7 +107,7 @@ def watch() -> None:
 
 
 def _publish(tagged: "list[Tagged]") -> None:
-    from ingest.catalyst_service import publish
+    from ingest.catalysts.service import publish
     from liqheat.platform.kafka import producer
     from liqheat.platform.settings import load
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from liqheat.cli.local_stack import LocalStack, Plan
+    from liqheat.local.stack import LocalStack, Plan
 
 _DURATION = typer.Option(None, min=1, help="Seconds after which it ends by itself; the data stay.")
 _HOURS = typer.Option(4, min=1, max=48, help="Hours of history to read before going live.")
@@ -62,8 +62,8 @@ def live(
 def _plan(
     data_dir: Path, hours: int, symbols: str | None, port: int | None, venues: str | None, seed: int | None
 ) -> "Plan":
-    from liqheat.cli.local_stack import Plan
     from liqheat.domain.market import Venue
+    from liqheat.local.stack import Plan
     from liqheat.platform import settings
     from liqheat.platform.errors import ConfigurationError
 
@@ -90,9 +90,9 @@ def _run(plan: "Plan", duration: float | None) -> None:
 
     from rich.console import Console
 
-    from liqheat.cli.data_directory import LOGS_SUBFOLDER, fresh_data_directory
-    from liqheat.cli.local_stack import LocalStack
-    from liqheat.cli.supervisor import Supervisor, require_free_port
+    from liqheat.local.data_directory import LOGS_SUBFOLDER, fresh_data_directory
+    from liqheat.local.stack import LocalStack
+    from liqheat.local.supervisor import Supervisor, require_free_port
 
     started = time.monotonic()
     stop = threading.Event()

@@ -41,8 +41,8 @@ def export(
     file: Path = typer.Option(None, "--output", help="File to write.  [default: standard output]"),
 ) -> None:
     """Write the map of one symbol for other tools."""
-    from liqheat.cli.sql import stored_in
     from liqheat.domain.windows import DAY_MS
+    from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
     from liqheat.platform.settings import load
     from sinks.clickhouse import export as exporting

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    venue: Venue = typer.Option(..., help="The venue to read."),
+    venue: Venue = typer.Option(..., help="The venue to read.", case_sensitive=False),
     symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     backfill: str = typer.Option(
         "", help="History read before going live (6h, 2d); default: LIQHEAT_INGEST__BACKFILL."
@@ -45,7 +45,9 @@ def ingest(
 
 def backfill(
     since: str = typer.Option(..., help="How far back to read: 90m, 24h, 7d."),
-    venue: list[Venue] = typer.Option([], help="A venue to read, more than once for several; default: all."),
+    venue: list[Venue] = typer.Option(
+        [], help="A venue to read, more than once for several; default: LIQHEAT_VENUES.", case_sensitive=False
+    ),
     symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     state: Path | None = typer.Option(None, help="File that notes what is done; with it an interrupted run goes on."),
 ) -> None:
@@ -81,7 +83,9 @@ def _prepare(symbols: str) -> "Settings":
 
 def with_symbols(settings: "Settings", symbols: str) -> "Settings":
     """Return `settings` with the watch list of the command line, where it gives one."""
-    names = tuple(name.strip() for name in symbols.split(",") if name.strip())
+    from liqheat.domain.instruments import as_asked
+
+    names = tuple(dict.fromkeys(as_asked(name) for name in symbols.split(",") if name.strip()))
     if not names:
         return settings
     return settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"symbols": names})})

@@ -11,8 +11,8 @@ def register(app: typer.Typer) -> None:
         """Turn position events into heatmap rows: one Faust worker; start more to share the partitions."""
         from liqheat.platform import logging, settings
         from liqheat.platform.kafka import create_topics
-        from processors.app import run
         from processors.pipeline import Pipeline
+        from processors.worker.app import run
 
         loaded = settings.load()
         logging.configure(loaded.service.log_level, loaded.service.log_style)

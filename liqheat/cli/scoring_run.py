@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Side
-from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import HOUR_MS
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.scoring.baselines import BASELINES, Method
@@ -22,7 +21,7 @@ from liqheat.simulator.simulation import SimulationConfig, batches_of, make_mark
 from liqheat.simulator.tape import Step
 from liqheat.simulator.traders import LEVERAGE_MIXES, Population
 from liqheat.simulator.truth import Truth, truth_of
-from processors import engine
+from processors.heatmap import engine
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -63,20 +62,20 @@ Maps = dict[tuple[str, Side], tuple[IntArray, FloatArray]]
 class _Ours:
     """The engine's map, read from its own published rows."""
 
-    def __init__(self, symbol: str, settings: EngineSettings) -> None:
-        self.state = engine.new_state(symbol, settings)
+    def __init__(self, settings: EngineSettings) -> None:
+        self.state = engine.new_state(settings)
 
     def take(self, batch: Batch) -> None:
         engine.apply(self.state, batch)
 
     def maps(self, factor: int) -> Maps:
+        del factor
         maps: Maps = {}
-        for batch in engine.snapshot(self.state):
-            if batch.kind is not Kind.HEATMAP_BUCKETS:
+        for batch in engine.open_minutes(self.state):
+            if batch.kind is not Kind.HEATMAP_LEVELS:
                 continue
-            frame = batch.frame
-            middles = ((frame["price_low"] + frame["price_high"]) / 2).to_numpy()
-            buckets, usd = bucket_of(middles, factor), frame["at_risk_usd"].to_numpy() / 1e6
+            frame = batch.frame.explode("bucket", "at_risk_usd", empty_as_null=False)
+            buckets, usd = frame["bucket"].to_numpy().astype(np.int64), frame["at_risk_usd"].to_numpy() / 1e6
             for side in SIDES:
                 of_side = (frame["side"] == int(side)).to_numpy()
                 before = maps.get((batch.venue, side), (np.zeros(0, np.int64), np.zeros(0)))
@@ -128,7 +127,7 @@ def score(run: Run) -> Judged:
     )
     market = make_market(config, run.symbol)
     factor = run.engine.grid_factor
-    methods: dict[str, _Ours | _Baseline] = {OURS: _Ours(run.symbol, run.engine)}
+    methods: dict[str, _Ours | _Baseline] = {OURS: _Ours(run.engine)}
     methods |= {name: _Baseline(kind, factor) for name, kind in BASELINES.items()}
     judged = Judged(run, {name: Tally.empty() for name in methods})
     for batch in reference_batches(market):

@@ -10,11 +10,6 @@ import typer
 if TYPE_CHECKING:
     from clickhouse_connect.driver.query import QueryResult
 
-    from liqheat.platform.settings import ClickHouse
-
-DATA_SUBFOLDER = "clickhouse"
-"""Where below its data directory `liqheat demo` keeps ClickHouse's files."""
-
 
 class OutputFormat(StrEnum):
     """How the answer is printed: `json` is one object a line."""
@@ -43,13 +38,17 @@ def sql(
     output: OutputFormat = typer.Option(OutputFormat.TABLE, "--format", help="How to print the answer."),
 ) -> None:
     """Run one query, read-only, and print the answer."""
+    from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
+    from liqheat.platform.read_only_sql import check_reads_only
     from liqheat.platform.settings import load
 
     clickhouse = stored_in(load().clickhouse, data_dir)
     client = open_clickhouse(clickhouse, readonly=True)
     try:
         with translated_errors(clickhouse):
+            functions = client.query("SELECT name FROM system.table_functions").result_rows
+            check_reads_only(query, [name for (name,) in functions])
             if output is OutputFormat.TABLE:
                 _print_table(client.query(query))
             else:
@@ -57,22 +56,6 @@ def sql(
                 sys.stdout.flush()
     finally:
         client.close()
-
-
-def stored_in(clickhouse: "ClickHouse", data_dir: Path | None) -> "ClickHouse":
-    """Return the settings for the data of `data_dir`, or as they are where it is None.
-
-    Raises:
-        ConfigurationError: no demo has left data there.
-    """
-    from liqheat.platform.errors import ConfigurationError
-
-    if data_dir is None:
-        return clickhouse
-    directory = data_dir / DATA_SUBFOLDER
-    if not directory.is_dir():
-        raise ConfigurationError(f"No ClickHouse data in {directory}; name the --data-dir that a demo was given")
-    return clickhouse.model_copy(update={"interface": "chdb", "data_directory": directory})
 
 
 def _print_table(result: "QueryResult") -> None:

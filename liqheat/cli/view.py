@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clickhouse_connect.driver.client import Client
 
     from liqheat.platform.settings import Settings
@@ -26,7 +28,7 @@ def view(
     data_dir: Path = typer.Option(None, help="Show what `liqheat demo` or `live` left here, instead of a server's."),
 ) -> None:
     """Serve the page over the ClickHouse of the settings, until interrupted."""
-    from liqheat.cli.sql import stored_in
+    from liqheat.local.data_directory import stored_in
     from liqheat.platform import clickhouse, logging, settings
 
     loaded = settings.load()
@@ -34,7 +36,7 @@ def view(
     if port is not None:
         loaded = loaded.model_copy(update={"viewer": loaded.viewer.model_copy(update={"port": port})})
     stored = stored_in(loaded.clickhouse, data_dir)
-    _run(loaded, clickhouse.open_clickhouse(stored, readonly=True), None)
+    _run(loaded, lambda: clickhouse.open_clickhouse(stored, readonly=True), None)
 
 
 def serve_local() -> None:
@@ -49,16 +51,21 @@ def serve_local() -> None:
     client = clickhouse.open_clickhouse(loaded.clickhouse)
     migrate(client, loaded)
     create_topics(loaded.kafka)
-    _run(loaded, client, Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse)))
+    client.close()
+    _run(
+        loaded,
+        lambda: clickhouse.open_clickhouse(loaded.clickhouse),
+        Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse)),
+    )
 
 
-def _run(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
+def _run(settings: "Settings", open_client: "Callable[[], Client]", sink: "Sink | None") -> None:
     import asyncio
 
-    asyncio.run(_serve(settings, client, sink))
+    asyncio.run(_serve(settings, open_client, sink))
 
 
-async def _serve(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
+async def _serve(settings: "Settings", open_client: "Callable[[], Client]", sink: "Sink | None") -> None:
     """Serve until a signal, or until the sink's thread ends; its error is then raised here."""
     import asyncio
     import signal
@@ -77,7 +84,7 @@ async def _serve(settings: "Settings", client: "Client", sink: "Sink | None") ->
         if sink is not None:
             service = settings.service
             stack.enter_context(HealthServer("serve-local", sink.problem, service.host, service.port))
-        async with ViewerServer(settings.viewer, client, settings.engine.grid_factor) as viewer:
+        async with ViewerServer(settings.viewer, open_client, settings.engine.grid_factor) as viewer:
             structlog.get_logger().info("viewer_ready", address=viewer.address)
             if sink is None:
                 print(f"Heatmap: {viewer.address}  (Ctrl-C ends)")

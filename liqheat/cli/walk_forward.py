@@ -16,7 +16,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.scoring.bar_rivals import BarMethod, rivals
 from liqheat.scoring.bars import Bar, Bars, Executed, Hours
 from liqheat.scoring.places import CELL, CELLS
-from processors.heatmap.minutes import MinuteColumns
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.inferred import InferredPositions
 
 FloatArray = npt.NDArray[np.float64]

@@ -1,21 +1,23 @@
 """What flows through liqheat: the kinds of position event and of output row, with units in their schema.
 
 A mapper yields these structs one by one; the publisher gathers them into columnar batches whose polars
-schema is derived from the same fields, so a kind is defined once. Venue, symbol and instrument belong to
-the whole batch (they travel in message headers), everything else is a column.
+schema is derived from the same fields, so a kind is defined once. A batch is of one kind and one venue, which
+travel in message headers; symbol and instrument are its first columns, for it may hold many markets.
 Times are UTC milliseconds; quantities are coins (never contracts); prices are USD per coin.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import polars as pl
 
+from liqheat.domain.heatmap import HeatmapLevels, MarketMinute, TrackRecord
 from liqheat.domain.market import Venue
-from liqheat.domain.signals import Alert, Catalyst, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.units import (
     Count,
     Flag,
@@ -26,6 +28,7 @@ from liqheat.domain.units import (
     OptionalQuantity,
     OptionalTime,
     OptionalUsd,
+    Percent,
     Price,
     Quantity,
     Rate,
@@ -53,14 +56,18 @@ class Kind(StrEnum):
     MARGIN_TIERS = "margin_tiers"
     CONTRACTS = "contracts"
     GAPS = "gaps"
+    DEPTH = "depth"
     HEATMAP_BUCKETS = "heatmap_buckets"
+    HEATMAP_LEVELS = "heatmap_levels"
     MARKET_MINUTES = "market_minutes"
     CLUSTERS = "clusters"
+    CLUSTER_SHARES = "cluster_shares"
     ALERTS = "alerts"
     SYMBOL_SIGNALS = "symbol_signals"
     MARKET_SIGNALS = "market_signals"
     CATALYSTS = "catalysts"
-    LEVERAGE_MIX = "leverage_mix"
+    TRACK_RECORD = "track_record"
+    CASCADES = "cascades"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -160,8 +167,47 @@ class Gap(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.GAPS.value):
     filled: Flag = False
 
 
+DEPTH_DISTANCES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Distances from mid, in %, within which `Depth` adds up resting orders, nearest first."""
+
+
+class Depth(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.DEPTH.value):
+    """Resting orders of one order book at one moment: USD within each of `DEPTH_DISTANCES` of mid, both sides.
+
+    Amounts add up from the best price outwards, so they never fall with distance. A book that was read to
+    less than a distance gives what was read, a lower bound: `bid_reach` and `ask_reach` say how far from mid,
+    in %, the reading goes (100 where the whole side was read).
+    """
+
+    mid_price: Price
+    best_bid: Price
+    best_ask: Price
+    bid_reach: Percent
+    ask_reach: Percent
+    bid_0_1_usd: Usd
+    bid_0_25_usd: Usd
+    bid_0_5_usd: Usd
+    bid_1_usd: Usd
+    bid_2_usd: Usd
+    bid_5_usd: Usd
+    bid_10_usd: Usd
+    ask_0_1_usd: Usd
+    ask_0_25_usd: Usd
+    ask_0_5_usd: Usd
+    ask_1_usd: Usd
+    ask_2_usd: Usd
+    ask_5_usd: Usd
+    ask_10_usd: Usd
+
+
+DEPTH_BIDS, DEPTH_ASKS = (
+    tuple(f"{side}_{distance:g}".replace(".", "_") + "_usd" for distance in DEPTH_DISTANCES) for side in ("bid", "ask")
+)
+"""Columns of `Depth` in the order of `DEPTH_DISTANCES`."""
+
+
 class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
-    """Absolute values of one price bucket in one minute; the row with the highest revision counts."""
+    """One price bucket in one minute, as versions before 2 wrote it; `HeatmapLevels` has taken its place."""
 
     window_start: Time
     side: SideSign
@@ -178,45 +224,6 @@ class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
     revision: Revision
 
 
-class MarketMinute(msgspec.Struct, frozen=True, gc=False):
-    """What one venue's market did in one minute, and how well the estimate fits it."""
-
-    window_start: Time
-    mark_open: OptionalPrice
-    mark_high: OptionalPrice
-    mark_low: OptionalPrice
-    mark_close: OptionalPrice
-    index_price: OptionalPrice
-    funding_rate: Rate
-    next_funding_time: OptionalTime
-    open_interest: OptionalQuantity
-    open_interest_usd: OptionalUsd
-    turnover_24h_usd: OptionalUsd
-    taker_buy_usd: MicroUsd
-    taker_sell_usd: MicroUsd
-    liquidated_long_usd: MicroUsd
-    liquidated_short_usd: MicroUsd
-    at_risk_long_usd: MicroUsd
-    at_risk_short_usd: MicroUsd
-    scale_long: Share
-    scale_short: Share
-    reach_share_long: Share
-    reach_share_short: Share
-    coverage: Share
-    late_rows: Count
-    revision: Revision
-
-
-class LeverageShare(msgspec.Struct, frozen=True, gc=False):
-    """What was learned of one leverage by the end of a minute: its share of opened notional, and its deviation."""
-
-    window_start: Time
-    leverage: Leverage
-    share: Share
-    uncertainty: Share
-    revision: Revision
-
-
 STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.TRADES: Trade,
     Kind.OPEN_INTEREST: OpenInterest,
@@ -227,21 +234,28 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.MARGIN_TIERS: MarginTier,
     Kind.CONTRACTS: Contract,
     Kind.GAPS: Gap,
+    Kind.DEPTH: Depth,
     Kind.HEATMAP_BUCKETS: HeatmapBucket,
+    Kind.HEATMAP_LEVELS: HeatmapLevels,
     Kind.MARKET_MINUTES: MarketMinute,
     Kind.CLUSTERS: Cluster,
+    Kind.CLUSTER_SHARES: ClusterShare,
     Kind.ALERTS: Alert,
     Kind.SYMBOL_SIGNALS: SymbolSignal,
     Kind.MARKET_SIGNALS: MarketSignal,
     Kind.CATALYSTS: Catalyst,
-    Kind.LEVERAGE_MIX: LeverageShare,
+    Kind.TRACK_RECORD: TrackRecord,
+    Kind.CASCADES: Cascade,
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 
-Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap
+Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap | Depth
 
-BATCH_FIELDS = ("venue", "symbol", "instrument")
-"""Fields of a `Record` that hold for the whole batch and are therefore not columns."""
+MARKET_COLUMNS = ("symbol", "instrument")
+"""The columns that come first in every batch: which market of the venue a row is of."""
+
+BATCH_FIELDS = ("venue", *MARKET_COLUMNS)
+"""Fields of a `Record` that are not columns of its kind: of the whole batch, or `MARKET_COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +268,7 @@ class Column:
     default: int | float | str | bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """The columns of one kind, and the version that a writer stamps on a message."""
 
@@ -262,25 +276,56 @@ class Schema:
     version: int
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def polars(self) -> dict[str, pl.DataType]:
-        """Column names and types in order, as polars wants them."""
+        """Names and types of the kind's own columns in order, as polars wants them."""
         return {column.name: column.dtype for column in self.columns}
+
+    @cached_property
+    def wire(self) -> dict[str, pl.DataType]:
+        """Names and types of all columns of a batch: `MARKET_COLUMNS`, then the kind's own."""
+        return {**{name: pl.String() for name in MARKET_COLUMNS}, **self.polars}
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """Names of the columns that are lists; those of one row all have the same length."""
+        return tuple(column.name for column in self.columns if isinstance(column.dtype, pl.List))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one kind, venue and symbol, in log order; `frame` follows `schema_of(kind)`."""
+    """Rows of one kind and venue, of any markets, in log order; the columns of `frame` are `schema_of(kind).wire`."""
 
     kind: Kind
     venue: str
-    symbol: str
-    instrument: str
     frame: pl.DataFrame
 
+    @classmethod
+    def of_market(cls, kind: Kind, venue: str, symbol: str, instrument: str, frame: pl.DataFrame) -> "Batch":
+        """Return a batch of one market from a frame of the kind's own columns, `schema_of(kind).polars`."""
+        market = zip(MARKET_COLUMNS, (symbol, instrument), strict=True)
+        columns = [pl.Series(name, [text], pl.String).new_from_index(0, frame.height) for name, text in market]
+        return cls(kind, venue, pl.DataFrame([*columns, *frame.get_columns()]))
 
-_VERSIONS: dict[Kind, int] = dict.fromkeys(Kind, 1)
-_DTYPES: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), str: pl.String(), bool: pl.Boolean()}
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols in it, each once, in order of their first row."""
+        symbols: list[str] = self.frame.get_column("symbol").unique(maintain_order=True).to_list()
+        return symbols
+
+
+_VERSIONS: dict[Kind, int] = dict.fromkeys(Kind, 2)
+"""1 was a message of one market, whose symbol and instrument stood in the headers."""
+_DTYPES: dict[tuple[type, int], pl.DataType] = {
+    (int, 64): pl.Int64(),
+    (int, 32): pl.Int32(),
+    (int, 8): pl.Int8(),
+    (float, 64): pl.Float64(),
+    (float, 32): pl.Float32(),
+    (str, 64): pl.String(),
+    (bool, 64): pl.Boolean(),
+}
+"""Python type and bits of a unit to what a column of it holds."""
 
 
 @cache
@@ -299,19 +344,17 @@ def schema_of(kind: Kind) -> Schema:
         if get_origin(annotation) is not Annotated:
             raise TypeError(f"Expected a unit on {struct.__name__}.{field.name}")
         base, unit = get_args(annotation)
-        dtype: pl.DataType = pl.Int8() if annotation == SideSign else _DTYPES[base]
+        if get_origin(base) is list:
+            dtype: pl.DataType = pl.List(_DTYPES[get_args(base)[0], unit.bits])
+        else:
+            dtype = _DTYPES[base, unit.bits]
         default = None if field.default is msgspec.NODEFAULT else field.default
         columns.append(Column(field.name, dtype, unit, default))
     return Schema(kind, _VERSIONS[kind], tuple(columns))
 
 
-@cache
-def _column_names(kind: Kind) -> tuple[str, ...]:
-    return tuple(column.name for column in schema_of(kind).columns)
-
-
-def to_batch(events: list[Any]) -> Batch:
-    """Gather events of one kind, venue and symbol, in order, into a batch.
+def to_batch(events: Sequence[Any]) -> Batch:
+    """Gather events of one kind and venue, in order, into a batch.
 
     Raises:
         ValueError: `events` is empty.
@@ -320,15 +363,13 @@ def to_batch(events: list[Any]) -> Batch:
         raise ValueError("Expected at least one event")
     first = events[0]
     kind = KIND_OF[type(first)]
-    schema = schema_of(kind)
-    frame = pl.DataFrame(
-        {name: [getattr(event, name) for event in events] for name in _column_names(kind)}, schema=schema.polars
-    )
-    return Batch(kind, first.venue, first.symbol, first.instrument, frame)
+    wire = schema_of(kind).wire
+    frame = pl.DataFrame({name: [getattr(event, name) for event in events] for name in wire}, schema=wire)
+    return Batch(kind, first.venue, frame)
 
 
 def from_batch(batch: Batch) -> list[Any]:
     """Turn an event batch back into its structs, in order."""
     struct = STRUCTS[batch.kind]
     venue = Venue(batch.venue)
-    return [struct(venue, batch.symbol, batch.instrument, *row) for row in batch.frame.iter_rows()]
+    return [struct(venue, *row) for row in batch.frame.iter_rows()]

@@ -6,18 +6,22 @@ The codec refuses a value outside its unit; dictionaries of the data are generat
 from dataclasses import dataclass
 from typing import Annotated
 
+from liqheat.domain.market import Venue
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """What a column counts, and which values are sane; a value outside is poison.
 
-    `nullable` admits NaN for "the venue publishes none". `minimum` is inclusive.
+    `nullable` admits NaN for "the venue publishes none". Both limits are inclusive; for a list they hold for every
+    element. `bits` is the width of a stored number.
     """
 
     name: str
     minimum: float | None = None
     maximum: float | None = None
     nullable: bool = False
+    bits: int = 64
 
 
 Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=4_102_444_800_000)]
@@ -33,7 +37,7 @@ MicroUsd = Annotated[int, Unit("micro-USD", minimum=0)]
 Rate = Annotated[float, Unit("fraction", minimum=-10.0, maximum=10.0, nullable=True)]
 Share = Annotated[float, Unit("fraction of 1", minimum=0.0, nullable=True)]
 Leverage = Annotated[float, Unit("times", minimum=0.0, maximum=1_000.0, nullable=True)]
-SideSign = Annotated[int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1)]
+SideSign = Annotated[int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1, bits=8)]
 Count = Annotated[int, Unit("count", minimum=0)]
 Identifier = Annotated[int, Unit("venue's number, -1 where it has none", minimum=-1)]
 Revision = Annotated[int, Unit("rows of the symbol's log applied so far", minimum=0)]
@@ -43,4 +47,18 @@ Percent = Annotated[float, Unit("%, may be negative", nullable=True)]
 Score = Annotated[float, Unit("points of 100", minimum=0.0, maximum=100.0)]
 Seconds = Annotated[float, Unit("s, may be negative", nullable=True)]
 Direction = Annotated[int, Unit("+1 up, -1 down, 0 neither", minimum=-1, maximum=1)]
-Agreement = Annotated[int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-4, maximum=4)]
+Agreement = Annotated[
+    int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-len(Venue), maximum=len(Venue))
+]
+Version = Annotated[int, Unit("version of the model that made the row", minimum=1, maximum=255)]
+"""One number per released model, rising: at most 255, so that it fits above a revision in 64 bits."""
+Factor = Annotated[float, Unit("times", minimum=0.0, nullable=True)]
+Nats = Annotated[float, Unit("nats per liquidated USD, may be negative", nullable=True)]
+Weight = Annotated[float, Unit("square root of USD", minimum=0.0)]
+
+MAXIMUM_LIST = 20_000
+"""Most elements of one list: more than the buckets of a side from a thousandth to a thousand times the price."""
+Buckets = Annotated[list[int], Unit("number of the published price bucket", minimum=-45_500, maximum=42_000, bits=32)]
+MicroUsds = Annotated[list[int], Unit("micro-USD", minimum=0)]
+Shares = Annotated[list[float], Unit("fraction of 1", minimum=0.0, nullable=True, bits=32)]
+Percents = Annotated[list[float], Unit("%", minimum=0.0, maximum=1_000.0)]

@@ -17,7 +17,8 @@ class TopicPolicy:
     """What a topic is: its name, what keys its messages, how long it is kept.
 
     `partitions` None means "as many as the setting `kafka.partitions` says"; topics that share a key share it.
-    `maximum_message_bytes` None leaves the broker's own limit (1 MB).
+    `maximum_message_bytes` None leaves the broker's own limit (1 MB). With `broker_time` a message's timestamp is the
+    time at which the broker took it, whatever its producer says.
     """
 
     name: str
@@ -26,17 +27,19 @@ class TopicPolicy:
     partitions: int | None = None
     compacted: bool = False
     maximum_message_bytes: int | None = None
+    broker_time: bool = False
 
 
 class Topic(Enum):
     """The topics of the pipeline."""
 
-    POSITION_EVENTS = TopicPolicy("position-events", "symbol", 7 * DAY_MS)
+    POSITION_EVENTS = TopicPolicy("position-events", "symbol", 7 * DAY_MS, broker_time=True)
     HEATMAP_BUCKETS = TopicPolicy("heatmap-buckets", "symbol", DAY_MS)
     MARKET_MINUTES = TopicPolicy("market-minutes", "symbol", DAY_MS)
     CLUSTERS = TopicPolicy("clusters", "symbol", DAY_MS)
     ALERTS = TopicPolicy("alerts", "symbol", 7 * DAY_MS)
     SIGNALS = TopicPolicy("signals", "symbol", DAY_MS)
+    TRACK_RECORD = TopicPolicy("track-record", "symbol", 7 * DAY_MS)
     CATALYSTS = TopicPolicy("catalysts", "symbol", 30 * DAY_MS, partitions=1)
     GAPS = TopicPolicy("gaps", "symbol", 7 * DAY_MS, partitions=1)
     # A dead letter is the whole message and its reason, so it must hold more than any message.
@@ -66,6 +69,8 @@ class Topic(Enum):
             configuration = {"cleanup.policy": "compact"}
         else:
             configuration = {"cleanup.policy": "delete", "retention.ms": str(policy.retention_ms)}
+        if policy.broker_time:
+            configuration["message.timestamp.type"] = "LogAppendTime"
         if policy.maximum_message_bytes is not None:
             configuration["max.message.bytes"] = str(policy.maximum_message_bytes)
         return configuration

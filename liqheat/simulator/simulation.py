@@ -14,8 +14,10 @@ from liqheat.domain.events import Batch, Kind, MarginTier, schema_of, to_batch
 from liqheat.domain.events import Contract as ContractEvent
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import ConfigurationError
+from liqheat.simulator.crowd_market import CrowdMarket
 from liqheat.simulator.listings import Listing, coin_of, listings_of
 from liqheat.simulator.market import Market
 from liqheat.simulator.price_paths import make_path
@@ -24,9 +26,8 @@ from liqheat.simulator.traders import Population
 from liqheat.simulator.truth import Truth, truth_of
 
 WARM_UP_STEP_MS = 5 * MINUTE_MS
-_THROTTLED = (Venue.BINANCE, Venue.OKX)
-_SILENT = (Venue.HYPERLIQUID,)
-"""Venues without a public liquidation feed."""
+SCORED_VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
+"""The venues that every figure on accuracy speaks of; the demo simulates all that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class SimulationConfig:
 
     seed: int = 1
     symbols: tuple[str, ...] = DEFAULT_WATCH_LIST
-    venues: tuple[Venue, ...] = tuple(Venue)
+    venues: tuple[Venue, ...] = SCORED_VENUES
     regime: str = "mixed"
     hours: float = 6.0
     step_ms: int = 5_000
@@ -47,7 +48,7 @@ class SimulationConfig:
     """How often open interest is published; a multiple of `step_ms`."""
     truth_ms: int = HOUR_MS
     throttled: bool = True
-    """Whether liquidations are sampled as Binance and OKX do, and hidden as on Hyperliquid."""
+    """Whether liquidations are sampled or hidden as the venues' records say."""
 
     def __post_init__(self) -> None:
         if self.step_ms <= 0 or self.open_interest_ms % self.step_ms or self.truth_ms % self.open_interest_ms:
@@ -66,7 +67,7 @@ def make_market(config: SimulationConfig, symbol: str) -> Market:
     path = make_path(config.regime, coin.price, coin.volatility, generator)
     steps = round(config.warm_up_hours * HOUR_MS / WARM_UP_STEP_MS)
     start = config.start_ms - steps * WARM_UP_STEP_MS
-    market = Market(coin, listings, config.population, path, generator, start)
+    market = CrowdMarket(coin, listings, config.population, path, generator, start)
     for _ in range(steps):
         market.step(WARM_UP_STEP_MS)
     return market
@@ -163,12 +164,12 @@ def _trades(listing: Listing, number: int, parts: list[Trades]) -> list[Batch]:
 
 
 def _liquidations(listing: Listing, number: int, parts: list[Liquidations], *, throttled: bool) -> list[Batch]:
-    if throttled and listing.venue in _SILENT:
+    if throttled and listing.venue in SILENT_VENUES:
         return []
     batches = []
     for part in parts:
         here = part.at(part.venue == number)
-        if throttled and listing.venue in _THROTTLED:
+        if throttled and listing.venue in SAMPLED_VENUES:
             here = here.at(latest_each_second(here.time))
         if len(here):
             batches.append(
@@ -187,4 +188,4 @@ def _liquidations(listing: Listing, number: int, parts: list[Liquidations], *, t
 
 def _batch(kind: Kind, listing: Listing, **columns: np.ndarray) -> Batch:
     frame = pl.DataFrame(columns, schema=schema_of(kind).polars)
-    return Batch(kind, listing.venue.value, listing.symbol, listing.instrument, frame)
+    return Batch.of_market(kind, listing.venue.value, listing.symbol, listing.instrument, frame)

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
-from processors.heatmap.minutes import MinuteColumns
 from processors.positions import inferred_codec
 from processors.positions.distances import BAND_SHARES, BANDS
 from processors.positions.evidence import (
@@ -28,6 +27,7 @@ from processors.positions.evidence import (
 from processors.positions.fine_columns import per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.opening import (
     BAND_PERIOD,
     age_layers,

@@ -5,14 +5,15 @@ as it is. Open interest less what is observed is left to `inference`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from liqheat.domain.market import Side, leverage_band
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, bucket_of
-from processors.heatmap.book import SideBook
+from processors.positions.book import SideBook
 
 NO_LEVEL = -1_000_000
 """Bucket of a position without a liquidation price on the grid."""
@@ -29,15 +30,56 @@ class ObservedPosition:
     amount: int
 
 
+_Saved = tuple[list[tuple[str, int, float, int, int, int]], list[list[tuple[int, int, int, int]]]]
+
+
 class ObservedPositions:
     """All accounts of one market, and the books of their liquidation levels (longs, shorts)."""
 
-    __slots__ = ("accounts", "books", "seen")
+    __slots__ = ("accounts", "books")
 
     def __init__(self, factor: int) -> None:
         self.accounts: dict[str, ObservedPosition] = {}
         self.books = (SideBook(Side.LONG, factor), SideBook(Side.SHORT, factor))
-        self.seen = False
+
+    def copy(self) -> "ObservedPositions":
+        """Return an equal object that shares nothing with this one."""
+        other = ObservedPositions(self.books[0].factor)
+        other.accounts = {name: replace(position) for name, position in self.accounts.items()}
+        other.books = (self.books[0].copy(), self.books[1].copy())
+        return other
+
+    def coins_of_sides(self) -> tuple[float, float]:
+        """Return the coins held long and short."""
+        return self.coins(Side.LONG), self.coins(Side.SHORT)
+
+    def has_flows(self) -> bool:
+        """Whether anything opened, closed or was swept since the minute began."""
+        return any(bool(book.flows.any()) for book in self.books)
+
+    def dump(self) -> bytes:
+        """Return the accounts and the minute's flows as bytes; `load` makes an equal object of them."""
+        accounts = [
+            (name, held.side, held.quantity, held.band, held.bucket, held.amount)
+            for name, held in sorted(self.accounts.items())
+        ]
+        return msgspec.msgpack.encode((accounts, [book.flow_cells() for book in self.books]))
+
+    @classmethod
+    def load(cls, data: bytes, factor: int) -> "ObservedPositions":
+        """Return what `dump` wrote."""
+        accounts, flows = msgspec.msgpack.decode(data, type=_Saved)
+        made = cls(factor)
+        made.accounts = {name: ObservedPosition(*values) for name, *values in accounts}
+        for side, book, cells in zip((Side.LONG, Side.SHORT), made.books, flows, strict=True):
+            held = [each for each in made.accounts.values() if each.side == side and each.amount]
+            book.restore(
+                np.array([each.band for each in held], np.int64),
+                np.array([each.bucket for each in held], np.int64),
+                np.array([each.amount for each in held], np.int64),
+                np.array(cells, np.int64).reshape(-1, 4),
+            )
+        return made
 
     def coins(self, side: Side) -> float:
         """Return the coins that accounts hold on `side`; exact summation, so that their order never shows."""
@@ -56,7 +98,6 @@ class ObservedPositions:
             leverage: times, NaN where unknown (then the first band).
             price: the mark, NaN where unknown; a level on its far side is no level.
         """
-        self.seen = True
         old = self.accounts.pop(account, None)
         new = _position(side, quantity, liquidation_price, leverage, price) if quantity > 0 else None
         if new is not None:
@@ -68,6 +109,16 @@ class ObservedPositions:
             self._move(old, -old.amount)
         if new is not None:
             self._move(new, new.amount)
+
+    def sweep_range(self, low: float, high: float) -> None:
+        """Take out what marks from `low` to `high` (USD) liquidate."""
+        for side, price, book in zip((Side.LONG, Side.SHORT), (low, high), self.books, strict=True):
+            if book.is_reached(price):
+                self.sweep(side, int(bucket_of(price)))
+
+    def is_reached(self, low: float, high: float) -> bool:
+        """Whether marks from `low` to `high` (USD) may liquidate anything."""
+        return self.books[0].is_reached(low) or self.books[1].is_reached(high)
 
     def sweep(self, side: Side, bucket: int) -> None:
         """Take out what a mark in fine `bucket` liquidates; the accounts stay until the venue says otherwise."""

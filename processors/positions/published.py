@@ -122,8 +122,9 @@ def facts_of(state: InferredState, markets: IntArray) -> MarketFacts:
 def totals_of(state: InferredState, markets: IntArray) -> Totals:
     """Return the exact sums of `cells_of`."""
     at_risk, expected = np.zeros((2, len(markets), 2), dtype=np.int64)
-    for first in range(0, len(markets), _CHUNK):
-        part = slice(first, first + _CHUNK)
+    known = np.flatnonzero(np.isfinite(state.close[markets]))
+    for first in range(0, len(known), _CHUNK):
+        part = known[first : first + _CHUNK]
         standing, hoped = _levels(state, markets[part])
         at_risk[part] = standing.sum(axis=(2, 3))
         expected[part] = hoped.sum(axis=2)

@@ -1,7 +1,7 @@
 """What a move of the price would liquidate: cumulative curves both ways, imbalance, and where most pain lies.
 
-Reads the two `SideBook`s of a minute. A bucket that the move only partly crosses counts with the crossed
-part of its width, so the curve is continuous in the price.
+Reads the expected notional of the two `SideBook`s of a minute: what will be executed if price gets there. A bucket
+that the move only partly crosses counts with the crossed part of its width, so the curve is continuous in the price.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class MaxPain:
 def cumulative(book: SideBook) -> Curve:
     """Return the curve at every bucket edge, outwards from the mark."""
     if book.side == Side.LONG:
-        return Curve(book.edges[:-1][::-1], np.cumsum(book.at_risk[::-1]))
-    return Curve(book.edges[1:], np.cumsum(book.at_risk))
+        return Curve(book.edges[:-1][::-1], np.cumsum(book.expected[::-1]))
+    return Curve(book.edges[1:], np.cumsum(book.expected))
 
 
 def liquidated_by(book: SideBook, price: float) -> int:
@@ -45,7 +45,7 @@ def liquidated_by(book: SideBook, price: float) -> int:
     low, high = book.edges[:-1], book.edges[1:]
     crossed = (high - price) / (high - low) if book.side == Side.LONG else (price - low) / (high - low)
     shares: npt.NDArray[np.float64] = np.clip(crossed, 0.0, 1.0)
-    return round(float(shares @ book.at_risk))
+    return round(float(shares @ book.expected))
 
 
 def imbalance_percent(long_usd: int, short_usd: int) -> float:
@@ -56,10 +56,10 @@ def imbalance_percent(long_usd: int, short_usd: int) -> float:
 
 def max_pain(book: SideBook) -> MaxPain:
     """Return the heaviest bucket of a side, the one nearest to the mark if two are equal."""
-    if not book.at_risk.any():
+    if not book.expected.any():
         return MaxPain(float("nan"), 0)
     if book.side == Side.LONG:
-        index = len(book.at_risk) - 1 - int(np.argmax(book.at_risk[::-1]))
+        index = len(book.expected) - 1 - int(np.argmax(book.expected[::-1]))
     else:
-        index = int(np.argmax(book.at_risk))
-    return MaxPain(book.middle(index), int(book.at_risk[index]))
+        index = int(np.argmax(book.expected))
+    return MaxPain(book.middle(index), int(book.expected[index]))

@@ -9,97 +9,115 @@ of the log alone.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
+from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.heatmap import TrackRecord
 from liqheat.domain.market import Side, Venue
-from liqheat.domain.price_grid import IntArray
-from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Cluster, ClusterShare, MarketSignal, SymbolSignal
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals import clusters, funding, history, readings
+from processors.heatmap.rows import ClosedMinutes
+from processors.signals import clusters, funding, history, readings, track_record
 from processors.signals.alerts import Minute, cascade_alerts, cluster_alerts
-from processors.signals.book import Rows, SideBook, read_rows, side_book
+from processors.signals.book import Rows, SideBook, rows_of, side_book
+from processors.signals.cascade_rows import VenueDepth, cascades
 from processors.signals.clusters import Tracked
+from processors.signals.fragile import fragile_alerts
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
+from processors.signals.track_record import ClosedMinute
 
 ALL_VENUES = "all"
 """Stands for the venue in batches about a symbol over all its venues."""
 
-Record = Cluster | Alert | SymbolSignal | MarketSignal
+Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade | TrackRecord
 
 _KINDS: dict[type[Record], Kind] = {
     Cluster: Kind.CLUSTERS,
+    ClusterShare: Kind.CLUSTER_SHARES,
     Alert: Kind.ALERTS,
     SymbolSignal: Kind.SYMBOL_SIGNALS,
     MarketSignal: Kind.MARKET_SIGNALS,
+    Cascade: Kind.CASCADES,
 }
 
-_READ = ("window_start", *(name for name in Reading.__struct_fields__ if name not in ("window", "rows")))
+_READ = tuple(name for name in Reading.__struct_fields__ if name not in ("window", "rows"))
 """Columns of a market minute that are read."""
 
 
-def update(state: SignalState, outputs: Sequence[Batch], settings: Signals) -> list[Batch]:
-    """Take in what the position engine closed; return the rows of the symbol's minutes that this completes.
+def readings_of(closed: ClosedMinutes) -> Iterator[tuple[int, Reading]]:
+    """Yield each closed minute with the number of its market."""
+    rows, starts = rows_of(closed.levels), closed.starts.tolist()
+    windows = closed.columns["window_start"].tolist()
+    values = zip(*(closed.columns[name].tolist() for name in _READ), strict=True)
+    for place, (market, window, own) in enumerate(zip(closed.markets.tolist(), windows, values, strict=True)):
+        yield market, Reading(window, rows[starts[place] : starts[place + 1]], *own)
+
+
+def update(
+    state: SignalState, readings: Iterable[tuple[str, Reading]], settings: Signals, grid_factor: int
+) -> list[tuple[Kind, str, Record]]:
+    """Take in what the position engine closed; return the records of the symbol's minutes that this completes.
 
     Args:
         state: the symbol's memory; changed.
-        outputs: batches of `HEATMAP_BUCKETS` and `MARKET_MINUTES` of closed windows; other kinds are ignored.
+        readings: venue and minute, in the order in which they closed.
         settings: thresholds of the symbol (`Signals.of`).
+        grid_factor: fine buckets in one published bucket.
+
+    Returns:
+        Kind, venue (`ALL_VENUES` for what is about the symbol over all of them) and record, in order.
     """
-    records: dict[tuple[Kind, str], list[Record]] = defaultdict(list)
-    for venue, reading, factor in _closed(outputs):
-        state.grid_factor = factor or state.grid_factor
-        usual = funding.USUAL_INTERVAL_MS[venue]
-        market = state.markets.setdefault(venue.value, Market(funding_interval=usual))
+    records: list[tuple[Kind, str, Record]] = []
+    state.grid_factor = grid_factor
+    for venue, reading in readings:
+        market = state.markets.get(venue)
+        if market is None:
+            market = state.markets[venue] = Market(funding_interval=VENUE_FACTS[Venue(venue)].funding_interval)
+        judged = track_record.add(market.record, _closed_minute(reading, grid_factor), Venue(venue))
+        records += [(Kind.TRACK_RECORD, venue, row) for row in judged]
         market.closed = max(market.closed, reading.window)
         if reading.window <= state.window:
             _count(market, reading, state.window, settings)
         else:
             market.waiting[reading.window] = reading
-        for place, record in _judge_ready(state, settings):
-            records[_KINDS[type(record)], place].append(record)
-    return [_to_batch(kind, place, state.symbol, rows) for (kind, place), rows in records.items()]
+        records += [(_KINDS[type(record)], place, record) for place, record in _judge_ready(state, settings)]
+    return records
 
 
-def _closed(outputs: Sequence[Batch]) -> list[tuple[Venue, Reading, int]]:
-    """Return the closed market minutes in `outputs`, by window."""
-    maps: dict[tuple[str, int], Rows] = {}
-    factors: dict[str, int] = {}
-    for venue in dict.fromkeys(batch.venue for batch in outputs):
-        # A large minute is cut into several batches, and a batch may hold many minutes.
-        frames = [each.frame for each in outputs if each.venue == venue and each.kind is Kind.HEATMAP_BUCKETS]
-        if frames:
-            frame = pl.concat(frames) if len(frames) > 1 else frames[0]
-            rows, factors[venue] = read_rows(frame)
-            maps |= {(venue, window): part for window, part in _by_window(frame["window_start"].to_numpy(), rows)}
-    closed = []
-    for batch in outputs:
-        if batch.kind is not Kind.MARKET_MINUTES:
-            continue
-        columns = {name: batch.frame.get_column(name).to_list() for name in _READ}
-        for window, *values in zip(*columns.values(), strict=True):
-            fields = dict(zip(_READ[1:], values, strict=True))
-            reading = Reading(window=window, rows=maps.get((batch.venue, window), NO_ROWS), **fields)
-            closed.append((Venue(batch.venue), reading, factors.get(batch.venue, 0)))
-    closed.sort(key=lambda each: each[1].window)
-    return closed
+def _closed_minute(reading: Reading, grid_factor: int) -> ClosedMinute:
+    return ClosedMinute(
+        window=reading.window,
+        mark_low=reading.mark_low,
+        mark_high=reading.mark_high,
+        mark_close=reading.mark_close,
+        predicted=(reading.predicted_long_usd, reading.predicted_short_usd),
+        executed=(reading.liquidated_long_usd, reading.liquidated_short_usd),
+        rows=reading.rows,
+        is_known=reading.liquidations_known,
+        warming_up=reading.warming_up,
+        grid_factor=grid_factor,
+        model_version=reading.model_version,
+        revision=reading.revision,
+    )
 
 
-def _by_window(windows: IntArray, rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """Yield each window with its rows, in their order."""
-    if windows[0] == windows[-1] and (windows == windows[0]).all():
-        yield int(windows[0]), rows
-        return
-    order = np.argsort(windows, kind="stable")
-    starts = np.flatnonzero(np.diff(windows[order], prepend=-1))
-    for start, part in zip(starts, np.split(rows[order], starts[1:]), strict=True):
-        yield int(windows[order[start]]), part
+def to_batches(records: Sequence[tuple[str, tuple[Kind, str, Record]]]) -> list[Batch]:
+    """Return (symbol, (kind, venue, record)) as batches, one of each kind and venue, in order."""
+    gathered: dict[tuple[Kind, str], list[dict[str, Any]]] = defaultdict(list)
+    for symbol, (kind, venue, record) in records:
+        # By rows this is several times faster than a column at a time, and by names again than by places.
+        gathered[kind, venue].append({"symbol": symbol, "instrument": "", **msgspec.structs.asdict(record)})
+    return [
+        Batch(kind, venue, pl.DataFrame(rows, schema=schema_of(kind).wire)) for (kind, venue), rows in gathered.items()
+    ]
 
 
 def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, Record]]:
@@ -154,13 +172,13 @@ def _count(market: Market, reading: Reading, judged: int, settings: Signals) -> 
 def _flows(rows: Rows) -> Rows:
     """Return the rows that swept something, without their level."""
     flows = rows[rows["swept"] > 0].copy()
-    flows["at_risk"] = 0
+    flows["at_risk"] = flows["expected"] = 0
     return flows
 
 
 def _levels(rows: Rows) -> Rows:
     """Return the rows that hold something, without their flow."""
-    levels = rows[rows["at_risk"] > 0].copy()
+    levels = rows[(rows["at_risk"] > 0) | (rows["expected"] > 0)].copy()
     levels["swept"] = 0
     return levels
 
@@ -189,19 +207,48 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
         books[side] = book
     alerts = cluster_alerts(minute, state.clusters, now, ended, state.episodes, settings)
     alerts += cascade_alerts(minute, executed, state.cascades, settings)
+    moves = _moves(minute, markets, books, settings)
+    alerts += fragile_alerts(minute, moves, state.fragile, settings)
     state.clusters, state.mark_close = now, minute.mark
     seen = [cluster for cluster in now if cluster.seen == minute.window]
     rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
     for row in rows_out:
         yield ALL_VENUES, row
+    for cluster in seen:
+        for venue, share in readings.cluster_shares(minute, books[Side(cluster.side)], cluster):
+            yield venue.value, share
     for alert in alerts:
         yield ALL_VENUES, alert
+    for move in moves:
+        yield ALL_VENUES, move
     signals = {venue: readings.market_signal(minute, market) for venue, market in markets.items()}
     for venue, signal in signals.items():
         yield venue.value, signal
     alive_rows = rows_out[: len(seen)]
     inside = frozenset(name for name, episode in state.episodes.items() if episode.entered)
     yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
+
+
+def _moves(
+    minute: Minute, markets: dict[Venue, Market], books: dict[Side, SideBook], settings: Signals
+) -> list[Cascade]:
+    """Return where moves come to rest, against the order books that were read within `stale_minutes`."""
+    latest = [market.latest for market in markets.values() if market.latest is not None]
+    oldest = minute.window + MINUTE_MS - settings.stale_minutes * MINUTE_MS
+    depths = [
+        VenueDepth(
+            np.array(reading.bid_depth_usd),
+            np.array(reading.ask_depth_usd),
+            reading.bid_reach,
+            reading.ask_reach,
+            reading.open_interest_usd,
+        )
+        for reading in latest
+        if reading.depth_time >= oldest and reading.depth_time > 0
+    ]
+    interest = sum(reading.open_interest_usd for reading in latest if reading.open_interest_usd > 0)
+    sides = [books[side] for side in Side]
+    return cascades(minute.window, minute.mark, sides, depths, interest, settings.book_refill, minute.revision)
 
 
 def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
@@ -224,9 +271,3 @@ def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
         adv=sum(volumes) if volumes else math.nan,
         revision=max(reading.revision for reading in latest),
     )
-
-
-def _to_batch(kind: Kind, venue: str, symbol: str, rows: Sequence[Record]) -> Batch:
-    # By rows this is several times faster than a column at a time, and by names again than by places.
-    values = [msgspec.structs.asdict(row) for row in rows]
-    return Batch(kind, venue, symbol, "", pl.DataFrame(values, schema=schema_of(kind).polars))

@@ -18,18 +18,15 @@ from liqheat.platform.clickhouse import translated_errors
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.retention import apply_retention
+from liqheat.platform.sql_text import fill, split_statements
+from sinks.clickhouse.tables import TABLES
+from sinks.clickhouse.views import apply_views
 
 log = structlog.get_logger()
 
 MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
 
 _FILE_NAME = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-# Quoted text, quoted names and comments are passed over whole, so that only a semicolon between statements splits.
-_TOKEN = re.compile(
-    r"""'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.)*" | `(?:[^`\\]|\\.)*` | --[^\n]* | /\*.*?\*/ | ;""",
-    re.VERBOSE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +49,6 @@ class Migration:
             FatalError: the text has a placeholder that is not in `values`.
         """
         return split_statements(fill(self.text, values, f"Migration {self.number:04d}_{self.name}"))
-
-
-def fill(text: str, values: dict[str, str], origin: str) -> str:
-    """Replace every `{name}` of `text`; `origin` names the text in the error.
-
-    Raises:
-        FatalError: a name that is not in `values`.
-    """
-
-    def value_of(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise FatalError(f"{origin} has the unknown placeholder {match[0]}; known are {', '.join(values)}")
-        return values[match[1]]
-
-    return _PLACEHOLDER.sub(value_of, text)
-
-
-def split_statements(text: str) -> list[str]:
-    """Cut SQL text at the semicolons outside of quotes and comments; drop pieces that are only comments."""
-    pieces, start = [], 0
-    for token in _TOKEN.finditer(text):
-        if token[0] == ";":
-            pieces.append(text[start : token.start()])
-            start = token.end()
-    pieces.append(text[start:])
-    return [piece.strip() for piece in pieces if _without_comments(piece).strip()]
-
-
-def _without_comments(sql: str) -> str:
-    return _TOKEN.sub(lambda token: "" if token[0].startswith(("--", "/*")) else token[0], sql)
 
 
 def read_migrations(folder: Path = MIGRATIONS_FOLDER) -> list[Migration]:
@@ -142,6 +109,8 @@ def pending_migrations(
 def migrate(client: Client, settings: Settings, migrations: Sequence[Migration] | None = None) -> list[Migration]:
     """Create the database and bring its tables, views and retention up to date; return what was applied.
 
+    Where `migrations` are given they are all that is done: registry and views belong to the whole list.
+
     Raises:
         FatalError: as `pending_migrations`, or ClickHouse refuses a statement.
         TransientError: ClickHouse cannot be reached.
@@ -162,8 +131,34 @@ def migrate(client: Client, settings: Settings, migrations: Sequence[Migration] 
             )
             log.info("migration applied", number=migration.number, name=migration.name)
             done.append(migration)
-        apply_retention(client, settings, values)
+        if migrations is None:
+            check_tables(client, settings)
+            apply_retention(client, settings, values)
+            apply_views(client, settings, values)
     return done
+
+
+def check_tables(client: Client, settings: Settings) -> None:
+    """Compare the tables of the database with the registry.
+
+    Raises:
+        FatalError: a table has no record, so that nobody knows how long it is kept, or a record has no table.
+    """
+    rows = client.query(
+        "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'",
+        parameters={"database": settings.clickhouse.database},
+    ).result_rows
+    existing = {name for (name,) in rows} - OWN_TABLES
+    for names, sentence in (
+        (existing - TABLES.keys(), "have no record in sinks/clickhouse/tables.py"),
+        (TABLES.keys() - existing, "are in sinks/clickhouse/tables.py but no migration creates them"),
+    ):
+        if names:
+            raise FatalError(f"The tables {', '.join(sorted(names))} {sentence}")
+
+
+OWN_TABLES = frozenset({"migrations", "views"})
+"""What `migrate` records its own work in; one row per file."""
 
 
 _BOOTSTRAP = """
@@ -177,7 +172,16 @@ CREATE TABLE IF NOT EXISTS {database}.migrations {on_cluster}
 )
 ENGINE = {replicated}ReplacingMergeTree(applied_at)
 ORDER BY number
-COMMENT 'Which migrations have been applied'
+COMMENT 'Which migrations have been applied';
+CREATE TABLE IF NOT EXISTS {database}.views {on_cluster}
+(
+    name String COMMENT 'Name of the view',
+    checksum String COMMENT 'SHA-256 of the statement that made it',
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'When it was applied'
+)
+ENGINE = {replicated}ReplacingMergeTree(applied_at)
+ORDER BY name
+COMMENT 'Which views have been made'
 """
 
 _RECORD = (

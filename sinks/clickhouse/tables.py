@@ -1,154 +1,240 @@
-"""Which kind lands in which table, and how a batch becomes rows: the one mapping between log and database.
+"""The registry of tables: for each its key, its time column and how long it is kept, and who may do what with it.
 
-A table's columns are the kind's own, in its order, with four rules: a side is text, a time is a timestamp,
-micro-USD says so in its name, and the batch's venue and symbol are columns. Nothing is dropped or rounded.
+Retention, users and rollups, the mapping from kinds to tables, and the check that the database holds exactly these
+tables all follow from the records here. `migrate` refuses a table without a record.
 """
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
 
-import numpy as np
-import polars as pl
-
-from liqheat.domain.events import Batch, Column, Kind, schema_of
-from liqheat.domain.market import Side
-from liqheat.platform.errors import Origin
+from liqheat.domain.events import Kind
+from liqheat.platform.settings import Sink
 from liqheat.platform.topics import Topic
+from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO
 
-_MICRO_USD = "micro-USD"
+
+class Writer(StrEnum):
+    """Who puts rows into a table.
+
+    `SINK` inserts what it reads from a topic. `ROLLUP` is the sink too, with what it makes of other tables' rows.
+    `MIGRATION` is the administrator who runs `liqheat migrate`; the sink may not write there.
+    """
+
+    SINK = "sink"
+    ROLLUP = "rollup"
+    MIGRATION = "migration"
+
+
+Kept = Literal["retention_days", "hour_retention_days", "day_retention_days", "record_retention_days"]
+"""A setting of `sink` that counts days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Rows are dropped once `column` is `days(settings)` days old."""
+
+    column: str
+    setting: Kept
+
+    def days(self, sink: Sink) -> int:
+        """Return how many days rows are kept."""
+        days: int = getattr(sink, self.setting)
+        return days
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where a kind is stored.
+    """One table.
 
     Attributes:
-        name: the table, without its database.
-        topic: the topic that the kind comes by; the same kind elsewhere is poison or none of the sink's business.
-        instrument: whether the venue's own name of the market is a column.
-        occurrence: whether equal rows of one message are numbered, so that a key made of content keeps them apart.
-        rolled_up: whether hours and days are made of it (see `sinks.clickhouse.rollup`).
+        name: without its database.
+        key: the sorting key, as the database shows it; rows that are equal in it replace each other.
+        version: the column whose highest value wins among them; None where the last one inserted does.
+        retention: how long rows are kept; None keeps them for ever, for tables that do not grow with time.
+        writer: who puts rows in.
+        read_back: whether the sink itself reads the table.
     """
 
     name: str
+    key: str
+    version: str | None
+    retention: Retention | None
+    writer: Writer = Writer.SINK
+    read_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How a kind lands in its table.
+
+    Attributes:
+        table: where.
+        topic: the topic that the kind comes by; the same kind elsewhere is poison.
+        instrument: whether the venue's own name of the market is a column.
+        occurrence: whether equal rows of one message are numbered, so that a key made of content keeps them apart.
+        rolled_up: whether hours and days are made of it (see `sinks.clickhouse.rollup`).
+        steps: list columns of micro-USD that are stored in logarithmic steps, with the ratio of each.
+    """
+
+    table: Table
     topic: Topic
     instrument: bool = True
     occurrence: bool = False
     rolled_up: bool = False
+    steps: MappingProxyType[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
-TABLES: dict[Kind, Table] = {
-    Kind.HEATMAP_BUCKETS: Table("heatmap_raw", Topic.HEATMAP_BUCKETS, instrument=False, rolled_up=True),
-    Kind.MARKET_MINUTES: Table("market_minutes_raw", Topic.MARKET_MINUTES, instrument=False),
-    Kind.LEVERAGE_MIX: Table("leverage_mix_raw", Topic.MARKET_MINUTES, instrument=False),
-    Kind.LIQUIDATIONS: Table("liquidations_raw", Topic.POSITION_EVENTS, occurrence=True),
-    Kind.POSITIONS: Table("positions_observed_raw", Topic.POSITION_EVENTS),
-    Kind.CONTRACTS: Table("contracts_raw", Topic.POSITION_EVENTS),
-    Kind.MARGIN_TIERS: Table("margin_tiers_raw", Topic.POSITION_EVENTS),
-    Kind.GAPS: Table("gaps_raw", Topic.GAPS),
-    Kind.CLUSTERS: Table("clusters_raw", Topic.CLUSTERS, instrument=False),
-    Kind.ALERTS: Table("alerts_raw", Topic.ALERTS, instrument=False),
-    Kind.SYMBOL_SIGNALS: Table("symbol_signals_raw", Topic.SIGNALS, instrument=False),
-    Kind.MARKET_SIGNALS: Table("market_signals_raw", Topic.SIGNALS, instrument=False),
-    Kind.CATALYSTS: Table("catalysts_raw", Topic.CATALYSTS, instrument=False),
+_MINUTES = Retention("window_start", "retention_days")
+_HOURS = Retention("window_start", "hour_retention_days")
+_DAYS = Retention("window_start", "day_retention_days")
+_RECORDS = Retention("event_time", "record_retention_days")
+_BUCKET_KEY = "symbol, window_start, venue, side, basis, leverage_band, price_low"
+
+LEVELS = Table(
+    "heatmap_levels_raw",
+    "symbol, toStartOfHour(window_start), venue, side, basis, leverage_band, window_start",
+    "revision",
+    _MINUTES,
+    read_back=True,
+)
+LEVELS_HOURS = Table(
+    "heatmap_levels_1h_raw",
+    "symbol, toDate(window_start), venue, side, basis, leverage_band, grid_factor, window_start",
+    "version",
+    _HOURS,
+    Writer.ROLLUP,
+    read_back=True,
+)
+LEVELS_DAYS = Table(
+    "heatmap_levels_1d_raw",
+    "symbol, toStartOfMonth(window_start), venue, side, basis, leverage_band, grid_factor, window_start",
+    "version",
+    _DAYS,
+    Writer.ROLLUP,
+)
+MARKET_HOURS = Table(
+    "market_hours_raw", "hour, symbol, venue", "version", Retention("hour", "hour_retention_days"), Writer.ROLLUP
+)
+DEAD_LETTERS = Table(
+    "dead_letters_raw",
+    "origin_topic, origin_partition, origin_offset, stage, sequence",
+    "_offset",
+    Retention("received_at", "record_retention_days"),
+)
+
+_BY_VERSION_1 = (
+    Table("heatmap_raw", _BUCKET_KEY, "revision", _MINUTES, Writer.MIGRATION),
+    Table("heatmap_1h_raw", _BUCKET_KEY, "version", _HOURS, Writer.MIGRATION),
+    Table("heatmap_1d_raw", _BUCKET_KEY, "version", _DAYS, Writer.MIGRATION),
+    Table("heatmap_upgrade_raw", "symbol, venue", None, None, Writer.MIGRATION),
+)
+"""Tables that version 1 wrote; they are read until their rows are as old as they are kept."""
+
+STORED: dict[Kind, Stored] = {
+    Kind.HEATMAP_LEVELS: Stored(
+        LEVELS,
+        Topic.HEATMAP_BUCKETS,
+        instrument=False,
+        rolled_up=True,
+        steps=MappingProxyType(
+            {
+                "at_risk_usd": LEVEL_RATIO,
+                "expected_usd": LEVEL_RATIO,
+                "opened_usd": FLOW_RATIO,
+                "closed_usd": FLOW_RATIO,
+            }
+        ),
+    ),
+    Kind.MARKET_MINUTES: Stored(
+        Table("market_minutes_raw", "symbol, window_start, venue", "revision", _MINUTES),
+        Topic.MARKET_MINUTES,
+        instrument=False,
+    ),
+    Kind.TRACK_RECORD: Stored(
+        Table(
+            "track_record_raw",
+            "symbol, venue, horizon_hours, model_version, window_start",
+            "precedence",
+            Retention("window_start", "record_retention_days"),
+        ),
+        Topic.TRACK_RECORD,
+        instrument=False,
+    ),
+    Kind.LIQUIDATIONS: Stored(
+        Table("liquidations_raw", "symbol, event_time, venue, side, price, quantity, occurrence", None, _RECORDS),
+        Topic.POSITION_EVENTS,
+        occurrence=True,
+    ),
+    Kind.POSITIONS: Stored(
+        Table(
+            "positions_observed_raw",
+            "symbol, venue, account, event_time",
+            "_offset",
+            Retention("event_time", "retention_days"),
+        ),
+        Topic.POSITION_EVENTS,
+    ),
+    # One row per contract and tier: these grow with the number of listings only.
+    Kind.CONTRACTS: Stored(
+        Table("contracts_raw", "symbol, venue, instrument", "event_time", None), Topic.POSITION_EVENTS
+    ),
+    Kind.MARGIN_TIERS: Stored(
+        Table("margin_tiers_raw", "symbol, venue, instrument, tier", "event_time", None), Topic.POSITION_EVENTS
+    ),
+    Kind.GAPS: Stored(Table("gaps_raw", "symbol, venue, stream, event_time", "_offset", _RECORDS), Topic.GAPS),
+    Kind.CLUSTERS: Stored(
+        Table("clusters_raw", "symbol, window_start, cluster_id", "revision", _MINUTES),
+        Topic.CLUSTERS,
+        instrument=False,
+    ),
+    Kind.CLUSTER_SHARES: Stored(
+        Table("cluster_shares_raw", "symbol, window_start, cluster_id, venue", "revision", _MINUTES),
+        Topic.CLUSTERS,
+        instrument=False,
+    ),
+    Kind.DEPTH: Stored(
+        Table("depth_raw", "symbol, event_time, venue, instrument", None, Retention("event_time", "retention_days")),
+        Topic.POSITION_EVENTS,
+    ),
+    Kind.ALERTS: Stored(
+        Table("alerts_raw", "symbol, event_time, alert_id", "revision", _RECORDS), Topic.ALERTS, instrument=False
+    ),
+    Kind.SYMBOL_SIGNALS: Stored(
+        Table("symbol_signals_raw", "symbol, window_start", "revision", _MINUTES), Topic.SIGNALS, instrument=False
+    ),
+    Kind.MARKET_SIGNALS: Stored(
+        Table("market_signals_raw", "symbol, window_start, venue", "revision", _MINUTES),
+        Topic.SIGNALS,
+        instrument=False,
+    ),
+    Kind.CASCADES: Stored(
+        Table("cascades_raw", "symbol, window_start, side", "revision", _MINUTES), Topic.SIGNALS, instrument=False
+    ),
+    Kind.CATALYSTS: Stored(
+        Table("catalysts_raw", "symbol, event_time, catalyst_id", "_offset", _RECORDS),
+        Topic.CATALYSTS,
+        instrument=False,
+    ),
 }
-"""Every kind that is stored. A new output kind needs a line here and a migration."""
+"""Every kind that is stored. A new output kind needs a line here, a migration and a view."""
 
-DEAD_LETTERS_TABLE = "dead_letters_raw"
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        *(stored.table for stored in STORED.values()),
+        LEVELS_HOURS,
+        LEVELS_DAYS,
+        MARKET_HOURS,
+        DEAD_LETTERS,
+        *_BY_VERSION_1,
+    )
+}
+"""Every table by name, except the two that `sinks.clickhouse.migrate` keeps its own books in."""
 
-TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys([*(table.topic for table in TABLES.values()), Topic.DEAD_LETTERS]))
+TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys([*(stored.topic for stored in STORED.values()), Topic.DEAD_LETTERS]))
 """The topics that the sink reads."""
 
-
-def rows_of(batch: Batch, origin: Origin) -> pl.DataFrame:
-    """Return the rows that `batch`, read from `origin`, adds to its table; columns are named as the table's."""
-    return rows_of_all([(batch, origin)])
-
-
-def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
-    """Return the rows of batches of one kind, in order: as `rows_of`, but in one go, for messages are small."""
-    kind = read[0][0].kind
-    table, schema = TABLES[kind], schema_of(kind)
-    of_message = {
-        "symbol": pl.Series([batch.symbol for batch, _ in read], dtype=pl.String),
-        "venue": pl.Series([batch.venue for batch, _ in read], dtype=pl.String),
-        "instrument": pl.Series([batch.instrument for batch, _ in read], dtype=pl.String),
-        "_partition": pl.Series([origin.partition for _, origin in read], dtype=pl.UInt16),
-        "_offset": pl.Series([origin.offset for _, origin in read], dtype=pl.Int64),
-    }
-    heights = np.array([batch.frame.height for batch, _ in read])
-    messages = pl.DataFrame(of_message)[np.repeat(np.arange(len(read)), heights)]
-    rows = pl.concat([batch.frame for batch, _ in read]).hstack(messages)
-    columns = [pl.col("symbol"), pl.col("venue"), *([pl.col("instrument")] if table.instrument else [])]
-    columns += [_stored(column) for column in schema.columns]
-    if table.occurrence:
-        content = [*(column.name for column in schema.columns), *of_message]
-        columns.append(pl.int_range(pl.len(), dtype=pl.UInt32).over(content).alias("occurrence"))
-    return rows.select(*columns, "_partition", "_offset")
-
-
-def _stored(column: Column) -> pl.Expr:
-    value = pl.col(column.name)
-    if column.name == "side":
-        long = pl.lit(Side.LONG.label)
-        return pl.when(value == Side.LONG).then(long).otherwise(pl.lit(Side.SHORT.label)).alias(column.name)
-    if column.name == "window_start" or column.name.endswith("_time"):
-        return value.cast(pl.Datetime("ms", "UTC"))
-    if column.unit.name == _MICRO_USD:
-        return value.alias(column.name.removesuffix("_usd") + "_micro_usd")
-    return value
-
-
-def dead_letter_rows(headers: Iterable[tuple[str, bytes]], value: bytes, origin: Origin, time_ms: int) -> pl.DataFrame:
-    """Return the row of one message of the dead-letter topic.
-
-    It takes whatever is there: a dead letter that cannot be read must not become another.
-
-    Args:
-        headers: as `liqheat.platform.kafka.dead_letter_headers` writes them.
-        value: the original message.
-        origin: where the dead letter itself was read.
-        time_ms: the broker's time of the dead letter.
-    """
-    texts = {name: (content or b"").decode(errors="replace") for name, content in headers}
-    origin_offset = _integer(texts.get("origin_offset"))
-    prefix = "original."
-    original = {name.removeprefix(prefix): text for name, text in texts.items() if name.startswith(prefix)}
-    row = {
-        "received_at": datetime.fromtimestamp(time_ms / 1_000, UTC),
-        "stage": texts.get("stage", "unknown"),
-        "reason": texts.get("reason", "none given"),
-        "origin_topic": texts.get("origin_topic", "unknown"),
-        "origin_partition": _integer(texts.get("origin_partition")),
-        "origin_offset": origin_offset,
-        "sequence": -1 if origin_offset >= 0 else origin.offset,
-        "headers": json.dumps(original, ensure_ascii=False),
-        "value": value,
-        "_partition": origin.partition,
-        "_offset": origin.offset,
-    }
-    return pl.DataFrame([row], schema=_DEAD_LETTER_SCHEMA)
-
-
-def _integer(text: str | None) -> int:
-    try:
-        return int(text or -1)
-    except ValueError:
-        return -1
-
-
-_DEAD_LETTER_SCHEMA = {
-    "received_at": pl.Datetime("ms", "UTC"),
-    "stage": pl.String(),
-    "reason": pl.String(),
-    "origin_topic": pl.String(),
-    "origin_partition": pl.Int32(),
-    "origin_offset": pl.Int64(),
-    "sequence": pl.Int64(),
-    "headers": pl.String(),
-    "value": pl.Binary(),
-    "_partition": pl.UInt16(),
-    "_offset": pl.Int64(),
-}
+RETIRED_KINDS = frozenset({b"heatmap_buckets", b"leverage_mix"})
+"""Kinds that version 1 wrote and nothing reads any more: what is left of them on a topic is passed over."""

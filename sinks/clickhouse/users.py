@@ -1,11 +1,10 @@
 """The three users of a ClickHouse server: writer (the sink), reader (services) and grafana.
 
-`users.sql` says what each may do; this fills in password hashes and the tables that exist. Embedded ClickHouse
+`users.sql` says what each may do; this fills in password hashes, limits, and the tables of the registry. Embedded ClickHouse
 has no users, so nothing of this applies there.
 """
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
@@ -13,20 +12,28 @@ from clickhouse_connect.driver.client import Client
 from liqheat.platform.clickhouse import translated_errors
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Settings
-from sinks.clickhouse.migrate import fill, placeholders, split_statements
+from sinks.clickhouse.migrate import placeholders
+from liqheat.platform.sql_text import fill, split_statements
+from sinks.clickhouse.tables import TABLES, Writer
 
 USERS_FILE = Path(__file__).parent / "users.sql"
 _ROLES = ("writer", "reader", "grafana")
-_RAW_TABLE = "{raw_table}"
+_TABLES = {
+    "{written_table}": [table.name for table in TABLES.values() if table.writer is not Writer.MIGRATION],
+    "{read_table}": [table.name for table in TABLES.values() if table.read_back],
+}
+"""Placeholders whose statement is repeated, once for each of these tables."""
 
 
-def user_statements(settings: Settings, raw_tables: Sequence[str]) -> list[str]:
-    """Return the statements of `users.sql`, the one with `{raw_table}` once for each of `raw_tables`.
+def user_statements(settings: Settings) -> list[str]:
+    """Return the statements of `users.sql`, those that name a kind of table once for each such table of the registry.
 
     Raises:
         ConfigurationError: a password is not set.
     """
-    values = placeholders(settings)
+    # Half of what readers may use in all for each of their two users, and a third of that for one query.
+    of_user = settings.clickhouse.readers_memory_bytes // 2
+    values = placeholders(settings) | {"user_memory": str(of_user), "query_memory": str(of_user // 3)}
     for role in _ROLES:
         password = getattr(settings.clickhouse, f"{role}_password")
         if password is None or not password.get_secret_value():
@@ -37,8 +44,10 @@ def user_statements(settings: Settings, raw_tables: Sequence[str]) -> list[str]:
         values[f"{role}_hash"] = hashlib.sha256(password.get_secret_value().encode()).hexdigest()
     statements = []
     for template in split_statements(USERS_FILE.read_text(encoding="utf-8")):
-        tables = raw_tables if _RAW_TABLE in template else [""]
-        statements += [fill(template.replace(_RAW_TABLE, table), values, USERS_FILE.name) for table in tables]
+        placeholder = next((name for name in _TABLES if name in template), "")
+        for table in _TABLES[placeholder] if placeholder else [""]:
+            statement = template.replace(placeholder, table) if placeholder else template
+            statements.append(fill(statement, values, USERS_FILE.name))
     return statements
 
 
@@ -51,10 +60,5 @@ def create_users(client: Client, settings: Settings) -> None:
     if settings.clickhouse.interface == "chdb":
         raise ConfigurationError("Embedded ClickHouse has no users; `migrate --users` is for a server")
     with translated_errors(settings.clickhouse):
-        rows = client.query(
-            "SELECT name FROM system.tables "
-            "WHERE database = {database:String} AND endsWith(name, '_raw') ORDER BY name",
-            parameters={"database": settings.clickhouse.database},
-        ).result_rows
-        for statement in user_statements(settings, [name for (name,) in rows]):
+        for statement in user_statements(settings):
             client.command(statement, use_database=False)

@@ -1,6 +1,7 @@
 -- Who may do what, least privilege first; `liqheat migrate --users` runs it as an administrator, again after upgrades.
 -- Passwords come as SHA-256, so that no server log ever holds one. GRANT ... WITH REPLACE OPTION takes back what an
--- older version granted. `{raw_table}` stands for each table that the sink writes: its statement is repeated.
+-- older version granted. A statement about the tables that the sink writes, or reads, is
+-- repeated for each of them (see tables.py).
 
 -- The datasource plugin sets max_execution_time on every query, and a plain readonly user may set nothing at all.
 CREATE SETTINGS PROFILE OR REPLACE liqheat_reader {on_cluster} SETTINGS
@@ -8,17 +9,18 @@ CREATE SETTINGS PROFILE OR REPLACE liqheat_reader {on_cluster} SETTINGS
     max_execution_time = 60 MIN 1 MAX 120 CHANGEABLE_IN_READONLY,
     max_result_rows = 5000000 MIN 1 MAX 5000000 CHANGEABLE_IN_READONLY,
     result_overflow_mode = 'throw',
-    max_memory_usage = 4000000000,
+    -- What readers use together leaves room for the sink and for merges, whatever they ask.
+    max_memory_usage = {query_memory},
+    max_memory_usage_for_user = {user_memory},
     max_concurrent_queries_for_user = 50,
     max_threads = 4 MIN 1 MAX 8 CHANGEABLE_IN_READONLY;
 
 CREATE USER IF NOT EXISTS liqheat_writer {on_cluster} IDENTIFIED WITH sha256_hash BY '{writer_hash}';
 ALTER USER liqheat_writer {on_cluster} IDENTIFIED WITH sha256_hash BY '{writer_hash}' DEFAULT DATABASE {database};
--- Rollups read minutes and hours; the sink checks at start which migrations there are.
-GRANT {on_cluster} SELECT ON {database}.heatmap_raw TO liqheat_writer WITH REPLACE OPTION;
-GRANT {on_cluster} SELECT ON {database}.heatmap_1h_raw TO liqheat_writer;
-GRANT {on_cluster} SELECT ON {database}.migrations TO liqheat_writer;
-GRANT {on_cluster} INSERT ON {database}.{raw_table} TO liqheat_writer;
+-- The sink checks at start which migrations there are; rollups read minutes and hours.
+GRANT {on_cluster} SELECT ON {database}.migrations TO liqheat_writer WITH REPLACE OPTION;
+GRANT {on_cluster} SELECT ON {database}.{read_table} TO liqheat_writer;
+GRANT {on_cluster} INSERT ON {database}.{written_table} TO liqheat_writer;
 
 CREATE USER IF NOT EXISTS liqheat_reader {on_cluster} IDENTIFIED WITH sha256_hash BY '{reader_hash}';
 ALTER USER liqheat_reader {on_cluster} IDENTIFIED WITH sha256_hash BY '{reader_hash}'

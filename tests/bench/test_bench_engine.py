@@ -14,7 +14,7 @@ import pytest
 
 from liqheat.domain.events import NAN, Batch, Kind, schema_of
 from liqheat.platform.settings import Engine as EngineSettings
-from processors import engine
+from processors.heatmap import engine
 
 pytestmark = pytest.mark.bench
 
@@ -29,7 +29,7 @@ def log(batches: int, seed: int = 7, rows: int = ROWS) -> list[Batch]:
 
     def add(kind: Kind, columns: Mapping[str, object]) -> None:
         frame = pl.DataFrame(columns, schema=schema_of(kind).polars)
-        result.append(Batch(kind, "binance", symbol, f"{symbol}USDT", frame))
+        result.append(Batch.of_market(kind, "binance", symbol, f"{symbol}USDT", frame))
 
     coins, price, symbol = 2e7, 1.3, "V"
     for number in range(batches):

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from liqheat.domain.events import Mark, Trade
 from liqheat.domain.market import Venue
 from liqheat.platform import kafka as kafka_clients
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.settings import Ingest, Kafka, Settings
 from sinks.service import Sink
-from tests.e2e.workers import start_worker, wait_until_assigned
+from tests.support.workers import start_worker, wait_until_assigned
 
 pytestmark = [pytest.mark.bench, pytest.mark.kafka, pytest.mark.clickhouse]
 

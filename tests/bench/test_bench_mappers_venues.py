@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.contract import Mapper
+from ingest.venues.interface import Mapper
 from ingest.venues.registry import mapper_for
 from liqheat.domain.market import Venue
 

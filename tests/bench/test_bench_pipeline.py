@@ -15,11 +15,11 @@ from liqheat.domain.events import Batch
 from liqheat.platform.kafka import producer
 from liqheat.platform.metrics import ROWS_CONSUMED
 from liqheat.platform.settings import Engine, Kafka, Settings
-from processors.app import Worker
 from processors.pipeline import Pipeline
+from processors.worker.app import Worker
 from tests.bench.plain_faust import PlainWorker
-from tests.e2e.workers import write_log
-from tests.log_maker import make_log
+from tests.support.log_maker import make_log
+from tests.support.workers import write_log
 
 pytestmark = [pytest.mark.bench, pytest.mark.kafka]
 
@@ -31,7 +31,7 @@ def in_batches(log: Iterator[Batch]) -> Iterator[Batch]:
     """Cut a log into messages as the publisher would."""
     for batch in log:
         for frame in batch.frame.iter_slices(ROWS_A_BATCH):
-            yield Batch(batch.kind, batch.venue, batch.symbol, batch.instrument, frame)
+            yield Batch(batch.kind, batch.venue, frame)
 
 
 def rows_consumed() -> float:

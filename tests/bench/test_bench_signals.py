@@ -14,7 +14,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.engine import update
 from processors.signals.state import SignalState, dump
-from tests.signal_cases import START, minute_frame
+from tests.support.signal_cases import START, minute_frame
 
 pytestmark = pytest.mark.bench
 
@@ -60,8 +60,8 @@ def test_signals_of_1700_markets_in_a_minute() -> None:
         started = time.process_time()
         for state in states:
             said = [
-                Batch(Kind.HEATMAP_BUCKETS, "binance", state.symbol, "", frame),
-                Batch(Kind.MARKET_MINUTES, "binance", state.symbol, "", market),
+                Batch.of_market(Kind.HEATMAP_BUCKETS, "binance", state.symbol, "", frame),
+                Batch.of_market(Kind.MARKET_MINUTES, "binance", state.symbol, "", market),
             ]
             outputs += sum(batch.frame.height for batch in update(state, said, settings))
         spent.append(time.process_time() - started)

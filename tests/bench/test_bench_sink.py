@@ -16,10 +16,10 @@ from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.rollup import MarketHour
-from sinks.clickhouse.tables import rows_of
+from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from sinks.consumer import SinkLoop
-from tests.sink_fakes import MIDNIGHT, MemoryDeadLetters, MemorySource, heatmap_batch
+from sinks.loop import SinkLoop
+from tests.support.sink_fakes import MIDNIGHT, MemoryDeadLetters, MemorySource, heatmap_batch
 
 pytestmark = [pytest.mark.bench, pytest.mark.clickhouse]
 

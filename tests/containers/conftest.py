@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from liqheat.platform.broker import fetch_apache_kafka
+from liqheat.local.broker import fetch_apache_kafka
 from liqheat.platform.errors import LiqheatError
 from tests.containers.engine import HERE, ROOT, Engine, EngineMissing, running_engine
-from tests.integration.brokers import KAFKA_JARS
+from tests.support.brokers import KAFKA_JARS
 
 IMAGE = "localhost/liqheat-test:local"
 KAFKA_IMAGE = "localhost/liqheat-test-kafka:local"

@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from liqheat.platform.child import ChildProcess
+from liqheat.local.child import ChildProcess
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

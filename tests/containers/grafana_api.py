@@ -11,8 +11,8 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from tests.compose_file import ROOT
-from tests.grafana_macros import Dashboard, interpolate
+from tests.support.compose_file import ROOT
+from tests.support.grafana_macros import Dashboard, interpolate
 
 DATASOURCE = {"uid": "liqheat-clickhouse", "type": "grafana-clickhouse-datasource"}
 PASSWORDS = [f"CLICKHOUSE_{user}_PASSWORD" for user in ("ADMIN", "WRITER", "READER", "GRAFANA")]

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from liqheat.platform.broker import kraft_commands, kraft_properties
-from tests.compose_file import OURS, HostNetwork
+from liqheat.local.broker import kraft_commands, kraft_properties
 from tests.containers.engine import Engine
+from tests.support.compose_file import OURS, HostNetwork
 
 SINK = "sink"
 _DATA = "/data"

@@ -21,7 +21,9 @@ from liqheat.platform.errors import ConfigurationError, TransientError
 from liqheat.platform.settings import ClickHouse
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.users import create_users
-from tests.clickhouse_access import (
+from tests.containers.conftest import absent
+from tests.containers.engine import Engine
+from tests.support.clickhouse_access import (
     DATABASE,
     GRAFANA,
     RAW_TABLES,
@@ -36,10 +38,8 @@ from tests.clickhouse_access import (
     settings_of,
     work_as_the_sink,
 )
-from tests.compose_file import SERVICES
-from tests.containers.conftest import absent
-from tests.containers.engine import Engine
-from tests.grafana_macros import every_query
+from tests.support.compose_file import SERVICES
+from tests.support.grafana_macros import every_query
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

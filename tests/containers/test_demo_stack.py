@@ -16,10 +16,10 @@ from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 from liqheat.simulator.listings import COINS
 from sinks.clickhouse.tables import TOPICS
-from tests.compose_file import OURS
 from tests.containers.engine import Engine
 from tests.containers.stack import SINK, Stack
-from tests.e2e.workers import difference, expected, published, read_topic
+from tests.support.compose_file import OURS
+from tests.support.workers import difference, expected, published, read_topic
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1_500)]
 
@@ -119,7 +119,7 @@ def unread(kafka: Kafka, group: str, topics: list[Topic]) -> int:
 def latest_buckets(kafka: Kafka) -> pl.DataFrame:
     """Return rows and at-risk notional of each market, from the newest revision of each bucket on the topic."""
     frames = [
-        batch.frame.with_columns(pl.lit(batch.symbol).alias("symbol"), pl.lit(batch.venue).alias("venue"))
+        batch.frame.with_columns(pl.lit(batch.venue).alias("venue"))
         for batch in batches_of(kafka, Topic.HEATMAP_BUCKETS)
         if batch.kind is Kind.HEATMAP_BUCKETS
     ]

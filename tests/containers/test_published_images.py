@@ -16,10 +16,10 @@ import yaml
 
 from deploy.grafana.src.build import RULES
 from liqheat.domain.market import Venue
-from tests.compose_file import ROOT, SERVICES, free_port
 from tests.containers.conftest import absent
 from tests.containers.engine import Engine
 from tests.containers.grafana_api import DATASOURCE, PASSWORDS, Grafana, compose_project, environment_file
+from tests.support.compose_file import ROOT, SERVICES, free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1_800)]
 

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from liqheat.platform.child import ChildProcess
+from liqheat.local.child import ChildProcess
 
 _FLAGS = (
     "--headless=new",

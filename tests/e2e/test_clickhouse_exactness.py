@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from liqheat.cli.supervisor import free_port
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
-from liqheat.platform.broker import Broker
-from liqheat.platform.child import ChildProcess
+from liqheat.local.broker import Broker
+from liqheat.local.child import ChildProcess
+from liqheat.local.supervisor import free_port
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.codec import decode
 from liqheat.platform.kafka import create_topics, producer
@@ -31,7 +31,8 @@ from liqheat.platform.settings import ClickHouse, Kafka, Sink
 from liqheat.platform.topics import Topic
 from liqheat.simulator.server import environment_of
 from sinks.clickhouse.tables import TOPICS
-from tests.e2e.workers import (
+from tests.support.log_maker import make_log
+from tests.support.workers import (
     difference,
     expected,
     published,
@@ -41,7 +42,6 @@ from tests.e2e.workers import (
     wait_until_done,
     write_log,
 )
-from tests.log_maker import make_log
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -208,8 +208,8 @@ def _copy_log(source: Kafka, target: Kafka) -> None:
 
 def _histories(log: list[Batch]) -> int:
     """Return how often the most repeated of the simulated trades is in the log: each restart reads them again."""
-    trades = [batch for batch in log if batch.symbol in SIMULATED and batch.kind is Kind.TRADES]
-    return max(Counter((batch.symbol, row) for batch in trades for row in batch.frame.iter_rows()).values())
+    trades = [batch for batch in log if batch.symbols[0] in SIMULATED and batch.kind is Kind.TRADES]
+    return max(Counter(row for batch in trades for row in batch.frame.iter_rows()).values())
 
 
 def _contents(data_directory: Path) -> Contents:

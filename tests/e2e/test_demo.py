@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from liqheat.cli.data_directory import fresh_data_directory
-from liqheat.cli.supervisor import free_port
-from liqheat.platform.child import ChildProcess
+from liqheat.local.child import ChildProcess
+from liqheat.local.data_directory import fresh_data_directory
+from liqheat.local.supervisor import free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(240)]
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from liqheat.platform.broker import Broker
-from liqheat.platform.child import ChildProcess
+from liqheat.local.broker import Broker
+from liqheat.local.child import ChildProcess
 from liqheat.platform.codec import encode
 from liqheat.platform.kafka import producer
+from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
-from tests.e2e.workers import (
+from tests.support.log_maker import make_log
+from tests.support.workers import (
     difference,
     expected,
     published,
@@ -24,7 +26,6 @@ from tests.e2e.workers import (
     wait_until_done,
     write_log,
 )
-from tests.log_maker import make_log
 
 pytestmark = pytest.mark.kafka
 
@@ -104,7 +105,9 @@ def test_poison_is_buried_and_too_much_of_it_in_a_row_ends_the_process(kafka: Ka
     def rubbish(count: int) -> None:
         headers, value = encode(log[1])
         for number in range(count):
-            sender.send(topic, key=log[1].symbol.encode(), value=value[: 40 * number] or None, headers=headers)
+            partition = partition_of(log[1].symbols[0], kafka.partitions)
+            broken = value[: 40 * number] or None
+            sender.send(topic, key=b"rubbish", value=broken, headers=headers, partition=partition)
         sender.flush()
 
     write_log(kafka, log[:6])

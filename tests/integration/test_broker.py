@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from liqheat.platform import broker as brokers_module
-from liqheat.platform.broker import HOST, start_apache_kafka, start_tansu
-from liqheat.platform.child import ChildProcess
+from liqheat.local import broker as brokers_module
+from liqheat.local.broker import HOST, start_apache_kafka, start_tansu
+from liqheat.local.child import ChildProcess
 from liqheat.platform.errors import ConfigurationError, FatalError
 from liqheat.platform.kafka import create_topics
 from liqheat.platform.settings import Kafka
@@ -76,7 +76,7 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_broker_dies_with_its_parent_however_that_dies(tmp_path: Path, number: signal.Signals) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from liqheat.platform.broker import start_tansu\n"
+        "import sys, time; from pathlib import Path; from liqheat.local.broker import start_tansu\n"
         "print(start_tansu(Path(sys.argv[1])).process.pid, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "tansu.log")]

@@ -15,7 +15,7 @@ import pytest
 
 from liqheat.platform.settings import ClickHouse
 from sinks.clickhouse.users import user_statements
-from tests.clickhouse_access import (
+from tests.support.clickhouse_access import (
     DATABASE,
     GRAFANA,
     RAW_TABLES,
@@ -30,8 +30,8 @@ from tests.clickhouse_access import (
     settings_of,
     users_xml,
 )
-from tests.grafana_macros import every_query
-from tests.integration.clickhouse_as_user import SINK
+from tests.support.clickhouse_as_user import SINK
+from tests.support.grafana_macros import every_query
 
 pytestmark = pytest.mark.clickhouse
 
@@ -57,7 +57,7 @@ class Engine:
         return [answer["refusal"] for answer in self._run(statements, str(file))]
 
     def _run(self, statements: Sequence[str], *arguments: str) -> list[dict[str, Any]]:
-        command = [sys.executable, "-m", "tests.integration.clickhouse_as_user", str(self._folder / "data"), *arguments]
+        command = [sys.executable, "-m", "tests.support.clickhouse_as_user", str(self._folder / "data"), *arguments]
         done = subprocess.run(
             command, cwd=ROOT, input=json.dumps(statements), capture_output=True, text=True, check=False, timeout=120
         )

@@ -20,9 +20,10 @@ from liqheat.platform.errors import ConfigurationError, FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.export import Step, step_for
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -36,7 +37,7 @@ def filled(module_clickhouse: Client, module_settings: Settings) -> None:
     for venue, volume in (("binance", 3), ("okx", 1)):
         for minute, buckets in ((0, (-5, -6)), (1, (-5,))):
             batch = heatmap_batch(minute, symbol="VIRTUAL", venue=venue, buckets=buckets, at_risk=2 * MILLION * MILLION)
-            writer.insert("heatmap_raw", [rows_of(batch, Origin("log", 0, minute))])
+            writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("log", 0, minute))])
             writer.roll_up(hours_of(batch))
             row = {
                 "window_start": MIDNIGHT + minute * MINUTE_MS,
@@ -47,7 +48,7 @@ def filled(module_clickhouse: Client, module_settings: Settings) -> None:
                 "taker_buy_usd": volume * MILLION,
             }
             market = filled_batch(Kind.MARKET_MINUTES, row, symbol="VIRTUAL", venue=venue)
-            writer.insert(TABLES[market.kind].name, [rows_of(market, Origin("log", 0, minute))])
+            writer.insert(STORED[market.kind].table.name, [rows_of(market, Origin("log", 0, minute))])
 
 
 @pytest.fixture
@@ -91,20 +92,36 @@ def test_sql_prints_json_csv_and_parquet(run: Command) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "TRUNCATE TABLE heatmap_raw",
+        "TRUNCATE TABLE heatmap_levels_raw",
         "INSERT INTO migrations (number) VALUES (99)",
         "SELECT * FROM file('/etc/hostname', 'LineAsString')",
         "SET readonly = 0",
+        "SELECT 1 INTO OUTFILE '{folder}/made'",
+        "SELECT * FROM sqlite('{folder}/made', 'made')",
+        "KILL QUERY WHERE 1",
     ],
 )
-def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str) -> None:
-    with pytest.raises(FatalError, match="readonly"):
-        run("sql", query)
+def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="allowed here|outside the database|writes a file"):
+        run("sql", query.replace("{folder}", str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_embedded_clickhouse_is_read_only_even_past_the_check(module_settings: Settings) -> None:
+    reader = open_clickhouse(module_settings.clickhouse, readonly=True)
+    try:
+        for statement in ("TRUNCATE TABLE gaps_raw", "SELECT 1 SETTINGS max_memory_usage = 0", "SET readonly = 0"):
+            with pytest.raises(DatabaseError, match="READONLY|readonly"):
+                reader.command(statement)
+        with pytest.raises(DatabaseError, match="MEMORY_LIMIT|memory limit"):
+            reader.query("SELECT groupArray(number) FROM numbers(1000000000)")
+    finally:
+        reader.close()
 
 
 def test_sql_says_what_is_wrong_with_a_query_and_a_folder(run: Command, tmp_path: Path) -> None:
     with pytest.raises(FatalError, match="Syntax error"):
-        run("sql", "SELEC 1")
+        run("sql", "SELECT FROM WHERE")
     run.data_directory = tmp_path
     with pytest.raises(ConfigurationError, match="No ClickHouse data in"):
         run("sql", "SELECT 1")

@@ -10,10 +10,10 @@ from liqheat.platform.errors import ConfigurationError, FatalError, LiqheatError
 from liqheat.platform.settings import ClickHouse, Settings
 from sinks.clickhouse.migrate import migrate, pending_migrations
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.tables import rows_of
+from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.integration.clickhouse_over_http import HttpClickHouse, clickhouse_over_http
-from tests.sink_fakes import heatmap_batch
+from tests.support.clickhouse_over_http import HttpClickHouse, clickhouse_over_http
+from tests.support.sink_fakes import heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -36,7 +36,7 @@ def test_migrations_rows_and_rollups_go_over_http(settings: Settings, server: Ht
     assert pending_migrations(client, remote) == []
     batch = heatmap_batch(at_risk=2_500_000, buckets=range(3))
     writer = ClickHouseWriter(client, remote.clickhouse)
-    assert writer.insert("heatmap_raw", [rows_of(batch, Origin("heatmap-buckets", 0, 0))]) == 3
+    assert writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("heatmap-buckets", 0, 0))]) == 3
     writer.roll_up(hours_of(batch))
     assert client.query("SELECT sum(at_risk_usd) FROM heatmap").result_rows == [(7.5,)]
     assert client.query("SELECT sum(at_risk_usd) FROM heatmap_1d").result_rows == [(7.5,)]

@@ -1,5 +1,6 @@
 """The schema on a real (embedded) ClickHouse: migrating, refusing, repairing, retention, and what readers see."""
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,19 @@ from liqheat.domain.market import Venue
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import ConfigurationError, FatalError, Origin
 from liqheat.platform.settings import ClickHouse, Settings, Sink
-from sinks.clickhouse.migrate import Migration, migrate, placeholders, read_migrations
-from sinks.clickhouse.retention import RETENTION
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.migrate import OWN_TABLES, Migration, migrate, placeholders, read_migrations
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED, TABLES, Writer
 from sinks.clickhouse.users import create_users, user_statements
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import TIME_MS
+from tests.support.sink_fakes import TIME_MS, filled_batch
 
 pytestmark = pytest.mark.clickhouse
 
 PROMISED_COLUMNS = [
     *("symbol", "venue", "side", "basis", "leverage_band", "window_start", "price_low", "price_high"),
     *("at_risk_usd", "opened_usd", "closed_usd", "swept_usd", "liquidated_usd", "confidence"),
+    *("expected_usd", "model_version"),
 ]
 
 
@@ -39,7 +41,7 @@ def tables_of(client: Client) -> list[str]:
 def write(client: Client, settings: Settings, *events: Position | Gap | MarginTier | Contract, offset: int = 0) -> None:
     batch = to_batch(list(events))
     ClickHouseWriter(client, settings.clickhouse).insert(
-        TABLES[batch.kind].name, [rows_of(batch, Origin("position-events", 0, offset))]
+        STORED[batch.kind].table.name, [rows_of(batch, Origin("position-events", 0, offset))]
     )
 
 
@@ -81,7 +83,7 @@ def test_a_migration_that_stopped_half_way_is_run_again(empty_clickhouse: Client
         migrate(empty_clickhouse, settings, [broken])
     mended = Migration(1, "half", table + "CREATE TABLE IF NOT EXISTS {database}.b (x Int8) ENGINE = Memory")
     assert migrate(empty_clickhouse, settings, [mended]) == [mended]
-    assert tables_of(empty_clickhouse) == ["a", "b", "migrations"]
+    assert tables_of(empty_clickhouse) == ["a", "b", "migrations", "views"]
 
 
 def test_a_changed_and_a_missing_migration_are_refused(empty_clickhouse: Client, settings: Settings) -> None:
@@ -99,10 +101,51 @@ def test_settings_do_not_change_a_checksum(empty_clickhouse: Client, settings: S
     assert migrate(empty_clickhouse, longer) == []
 
 
-def test_every_stored_kind_and_retention_has_its_table(clickhouse: Client) -> None:
-    existing = set(tables_of(clickhouse))
-    assert {table.name for table in TABLES.values()} <= existing
-    assert set(RETENTION) <= existing
+def test_the_registry_is_the_database_and_the_database_the_registry(clickhouse: Client) -> None:
+    """In both directions: every table has its record, every record its table, and each says what the other does."""
+    rows = clickhouse.query(
+        "SELECT name, sorting_key, engine_full, create_table_query FROM system.tables "
+        "WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name"
+    ).result_rows
+    found = {name: rest for name, *rest in rows}
+    assert found.keys() - OWN_TABLES == TABLES.keys()
+    for name, table in TABLES.items():
+        key, engine, definition = found[name]
+        assert key == table.key, name
+        version = re.match(r"ReplacingMergeTree(?:\((\w+)\))?", engine)
+        assert version is not None, name
+        assert version[1] == table.version, name
+        kept = re.search(r"TTL (\w+) \+ toIntervalDay\(\d+\)", definition)
+        assert (kept[1] if kept else None) == (table.retention.column if table.retention else None), name
+
+
+def test_only_tables_that_do_not_grow_with_time_are_kept_for_ever() -> None:
+    kept = {table.name for table in TABLES.values() if table.retention is None}
+    assert kept == {"contracts_raw", "margin_tiers_raw", "heatmap_upgrade_raw"}
+
+
+def test_a_table_without_a_record_and_a_record_without_a_table_stop_the_migration(
+    clickhouse: Client, settings: Settings
+) -> None:
+    clickhouse.command("CREATE TABLE forgotten_raw (x Int8) ENGINE = MergeTree ORDER BY x")
+    with pytest.raises(FatalError, match="forgotten_raw have no record"):
+        migrate(clickhouse, settings)
+    clickhouse.command("DROP TABLE forgotten_raw")
+    clickhouse.command("DROP TABLE gaps_raw SYNC")
+    with pytest.raises(FatalError, match="gaps_raw are in .* no migration creates them"):
+        migrate(clickhouse, settings)
+
+
+def test_every_stored_column_has_its_field_and_every_field_its_column(clickhouse: Client) -> None:
+    """What the sink would insert of each kind is what the table has, types aside."""
+    for kind, stored in STORED.items():
+        frame = rows_of(filled_batch(kind, {}), Origin(stored.topic.label, 0, 0))
+        columns = clickhouse.query(
+            "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} "
+            "AND default_kind != 'MATERIALIZED'",
+            parameters={"table": stored.table.name},
+        ).result_rows
+        assert {name for (name,) in columns} == set(frame.columns), kind
 
 
 def test_retention_follows_the_settings(clickhouse: Client, settings: Settings) -> None:
@@ -196,12 +239,13 @@ def with_passwords(cluster: str | None = None) -> Settings:
 def test_the_statements_for_users_and_clusters_are_valid_sql(clickhouse: Client, cluster: str | None) -> None:
     """Embedded ClickHouse parses access statements and cluster DDL but runs neither."""
     settings = with_passwords(cluster)
-    statements = user_statements(settings, ["heatmap_raw", "gaps_raw"])
+    statements = user_statements(settings)
     for migration in read_migrations():
         statements += migration.statements(placeholders(settings))
     for statement in statements:
         formatted = formatted_by(clickhouse, statement)
-        assert ("ON CLUSTER `all`" in formatted) == (cluster is not None), formatted
+        if not formatted.startswith("INSERT"):
+            assert ("ON CLUSTER `all`" in formatted) == (cluster is not None), formatted
 
 
 def formatted_by(client: Client, statement: str) -> str:
@@ -212,24 +256,25 @@ def formatted_by(client: Client, statement: str) -> str:
 
 
 def test_users_get_no_more_than_they_need_and_no_statement_holds_a_password() -> None:
-    statements = user_statements(with_passwords(), ["heatmap_raw", "gaps_raw"])
+    statements = user_statements(with_passwords())
     assert not any("hunter2" in statement for statement in statements)
     grants = [statement.splitlines()[-1].replace("  ", " ") for statement in statements]
     grants = [grant for grant in grants if grant.startswith("GRANT")]
     writer = [grant for grant in grants if "liqheat_writer" in grant]
-    assert writer == [
-        "GRANT SELECT ON liqheat.heatmap_raw TO liqheat_writer WITH REPLACE OPTION",
-        "GRANT SELECT ON liqheat.heatmap_1h_raw TO liqheat_writer",
-        "GRANT SELECT ON liqheat.migrations TO liqheat_writer",
-        "GRANT INSERT ON liqheat.heatmap_raw TO liqheat_writer",
-        "GRANT INSERT ON liqheat.gaps_raw TO liqheat_writer",
+    assert writer[:4] == [
+        "GRANT SELECT ON liqheat.migrations TO liqheat_writer WITH REPLACE OPTION",
+        "GRANT SELECT ON liqheat.heatmap_levels_raw TO liqheat_writer",
+        "GRANT SELECT ON liqheat.heatmap_levels_1h_raw TO liqheat_writer",
+        "GRANT INSERT ON liqheat.heatmap_levels_raw TO liqheat_writer",
     ]
+    inserts = {grant.removeprefix("GRANT INSERT ON liqheat.").split()[0] for grant in writer[3:]}
+    assert inserts == {table.name for table in TABLES.values() if table.writer is not Writer.MIGRATION}
     assert all(grant.startswith("GRANT SELECT ") for grant in grants if "liqheat_writer" not in grant)
 
 
 def test_users_need_passwords_and_a_server(clickhouse: Client, settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match="LIQHEAT_CLICKHOUSE__WRITER_PASSWORD"):
-        user_statements(Settings(), [])
+        user_statements(Settings())
     with pytest.raises(ConfigurationError, match="no users"):
         create_users(clickhouse, settings)
 

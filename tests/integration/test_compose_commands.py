@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from liqheat.domain.market import Venue
-from liqheat.platform.broker import Broker
-from liqheat.platform.child import ChildProcess
+from liqheat.local.broker import Broker
+from liqheat.local.child import ChildProcess
 from liqheat.simulator.server import environment_of
-from tests.compose_file import OURS, HostNetwork
-from tests.integration.clickhouse_over_http import clickhouse_over_http
+from tests.support.clickhouse_over_http import clickhouse_over_http
+from tests.support.compose_file import OURS, HostNetwork
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 

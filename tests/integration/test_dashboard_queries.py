@@ -10,15 +10,17 @@ from clickhouse_connect.driver.client import Client
 
 from deploy.grafana.src.build import OUTPUT
 from liqheat.domain.market import Venue
+from liqheat.platform import codec
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Engine, Settings, Signals
 from liqheat.simulator.simulation import SimulationConfig, simulate
 from processors.pipeline import Pipeline
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.grafana_frontend.frames import long_to_wide
 from tests.grafana_frontend.node import display_names, require_node
-from tests.grafana_macros import Dashboard, expand
+from tests.support.grafana_macros import Dashboard, expand
 
 pytestmark = pytest.mark.clickhouse
 
@@ -46,7 +48,7 @@ QUIET = {"Gaps", "Dead letters"}
 def client(module_clickhouse: Client, module_settings: Settings) -> Client:
     """Two simulated hours of two venues, through the engine into the tables."""
     pipeline = Pipeline(Signals())
-    state = pipeline.new_state(SYMBOL, Engine())
+    state = pipeline.new_state(Engine())
     writer = ClickHouseWriter(module_clickhouse, module_settings.clickhouse)
     config = SimulationConfig(
         symbols=(SYMBOL,),
@@ -61,8 +63,8 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
         if not isinstance(item, list):
             continue
         for batch in item:
-            for output in pipeline.apply(state, batch):
-                table = TABLES[output.kind].name
+            for output in pipeline.apply(state, [codec.rows_of(batch)]):
+                table = STORED[output.kind].table.name
                 gathered.setdefault(table, []).append(rows_of(output, Origin("test", 0, 0)))
     for table, frames in gathered.items():
         writer.insert(table, frames)
@@ -73,7 +75,9 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
 def dashboard(client: Client) -> Dashboard:
     """Grafana's variables, worked out by the dashboards' own queries in their order."""
     base = Dashboard(
-        START_MS // 1_000, START_MS // 1_000 + HOURS * 3_600, variables={"symbol": [SYMBOL], "span": ["10"]}
+        START_MS // 1_000,
+        START_MS // 1_000 + HOURS * 3_600,
+        variables={"symbol": [SYMBOL], "span": ["10"], "amount": ["at_risk_usd"]},
     )
     for variable in BOARDS["liquidation_heatmap"]["templating"]["list"]:
         if variable["type"] == "query" and variable["name"] not in base.variables:

@@ -8,8 +8,8 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Batch, Gap, Kind, Liquidation, to_batch
 from liqheat.domain.market import Venue
+from liqheat.local.broker import Broker
 from liqheat.platform import kafka as kafka_clients
-from liqheat.platform.broker import Broker
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.codec import encode
@@ -17,9 +17,9 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Kafka, Settings, Sink
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.writer import ClickHouseWriter
-from sinks.consumer import SinkLoop
+from sinks.loop import SinkLoop
 from sinks.service import Sink as SinkService
-from tests.sink_fakes import MIDNIGHT, TIME_MS, MemoryDeadLetters, MemorySource, filled_batch, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, TIME_MS, MemoryDeadLetters, MemorySource, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -83,7 +83,7 @@ def test_the_same_log_twice_and_cut_otherwise_is_stored_once(clickhouse: Client,
     assert [len(once[view]) > 0 for view in VIEWS] == [True] * len(VIEWS)
     assert read(MemorySource(log.records), clickhouse, settings, batch_rows=5).finish()
     assert contents(clickhouse) == once
-    for table in ("heatmap_raw", "heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_raw", "heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"OPTIMIZE TABLE {table} FINAL")
     assert contents(clickhouse) == once
 
@@ -92,7 +92,13 @@ def test_killed_between_insert_and_commit_nothing_is_lost_or_doubled(clickhouse:
     log = a_log()
     assert read(log, clickhouse, settings, batch_rows=1_000).finish()
     expected = contents(clickhouse)
-    for table in ("heatmap_raw", "heatmap_1h_raw", "heatmap_1d_raw", "market_minutes_raw", "liquidations_raw"):
+    for table in (
+        "heatmap_levels_raw",
+        "heatmap_levels_1h_raw",
+        "heatmap_levels_1d_raw",
+        "market_minutes_raw",
+        "liquidations_raw",
+    ):
         clickhouse.command(f"TRUNCATE TABLE {table}")
     for table in ("gaps_raw", "dead_letters_raw"):
         clickhouse.command(f"TRUNCATE TABLE {table}")

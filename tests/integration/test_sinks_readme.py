@@ -13,9 +13,10 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.dictionary import data_dictionary, with_dictionary
-from sinks.clickhouse.tables import TABLES, rows_of
+from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -35,7 +36,7 @@ def filled(module_clickhouse: Client, module_settings: Settings) -> Client:
     """Ten minutes of two venues at a mark of 100, longs of 1 to 3 million USD below, a crash in minute 4."""
     writer = ClickHouseWriter(module_clickhouse, module_settings.clickhouse)
     for offset, batch in enumerate(_log()):
-        writer.insert(TABLES[batch.kind].name, [rows_of(batch, Origin("log", 0, offset))])
+        writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin("log", 0, offset))])
     return module_clickhouse
 
 
@@ -81,12 +82,6 @@ def _log() -> list[Batch]:
         for name, quantity, leverage in (("0xa", 300.0, 3.0), ("0xb", 100.0, 5.0), ("0xc", 0.0, 5.0))
     ]
     log.append(filled_batch(Kind.POSITIONS, *held, symbol="VIRTUAL", venue="hyperliquid"))
-    for minute, shares in ((0, (0.5, 0.5)), (10, (0.8, 0.2))):
-        learned = [
-            {"window_start": MIDNIGHT + minute * MINUTE_MS, "leverage": leverage, "share": share}
-            for leverage, share in zip((5.0, 20.0), shares, strict=True)
-        ]
-        log.append(filled_batch(Kind.LEVERAGE_MIX, *learned, symbol="VIRTUAL", venue="binance"))
     return log
 
 

@@ -15,7 +15,7 @@ from liqheat.platform.codec import encode
 from liqheat.platform.kafka import producer
 from liqheat.platform.settings import Kafka, Settings, Webhook
 from liqheat.platform.topics import Topic
-from sinks.webhook_service import WebhookService
+from sinks.webhook.service import WebhookService
 
 pytestmark = pytest.mark.kafka
 
@@ -52,7 +52,7 @@ def send(kafka: Kafka, *alert_ids: str) -> None:
         for alert_id in alert_ids
     ]
     frame = pl.DataFrame(rows, schema=schema_of(Kind.ALERTS).polars)
-    headers, value = encode(Batch(Kind.ALERTS, "all", "VIRTUAL", "", frame))
+    headers, value = encode(Batch.of_market(Kind.ALERTS, "all", "VIRTUAL", "", frame))
     sending = producer(kafka)
     sending.send(kafka.topic(Topic.ALERTS), key=b"VIRTUAL", value=value, headers=headers).get(timeout=10)
     sending.close()

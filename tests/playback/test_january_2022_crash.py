@@ -1,7 +1,7 @@
 """The whole engine over a recorded crash: the alerts that a trader would have got, each with its reason.
 
 `crash_log` says what in the log is recorded and what is modelled. The golden file holds the alerts in order; after a
-change that was meant, `.venv/bin/python -m tests.crash_alerts` writes it anew. So that a file written anew cannot
+change that was meant, `.venv/bin/python -m tests.support.crash_alerts` writes it again. So that a new file cannot
 lie, each alert is also judged by the recorded bars alone, and the list by what any sensible model must say of a
 fall of 12 %.
 """
@@ -11,15 +11,15 @@ from itertools import pairwise
 
 from liqheat.domain.market import Side
 from liqheat.domain.signals import Alert
-from tests.crash_alerts import GOLDEN, SETTINGS, crash_alerts, entries, line, recorded
-from tests.crash_log import FIRST, LAST, SYMBOL, Bar
+from tests.support.crash_alerts import GOLDEN, SETTINGS, crash_alerts, entries, line, recorded
+from tests.support.crash_log import FIRST, LAST, SYMBOL, Bar
 
 THRESHOLDS = SETTINGS.of(SYMBOL)
 
 
 def test_the_crash_tells_what_the_golden_file_says() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert entries() == golden, "if this was meant: python -m tests.crash_alerts"
+    assert entries() == golden, "if this was meant: python -m tests.support.crash_alerts"
     assert all(entry["reason"] for entry in golden)
 
 
@@ -28,17 +28,17 @@ def test_every_alert_of_the_crash_is_borne_out_by_the_recorded_bars() -> None:
     for alert in crash_alerts():
         bar = market.of(alert)
         assert alert.mark_price == bar.close
-        if alert.rule == "entered":
+        if alert.kind == "entered":
             assert reached(alert, bar), line(alert)
-        elif alert.rule == "swept":
+        elif alert.kind == "swept":
             assert any(reached(alert, each) for each in market.between(entry_of(alert), alert)), line(alert)
-        elif alert.rule == "approaching":
+        elif alert.kind == "approaching":
             away = alert.side * (bar.close - alert.edge_price) / bar.close
             assert 0 <= away <= 0.05, line(alert)
-        elif alert.rule == "cascade":
+        elif alert.kind == "cascade":
             assert abs(bar.close / bar.open - 1) > 0.005, line(alert)
             assert (bar.close < bar.open) == (alert.side == Side.LONG), line(alert)
-        if alert.rule in ("entered", "approaching"):
+        if alert.kind in ("entered", "approaching"):
             assert alert.notional_usd >= THRESHOLDS.cluster_usd * 1e6, line(alert)
 
 
@@ -51,7 +51,7 @@ def entry_of(swept: Alert) -> Alert:
     told = [
         each
         for each in crash_alerts()
-        if each.cluster_id == swept.cluster_id and each.rule == "entered" and each.event_time <= swept.event_time
+        if each.cluster_id == swept.cluster_id and each.kind == "entered" and each.event_time <= swept.event_time
     ]
     assert told, line(swept)
     return told[-1]
@@ -61,7 +61,7 @@ def test_price_fell_through_a_cluster_of_longs_that_was_approached_then_entered_
     stories: dict[str, list[str]] = {}
     for alert in crash_alerts():
         if alert.side == Side.LONG and alert.cluster_id:
-            stories.setdefault(alert.cluster_id, []).append(alert.rule)
+            stories.setdefault(alert.cluster_id, []).append(alert.kind)
     whole = [rules for rules in stories.values() if {"approaching", "entered", "swept"} <= set(rules)]
     assert whole, stories
     for rules in whole:
@@ -73,7 +73,7 @@ def test_no_alert_of_the_crash_is_told_twice_and_none_of_a_cluster_within_the_co
     assert len({alert.alert_id for alert in alerts}) == len(alerts)
     for rule in ("approaching", "entered", "swept", "caution", "cascade"):
         for subject in {(alert.cluster_id, alert.side) for alert in alerts}:
-            times = [each.event_time for each in alerts if (each.rule, each.cluster_id, each.side) == (rule, *subject)]
+            times = [each.event_time for each in alerts if (each.kind, each.cluster_id, each.side) == (rule, *subject)]
             assert all(later - sooner >= THRESHOLDS.cooldown_minutes * 60_000 for sooner, later in pairwise(times))
 
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import struct
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from liqheat.domain.events import (
     Kind,
     Mark,
     OpenInterest,
+    Position,
     Trade,
     from_batch,
     schema_of,
@@ -108,24 +111,90 @@ def test_an_insane_batch_is_poison(change: Any, sentence: str) -> None:
         codec.decode(headers, value_of(change(frame)))
 
 
+SAMPLES = [
+    codec.encode(to_batch([TRADE, TRADE])),
+    codec.encode(
+        to_batch([Position(Venue.HYPERLIQUID, "BTC", "BTC", 5, f"0x{number:040x}", 1, 2.0) for number in range(3)])
+    ),
+    codec.encode(
+        Batch.of_market(
+            Kind.HEATMAP_LEVELS,
+            "binance",
+            "BTC",
+            "BTCUSDT",
+            pl.DataFrame(
+                [
+                    {
+                        "window_start": 0,
+                        "side": 1,
+                        "basis": "inferred",
+                        "leverage_band": "1-5x",
+                        **{name: [1, 2] for name in schema_of(Kind.HEATMAP_LEVELS).lists},
+                        "grid_factor": 5,
+                        "model_version": 2,
+                        "revision": 1,
+                    }
+                ],
+                schema=schema_of(Kind.HEATMAP_LEVELS).polars,
+            ),
+        )
+    ),
+]
+"""Messages with numbers, long texts and lists."""
+
+
 @given(st.data())
 def test_a_truncated_or_damaged_value_is_poison_or_still_sane(data: st.DataObject) -> None:
-    headers, value = codec.encode(to_batch([TRADE, TRADE]))
+    headers, value = data.draw(st.sampled_from(SAMPLES))
     cut = data.draw(st.integers(min_value=0, max_value=len(value) - 1))
     position = data.draw(st.integers(min_value=0, max_value=len(value) - 1))
     damaged = bytearray(value)
     damaged[position] ^= data.draw(st.integers(min_value=1, max_value=255))
     for candidate in (value[:cut], bytes(damaged)):
         with contextlib.suppress(PoisonMessage):
-            assert codec.decode(headers, candidate).kind is Kind.TRADES
+            assert codec.decode(headers, candidate).kind.value == dict(headers)["kind"].decode()
+        with contextlib.suppress(PoisonMessage):
+            codec.decode_rows(headers, candidate)
 
 
-@pytest.mark.parametrize("header", ["kind", "venue", "symbol", "instrument", "schema_version"])
+@pytest.mark.parametrize("header", ["kind", "venue", "schema_version"])
 def test_a_missing_header_is_poison(header: str) -> None:
     headers, frame = message(TRADE)
     del headers[header]
     with pytest.raises(PoisonMessage, match=header):
         codec.decode(headers, value_of(frame))
+
+
+def old_message(*events: Any) -> tuple[dict[str, bytes], bytes]:
+    """Return a message as version 1 wrote it: of one market, named in the headers."""
+    headers, frame = message(*events)
+    headers |= {"schema_version": b"1", "symbol": b"BTC", "instrument": b"BTCUSDT"}
+    return headers, value_of(frame.drop("symbol", "instrument"))
+
+
+def test_a_message_of_the_old_version_is_read_like_a_new_one() -> None:
+    headers, value = old_message(TRADE, TRADE)
+    assert from_batch(codec.decode(headers, value)) == [TRADE, TRADE]
+    rows = codec.decode_rows(headers, value)
+    assert (rows.markets, rows.starts.tolist(), rows.height) == ((("BTC", "BTCUSDT"),), [0], 2)
+    for header in ("symbol", "instrument"):
+        with pytest.raises(PoisonMessage, match=header):
+            codec.decode({name: each for name, each in headers.items() if name != header}, value)
+
+
+@given(st.lists(st.sampled_from(["BTC", "ETH", "A" * 30]), min_size=1, max_size=30))
+def test_rows_are_the_runs_of_markets_of_a_message_and_go_back_into_a_batch(symbols: list[str]) -> None:
+    events = [Trade(Venue.OKX, name, f"{name}-USDT-SWAP", 5, 3.0, 2.0, -1, row) for row, name in enumerate(symbols)]
+    batch = to_batch(events)
+    rows = codec.decode_rows(*codec.encode(batch))
+    assert rows.batch().frame.equals(batch.frame)
+    counts = [int(each) for each in (*rows.starts[1:], rows.height)]
+    named = [rows.markets[sum(row >= end for end in counts)] for row in range(rows.height)]
+    assert named == [(event.symbol, event.instrument) for event in events]
+    chosen = [row for row in range(rows.height) if row % 3]
+    if chosen:
+        part = rows.select(np.array(chosen)).batch()
+        assert from_batch(part) == [events[row] for row in chosen]
 
 
 def test_an_unknown_kind_and_an_empty_value_are_poison() -> None:
@@ -157,3 +226,27 @@ def test_a_batch_is_nothing_without_events() -> None:
     with pytest.raises(ValueError, match="at least one event"):
         to_batch([])
     assert isinstance(to_batch([TRADE]), Batch)
+
+
+def compressed(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_ipc_stream(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def test_a_compressed_body_is_refused_before_it_can_take_memory() -> None:
+    headers, frame = message(TRADE)
+    bomb = compressed(pl.concat([frame] * 150_000))
+    with pytest.raises(PoisonMessage, match="compressed"):
+        codec.decode(headers, bomb)
+
+
+def test_a_corrupt_length_is_poison_and_does_not_abort_the_process() -> None:
+    """Every eight bytes of the metadata in turn hold a huge or a negative number: polars would abort on some."""
+    for headers, value in SAMPLES:
+        for place in range(0, len(value) - 8, 4):
+            for number in (2**62, -1, 2**31):
+                spoilt = value[:place] + struct.pack("<q", number) + value[place + 8 :]
+                for read in (codec.decode, codec.decode_rows):
+                    with contextlib.suppress(PoisonMessage):
+                        read(headers, spoilt)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.driver import Driver
-from tests.log_maker import make_log
-from tests.memory_log import MemoryLog
-from tests.tally_engine import TallyEngine
+from processors.worker.driver import Driver
+from tests.support.log_maker import make_log
+from tests.support.memory_log import MemoryLog, Message
+from tests.support.tally_engine import TallyEngine
 
 SETTINGS = EngineSettings()
 LOG = [batch for batch in make_log(symbols=3, minutes=4, trades_a_minute=24) if batch.kind.value != "margin_tiers"]
@@ -23,14 +23,25 @@ def fresh_log() -> MemoryLog:
     return log
 
 
+def bundles(messages: list[Message], life: random.Random) -> list[list[Message]]:
+    """Return messages in bundles of one partition each, as a worker is given them."""
+    made: list[list[Message]] = []
+    for message in messages:
+        if made and made[-1][-1].partition == message.partition and life.random() < 0.6:
+            made[-1].append(message)
+        else:
+            made.append([message])
+    return made
+
+
 async def live(log: MemoryLog, life: random.Random, steps: int | None) -> None:
     """Work off the log, checkpointing and publishing at odd moments; die without a word after `steps` messages."""
-    driver = Driver(TallyEngine(), SETTINGS, log)
+    driver = Driver(TallyEngine(), SETTINGS, log, log.partitions)
     driver.take_over(log.recovered())
-    for number, message in enumerate(log.pending()):
+    for number, messages in enumerate(bundles(log.pending(), life)):
         if number == steps:
             break
-        await driver.handle(message)
+        await driver.handle(messages)
         if life.random() < 0.3:
             await driver.checkpoint()
         if life.random() < 0.2:
@@ -77,7 +88,7 @@ def test_reading_the_whole_log_a_second_time_changes_nothing() -> None:
     log = fresh_log()
     asyncio.run(live(log, random.Random(3), None))
     rows, checkpoints = log.rows(), dict(log.checkpoints)
-    log.acknowledged.clear()
+    log.done.clear()
     asyncio.run(live(log, random.Random(4), None))
     assert log.rows() == rows
     assert log.checkpoints == checkpoints

@@ -1,140 +1,162 @@
-"""The engine against a slow one made of dictionaries, and any cut of the log."""
+"""The engine against a slow one in plain Python, under any cut of the log into messages and spans."""
 
-import math
-from collections import defaultdict
+import random
 from typing import Any
 
-import polars as pl
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liqheat.domain.events import Batch, Event, Kind, schema_of, to_batch
-from processors import engine
-from tests.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
+from liqheat.platform.codec import Rows, rows_of
+from processors.heatmap import engine
+from processors.heatmap.state import PartitionState
+from tests.support.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
 
-plans = st.builds(plan_of, st.integers(0, 2**32 - 1), st.integers(1, 160))
+plans = st.builds(plan_of, st.integers(0, 2**32 - 1), st.integers(1, 90))
+RELAXED = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LEVELS = ("bucket", "at_risk_usd", "expected_usd", "opened_usd", "closed_usd", "swept_usd", "liquidated_usd")
+MINUTE_COLUMNS = (
+    *("mark_open", "mark_high", "mark_low", "mark_close", "index_price", "funding_rate", "next_funding_time"),
+    *("open_interest", "open_interest_usd", "turnover_24h_usd", "taker_buy_usd", "taker_sell_usd"),
+    *("liquidated_long_usd", "liquidated_short_usd", "at_risk_long_usd", "at_risk_short_usd", "coverage"),
+    *("late_rows", "revision", "expected_long_usd", "expected_short_usd", "expected_scale_long", "warming_up"),
+)
 
 
-def cut(events: list[Event], seams: frozenset[int]) -> list[Batch]:
-    """Gather events into batches as large as can be, but cut before each of `seams`."""
-    batches: list[Batch] = []
+def cut(events: list[Event], seams: frozenset[int]) -> list[Rows]:
+    """Gather events into messages as large as can be, but cut before each of `seams`."""
+    messages: list[Rows] = []
     run: list[Event] = []
     for number, event in enumerate(events):
         if run and (number in seams or type(event) is not type(run[0]) or event.venue != run[0].venue):
-            batches.append(to_batch(run))
+            messages.append(rows_of(to_batch(run)))
             run = []
         run.append(event)
-    return [*batches, to_batch(run)]
+    return [*messages, rows_of(to_batch(run))]
 
 
-def rows_of(batches: list[Batch], kind: Kind) -> list[tuple[Any, ...]]:
-    """Return all rows of a kind with their venue, in order; NaN as None so that equal rows compare equal."""
-    return [
-        (batch.venue, *(None if value != value else value for value in row))
-        for batch in batches
-        if batch.kind is kind
-        for row in batch.frame.iter_rows()
-    ]
+def spans(messages: list[Rows], seed: int) -> list[list[Rows]]:
+    """Gather messages into spans of random lengths."""
+    chance, gathered = random.Random(seed), [[messages[0]]]
+    for message in messages[1:]:
+        if chance.random() < 0.7:
+            gathered[-1].append(message)
+        else:
+            gathered.append([message])
+    return gathered
 
 
-def run(batches: list[Batch], state: engine.SymbolState | None = None) -> list[Batch]:
-    state = state or engine.new_state("V", SETTINGS)
-    return [output for batch in batches for output in engine.apply(state, batch)]
+def run(parts: list[list[Rows]], state: PartitionState | None = None) -> list[Batch]:
+    state = state or engine.new_state(SETTINGS)
+    return [output for part in parts for output in engine.apply_span(state, part)]
 
 
-RELAXED = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-BUCKETS = Kind.HEATMAP_BUCKETS
-VALUES = ("at_risk_usd", "opened_usd", "closed_usd", "swept_usd", "liquidated_usd")
+def tuples(outputs: list[Batch]) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
+    """Return the rows in the oracle's form by venue and symbol, in their order."""
+    found: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for batch in outputs:
+        for row in batch.frame.iter_rows(named=True):
+            head = (batch.kind, batch.venue, row["symbol"], row["window_start"])
+            if batch.kind is Kind.HEATMAP_LEVELS:
+                cells = tuple(zip(*(row[name] for name in LEVELS), strict=True))
+                made = (*head, row["basis"], row["side"], row["leverage_band"], cells, row["revision"])
+            else:
+                made = (*head, *(None if row[name] != row[name] else row[name] for name in MINUTE_COLUMNS))
+            found.setdefault((batch.venue, row["symbol"]), []).append(made)
+    return found
 
 
-def fast_rows(outputs: list[Batch]) -> list[tuple[Any, ...]]:
-    columns = ("window_start", "side", "basis", "leverage_band", "price_low", *VALUES, "revision")
-    frames = [(batch.venue, batch.frame.select(columns)) for batch in outputs if batch.kind is BUCKETS]
-    return sorted((venue, *row) for venue, frame in frames for row in frame.iter_rows())
+def as_sets(found: dict[tuple[str, str], list[tuple[Any, ...]]]) -> set[tuple[Any, ...]]:
+    rows = [row for of_market in found.values() for row in of_market]
+    assert len(rows) == len(set(rows))
+    return set(rows)
 
 
 @RELAXED
 @given(plans)
 def test_the_engine_says_what_the_slow_one_says(plan: list[Step]) -> None:
     events = list(events_of(plan))
-    assert fast_rows(run(cut(events, frozenset()))) == slow_rows(events)
+    fast, slow = as_sets(tuples(run([[message] for message in cut(events, frozenset())]))), set(slow_rows(events))
+    assert fast - slow == set()
+    assert slow - fast == set()
 
 
 @RELAXED
-@given(plans, st.frozensets(st.integers(0, 200)))
-def test_any_cut_of_the_log_gives_the_same_rows_in_the_same_order(plan: list[Step], seams: frozenset[int]) -> None:
-    events = list(events_of(plan))
-    one_by_one = run([to_batch([event]) for event in events])
-    as_cut = run(cut(events, seams))
-    for kind in (BUCKETS, Kind.MARKET_MINUTES):
-        assert rows_of(as_cut, kind) == rows_of(one_by_one, kind)
-
-
-@RELAXED
-@given(plans, st.frozensets(st.integers(0, 60), max_size=4))
-def test_a_state_that_was_dumped_and_loaded_goes_on_as_if_it_had_not_been(
-    plan: list[Step], stops: frozenset[int]
+@given(plans, st.frozensets(st.integers(0, 200)), st.integers(0, 2**32))
+def test_any_cut_into_messages_and_spans_gives_the_same_rows(
+    plan: list[Step], seams: frozenset[int], seed: int
 ) -> None:
-    batches = cut(list(events_of(plan)), frozenset(range(0, 200, 3)))
-    state = engine.new_state("V", SETTINGS)
+    events = list(events_of(plan))
+    one_by_one = run([[rows_of(to_batch([event]))] for event in events])
+    gathered = run(spans(cut(events, seams), seed))
+    assert as_sets(tuples(gathered)) == as_sets(tuples(one_by_one))
+    for key, rows in tuples(gathered).items():
+        minutes = [row[3] for row in rows if row[0] is Kind.MARKET_MINUTES]
+        assert minutes == sorted(minutes), key
+
+
+@RELAXED
+@given(plans, st.randoms(use_true_random=False))
+def test_how_markets_of_different_symbols_interleave_changes_nothing(plan: list[Step], chance: random.Random) -> None:
+    """Only the order of each symbol's own rows counts."""
+    events = list(events_of(plan))
+    queues = [[event for event in events if event.symbol == symbol] for symbol in ("V", "W")]
+    shuffled = []
+    while any(queues):
+        queue = chance.choice([each for each in queues if each])
+        shuffled.append(queue.pop(0))
+    straight, mixed = (run([[each] for each in cut(log, frozenset())]) for log in (events, shuffled))
+    assert as_sets(tuples(straight)) == as_sets(tuples(mixed))
+
+
+@RELAXED
+@given(plans, st.frozensets(st.integers(0, 60), max_size=4), st.integers(0, 2**32))
+def test_a_state_that_was_dumped_and_loaded_goes_on_as_if_it_had_not_been(
+    plan: list[Step], stops: frozenset[int], seed: int
+) -> None:
+    parts = spans(cut(list(events_of(plan)), frozenset(range(0, 200, 3))), seed)
+    state = engine.new_state(SETTINGS)
     restarted: list[Batch] = []
-    for number, batch in enumerate(batches):
-        if number in stops:
-            open_minutes = engine.snapshot(state)
-            data = engine.dump(state)
-            state = engine.load(data, SETTINGS)
-            assert engine.dump(state) == data
-            for kind in (BUCKETS, Kind.MARKET_MINUTES):
-                assert rows_of(engine.snapshot(state), kind) == rows_of(open_minutes, kind)
-        restarted += engine.apply(state, batch)
-    straight = run(batches)
-    for kind in (BUCKETS, Kind.MARKET_MINUTES):
-        assert rows_of(restarted, kind) == rows_of(straight, kind)
+    for number, part in enumerate(parts):
+        if number in stops and state.symbol_numbers:
+            saved = {symbol: engine.dump(state, symbol) for symbol in state.symbol_numbers}
+            open_minutes = as_sets(tuples(engine.open_minutes(state)))
+            state = engine.new_state(SETTINGS)
+            for data in saved.values():
+                engine.load(state, data)
+            assert {symbol: engine.dump(state, symbol) for symbol in state.symbol_numbers} == saved
+            assert as_sets(tuples(engine.open_minutes(state))) == open_minutes
+        restarted += engine.apply_span(state, part)
+    assert as_sets(tuples(restarted)) == as_sets(tuples(run(parts)))
 
 
 @RELAXED
-@given(plans)
-def test_everything_opened_is_standing_closed_or_swept_to_the_micro_usd(plan: list[Step]) -> None:
-    state = engine.new_state("V", SETTINGS)
-    closed = run(cut(list(events_of(plan)), frozenset()), state)
-    still_open = engine.snapshot(state)
-    keys = ["venue", "side", "basis", "leverage_band"]
-    flows, standing = (
-        pl.concat(
-            [batch.frame.with_columns(venue=pl.lit(batch.venue)) for batch in batches if batch.kind is BUCKETS]
-            or [pl.DataFrame(schema={**schema_of(BUCKETS).polars, "venue": pl.String})]
-        )
-        .group_by(keys)
-        .agg(pl.col(*VALUES).sum())
-        for batches in (closed + still_open, still_open)
-    )
-    levels = {row[:4]: row[4] for row in standing.select(*keys, "at_risk_usd").iter_rows()}
-    for *key, opened, ended in flows.select(
-        *keys, "opened_usd", pl.col("closed_usd") + pl.col("swept_usd")
-    ).iter_rows():
-        assert opened == levels.get(tuple(key), 0) + ended, key
+@given(plans, st.data())
+def test_a_span_that_fails_anywhere_leaves_the_state_as_it_was(plan: list[Step], data: st.DataObject) -> None:
+    parts = spans(cut(list(events_of(plan)), frozenset()), 7)
+    failing = data.draw(st.integers(0, len(parts) - 1))
+    state = engine.new_state(SETTINGS)
+    run(parts[:failing], state)
+    before = {symbol: engine.dump(state, symbol) for symbol in state.symbol_numbers}
+
+    def fails(_: Any) -> list[Batch]:
+        raise RuntimeError("no signals today")
+
+    poison = rows_of(to_batch([event for event in events_of(plan) if type(event).__name__ == "Mark"][:1]))
+    poison.columns["mark_price"] = np.array([-1.0])
+    for span, judge in ((parts[failing], fails), ([*parts[failing], poison], None)):
+        try:
+            engine.apply_span(state, span, judge)
+        except engine.PoisonMessage:
+            after = {symbol: engine.dump(state, symbol) for symbol in state.symbol_numbers}
+            assert {symbol: each for symbol, each in after.items() if symbol in before} == before
+            break
+    straight = run(parts[failing:] if judge is None else parts[failing + 1 :], state)
+    assert all(batch.frame.height for batch in straight)
 
 
-@RELAXED
-@given(plans)
-def test_closed_minutes_keep_to_their_side_of_the_mark_and_within_open_interest(plan: list[Step]) -> None:
-    outputs = run(cut(list(events_of(plan)), frozenset()))
-    minutes = {
-        (batch.venue, row["window_start"]): row
-        for batch in outputs
-        if batch.kind is Kind.MARKET_MINUTES
-        for row in batch.frame.iter_rows(named=True)
-    }
-    totals: dict[tuple[str, int, int], int] = defaultdict(int)
-    for batch in outputs:
-        for row in batch.frame.iter_rows(named=True) if batch.kind is BUCKETS else ():
-            minute = minutes[batch.venue, row["window_start"]]
-            if row["at_risk_usd"] and not math.isnan(minute["mark_close"]):
-                if row["side"] > 0:
-                    assert row["price_low"] <= minute["mark_close"]
-                else:
-                    assert row["price_high"] > minute["mark_close"]
-            if row["basis"] == "inferred":
-                totals[batch.venue, row["window_start"], row["side"]] += row["at_risk_usd"]
-    for (venue, start, _), total in totals.items():
-        assert not total > minutes[venue, start]["open_interest_usd"] * 1_000_000 + 1
+def test_every_column_of_a_minute_is_compared() -> None:
+    known = {*MINUTE_COLUMNS, "window_start", "model_version", "expected_scale_short"}
+    known |= {name for name in schema_of(Kind.MARKET_MINUTES).polars if name.startswith(("interval_", "at_risk_scale"))}
+    assert known == set(schema_of(Kind.MARKET_MINUTES).polars)

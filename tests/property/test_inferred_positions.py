@@ -8,8 +8,8 @@ import pytest
 
 from liqheat.domain.price_grid import bucket_of
 from liqheat.platform.errors import FatalError
-from processors.heatmap.minutes import MinuteColumns
 from processors.positions.inferred import InferredPositions, rows_of
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.opening import LAYER_PERIODS
 from tests.inferred_oracle import Minute, Oracle
 

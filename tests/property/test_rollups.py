@@ -1,5 +1,6 @@
 """Hours and days of the map equal a recomputation from its minutes, whatever way the minutes came in."""
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -14,9 +15,9 @@ from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.tables import rows_of
+from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.sink_fakes import MIDNIGHT, heatmap_batch
+from tests.support.sink_fakes import MIDNIGHT, heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -65,22 +66,34 @@ Cell = tuple[str, int, float]
 
 def recomputed(messages: list[Minute], size: int) -> dict[Cell, tuple[float, float, float]]:
     """Recompute (level, peak, opened) of each (venue, period start, price) from the newest revision of every row."""
-    newest: dict[tuple[str, int, int], Minute] = {}
+    newest: dict[tuple[str, int], Minute] = {}
     for message in sorted(messages, key=lambda message: message.revision):
-        for bucket in message.buckets:
-            newest[message.venue, message.minute, bucket] = message
+        newest[message.venue, message.minute] = message
     last: dict[tuple[str, int], int] = defaultdict(int)
-    for venue, minute, _ in newest:
+    for venue, minute in newest:
         market = (venue, (MIDNIGHT + minute * MINUTE_MS) // size * size)
         last[market] = max(last[market], minute)
     cells: dict[Cell, tuple[float, float, float]] = {}
-    for (venue, minute, bucket), message in newest.items():
+    for (venue, minute), message in newest.items():
         start = (MIDNIGHT + minute * MINUTE_MS) // size * size
-        level, peak, opened = cells.get((venue, start, 100.0 + bucket), (0.0, 0.0, 0.0))
-        if minute == last[venue, start]:
-            level = message.at_risk / 1e6
-        cells[venue, start, 100.0 + bucket] = (level, max(peak, message.at_risk / 1e6), opened + message.opened / 1e6)
+        for bucket in message.buckets:
+            level, peak, opened = cells.get((venue, start, 100.0 + bucket), (0.0, 0.0, 0.0))
+            at_risk = in_steps(message.at_risk / 1e6, 1.01)
+            if minute == last[venue, start]:
+                level = at_risk
+            flow = opened + in_steps(message.opened / 1e6, 1.1)
+            cells[venue, start, 100.0 + bucket] = (level, max(peak, at_risk), flow)
     return cells
+
+
+def in_steps(usd: float, ratio: float) -> float:
+    """Return what is stored of an amount."""
+    return 0.01 * ratio ** round(math.log(usd / 0.01) / math.log(ratio)) if usd >= 0.01 else 0.0
+
+
+def close(cells: dict[Cell, tuple[float, float, float]]) -> dict[Cell, object]:
+    """Return what equals `cells` to six digits: sums of flows are stored as 32-bit floats."""
+    return {cell: pytest.approx(values, rel=1e-6) for cell, values in cells.items()}
 
 
 def stored(client: Client, view: str) -> dict[Cell, tuple[float, float, float]]:
@@ -104,15 +117,15 @@ def test_rollups_equal_a_recomputation_from_minutes(
     clickhouse: Client, settings: Settings, log: tuple[list[Minute], list[Minute]], chunk: int
 ) -> None:
     messages, arrivals = log
-    for table in ("heatmap_raw", "heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_raw", "heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"TRUNCATE TABLE {table}")
     writer = ClickHouseWriter(clickhouse, settings.clickhouse)
     for first in range(0, len(arrivals), chunk):
         batches = [message.batch() for message in arrivals[first : first + chunk]]
-        writer.insert("heatmap_raw", [rows_of(batch, Origin("heatmap-buckets", 0, first)) for batch in batches])
+        writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("heatmap-buckets", 0, first)) for batch in batches])
         writer.roll_up(set().union(*(hours_of(batch) for batch in batches)))
-    assert stored(clickhouse, "heatmap_1h") == recomputed(messages, HOUR_MS)
-    assert stored(clickhouse, "heatmap_1d") == recomputed(messages, DAY_MS)
+    assert stored(clickhouse, "heatmap_1h") == close(recomputed(messages, HOUR_MS))
+    assert stored(clickhouse, "heatmap_1d") == close(recomputed(messages, DAY_MS))
 
 
 def test_a_late_rollup_of_what_was_known_before_changes_nothing(clickhouse: Client, settings: Settings) -> None:
@@ -121,16 +134,16 @@ def test_a_late_rollup_of_what_was_known_before_changes_nothing(clickhouse: Clie
 
     def write(*messages: Minute) -> None:
         for message in messages:
-            writer.insert("heatmap_raw", [rows_of(message.batch(), Origin("heatmap-buckets", 0, 0))])
+            writer.insert("heatmap_levels_raw", [rows_of(message.batch(), Origin("heatmap-buckets", 0, 0))])
             writer.roll_up(hours_of(message.batch()))
 
     write(Minute("okx", 10, revision=4))
-    for table in ("heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"CREATE TABLE kept_{table} ENGINE = Memory AS SELECT * FROM {table}")
     # An earlier minute that came late: no newer revision, but more is known.
     write(Minute("okx", 7, revision=3), Minute("okx", 12, revision=4))
-    for table in ("heatmap_1h_raw", "heatmap_1d_raw"):
+    for table in ("heatmap_levels_1h_raw", "heatmap_levels_1d_raw"):
         clickhouse.command(f"INSERT INTO {table} SELECT * FROM kept_{table}")
     messages = [Minute("okx", 10, 4), Minute("okx", 7, 3), Minute("okx", 12, 4)]
-    assert stored(clickhouse, "heatmap_1h") == recomputed(messages, HOUR_MS)
-    assert stored(clickhouse, "heatmap_1d") == recomputed(messages, DAY_MS)
+    assert stored(clickhouse, "heatmap_1h") == close(recomputed(messages, HOUR_MS))
+    assert stored(clickhouse, "heatmap_1d") == close(recomputed(messages, DAY_MS))

@@ -13,7 +13,7 @@ from liqheat.domain.market import Side, Venue
 from liqheat.domain.windows import MINUTE_MS
 from processors.signals.curves import cumulative, liquidated_by
 from processors.signals.state import dump, load
-from tests.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
+from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
 
 VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)
 MINUTES = 24 * 60
@@ -111,7 +111,7 @@ def test_no_alert_is_told_twice_and_none_is_missing_over_twenty_random_restarts(
     assert not kills
     told = [alert.alert_id for alert in uninterrupted.alerts]
     assert len(told) == len(set(told))
-    assert {alert.rule for alert in uninterrupted.alerts} >= {"approaching", "entered", "swept"}
+    assert {alert.kind for alert in uninterrupted.alerts} >= {"approaching", "entered", "swept"}
     repeated = [alert.alert_id for alert in story.alerts]
     assert len(repeated) > len(told), "the kills must have repeated something, or this proves nothing"
     assert list(dict.fromkeys(repeated)) == told

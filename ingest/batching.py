@@ -1,0 +1,103 @@
+"""What waits for a message, and how rows become messages: of one kind, venue and partition, small enough for Kafka.
+
+The publisher gathers into these; nothing here knows a thread or a broker.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from liqheat.domain.events import Kind, to_batch
+from liqheat.domain.market import Venue
+from liqheat.platform import codec
+from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES
+from liqheat.platform.settings import Ingest
+from liqheat.platform.topics import Topic
+
+# Room for headers, key and Kafka's own framing.
+VALUE_LIMIT = MAXIMUM_MESSAGE_BYTES - 50_000
+
+_market_of = attrgetter("symbol", "instrument")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """When rows are sent: see the module. Ages in seconds; `queue_rows` may wait in all.
+
+    Attributes:
+        rows: most rows of one message.
+        age: how long rows wait at least, unless a message is full.
+        worth_rows: so many rows of one venue and partition are worth their messages at once.
+        quiet_age: how long fewer rows wait.
+        queue_rows: rows that may be undelivered before `room` holds callers up.
+    """
+
+    rows: int = 500
+    age: float = 0.25
+    worth_rows: int = 64
+    quiet_age: float = 2.0
+    queue_rows: int = 50_000
+
+    @classmethod
+    def of(cls, settings: Ingest) -> "BatchPolicy":
+        """Read the policy from the settings."""
+        return cls(
+            rows=settings.batch_rows,
+            age=settings.batch_age,
+            worth_rows=settings.batch_worth_rows,
+            quiet_age=max(settings.batch_quiet_age, settings.batch_age),
+            queue_rows=settings.queue_rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to send; without a partition the producer chooses one."""
+
+    topic: Topic
+    partition: int | None
+    headers: codec.Headers
+    value: bytes
+
+
+@dataclass(slots=True, eq=False)
+class SealedRows:
+    """Rows of one kind for one partition, sealed."""
+
+    partition: int
+    events: list[Any]
+
+
+@dataclass(slots=True, eq=False)
+class OpenRows:
+    """What waits for one partition of one venue: rows by kind, in order of first rows, since `opened` (s)."""
+
+    opened: float
+    count: int = 0
+    kinds: dict[type, list[Any]] = field(default_factory=dict)
+
+
+Place = tuple[Venue, int]
+Job = SealedRows | Message
+_STOP = None
+
+
+def messages_of(job: Job) -> Iterable[Message]:
+    """Return the messages of sealed rows, each small enough for Kafka; a message stays what it is."""
+    if isinstance(job, Message):
+        return [job]
+    # Rows of one market side by side: their order between markets means nothing, and readers take runs of them.
+    job.events.sort(key=_market_of)
+    return _cut(job)
+
+
+def _cut(job: SealedRows) -> Iterable[Message]:
+    batch = to_batch(job.events)
+    headers, value = codec.encode(batch)
+    if len(value) > VALUE_LIMIT and len(job.events) > 1:
+        middle = len(job.events) // 2
+        halves = job.events[:middle], job.events[middle:]
+        return [message for half in halves for message in _cut(SealedRows(job.partition, half))]
+    topic = Topic.GAPS if batch.kind is Kind.GAPS else Topic.POSITION_EVENTS
+    return [Message(topic, job.partition, headers, value)]

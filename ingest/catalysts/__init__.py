@@ -1,0 +1,1 @@
+"""News feeds watched for the symbols' names."""

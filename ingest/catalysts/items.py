@@ -1,0 +1,201 @@
+"""News and known events as catalysts: RSS and Atom items or CSV lines in, events tagged by symbol out.
+
+All here is pure; `ingest.catalysts.service` fetches and publishes. An item is tagged with every symbol that it
+names, and gets the same id whenever it is read again, so that reading a feed often does no harm.
+"""
+
+import calendar
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import feedparser
+import polars as pl
+
+from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.signals import Catalyst
+from liqheat.platform.errors import PoisonMessage
+
+IMPORTANCES = ("low", "normal", "high")
+ALL_VENUES = "all"
+MAXIMUM_TITLE = 500
+
+DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
+    "VIRTUAL": ("Virtuals Protocol",),
+    "FET": ("Fetch.ai", "Artificial Superintelligence Alliance"),
+    "TAO": ("Bittensor",),
+    "WLD": ("Worldcoin",),
+    "KAITO": ("Kaito AI",),
+    "GRASS": ("Grass Network", "getgrass"),
+    "RENDER": ("Render Network",),
+    "BTC": ("Bitcoin",),
+    "ETH": ("Ethereum",),
+}
+"""Names under which news speak of a coin; `LIQHEAT_CATALYSTS__NAMES` adds more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A catalyst of one symbol."""
+
+    symbol: str
+    catalyst: Catalyst
+
+
+class Tagger:
+    """Finds the symbols that a text names.
+
+    A ticker counts in capitals (`TAO`) or as a cashtag (`$tao`), since many are plain words otherwise; a
+    name of `names` counts in any case. Both only as whole words.
+    """
+
+    def __init__(self, symbols: Iterable[str], names: Mapping[str, Sequence[str]] | None = None) -> None:
+        wanted = set(symbols)
+        self._tickers = {symbol.upper(): symbol for symbol in wanted}
+        self._names = {
+            name.lower(): symbol
+            for table in (DEFAULT_NAMES, names or {})
+            for symbol, spoken in table.items()
+            if symbol in wanted
+            for name in spoken
+        }
+        spoken = sorted(self._names, key=len, reverse=True)
+        self._name_pattern = re.compile(
+            r"(?<!\w)(" + "|".join(re.escape(name) for name in spoken) + r")(?!\w)", re.IGNORECASE
+        )
+
+    def symbols_in(self, text: str) -> list[str]:
+        """Return the symbols that `text` names, in alphabetical order."""
+        found = {
+            self._tickers[word] for word in re.findall(r"(?<![\w$])[A-Z0-9]{2,24}(?!\w)", text) if word in self._tickers
+        }
+        cashtags = (tag.upper() for tag in re.findall(r"(?<!\w)\$([A-Za-z0-9]{2,24})(?!\w)", text))
+        found |= {self._tickers[tag] for tag in cashtags if tag in self._tickers}
+        if self._names:
+            found |= {self._names[name.lower()] for name in self._name_pattern.findall(text)}
+        return sorted(found)
+
+
+def catalyst_id(*parts: str) -> str:
+    """Return an id made of what names an item, 16 hexadecimal digits."""
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def read_feed(content: bytes, source: str, received_at: int, tagger: Tagger) -> list[Tagged]:
+    """Return the tagged items of an RSS or Atom document, oldest first; items that name no symbol are left out.
+
+    Args:
+        content: the document.
+        source: name of the feed, stored with each item.
+        received_at: time (ms) for items that carry none.
+        tagger: knows the symbols.
+
+    Raises:
+        PoisonMessage: it is no feed.
+    """
+    # As a stream: given bytes, feedparser would first try them as the name of a file.
+    parsed = feedparser.parse(io.BytesIO(content))
+    if not parsed.entries and (parsed.bozo or not parsed.get("version")):
+        reason = parsed.get("bozo_exception", "no feed of a known kind")
+        raise PoisonMessage(f"Expected an RSS or Atom feed: {reason}")
+    tagged = []
+    for entry in parsed.entries:
+        title = _text(entry.get("title"))
+        if not title:
+            continue
+        link = _text(entry.get("link"))
+        item = Catalyst(
+            event_time=_time(entry, received_at),
+            catalyst_id=catalyst_id(source, _text(entry.get("id")) or link or title),
+            source=source,
+            title=title[:MAXIMUM_TITLE],
+            link=link if link.startswith(("http://", "https://")) else "",
+        )
+        tags = " ".join(_text(tag.get("term")) for tag in entry.get("tags", ()))
+        text = f"{title} {_text(entry.get('summary'))} {tags}"
+        tagged += [Tagged(symbol, item) for symbol in tagger.symbols_in(text)]
+    return sorted(tagged, key=lambda each: each.catalyst.event_time)
+
+
+def _text(value: Any) -> str:
+    text = re.sub(r"<[^>]*>", " ", value) if isinstance(value, str) else ""
+    return " ".join(text.split())
+
+
+def _time(entry: Mapping[str, Any], received_at: int) -> int:
+    for name in ("published_parsed", "updated_parsed"):
+        moment = entry.get(name)
+        if moment is not None:
+            # feedparser gives UTC.
+            return max(calendar.timegm(moment) * 1_000, 0)
+    return received_at
+
+
+def read_csv(text: str, source: str) -> list[Tagged]:
+    """Return the events of a CSV with the columns `time,symbol,title` and, if wanted, `link,importance`.
+
+    Args:
+        text: the file; times are ISO 8601, UTC unless they say otherwise; several symbols are parted by spaces.
+        source: stored with each event.
+
+    Raises:
+        PoisonMessage: a column is missing or a line is wrong; the sentence names the line.
+    """
+    rows = csv.DictReader(io.StringIO(text))
+    missing = {"time", "symbol", "title"} - set(rows.fieldnames or ())
+    if missing:
+        raise PoisonMessage(f"Expected the columns time, symbol and title; missing: {', '.join(sorted(missing))}")
+    tagged = []
+    for row in rows:
+        try:
+            item = event(row["time"], row["title"], source, row.get("link") or "", row.get("importance") or "normal")
+        except PoisonMessage as error:
+            raise PoisonMessage(f"Line {rows.line_num}: {error.reason}") from error
+        symbols = (row["symbol"] or "").upper().split()
+        if not symbols:
+            raise PoisonMessage(f"Line {rows.line_num}: expected a symbol")
+        tagged += [Tagged(symbol, item) for symbol in symbols]
+    return tagged
+
+
+def event(time: str, title: str, source: str, link: str = "", importance: str = "normal") -> Catalyst:
+    """Return a catalyst that somebody wrote down.
+
+    Raises:
+        PoisonMessage: no ISO 8601 time, no title, or an unknown importance.
+    """
+    try:
+        moment = datetime.fromisoformat((time or "").strip())
+    except ValueError as error:
+        raise PoisonMessage(f"Expected an ISO 8601 time, was {time!r}") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    title = " ".join((title or "").split())[:MAXIMUM_TITLE]
+    if not title:
+        raise PoisonMessage("Expected a title")
+    if importance not in IMPORTANCES:
+        raise PoisonMessage(f"Expected an importance out of {', '.join(IMPORTANCES)}, was {importance!r}")
+    event_time = int(moment.timestamp() * 1_000)
+    return Catalyst(event_time, catalyst_id(source, str(event_time), title), source, title, link, importance)
+
+
+def to_batches(tagged: Sequence[Tagged]) -> list[Batch]:
+    """Return the catalysts as one batch a symbol, in order."""
+    by_symbol: dict[str, list[Catalyst]] = {}
+    for each in tagged:
+        by_symbol.setdefault(each.symbol, []).append(each.catalyst)
+    schema = schema_of(Kind.CATALYSTS).polars
+    return [
+        Batch.of_market(
+            Kind.CATALYSTS,
+            ALL_VENUES,
+            symbol,
+            "",
+            pl.DataFrame({name: [getattr(item, name) for item in items] for name in schema}, schema=schema),
+        )
+        for symbol, items in sorted(by_symbol.items())
+    ]

@@ -1,0 +1,305 @@
+"""How minutes close: columns for the model, what it answers, and the rows that are published of them.
+
+Works on any markets at once, each with its own open minute; the engine decides which close, and when.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.price_grid import FloatArray, IntArray
+from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from processors.heatmap.minutes import (
+    DEPTH_FIELDS,
+    EMPTY_SLOT,
+    LIVE_ROWS,
+    MAXIMUM_CARRIED_MINUTES,
+    NOT_STARTED,
+)
+from processors.heatmap.observing import keep
+from processors.heatmap.rows import INFERRED, OBSERVED, UNKNOWN_BAND, Levels, Output, levels, row_bits
+from processors.heatmap.state import Before, PartitionState
+from processors.positions.inferred import MODEL_VERSION
+from processors.positions.minute_columns import MinuteColumns
+from processors.positions.published import Cells, Totals
+
+Array = npt.NDArray[Any]
+
+_CARRIED = ("mark_price", "index_price", "funding_rate", "trade_price")
+
+
+def skip_silence(state: PartitionState, markets: IntArray, until: IntArray) -> npt.NDArray[np.bool_]:
+    """Skip to `until` (ms) where nothing happened for too long to emit every minute; return which markets did."""
+    starts = state.table["start"][markets]
+    is_empty = (state.slots["rows"][2 * markets] == 0) & (state.slots["rows"][2 * markets + 1] == 0)
+    skipped = is_empty & ((until - starts) // MINUTE_MS > MAXIMUM_CARRIED_MINUTES)
+    state.table["start"][markets[skipped]] = until[skipped]
+    return np.asarray(skipped)
+
+
+def keep_observed(state: PartitionState, markets: IntArray, before: Before) -> None:
+    """Note what is observed of `markets`, whose minutes are about to close."""
+    for market in state.observed.keys() & set(markets.tolist()) if state.observed else ():
+        keep(state, market, before)
+
+
+def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
+    """Close the open minute of each of `markets`, at most one per symbol, and open the next."""
+    table, slots = state.table, state.slots
+    facts = _Facts(state, markets)
+    minute = facts.minute_columns()
+    flows = state.inferred.close(markets, minute)
+    found, totals = _levels(state, markets, state.inferred.published(markets)), state.inferred.totals(markets)
+    emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
+    holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
+    table["standing"][markets] = row_bits(found, len(markets), holds)
+    columns = facts.published(revisions, totals) | {
+        "predicted_long_usd": flows.expected_swept[:, 0],
+        "predicted_short_usd": flows.expected_swept[:, 1],
+        "liquidations_known": minute.liquidations_known,
+    }
+    output.add_closed(markets, columns, found, emptied)
+    facts.carry()
+    starts = table["start"][markets]
+    table["closed"][markets] = starts
+    table["begun"][markets] = np.where(table["begun"][markets] == NOT_STARTED, starts, table["begun"][markets])
+    table["start"][markets] = starts + MINUTE_MS
+    slots[2 * markets] = slots[2 * markets + 1]
+    slots[2 * markets + 1] = EMPTY_SLOT
+    if state.executed:
+        for market in markets.tolist():
+            state.executed.pop(2 * market, None)
+            ahead = state.executed.pop(2 * market + 1, None)
+            if ahead is not None:
+                state.executed[2 * market] = ahead
+    for market in state.observed.keys() & set(markets.tolist()) if state.observed else ():
+        _open_observed(state, market)
+
+
+def _open_observed(state: PartitionState, market: int) -> None:
+    """Begin a minute of what is observed: marks that came ahead of it count from now on."""
+    observed, slot = state.observed[market], state.slots[2 * market]
+    for book in observed.books:
+        book.clear_flows()
+    name = "trade" if np.isnan(state.table["mark_price"][market]) and np.isnan(slot["mark_low"]) else "mark"
+    if not np.isnan(slot[f"{name}_low"]):
+        observed.sweep_range(float(slot[f"{name}_low"]), float(slot[f"{name}_high"]))
+
+
+def add_open_minutes(
+    state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, *, with_levels: bool = False
+) -> None:
+    """Add the open minute of each of `markets` as it stands; levels of those whose range reached some, or of all."""
+    facts = _Facts(state, markets)
+    totals = state.inferred.totals(markets)
+    swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
+    left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
+    columns = facts.published(revisions, left)
+    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels
+    for place, market in enumerate(markets.tolist()):
+        observed = state.observed.get(market)
+        if 2 * market in state.executed or (observed is not None and observed.has_flows()):
+            changed[place] = True
+    quiet, moved = np.flatnonzero(~changed), np.flatnonzero(changed)
+    if quiet.size:
+        output.add(markets[quiet], {name: values[quiet] for name, values in columns.items()}, None)
+    if moved.size:
+        own = markets[moved]
+        cells = state.inferred.published_open(own, facts.mark_low[moved], facts.mark_high[moved])
+        output.add(own, {name: values[moved] for name, values in columns.items()}, _levels(state, own, cells))
+
+
+class _Facts:
+    """What the open minutes of n markets hold, with what the minutes before left where nothing new came."""
+
+    def __init__(self, state: PartitionState, markets: IntArray) -> None:
+        self.state = state
+        self.markets = markets
+        self.slot = state.slots[2 * markets]
+        self.row = state.table[markets]
+        self.now = {name: np.where(np.isnan(self.slot[name]), self.row[name], self.slot[name]) for name in _CARRIED}
+        has_interest = self.slot["open_interest_time"] >= 0
+        self.open_interest = np.where(has_interest, self.slot["open_interest"], self.row["open_interest"])
+        self.open_interest_time = np.where(
+            has_interest, self.slot["open_interest_time"], self.row["open_interest_time"]
+        )
+        self.next_funding_time = np.where(
+            self.slot["next_funding_time"] > 0, self.slot["next_funding_time"], self.row["next_funding_time"]
+        )
+        never_marked = np.isnan(self.now["mark_price"])
+        self.price = np.where(never_marked, self.now["trade_price"], self.now["mark_price"])
+        self.mark_low = np.where(never_marked, self.slot["trade_low"], self.slot["mark_low"])
+        self.mark_high = np.where(never_marked, self.slot["trade_high"], self.slot["mark_high"])
+        self.observed_coins = np.zeros((len(markets), 2))
+        if state.observed:
+            for place, market in enumerate(markets.tolist()):
+                observed = state.observed.get(market)
+                if observed is not None:
+                    self.observed_coins[place] = observed.coins_of_sides()
+        self.uncovered = np.maximum(self.open_interest - self.observed_coins.sum(axis=1) / 2, 0.0)
+
+    def minute_columns(self) -> MinuteColumns:
+        """Return the minutes as the model reads them; of turnover, the share that is not of observed accounts."""
+        slot, row = self.slot, self.row
+        part = np.where(self.open_interest > 0, self.uncovered / self.open_interest, 1.0)
+        is_whole = ~(self.observed_coins.any(axis=1)) | np.isnan(part)
+        bought, sold = (
+            np.where(is_whole, slot[name], np.floor(slot[name] * np.where(is_whole, 1.0, part)).astype(np.int64))
+            for name in ("buy_usd", "sell_usd")
+        )
+        venues = [self.state.venues[market] for market in self.markets.tolist()]
+        is_silent = np.array([venue in SILENT_VENUES for venue in venues])
+        executed = slot["executed_long"] + slot["executed_short"] > 0
+        known = ~is_silent & (executed | (slot["rows"] >= LIVE_ROWS))
+        return MinuteColumns(
+            window_start=row["start"],
+            elapsed_minutes=np.where(row["closed"] < 0, 1, (row["start"] - row["closed"]) // MINUTE_MS),
+            mark_low=self.mark_low,
+            mark_high=self.mark_high,
+            mark_close=self.price,
+            buy_usd=bought,
+            sell_usd=sold,
+            buy_price=_mean_price(slot["buy_usd"], slot["buy_coins"]),
+            sell_price=_mean_price(slot["sell_usd"], slot["sell_coins"]),
+            trade_low=slot["trade_low"],
+            trade_high=slot["trade_high"],
+            open_interest=self.uncovered,
+            open_interest_before=row["uncovered_before"],
+            executed_long=slot["executed_long"],
+            executed_short=slot["executed_short"],
+            executed_count=slot["executed_count"],
+            liquidations_known=known,
+            is_sampled=np.array([venue in SAMPLED_VENUES for venue in venues]),
+        )
+
+    def published(self, revisions: IntArray, totals: Totals) -> dict[str, Array]:
+        """Return the columns of `MarketMinute`, and `DEPTH_FIELDS` for signals.
+
+        `totals` are those of what is inferred at the end of the minute.
+        """
+        state, slot, row, size = self.state, self.slot, self.row, len(self.markets)
+        observed = np.zeros((size, 2), np.int64)
+        if state.observed:
+            for place, market in enumerate(self.markets.tolist()):
+                if market in state.observed:
+                    observed[place] = [book.total() for book in state.observed[market].books]
+        learned = state.inferred.facts(self.markets)
+        held = self.observed_coins.sum(axis=1) / 2
+        begun = np.where(row["begun"] < 0, row["start"], row["begun"])
+        coverage = np.where(
+            self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0
+        )
+        return {
+            "window_start": row["start"],
+            "mark_open": slot["mark_open"],
+            "mark_high": slot["mark_high"],
+            "mark_low": slot["mark_low"],
+            "mark_close": self.now["mark_price"],
+            "index_price": self.now["index_price"],
+            "funding_rate": self.now["funding_rate"],
+            "next_funding_time": self.next_funding_time,
+            "open_interest": self.open_interest,
+            "open_interest_usd": self.open_interest * self.price,
+            "turnover_24h_usd": row["turnover"],
+            "taker_buy_usd": slot["buy_usd"],
+            "taker_sell_usd": slot["sell_usd"],
+            "liquidated_long_usd": slot["executed_long"],
+            "liquidated_short_usd": slot["executed_short"],
+            "at_risk_long_usd": totals.at_risk[:, 0] + observed[:, 0],
+            "at_risk_short_usd": totals.at_risk[:, 1] + observed[:, 1],
+            "coverage": coverage,
+            "late_rows": slot["late_rows"],
+            "revision": revisions,
+            "expected_long_usd": totals.expected[:, 0] + observed[:, 0],
+            "expected_short_usd": totals.expected[:, 1] + observed[:, 1],
+            "interval_low_long": learned.low,
+            "interval_high_long": learned.high,
+            "interval_low_short": learned.low,
+            "interval_high_short": learned.high,
+            "at_risk_scale_long": np.full(size, np.nan),
+            "at_risk_scale_short": np.full(size, np.nan),
+            "expected_scale_long": learned.kappa,
+            "expected_scale_short": learned.kappa,
+            "warming_up": row["start"] - begun < state.settings.warm_up_hours * HOUR_MS,
+            "model_version": np.full(size, MODEL_VERSION),
+            **{name: row[name] for name in DEPTH_FIELDS},
+        }
+
+    def carry(self) -> None:
+        """Leave to the next minute what is known at the end of this one."""
+        table, markets = self.state.table, self.markets
+        for name, values in self.now.items():
+            table[name][markets] = values
+        table["next_funding_time"][markets] = self.next_funding_time
+        table["open_interest"][markets] = self.open_interest
+        table["open_interest_time"][markets] = self.open_interest_time
+        table["uncovered_before"][markets] = self.uncovered
+
+
+def _mean_price(micro_usd: IntArray, coins: FloatArray) -> FloatArray:
+    return np.where(coins > 0, micro_usd / MICRO_USD_PER_USD / np.where(coins > 0, coins, 1.0), np.nan)
+
+
+def _levels(state: PartitionState, markets: IntArray, cells: Cells) -> Levels:
+    """Return the levels of `markets`: what is inferred, observed and executed."""
+    pieces = [
+        levels(
+            cells.place,
+            INFERRED,
+            cells.side,
+            cells.band,
+            cells.bucket,
+            cells.confidence,
+            at_risk_usd=cells.at_risk_usd,
+            expected_usd=cells.expected_usd,
+            opened_usd=cells.opened_usd,
+            closed_usd=cells.closed_usd,
+            swept_usd=cells.swept_usd,
+        )
+    ]
+    if state.observed or state.executed:
+        for place, market in enumerate(markets.tolist()):
+            observed = state.observed.get(market)
+            if observed is not None:
+                pieces += [_observed_levels(place, observed.books[index], side) for index, side in enumerate((1, -1))]
+            executed = state.executed.get(2 * market)
+            if executed:
+                pieces.append(_executed_levels(place, OBSERVED if observed is not None else INFERRED, executed))
+    return Levels.joined(pieces)
+
+
+def _observed_levels(place: int, book: Any, side: int) -> Levels:
+    bands, buckets, standing, flows = book.published()
+    rows = len(bands)
+    opened, closed, swept = flows
+    # Who is observed is there: what is at risk is what will be executed.
+    return levels(
+        np.full(rows, place),
+        OBSERVED,
+        np.full(rows, side),
+        bands,
+        buckets,
+        np.ones(rows),
+        at_risk_usd=standing,
+        expected_usd=standing,
+        opened_usd=opened,
+        closed_usd=closed,
+        swept_usd=swept,
+    )
+
+
+def _executed_levels(place: int, basis: int, executed: dict[tuple[int, int], int]) -> Levels:
+    keys = sorted(executed, key=lambda key: (-key[0], key[1]))
+    rows = len(keys)
+    return levels(
+        np.full(rows, place),
+        basis,
+        np.array([side for side, _ in keys]),
+        np.full(rows, UNKNOWN_BAND),
+        np.array([bucket for _, bucket in keys]),
+        np.ones(rows),
+        liquidated_usd=np.array([executed[key] for key in keys], np.int64),
+    )

@@ -1,0 +1,304 @@
+"""The engine: spans of the log in, heatmap rows of closed minutes out, for all markets of a partition at once.
+
+Pure and deterministic: the same log gives the same rows, bit for bit, however it is cut into messages and spans. The
+Faust driver, `liqheat map` and `liqheat score` all drive it through the functions below.
+
+A span is cut into rounds (`processors.heatmap.minutes`): in each, the rows of every symbol up to its next closing
+are gathered into the open minutes, then those minutes close together, at most one market of a symbol at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liqheat.domain.events import Batch, Kind
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.codec import Rows, rows_of
+from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.settings import Engine as EngineSettings
+from processors.heatmap import closing, gathering
+from processors.heatmap.minutes import NOT_STARTED, UNTIMED, Closing, Plan, plan_of
+from processors.heatmap.observing import observe
+from processors.heatmap.rows import ClosedMinutes, Output
+from processors.heatmap.state import Before, PartitionState
+from processors.positions.inferred import MODEL_VERSION
+
+Array = npt.NDArray[Any]
+IntArray = npt.NDArray[np.int64]
+
+TIMED_KINDS = (Kind.TRADES, Kind.MARKS, Kind.OPEN_INTEREST, Kind.LIQUIDATIONS)
+"""Kinds that move the watermark. The others are absolute facts, often read when a service starts and older or newer
+than its history: they hold from where they stand in the log, whatever their time."""
+ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS, Kind.DEPTH})
+"""Kinds that `apply` takes; any other on its topic is a mistake."""
+
+
+_LASTING = (Kind.TURNOVER, Kind.DEPTH)
+"""Kinds of which the latest row in the log holds until the next."""
+
+Judge = Callable[[Sequence[ClosedMinutes]], list[Batch]]
+
+
+def new_state(settings: EngineSettings) -> PartitionState:
+    """Return the state before the first row of a partition."""
+    return PartitionState(settings)
+
+
+def apply(state: PartitionState, batch: Batch) -> list[Batch]:
+    """Apply one batch in log order and return the rows of the minutes that it closed; see `apply_span`."""
+    return apply_span(state, [rows_of(batch)])
+
+
+def apply_span(state: PartitionState, span: Sequence[Rows], judge: Judge | None = None) -> list[Batch]:
+    """Apply messages in log order, all together.
+
+    Args:
+        state: changed in place.
+        span: rows of accepted kinds, sane by the codec.
+        judge: makes further batches of the minutes that closed; if it fails, the span is not applied.
+
+    Returns:
+        Batches of kinds `HEATMAP_LEVELS` and `MARKET_MINUTES` of closed minutes, absolute values, `revision` being the
+        number of the symbol's log row that closed the minute; and those of `judge`.
+
+    Raises:
+        PoisonMessage: the span cannot be applied, whatever the reason; the state is as before.
+    """
+    for rows in span:
+        if rows.kind not in ACCEPTED_KINDS:
+            raise PoisonMessage(f"Expected position events, was {rows.kind.value!r}")
+    gathered = _gathered(state, span)
+    before = state.before(gathered.markets, gathered.symbols)
+    try:
+        with np.errstate(all="ignore"):
+            output = _run(state, gathered, before)
+            batches = output.batches()
+            return batches + judge(output.closed) if judge is not None and output.closed else batches
+    except Exception as error:
+        state.put_back(before)
+        if isinstance(error, PoisonMessage):
+            raise
+        raise PoisonMessage(f"The engine refuses these rows: {type(error).__name__}: {error}") from error
+
+
+def snapshot(state: PartitionState, only: Sequence[str] | None = None) -> list[Batch]:
+    """Return the rows of open minutes that have changed since they were last returned, provisional.
+
+    A market's minute is returned whenever it changed, its levels only where its range has reached some. The rows of
+    the same minute, once it closes, carry a higher revision and replace these. Only `state.stale` changes.
+
+    Args:
+        state: of one partition.
+        only: symbols to return the open minutes of, changed or not; all that changed by default.
+    """
+    if only is None:
+        markets = np.flatnonzero(state.stale[: len(state.venues)])
+    else:
+        numbers = [state.symbol_numbers[symbol] for symbol in only if symbol in state.symbol_numbers]
+        markets = np.array([market for number in numbers for market in state.markets_of[number]], np.int64)
+    state.stale[markets] = False
+    markets = markets[state.table["start"][markets] != NOT_STARTED]
+    output = _output(state)
+    if markets.size:
+        with np.errstate(all="ignore"):
+            closing.add_open_minutes(state, markets, state.revisions[state.symbol_of[markets]], output)
+    return output.batches()
+
+
+def open_minutes(state: PartitionState) -> list[Batch]:
+    """Return the whole map as it stands: every market's open minute with all its levels; changes nothing."""
+    markets = np.flatnonzero(state.table["start"][: len(state.venues)] != NOT_STARTED)
+    output = _output(state)
+    if markets.size:
+        with np.errstate(all="ignore"):
+            revisions = state.revisions[state.symbol_of[markets]]
+            closing.add_open_minutes(state, markets, revisions, output, with_levels=True)
+    return output.batches()
+
+
+def dump(state: PartitionState, symbol: str) -> bytes:
+    """Return one symbol's state as bytes for its checkpoint."""
+    return state.dump(symbol)
+
+
+def load(state: PartitionState, data: bytes) -> str:
+    """Take in a symbol's state that `dump` wrote; return the symbol.
+
+    Raises:
+        FatalError: another format, model or grid wrote it, or it is damaged.
+    """
+    return state.load(data)
+
+
+@dataclass(slots=True, eq=False)
+class _Gathered:
+    """The rows of a span: market, symbol and rank of each row in log order, shape (n,), and each kind's columns.
+
+    `kind` is a code per row, `source` the row's place in the columns of its kind.
+    """
+
+    market: IntArray
+    symbol: IntArray
+    rank: IntArray
+    times: IntArray
+    kind: IntArray
+    source: IntArray
+    columns: dict[Kind, dict[str, Any]]
+    instruments: dict[int, str]
+    markets: IntArray
+    symbols: IntArray
+    counts: IntArray
+
+
+_CODES = {kind: code for code, kind in enumerate(Kind)}
+
+
+def _gathered(state: PartitionState, span: Sequence[Rows]) -> _Gathered:
+    instruments: dict[int, str] = {}
+    numbers: list[int] = []
+    known = state.numbers
+    for rows in span:
+        venue = rows.venue
+        for symbol, instrument in rows.markets:
+            number = known.get((venue, symbol))
+            if number is None:
+                number = state.number_of(venue, symbol)
+            numbers.append(number)
+            instruments[number] = instrument
+    heights = np.array([rows.height for rows in span])
+    begins = np.cumsum(heights) - heights
+    starts = np.concatenate([rows.starts + begin for rows, begin in zip(span, begins.tolist(), strict=True)])
+    total = int(heights.sum())
+    market = np.repeat(np.array(numbers), np.diff(starts, append=total))
+    kind = np.repeat(np.array([_CODES[rows.kind] for rows in span]), heights)
+    pieces: dict[Kind, list[Rows]] = {}
+    for rows in span:
+        pieces.setdefault(rows.kind, []).append(rows)
+    source, times = np.empty(total, np.int64), np.full(total, UNTIMED)
+    for each, parts in pieces.items():
+        own = np.flatnonzero(kind == _CODES[each])
+        source[own] = np.arange(len(own))
+        if each in TIMED_KINDS:
+            times[own] = np.concatenate([part.columns["event_time"] for part in parts])
+    columns = {kind: _columns_of(kind, parts) for kind, parts in pieces.items()}
+    symbol = state.symbol_of[market]
+    order = np.argsort(symbol, kind="stable")
+    ordered = symbol[order]
+    heads = np.flatnonzero(np.diff(ordered, prepend=-1))
+    counts = np.diff(heads, append=len(ordered))
+    rank = np.empty(len(ordered), np.int64)
+    rank[order] = np.arange(len(ordered)) - np.repeat(heads, counts)
+    return _Gathered(
+        market,
+        symbol,
+        rank,
+        times,
+        kind,
+        source,
+        columns,
+        instruments,
+        np.unique(market),
+        ordered[heads],
+        counts,
+    )
+
+
+def _columns_of(kind: Kind, parts: list[Rows]) -> dict[str, Any]:
+    first = parts[0].columns
+    if len(parts) == 1:
+        columns = dict(first)
+    else:
+        columns = {
+            name: np.concatenate([part.columns[name] for part in parts])
+            if isinstance(values, np.ndarray)
+            else [value for part in parts for value in part.columns[name]]
+            for name, values in first.items()
+        }
+    if kind in (Kind.TRADES, Kind.LIQUIDATIONS):
+        columns["micro_usd"] = gathering.micro_usd(columns["price"], columns["quantity"])
+    return columns
+
+
+def _output(state: PartitionState) -> Output:
+    return Output(state.venues, state.symbols, state.instruments, state.settings.grid_factor, MODEL_VERSION)
+
+
+def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:
+    output = _output(state)
+    plan = plan_of(
+        gathered.market, gathered.symbol, gathered.rank, gathered.times, state.table, state.settings.lateness_ms
+    )
+    if plan.closings:
+        before.inferred = state.inferred.take(np.unique(np.concatenate([each.market for each in plan.closings])))
+    for market, instrument in gathered.instruments.items():
+        state.instruments[market] = instrument
+    fresh = plan.markets[state.table["start"][plan.markets] == NOT_STARTED]
+    if fresh.size:
+        state.table["start"][fresh] = plan.begun[np.searchsorted(plan.markets, fresh)]
+    for number in range(len(plan.closings) + 1):
+        if number:
+            close(state, plan.closings[number - 1], output, before)
+        places = np.flatnonzero(plan.piece == number) if plan.closings else np.arange(len(plan.order))
+        if places.size:
+            _gather(state, gathered, plan, places, before)
+    state.table["watermark"][plan.markets] = plan.watermark[plan.last]
+    state.revisions[gathered.symbols] += gathered.counts
+    state.stale[plan.markets] = True
+    return output
+
+
+def close(state: PartitionState, closings: Closing, output: Output, before: Before) -> None:
+    """Close the minutes of one round, each market up to the minute that is open then."""
+    markets, until = closings.market, closings.until
+    revisions = state.revisions[state.symbol_of[markets]] + closings.rank + 1
+    while markets.size:
+        skipped = closing.skip_silence(state, markets, until)
+        markets, until, revisions = markets[~skipped], until[~skipped], revisions[~skipped]
+        if markets.size:
+            closing.keep_observed(state, markets, before)
+            closing.close_minute(state, markets, revisions, output)
+            goes_on = state.table["start"][markets] < until
+            markets, until, revisions = markets[goes_on], until[goes_on], revisions[goes_on]
+
+
+def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntArray, before: Before) -> None:
+    """Apply rows between two closings: those ahead of the open minute go into the next one, late ones are counted."""
+    rows = plan.order[places]
+    market, kinds, sources = plan.market[places], gathered.kind[rows], gathered.source[rows]
+    observe(state, gathered.columns, market, kinds, sources, plan.open_start[places], before)
+    for kind, columns in gathered.columns.items():
+        if kind in TIMED_KINDS or kind in _LASTING:
+            own = np.flatnonzero(kinds == _CODES[kind]) if len(gathered.columns) > 1 else slice(None)
+            if len(market[own]):
+                _gather_kind(state, kind, columns, market[own], sources[own], plan.open_start[places][own])
+
+
+def _gather_kind(
+    state: PartitionState, kind: Kind, columns: dict[str, Any], market: IntArray, source: IntArray, open_start: IntArray
+) -> None:
+    if kind is Kind.TURNOVER:
+        state.table["turnover"][market] = columns["quote_volume"][source]
+        return
+    if kind is Kind.DEPTH:
+        gathering.gather_depth(state.table, market, columns, source)
+        return
+    times = columns["event_time"][source]
+    ahead = times >= open_start + MINUTE_MS
+    late = times < open_start
+    for slot, chosen in enumerate((~ahead, ahead)):
+        if not chosen.any():
+            continue
+        own = slice(None) if chosen.all() else chosen
+        gathering.gather(
+            state.slots,
+            kind,
+            {name: values[source[own]] for name, values in columns.items() if isinstance(values, np.ndarray)},
+            2 * market[own] + slot,
+            late[own],
+            state.table["open_interest_time"][market[own]],
+        )
+    if kind is Kind.LIQUIDATIONS:
+        gathering.gather_executed(state.executed, 2 * market + ahead, columns, source, state.settings.grid_factor)

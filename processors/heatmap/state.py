@@ -1,0 +1,234 @@
+"""The state of one partition of the log: columns with one row per market, and how it is saved and rolled back.
+
+A market is one venue's market of a symbol; it gets its number when it is first seen, and a symbol likewise. What a
+symbol needs to go on is saved and loaded on its own, so that every symbol has its own checkpoint.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from liqheat.platform.errors import FatalError
+from liqheat.platform.settings import Engine as EngineSettings
+from processors.heatmap.minutes import EMPTY_MARKET, EMPTY_SLOT, MARKET, NOT_STARTED, SLOT
+from processors.positions.inferred import InferredPositions, Taken
+from processors.positions.observed import ObservedPositions
+
+Array = npt.NDArray[Any]
+IntArray = npt.NDArray[np.int64]
+Executed = dict[tuple[int, int], int]
+"""Executed liquidations in micro-USD by (side, published bucket)."""
+
+FORMAT = 5
+"""Version of `dump`; the model's own version travels inside what `InferredPositions` dumps."""
+_CAPACITY = 64
+
+
+class _SavedMarket(msgspec.Struct, array_like=True):
+    venue: str
+    instrument: str
+    table: bytes
+    slots: bytes
+    executed: list[list[tuple[int, int, int]]]
+    inferred: bytes
+    observed: bytes | None
+
+
+class _SavedSymbol(msgspec.Struct, array_like=True):
+    format: int
+    symbol: str
+    grid_factor: int
+    revision: int
+    markets: list[_SavedMarket]
+
+
+_DECODER = msgspec.msgpack.Decoder(_SavedSymbol)
+_DECODER_OF_FORMAT = msgspec.msgpack.Decoder(tuple[int, str, int, int, list[Any]])
+
+
+@dataclass(slots=True)
+class Before:
+    """What a span may change, as it was before: see `PartitionState.before` and `PartitionState.put_back`."""
+
+    markets: IntArray
+    symbols: IntArray
+    table: Array
+    slots: Array
+    revisions: Array
+    instruments: list[str]
+    executed: dict[int, Executed]
+    stale: npt.NDArray[np.bool_]
+    observed: dict[int, ObservedPositions | None] = field(default_factory=dict)
+    inferred: Taken | None = None
+
+
+class PartitionState:
+    """All markets of one partition. Market `m` has row `m` of `table` and rows `2 m` and `2 m + 1` of `slots`.
+
+    `revisions` counts the rows of each symbol's log that were applied. `stale` marks markets whose open minute has
+    changed since it was published; it is not part of what is saved.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Begin without markets."""
+        self.settings = settings
+        self.venues: list[str] = []
+        self.symbols: list[str] = []
+        self.instruments: list[str] = []
+        self.numbers: dict[tuple[str, str], int] = {}
+        self.symbol_numbers: dict[str, int] = {}
+        self.markets_of: list[list[int]] = []
+        self.table: Array = np.repeat(EMPTY_MARKET, _CAPACITY)
+        self.slots: Array = np.repeat(EMPTY_SLOT, 2 * _CAPACITY)
+        self.symbol_of: IntArray = np.zeros(_CAPACITY, np.int64)
+        self.stale = np.zeros(_CAPACITY, np.bool_)
+        self.revisions: IntArray = np.zeros(_CAPACITY, np.int64)
+        self.inferred = InferredPositions(settings.grid_factor)
+        self.observed: dict[int, ObservedPositions] = {}
+        self.executed: dict[int, Executed] = {}
+
+    def number_of(self, venue: str, symbol: str) -> int:
+        """Return the number of a market; one never seen is added."""
+        number = self.numbers.get((venue, symbol))
+        if number is not None:
+            return number
+        number = self.numbers[venue, symbol] = len(self.venues)
+        if number >= len(self.table):
+            self.table = np.concatenate([self.table, np.repeat(EMPTY_MARKET, number)])
+            self.slots = np.concatenate([self.slots, np.repeat(EMPTY_SLOT, 2 * number)])
+            self.symbol_of = np.concatenate([self.symbol_of, np.zeros(number, np.int64)])
+            self.stale = np.concatenate([self.stale, np.zeros(number, np.bool_)])
+        place = self.symbol_number_of(symbol)
+        self.venues.append(venue)
+        self.symbols.append(symbol)
+        self.instruments.append("")
+        self.symbol_of[number] = place
+        self.markets_of[place].append(number)
+        self.inferred.add_market(venue, symbol)
+        return number
+
+    def symbol_number_of(self, symbol: str) -> int:
+        """Return the number of a symbol; one never seen is added."""
+        place = self.symbol_numbers.get(symbol)
+        if place is None:
+            place = self.symbol_numbers[symbol] = len(self.markets_of)
+            self.markets_of.append([])
+            if place >= len(self.revisions):
+                self.revisions = np.concatenate([self.revisions, np.zeros(place, np.int64)])
+        return place
+
+    def before(self, markets: IntArray, symbols: IntArray) -> Before:
+        """Copy what a span on `markets` of `symbols` may change; positions are added when they are about to."""
+        slots = np.concatenate([2 * markets, 2 * markets + 1])
+        executed = {
+            slot: dict(self.executed[slot])
+            for slot in (slots.tolist() if self.executed else ())
+            if slot in self.executed
+        }
+        return Before(
+            markets,
+            symbols,
+            self.table[markets],
+            self.slots[slots],
+            self.revisions[symbols],
+            [self.instruments[market] for market in markets.tolist()],
+            executed,
+            self.stale[markets],
+        )
+
+    def put_back(self, before: Before) -> None:
+        """Make the state what it was at `before`; markets that were added since stay, empty."""
+        slots = np.concatenate([2 * before.markets, 2 * before.markets + 1])
+        self.table[before.markets] = before.table
+        self.slots[slots] = before.slots
+        self.revisions[before.symbols] = before.revisions
+        self.stale[before.markets] = before.stale
+        for market, instrument in zip(before.markets.tolist(), before.instruments, strict=True):
+            self.instruments[market] = instrument
+        for slot in slots.tolist():
+            self.executed.pop(slot, None)
+        self.executed.update(before.executed)
+        for market, observed in before.observed.items():
+            if observed is None:
+                self.observed.pop(market, None)
+            else:
+                self.observed[market] = observed
+        if before.inferred is not None:
+            self.inferred.put_back(before.inferred)
+
+    def dump(self, symbol: str) -> bytes:
+        """Return all that is known of `symbol` as bytes for its checkpoint."""
+        place = self.symbol_numbers[symbol]
+        markets = [self._saved(market) for market in self.markets_of[place] if self._is_seen(market)]
+        saved = _SavedSymbol(FORMAT, symbol, self.settings.grid_factor, int(self.revisions[place]), markets)
+        return msgspec.msgpack.encode(saved)
+
+    def load(self, data: bytes) -> str:
+        """Take in a symbol that `dump` wrote, and return its name; it goes on exactly as the dumped one would have.
+
+        Raises:
+            FatalError: another format, model or grid wrote it, or it is damaged.
+        """
+        saved = _read(data)
+        if saved.grid_factor != self.settings.grid_factor:
+            raise FatalError(
+                f"The checkpoint has grid factor {saved.grid_factor}, the settings {self.settings.grid_factor}: "
+                "set LIQHEAT_ENGINE__GRID_FACTOR back, or replay the log from its start"
+            )
+        place = self.symbol_number_of(saved.symbol)
+        self.revisions[place] = saved.revision
+        for each in saved.markets:
+            market = self.number_of(each.venue, saved.symbol)
+            self.instruments[market] = each.instrument
+            self.table[market] = np.frombuffer(each.table, MARKET)[0]
+            self.slots[2 * market : 2 * market + 2] = np.frombuffer(each.slots, SLOT)
+            for slot, executed in enumerate(each.executed):
+                if executed:
+                    self.executed[2 * market + slot] = {(side, bucket): amount for side, bucket, amount in executed}
+            self.inferred.load(market, each.inferred)
+            if each.observed is not None:
+                self.observed[market] = ObservedPositions.load(each.observed, self.settings.grid_factor)
+            self.stale[market] = True
+        return saved.symbol
+
+    def _is_seen(self, market: int) -> bool:
+        row = self.table[market]
+        return bool(
+            row["start"] != NOT_STARTED or not np.isnan(row["turnover"]) or row["depth_time"] or market in self.observed
+        )
+
+    def _saved(self, market: int) -> _SavedMarket:
+        observed = self.observed.get(market)
+        executed = [
+            [(side, bucket, amount) for (side, bucket), amount in sorted(self.executed.get(slot, {}).items())]
+            for slot in (2 * market, 2 * market + 1)
+        ]
+        return _SavedMarket(
+            self.venues[market],
+            self.instruments[market],
+            self.table[market : market + 1].tobytes(),
+            self.slots[2 * market : 2 * market + 2].tobytes(),
+            executed,
+            self.inferred.dump(market),
+            None if observed is None else observed.dump(),
+        )
+
+
+def _read(data: bytes) -> _SavedSymbol:
+    try:
+        version = _DECODER_OF_FORMAT.decode(data)[0]
+        if version == FORMAT:
+            saved = _DECODER.decode(data)
+            if all(
+                len(each.table) == MARKET.itemsize and len(each.slots) == 2 * SLOT.itemsize for each in saved.markets
+            ):
+                return saved
+    except msgspec.DecodeError as error:
+        raise FatalError(f"The checkpoint is damaged or of another version ({error}): replay the log") from error
+    raise FatalError(
+        f"The checkpoint has format version {version}, this build reads {FORMAT}: "
+        "replay the log from its start, or run the build that wrote it"
+    )

@@ -1,0 +1,39 @@
+"""What the engine hands the model when minutes close: one row per market that closes, as columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liqheat.domain.price_grid import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MinuteColumns:
+    """One minute of each of n markets, as the model reads it; arrays of shape (n,).
+
+    Times in ms, prices in USD per coin (NaN where there was none), flows in micro-USD, open interest in coins without
+    what is observed per account. `elapsed_minutes` counts since the market's last closing (1 when none was skipped).
+    Trades stand in for marks where no mark ever came. `liquidations_known` says that the feed of liquidations was
+    recorded in this minute, `is_sampled` that the venue publishes only a part of them.
+    A bar of k minutes is the minute that ends with it, with `elapsed_minutes` k.
+    """
+
+    window_start: IntArray
+    elapsed_minutes: IntArray
+    mark_low: FloatArray
+    mark_high: FloatArray
+    mark_close: FloatArray
+    buy_usd: IntArray
+    sell_usd: IntArray
+    buy_price: FloatArray
+    sell_price: FloatArray
+    trade_low: FloatArray
+    trade_high: FloatArray
+    open_interest: FloatArray
+    open_interest_before: FloatArray
+    executed_long: IntArray
+    executed_short: IntArray
+    executed_count: IntArray
+    liquidations_known: npt.NDArray[np.bool_]
+    is_sampled: npt.NDArray[np.bool_]

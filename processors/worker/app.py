@@ -1,0 +1,330 @@
+"""The Faust worker: partitions, offsets and the changelog are Faust's, everything else is the driver's.
+
+One agent reads the log and acknowledges nothing by itself. (Faust's isolated partitions are of no use here:
+one event loop does the work anyway, and actors that come and go lose messages.) Two loops of our own write
+checkpoints and publish open windows. `run` ends cleanly on SIGTERM or SIGINT, and raises what
+stopped it otherwise.
+"""
+
+import asyncio
+import signal
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.types import TP
+
+from liqheat.platform.codec import Headers
+from liqheat.platform.errors import ConfigurationError, FatalError
+from liqheat.platform.health import HealthServer
+from liqheat.platform.settings import Kafka, Settings
+from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
+from processors.worker.checkpoint import CheckpointTable, partition_of
+from processors.worker.deaths import is_mark
+from processors.worker.driver import Driver
+from processors.worker.engine import Engine, State
+from processors.worker.rewinding_consumer import RewindingConsumer
+
+_LOG = structlog.get_logger()
+
+_GROUP = "liqheat-processors"
+_TABLE = "engine-state"
+# Beyond this the event loop counts as blocked.
+_ROUND_SECONDS = 30.0
+# After so long without a message the worker asks whether it has missed some.
+_QUIET_SECONDS = 2.0
+# A clean end must fit into the ten seconds that a container is given.
+_FINAL_CHECKPOINT_SECONDS = 5.0
+_STOP_SECONDS = 4.0
+# Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
+_CHECKPOINT_SHARE = 0.08
+_SNAPSHOT_SHARE = 0.2
+# Each stands for a bundle of messages.
+_WAITING_MESSAGES = 16
+
+
+class _App(faust.App):
+    """Faust without what a worker that keeps nothing on disk does not need."""
+
+    async def on_first_start(self) -> None:
+        """Make no directories: the table lives in memory and in its changelog."""
+
+
+class Worker:
+    """One worker of the group; it lives for one `serve`."""
+
+    def __init__(self, settings: Settings, engine: Engine[State]) -> None:
+        self._settings = settings
+        self._app = make_app(settings.kafka)
+        self._table = _make_table(self._app, settings.kafka)
+        self._log_topic = settings.kafka.topic(Topic.POSITION_EVENTS)
+        outlet = _FaustOutlet(self._app, self._table, settings.kafka)
+        self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
+        self._failure: asyncio.Future[None] | None = None
+        self._is_assigned = False
+        self._partitions: set[int] = set()
+        self._is_stopping = False
+        self._last_round = time.monotonic()
+        log = self._app.topic(self._log_topic, key_serializer="raw", value_serializer="raw", allow_empty=True)
+        self._app.agent(log, name="log")(self._consume)
+        self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self._table.on_recover(self._on_recovered)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then write the last checkpoints and leave the group.
+
+        Raises:
+            LiqheatError: what made going on impossible.
+        """
+        self._failure = asyncio.get_running_loop().create_future()
+        with HealthServer(_GROUP, self.problem, self._settings.service.host, self._settings.service.port):
+            tasks = [
+                asyncio.create_task(self._guarded(self._app.start())),
+                asyncio.create_task(
+                    self._repeat(self._driver.checkpoint, self._settings.engine.checkpoint_seconds, _CHECKPOINT_SHARE)
+                ),
+                asyncio.create_task(
+                    self._repeat(
+                        self._driver.publish_open_windows, self._settings.engine.snapshot_seconds, _SNAPSHOT_SHARE
+                    )
+                ),
+                asyncio.create_task(self._watch()),
+            ]
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                ends: list[asyncio.Future[Any]] = [self._failure, stopping]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                if not self._failure.done():
+                    await self._finish()
+            finally:
+                self._is_stopping = True
+                for task in [*tasks, stopping]:
+                    task.cancel()
+                await asyncio.gather(*tasks, stopping, return_exceptions=True)
+                await self._stop_app()
+            if self._failure.done():
+                self._failure.result()
+
+    def problem(self) -> str | None:
+        """Say what is wrong, for the health endpoint; None while all is well."""
+        if self._failure is not None and self._failure.done():
+            return f"Stopping: {self._failure.exception()}"
+        if not self._is_assigned:
+            return "Waiting for partitions"
+        age = time.monotonic() - self._last_round
+        return f"The event loop is blocked for {age:.0f} s" if age > _ROUND_SECONDS else None
+
+    async def _consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            if self._is_stopping:
+                await _for_ever()
+            last = event.message
+            messages = cast(RewindingConsumer, self._app.consumer).bundle(last.partition, last.offset)
+            if messages:
+                await self._guarded(self._driver.handle(messages))
+
+    async def _guarded(self, work: Awaitable[Any]) -> None:
+        """Do `work`; if it fails, hand the error to `serve` and hold still, since Faust would try again."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - it is raised again by `serve`
+            self._fail(error)
+            await _for_ever()
+
+    def _fail(self, error: Exception) -> None:
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _repeat(self, work: Callable[[], Awaitable[float]], seconds: float, share: float) -> None:
+        """Do `work`, which returns the seconds that it took, every `seconds`, and in at most `share` of the time."""
+        while True:
+            spent = 0.0
+
+            async def once() -> None:
+                nonlocal spent
+                spent = await work()
+
+            await self._guarded(once())
+            await asyncio.sleep(max(seconds, spent / share - spent))
+
+    async def _watch(self) -> None:
+        """Notice when Faust itself gives up, and that the event loop goes round."""
+        handled, since = -1, time.monotonic()
+        while True:
+            self._last_round = time.monotonic()
+            if self._app.crashed:
+                reason = self._app.crash_reason
+                self._fail(FatalError(f"Faust has given up: {type(reason).__name__}: {reason}"))
+            if self._driver.handled != handled:
+                handled, since = self._driver.handled, self._last_round
+            elif self._is_assigned and self._last_round - since > _QUIET_SECONDS:
+                await self._guarded(self._driver.ask_for_missed(self._partitions))
+                since = self._last_round
+            await asyncio.sleep(0.5)
+
+    async def _finish(self) -> None:
+        """Bring outputs and checkpoints up to date, so that the next worker begins where this one ends."""
+        self._is_stopping = True
+        if not self._is_assigned:
+            return
+        try:
+            async with asyncio.timeout(_FINAL_CHECKPOINT_SECONDS):
+                await self._driver.publish_open_windows()
+                await self._driver.checkpoint()
+                await self._driver.end()
+                await self._app.consumer.commit()
+        except TimeoutError:
+            _LOG.warning("stopped without a last checkpoint; the next worker repeats the latest messages")
+
+    async def _stop_app(self) -> None:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._app.stop()
+        except TimeoutError:
+            _LOG.warning("the Kafka client did not stop in time; the group will notice by its session timeout")
+
+    async def _on_revoked(self, *arguments: Any, **_: Any) -> None:
+        _, revoked = arguments
+        lost = {each.partition for each in revoked if each.topic == self._log_topic}
+        self._partitions -= lost
+        self._driver.drop(lost)
+
+    async def _on_recovered(self) -> None:
+        mine = {each.partition for each in self._app.consumer.assignment() if each.topic == self._log_topic}
+        self._partitions = mine
+        homes = [(symbol.decode(), partition_of(packed)) for symbol, packed in self._table.data.items()]
+        self._driver.take_over(
+            (symbol, partition) for symbol, partition in homes if partition in mine and not is_mark(symbol)
+        )
+        self._is_assigned = True
+        _LOG.info("assigned", partitions=sorted(mine))
+
+
+class _FaustOutlet:
+    """The driver's hands in Kafka."""
+
+    def __init__(self, app: _App, table: CheckpointTable, kafka: Kafka) -> None:
+        self._app = app
+        self._table = table
+        self._names = {topic: kafka.topic(topic) for topic in Topic}
+        self._log = self._names[Topic.POSITION_EVENTS]
+
+    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
+        delivery: Awaitable[Any] = await self._app.producer.send(
+            self._names[topic], key=None, value=value, partition=partition, timestamp=None, headers=headers
+        )
+        return delivery
+
+    async def save(self, symbol: str, partition: int, packed: bytes) -> None:
+        await self._table.save(symbol.encode(), partition, packed)
+
+    def saved(self, symbol: str) -> bytes | None:
+        packed: bytes | None = self._table.data.get(symbol.encode())
+        return packed
+
+    def go_on_from(self, partition: int, offset: int) -> None:
+        self._consumer.go_on_from(TP(self._log, partition), offset)
+
+    async def start_offset(self, partition: int) -> int:
+        place = TP(self._log, partition)
+        first = (await self._consumer.earliest_offsets(place)).get(place) or 0
+        return max(first, self._consumer.committed_offset(place) or 0)
+
+    def rewind(self, partition: int, offset: int) -> None:
+        self._consumer.rewind(TP(self._log, partition), offset)
+
+    def end_offset(self, partition: int) -> int:
+        # None before the first answer of the broker.
+        return int(self._consumer.highwater(TP(self._log, partition)) or 0)
+
+    @property
+    def _consumer(self) -> RewindingConsumer:
+        return cast(RewindingConsumer, self._app.consumer)
+
+
+def make_app(kafka: Kafka) -> _App:
+    """Return the Faust app that reaches Kafka as the settings say; it creates no topics."""
+    app = _App(
+        kafka.topic_prefix + _GROUP,
+        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        autodiscover=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication_factor,
+        # Faust would wait for acknowledgements that only a checkpoint gives.
+        stream_wait_empty=False,
+        stream_buffer_maxsize=_WAITING_MESSAGES,
+        stream_recovery_delay=0.0,
+        broker_session_timeout=kafka.session_seconds,
+        broker_heartbeat_interval=kafka.session_seconds / 3,
+        broker_rebalance_timeout=max(15.0, kafka.session_seconds),
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4_194_304,
+        producer_acks=-1,
+        producer_compression_type="lz4",
+        producer_linger=0.005,
+        producer_max_batch_size=262_144,
+        producer_max_request_size=MAXIMUM_STATE_BYTES,
+        producer_request_timeout=30.0,
+    )
+    consumer = type("LogConsumer", (RewindingConsumer,), {"log_topic": kafka.topic(Topic.POSITION_EVENTS)})
+    app.transport.Consumer = consumer  # type: ignore[assignment,misc]  # how Faust lets it be replaced
+    return app
+
+
+def run(settings: Settings, engine: Engine[State]) -> None:
+    """Work until SIGTERM or SIGINT.
+
+    Raises:
+        LiqheatError: what made going on impossible.
+    """
+    asyncio.run(_run(settings, engine))
+
+
+async def _run(settings: Settings, engine: Engine[State]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Worker(settings, engine).serve(stop)
+
+
+def _make_table(app: _App, kafka: Kafka) -> CheckpointTable:
+    table = CheckpointTable(app, name=_TABLE, key_type=bytes, value_type=bytes, partitions=kafka.partitions)
+    app.tables.add(table)
+    expected = kafka.topic(Topic.ENGINE_STATE)
+    if table.changelog_topic_name != expected:
+        raise FatalError(f"Faust names the changelog {table.changelog_topic_name}, the topics say {expected}")
+    return table
+
+
+def _credentials(kafka: Kafka) -> Any:
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
+    if not kafka.security_protocol.startswith("SASL"):
+        return faust.SSLCredentials(context) if context else None
+    if kafka.sasl_mechanism is None or kafka.sasl_username is None or kafka.sasl_password is None:
+        raise ConfigurationError(
+            f"{kafka.security_protocol} needs LIQHEAT_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"
+        )
+    return faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password.get_secret_value(),
+        ssl_context=context,
+        mechanism=kafka.sasl_mechanism,
+    )
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()

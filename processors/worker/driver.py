@@ -1,0 +1,390 @@
+"""From log messages to engine, outputs and checkpoints: everything about exactness but Faust itself.
+
+Order is what makes it exact. Outputs are with the broker before the checkpoints that cover them are written, and the
+group's offset moves only past messages that checkpoints of all their symbols cover. A crash in between sends outputs
+again, which are absolute and carry a revision, and never loses any.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence, Set
+from typing import Generic
+
+import numpy as np
+import structlog
+
+from liqheat.domain.events import Batch
+from liqheat.platform.codec import Rows, encode
+from liqheat.platform.dead_letters import PoisonLimit
+from liqheat.platform.errors import FatalError, PoisonMessage
+from liqheat.platform.metrics import (
+    BATCH_SECONDS,
+    CHECKPOINT_BYTES,
+    CHECKPOINTS_WRITTEN,
+    DEAD_LETTERS,
+    MESSAGES_CONSUMED,
+    MESSAGES_PUBLISHED,
+    ROWS_CONSUMED,
+    SYMBOLS_ACTIVE,
+)
+from liqheat.platform.settings import Engine as EngineSettings
+from liqheat.platform.topics import Topic
+from processors.worker.checkpoint import Checkpoint
+from processors.worker.cursor import LogCursor, Step
+from processors.worker.deaths import DeathWatch, Mark, mark_name
+from processors.worker.dead_letters import STAGE, letter_headers
+from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
+from processors.worker.partition import Outlet, Partition, SymbolPlace
+from processors.worker.parts import parts_of
+from processors.worker.reading import LogMessage, Read, Refused, origin_of, read_messages
+
+_LOG = structlog.get_logger()
+
+# Checkpoints are made so many symbols at a time, letting messages through in between.
+_SYMBOLS_AT_ONCE = 16
+# So many rows are applied in one go at most.
+_SPAN_ROWS = 50_000
+
+
+class Driver(Generic[State]):
+    """Feeds an engine from the log, some messages at a time; all its methods run on one event loop."""
+
+    def __init__(self, engine: Engine[State], settings: EngineSettings, outlet: Outlet, partitions: int) -> None:
+        """Drive `engine` over a log of so many `partitions`."""
+        self._engine = engine
+        self._settings = settings
+        self._outlet = outlet
+        self._count = partitions
+        self._partitions: dict[int, Partition[State]] = {}
+        self._checkpointing = asyncio.Lock()
+        self._seconds = BATCH_SECONDS.labels("engine")
+        self._letters = DEAD_LETTERS.labels(STAGE)
+        self._active = SYMBOLS_ACTIVE.labels(STAGE)
+        self._messages = MESSAGES_CONSUMED.labels(Topic.POSITION_EVENTS.label)
+        self._rows = {kind: ROWS_CONSUMED.labels(kind) for kind in INPUT_KINDS}
+        self.handled = 0
+        """Messages handled so far; while it stands still, the worker is idle."""
+
+    async def handle(self, messages: Sequence[LogMessage]) -> None:
+        """Apply messages of one partition of the log, in order; what cannot be applied becomes a dead letter.
+
+        Raises:
+            DeadLetterLimitExceeded: too many in a row were poison.
+            FatalError: the log and the checkpoints do not belong together.
+        """
+        self.handled += len(messages)
+        partition = self._partition(messages[0].partition)
+        cursor = await self._cursor(partition)
+        taken = [message for message in messages if self._follows(partition, cursor, message)]
+        if not taken or partition.is_lost:
+            return
+        self._messages.inc(len(taken))
+        async with partition.busy:
+            while taken:
+                taken = taken[await self._take_some(partition, taken) :]
+
+    async def end(self) -> None:
+        """Note that this process ends well, for its successors."""
+        for partition in self._partitions.values():
+            if partition.watch is not None and not partition.is_lost:
+                await self._leave(partition, partition.watch.end())
+
+    async def checkpoint(self) -> float:
+        """Write the state of every symbol that has changed, then let the group's offset move past what they cover.
+
+        Returns:
+            Seconds spent on it, without waiting for the broker.
+        """
+        spent = 0.0
+        async with self._checkpointing:
+            for partition in list(self._partitions.values()):
+                changed = partition.changed()
+                for start in range(0, max(len(changed), 1), _SYMBOLS_AT_ONCE):
+                    spent += await self._save(partition, changed[start : start + _SYMBOLS_AT_ONCE])
+        return spent
+
+    async def publish_open_windows(self) -> float:
+        """Send the still open windows that have changed since, and those of symbols just taken over.
+
+        A predecessor may have written its last checkpoint and not its last open window, hence the latter.
+
+        Returns:
+            Seconds spent on it.
+        """
+        started = time.monotonic()
+        for partition in list(self._partitions.values()):
+            while partition.taken_over and not partition.is_lost:
+                async with partition.busy:
+                    for name in partition.taken_over[-_SYMBOLS_AT_ONCE:]:
+                        self._symbol(partition, name)
+                    del partition.taken_over[-_SYMBOLS_AT_ONCE:]
+                await asyncio.sleep(0)
+            async with partition.busy:
+                await self._publish(partition, self._engine.snapshot(partition.state))
+            await asyncio.sleep(0)
+        return time.monotonic() - started
+
+    async def ask_for_missed(self, assigned: Set[int]) -> None:
+        """Ask again for what the log holds and has not delivered; for a moment at which nothing comes.
+
+        Messages missed in a rebalance are noticed when a later one comes. Where none does, this is how
+        they are noticed. `assigned` is the caller's living set of this worker's partitions.
+        """
+        for number in sorted(assigned):
+            partition = self._partition(number)
+            cursor = await self._cursor(partition)
+            # A rebalance may have come while that was asked.
+            if partition.is_lost or number not in assigned:
+                continue
+            if cursor.is_missed(self._outlet.end_offset(number)):
+                _LOG.info("asking again for messages", partition=number, expected=cursor.next_offset)
+                self._outlet.rewind(number, cursor.next_offset)
+
+    def take_over(self, symbols: Iterable[tuple[str, int]]) -> None:
+        """Note the symbols, with their partitions, whose checkpoints were read back after an assignment."""
+        for name, number in symbols:
+            self._partition(number).taken_over.append(name)
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Forget everything of partitions that were revoked: states, offsets and deliveries alike."""
+        for number in partitions:
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                partition.is_lost = True
+        self._count_symbols()
+
+    async def _take_some(self, partition: Partition[State], messages: Sequence[LogMessage]) -> int:
+        """Take as many of `messages` as may be taken together; return how many."""
+        watch, first = partition.watch, messages[0].offset
+        count = watch.at_once(first) if watch is not None else 0
+        if watch is None or not count:
+            await self._take(partition, messages)
+            return len(messages)
+        chosen = [message for message in messages if message.offset < first + count]
+        if watch.is_deadly(first):
+            await self._bury(partition, chosen[0], PoisonMessage("Workers have died of this message again and again"))
+        else:
+            await self._leave(partition, watch.at(first, count))
+            await self._take(partition, chosen)
+        if (mark := watch.passed(chosen[-1].offset + 1)) is not None:
+            await self._leave(partition, mark)
+        return len(chosen)
+
+    async def _take(self, partition: Partition[State], messages: Sequence[LogMessage]) -> None:
+        span: list[tuple[LogMessage, Rows]] = []
+        waiting = 0
+        for read in read_messages(messages, self._count, self._settings.maximum_lead_ms):
+            rows = await self._admitted(partition, read)
+            if rows is not None:
+                span.append((read.message, rows))
+                waiting += rows.height
+            if waiting >= _SPAN_ROWS:
+                await self._apply(partition, span)
+                span, waiting = [], 0
+        if span:
+            await self._apply(partition, span)
+
+    def _partition(self, number: int) -> Partition[State]:
+        partition = self._partitions.get(number)
+        if partition is None:
+            state = self._engine.new_state(self._settings)
+            limit = PoisonLimit(self._settings.dead_letter_limit, "LIQHEAT_ENGINE__DEAD_LETTER_LIMIT")
+            partition = Partition(number, state, limit)
+            self._partitions[number] = partition
+        return partition
+
+    async def _cursor(self, partition: Partition[State]) -> LogCursor:
+        if partition.cursor is None:
+            start = await self._outlet.start_offset(partition.number)
+            if partition.cursor is None:
+                packed = self._outlet.saved(mark_name(partition.number))
+                partition.watch = DeathWatch(Mark() if packed is None else Mark.unpack(packed), start)
+                partition.cursor, partition.committed = LogCursor(start), start
+                await self._leave(partition, partition.watch.mark)
+        return partition.cursor
+
+    async def _leave(self, partition: Partition[State], mark: Mark) -> None:
+        await self._outlet.save(mark_name(partition.number), partition.number, mark.packed(partition.number))
+
+    def _symbol(self, partition: Partition[State], name: str) -> SymbolPlace:
+        symbol = partition.symbols.get(name)
+        if symbol is not None:
+            return symbol
+        packed = self._outlet.saved(name)
+        symbol = SymbolPlace(name, -1)
+        if packed is not None:
+            saved = Checkpoint.unpack(packed)
+            if saved.partition != partition.number:
+                raise FatalError(
+                    f"{name} stands on partition {partition.number} of the log, its checkpoint on {saved.partition}: "
+                    "the partition count was changed; delete the changelog topic to rebuild from the log"
+                )
+            self._engine.load(partition.state, saved.state)
+            symbol.applied_offset = saved.applied_offset
+            partition.highest_applied = max(partition.highest_applied, saved.applied_offset)
+        partition.symbols[name] = symbol
+        self._count_symbols()
+        return symbol
+
+    def _count_symbols(self) -> None:
+        self._active.set(sum(len(each.symbols) for each in self._partitions.values()))
+
+    def _follows(self, partition: Partition[State], cursor: LogCursor, message: LogMessage) -> bool:
+        expected = cursor.next_offset
+        step = cursor.meet(message.offset)
+        if step is Step.ASK_AGAIN:
+            _LOG.info("asking again for messages", origin=str(origin_of(message)), expected=expected)
+            self._outlet.rewind(partition.number, expected)
+        elif step is Step.TAKE and cursor.take_hole():
+            _LOG.warning("the log has a hole", origin=str(origin_of(message)), expected=expected)
+        return step is Step.TAKE
+
+    async def _admitted(self, partition: Partition[State], read: Read) -> Rows | None:
+        """Return the rows of a message that are to be applied; what is refused is buried."""
+        message, rows = read.message, read.rows
+        if read.poison is not None:
+            await self._bury(partition, message, read.poison)
+            return None
+        for each in read.refused:
+            await self._bury_rows(partition, message, each)
+        if rows is None:
+            await self._note_poison(partition, PoisonMessage(read.refused[0].reason), message)
+            return None
+        for symbol, _ in rows.markets:
+            self._symbol(partition, symbol)
+        if message.offset <= partition.highest_applied:
+            rows = self._without_applied(partition, message, rows)
+        return rows
+
+    def _without_applied(self, partition: Partition[State], message: LogMessage, rows: Rows) -> Rows | None:
+        """Leave out the rows of symbols whose state has this message already."""
+        fresh = partition.without_applied(rows, message.offset)
+        if fresh is not rows and partition.highest_applied >= self._outlet.end_offset(partition.number):
+            highest = max(partition.symbols.values(), key=lambda each: each.applied_offset)
+            raise FatalError(
+                f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
+                f"{message.topic} has not reached: it was created again; delete the changelog topic too"
+            )
+        return fresh
+
+    async def _apply(self, partition: Partition[State], span: list[tuple[LogMessage, Rows]]) -> None:
+        """Apply messages together; if that fails one by one, and of those that fail bury the failing rows."""
+        try:
+            outputs = self._engine_apply(partition, [rows for _, rows in span])
+        except PoisonMessage:
+            for message, rows in span:
+                await self._apply_split(partition, message, rows)
+            return
+        for message, rows in span:
+            self._cover(partition, message, rows)
+        partition.limit.good()
+        await self._publish(partition, outputs)
+
+    def _engine_apply(self, partition: Partition[State], rows: list[Rows]) -> list[Batch]:
+        with self._seconds.time():
+            return self._engine.apply(partition.state, rows)
+
+    async def _apply_split(self, partition: Partition[State], message: LogMessage, rows: Rows) -> None:
+        """Apply the rows of one message that can be applied; bury the others, none of which has changed anything."""
+        failed: list[tuple[int, PoisonMessage]] = []
+        pending = [np.arange(rows.height)]
+        while pending:
+            places = pending.pop()
+            part = rows.select(places)
+            try:
+                outputs = self._engine_apply(partition, [part])
+            except PoisonMessage as error:
+                if len(places) == 1:
+                    failed.append((int(places[0]), error))
+                else:
+                    # Markets apart first: one market's poison is that market's alone.
+                    middle = int(part.starts[len(part.starts) // 2]) if len(part.starts) > 1 else len(places) // 2
+                    pending += [places[middle:], places[:middle]]
+            else:
+                await self._publish(partition, outputs)
+        self._cover(partition, message, rows)
+        if len(failed) == rows.height:
+            await self._bury(partition, message, failed[0][1])
+        elif failed:
+            refused = rows.select(np.array(sorted(place for place, _ in failed)))
+            await self._bury_rows(partition, message, Refused(refused, failed[0][1].reason))
+            partition.limit.good()
+        else:
+            partition.limit.good()
+
+    def _cover(self, partition: Partition[State], message: LogMessage, rows: Rows) -> None:
+        """Note that `message` is in the state of its symbols."""
+        self._rows[rows.kind].inc(rows.height)
+        for name, _ in rows.markets:
+            partition.cover(name, message.offset)
+
+    async def _publish(self, partition: Partition[State], outputs: Iterable[Batch]) -> None:
+        for output in outputs:
+            topic = OUTPUT_TOPICS[output.kind]
+            for part in parts_of(output):
+                headers, value = encode(part)
+                delivery = await self._outlet.send(topic, value, headers, partition.number)
+                partition.deliveries.append(delivery)
+                MESSAGES_PUBLISHED.labels(topic.label).inc()
+
+    async def _bury(self, partition: Partition[State], message: LogMessage, error: PoisonMessage) -> None:
+        """Make a whole message a dead letter."""
+        await self._send_letter(partition, message, error.reason, message.value)
+        await self._note_poison(partition, error, message)
+
+    async def _bury_rows(self, partition: Partition[State], message: LogMessage, refused: Refused) -> None:
+        """Make a dead letter of some rows of a message."""
+        await self._send_letter(partition, message, refused.reason, encode(refused.rows.batch())[1])
+
+    async def _send_letter(
+        self, partition: Partition[State], message: LogMessage, reason: str, value: bytes | None
+    ) -> None:
+        self._letters.inc()
+        _LOG.warning("dead letter", reason=reason, origin=str(origin_of(message)))
+        headers = letter_headers(message, reason)
+        partition.deliveries.append(await self._outlet.send(Topic.DEAD_LETTERS, value, headers, None))
+
+    async def _note_poison(self, partition: Partition[State], error: PoisonMessage, message: LogMessage) -> None:
+        partition.limit.count(error.reason, origin_of(message))
+        if partition.limit.reached:
+            # The operator shall find the letters that the message speaks of.
+            await asyncio.gather(*partition.deliveries)
+            raise partition.limit.error()
+
+    async def _save(self, partition: Partition[State], symbols: list[SymbolPlace]) -> float:
+        started = time.monotonic()
+        async with partition.busy:
+            deliveries, partition.deliveries = partition.deliveries, []
+            packed = [(each, each.uncovered, self._packed(partition, each)) for each in symbols]
+            for each in symbols:
+                each.uncovered = None
+            reached = partition.cursor.next_offset if partition.cursor is not None else -1
+        spent = time.monotonic() - started
+        try:
+            await asyncio.gather(*deliveries)
+            if partition.is_lost:
+                return spent
+            await asyncio.gather(
+                *(self._outlet.save(each.name, partition.number, checkpoint) for each, _, checkpoint in packed)
+            )
+        except BaseException:
+            for each, uncovered, _ in packed:
+                each.uncovered = uncovered if each.uncovered is None else min(each.uncovered, uncovered or 0)
+            raise
+        for each, _, checkpoint in packed:
+            CHECKPOINTS_WRITTEN.inc()
+            CHECKPOINT_BYTES.labels(each.name).set(len(checkpoint))
+        if not partition.is_lost:
+            self._go_on(partition, reached)
+        return spent
+
+    def _packed(self, partition: Partition[State], symbol: SymbolPlace) -> bytes:
+        state = self._engine.dump(partition.state, symbol.name)
+        return Checkpoint(partition.number, symbol.applied_offset, state).pack(symbol.name)
+
+    def _go_on(self, partition: Partition[State], reached: int) -> None:
+        """Let the group's offset move past the messages before `reached` that all checkpoints cover."""
+        offset = partition.covered_up_to(reached)
+        if offset > partition.committed:
+            partition.committed = offset
+            self._outlet.go_on_from(partition.number, offset)

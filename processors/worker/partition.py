@@ -1,0 +1,97 @@
+"""One partition of the log in this process: its engine state, its symbols' places in the log, and what is on its way.
+
+The driver works on these; nothing here waits for anything.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol
+
+import numpy as np
+
+from liqheat.platform.codec import Headers, Rows
+from liqheat.platform.dead_letters import PoisonLimit
+from liqheat.platform.topics import Topic
+from processors.worker.cursor import LogCursor
+from processors.worker.deaths import DeathWatch
+from processors.worker.engine import State
+
+
+class Outlet(Protocol):
+    """What the driver does to the outside; `processors.worker.app` does it with Faust, unit tests in memory."""
+
+    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
+        """Hand a message to the producer; what comes back ends when the broker has it."""
+
+    async def save(self, symbol: str, partition: int, packed: bytes) -> None:
+        """Write a checkpoint; return when the broker has it."""
+
+    def saved(self, symbol: str) -> bytes | None:
+        """Return the latest checkpoint of `symbol`."""
+
+    def go_on_from(self, partition: int, offset: int) -> None:
+        """Note that no message of `partition` before `offset` need come again."""
+
+    async def start_offset(self, partition: int) -> int:
+        """Return the offset with which the group goes on: the committed one, or the log's first."""
+
+    def end_offset(self, partition: int) -> int:
+        """Return the offset that the log's next message will get."""
+
+    def rewind(self, partition: int, offset: int) -> None:
+        """Have the messages from `offset` on delivered again."""
+
+
+@dataclass(slots=True, eq=False)
+class SymbolPlace:
+    """One symbol in this process: the last offset that is in its state, and the first that no checkpoint covers."""
+
+    name: str
+    applied_offset: int
+    uncovered: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Partition(Generic[State]):
+    """One partition of the log in this process; dropped as a whole when it leaves."""
+
+    number: int
+    state: State
+    limit: PoisonLimit
+    cursor: LogCursor | None = None
+    watch: DeathWatch | None = None
+    symbols: dict[str, SymbolPlace] = field(default_factory=dict)
+    # Held while messages are applied and their outputs handed over, so that no checkpoint falls in between.
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    deliveries: list[Awaitable[Any]] = field(default_factory=list)
+    taken_over: list[str] = field(default_factory=list)
+    highest_applied: int = -1
+    committed: int = -1
+    is_lost: bool = False
+
+    def changed(self) -> list[SymbolPlace]:
+        """Return the symbols that no checkpoint covers up to now, the one longest without first."""
+        changed = [each for each in self.symbols.values() if each.uncovered is not None]
+        return sorted(changed, key=lambda each: each.uncovered or 0)
+
+    def cover(self, symbol: str, offset: int) -> None:
+        """Note that the message at `offset` is in the state of `symbol`."""
+        place = self.symbols[symbol]
+        place.applied_offset = offset
+        self.highest_applied = max(self.highest_applied, offset)
+        if place.uncovered is None:
+            place.uncovered = offset
+
+    def covered_up_to(self, reached: int) -> int:
+        """Return the offset before which all messages are in checkpoints, `reached` being where the cursor was."""
+        waiting = [each.uncovered for each in self.symbols.values() if each.uncovered is not None]
+        return min([reached, *waiting])
+
+    def without_applied(self, rows: Rows, offset: int) -> Rows | None:
+        """Leave out the rows of symbols whose state has the message at `offset` already; None where nothing is left."""
+        fresh = np.array([self.symbols[name].applied_offset < offset for name, _ in rows.markets])
+        if fresh.all():
+            return rows
+        places = np.flatnonzero(np.repeat(fresh, np.diff(rows.starts, append=rows.height)))
+        return rows.select(places) if places.size else None

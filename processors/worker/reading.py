@@ -1,0 +1,120 @@
+"""From messages of the log to rows that the engine may take: what is refused is refused here, row by row.
+
+A message that cannot be read is poison as a whole. Of one that can, only the rows that must not be applied are left
+out: of symbols that belong to another partition, and events further ahead of the broker's own time than a clock may
+be. Both are judged from the log alone, so that the same log always gives the same rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from liqheat.domain.market import Venue
+from liqheat.platform.codec import Rows, check_rows, decode_rows
+from liqheat.platform.errors import Origin, PoisonMessage
+from liqheat.platform.partitions import partition_of
+from processors.heatmap.engine import TIMED_KINDS
+from processors.worker.deaths import is_mark
+from processors.worker.engine import INPUT_KINDS
+
+_VENUES = frozenset(Venue)
+
+
+class LogMessage(Protocol):
+    """One message of the log; `timestamp` is the broker's, in ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None
+    key: bytes | None
+    value: bytes | None
+
+
+def origin_of(message: LogMessage) -> Origin:
+    """Return where `message` stands in the log."""
+    return Origin(message.topic, message.partition, message.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Rows that must not be applied, and why."""
+
+    rows: Rows
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What became of a message: the rows to apply (None where none is left), those refused, or why it is poison."""
+
+    message: LogMessage
+    rows: Rows | None
+    refused: Sequence[Refused] = ()
+    poison: PoisonMessage | None = None
+
+
+def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> list[Read]:
+    """Read messages of the log.
+
+    Their values are compared with their units all together; only where one is outside, message by message.
+
+    Args:
+        messages: in log order.
+        partitions: how many partitions the log has.
+        maximum_lead_ms: how far an event may be ahead of its message's timestamp.
+    """
+    try:
+        read = [_read(message, partitions, maximum_lead_ms, check=False) for message in messages]
+        check_rows([each.rows for each in read if each.rows is not None])
+    except PoisonMessage:
+        return [_read_alone(message, partitions, maximum_lead_ms) for message in messages]
+    return read
+
+
+def _read_alone(message: LogMessage, partitions: int, maximum_lead_ms: int) -> Read:
+    try:
+        return _read(message, partitions, maximum_lead_ms, check=True)
+    except PoisonMessage as poison:
+        return Read(message, None, poison=poison)
+
+
+def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: bool) -> Read:
+    """Read one message.
+
+    Raises:
+        PoisonMessage: it cannot be decoded, is no position event, or is of an unknown venue.
+    """
+    rows = decode_rows(message.headers or (), message.value, check=check)
+    if rows.kind not in INPUT_KINDS:
+        raise PoisonMessage(f"Expected a kind of position event, was {rows.kind.value!r}")
+    if rows.venue not in _VENUES:
+        raise PoisonMessage(f"Expected a known venue, was {rows.venue!r}")
+    if any(is_mark(symbol) for symbol, _ in rows.markets):
+        raise PoisonMessage("Expected symbols that do not begin with '!'")
+    refused: list[Refused] = []
+    strangers = [symbol for symbol, _ in rows.markets if partition_of(symbol, partitions) != message.partition]
+    if strangers:
+        own = np.array([partition_of(symbol, partitions) == message.partition for symbol, _ in rows.markets])
+        inside = np.repeat(own, np.diff(rows.starts, append=rows.height))
+        reason = (
+            f"{strangers[0]} belongs to partition {partition_of(strangers[0], partitions)}, not {message.partition}"
+        )
+        refused.append(Refused(rows.select(np.flatnonzero(~inside)), reason))
+        if not inside.any():
+            return Read(message, None, refused)
+        rows = rows.select(np.flatnonzero(inside))
+    if rows.kind in TIMED_KINDS:
+        # One event from the far future would move the watermark there and make everything after it late.
+        leads = rows.columns["event_time"] - message.timestamp
+        if int(leads.max()) > maximum_lead_ms:
+            early = leads > maximum_lead_ms
+            reason = f"An event is {int(leads.max()):,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
+            refused.append(Refused(rows.select(np.flatnonzero(early)), reason))
+            if early.all():
+                return Read(message, None, refused)
+            rows = rows.select(np.flatnonzero(~early))
+    return Read(message, rows, refused)

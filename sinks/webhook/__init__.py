@@ -1,0 +1,1 @@
+"""Alerts from Kafka to a webhook."""

@@ -1,0 +1,99 @@
+"""The catalysts' service: publishes what is new, buries what is no feed, ends when it should."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from ingest.catalysts.service import CatalystService
+from liqheat.domain.events import Kind
+from liqheat.platform.clock import ManualClock
+from liqheat.platform.codec import decode
+from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.settings import Catalysts, Settings
+
+NOW = 1_767_225_600_000
+SYMBOLS = ("VIRTUAL", "FET", "TAO", "GRASS", "RENDER")
+
+RSS = b"""<?xml version="1.0"?>
+<rss version="2.0"><channel><title>Wire</title>
+<item><title>Bittensor subnet upgrade goes live</title><link>https://example.org/1</link><guid>g-1</guid>
+  <pubDate>Wed, 31 Dec 2025 23:30:00 GMT</pubDate>
+  <description>&lt;b&gt;TAO&lt;/b&gt; and $fet holders vote.</description></item>
+<item><title>Gardeners render grass greener</title><guid>g-2</guid></item>
+<item><title>VIRTUAL listed</title><link>javascript:alert(1)</link></item>
+</channel></rss>"""
+
+
+class Sent:
+    """A producer that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, Any]]] = []
+        self.first = asyncio.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def send(self, topic: str, **message: Any) -> "Sent":
+        self.messages.append((topic, message))
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.first.set)
+        return self
+
+    def get(self, timeout: float) -> None:
+        assert timeout > 0
+
+    def titles(self) -> list[tuple[str, str]]:
+        batches = [decode(m["headers"], m["value"]) for topic, m in self.messages if topic == "catalysts"]
+        assert all(batch.kind is Kind.CATALYSTS for batch in batches)
+        return [(batch.symbols[0], title) for batch in batches for title in batch.frame["title"]]
+
+
+async def test_the_service_publishes_what_is_new_and_buries_what_is_no_feed(tmp_path: Path) -> None:
+    answers = [RSS, RSS, RSS.replace(b"</channel>", b"<item><title>GRASS unlock</title></item></channel>"), b"<html>"]
+
+    async def feed(_: web.Request) -> web.Response:
+        return web.Response(body=answers.pop(0))
+
+    application = web.Application()
+    application.router.add_get("/feed", feed)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/feed"
+    missing = str(tmp_path / "missing.xml")
+    producer = Sent()
+    settings = Settings(catalysts=Catalysts(feeds=(url, missing)))
+    service = CatalystService(settings, SYMBOLS, producer, ManualClock(NOW))
+    try:
+        async with aiohttp.ClientSession() as session:
+            assert [await service.read(session, url) for _ in range(3)] == [3, 0, 1]
+            assert producer.titles()[-1] == ("GRASS", "GRASS unlock")
+            assert await service.read(session, missing) == 0
+            assert service.problem() is None
+            assert await service.read(session, url) == 0
+    finally:
+        await runner.cleanup()
+    topic, letter = producer.messages[-1]
+    assert (topic, letter["value"]) == ("dead-letters", b"<html>")
+    assert ("stage", b"catalysts") in letter["headers"]
+    assert "No feed can be read" in str(service.problem())
+
+
+async def test_the_service_stops_when_told(tmp_path: Path) -> None:
+    file = tmp_path / "feed.xml"
+    file.write_bytes(RSS)
+    producer, stop = Sent(), asyncio.Event()
+    producer.loop = asyncio.get_running_loop()
+    service = CatalystService(Settings(catalysts=Catalysts(feeds=(str(file),))), SYMBOLS, producer, ManualClock(NOW))
+    running = asyncio.create_task(service.run(stop))
+    await asyncio.wait_for(producer.first.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+
+
+def test_no_feed_is_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="LIQHEAT_CATALYSTS__FEEDS"):
+        CatalystService(Settings(), SYMBOLS, Sent())

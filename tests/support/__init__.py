@@ -1,0 +1,1 @@
+"""Helpers that tests share; no tests in here."""

@@ -1,0 +1,103 @@
+"""Catalysts: which symbols a text names, feeds and CSV read into events."""
+
+import pytest
+
+from ingest.catalysts.items import Tagger, event, read_csv, read_feed, to_batches
+from liqheat.platform.errors import PoisonMessage
+
+NOW = 1_767_225_600_000
+SYMBOLS = ("VIRTUAL", "FET", "TAO", "GRASS", "RENDER")
+
+RSS = b"""<?xml version="1.0"?>
+<rss version="2.0"><channel><title>Wire</title>
+<item><title>Bittensor subnet upgrade goes live</title><link>https://example.org/1</link><guid>g-1</guid>
+  <pubDate>Wed, 31 Dec 2025 23:30:00 GMT</pubDate>
+  <description>&lt;b&gt;TAO&lt;/b&gt; and $fet holders vote.</description></item>
+<item><title>Gardeners render grass greener</title><guid>g-2</guid></item>
+<item><title>VIRTUAL listed</title><link>javascript:alert(1)</link></item>
+</channel></rss>"""
+
+ATOM = b"""<?xml version="1.0" encoding="utf-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom"><title>Atom</title><id>a</id><updated>2026-01-01T00:00:00Z</updated>
+<entry><title>Render Network ships</title><id>e-1</id><link href="https://example.org/r"/>
+<updated>2026-01-01T01:00:00+02:00</updated></entry></feed>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("TAO breaks out", ["TAO"]),
+        ("the tao of trading", []),
+        ("$tao and $VIRTUAL", ["TAO", "VIRTUAL"]),
+        ("virtual reality", []),
+        ("Bittensor and bittensor's rival fetch.ai", ["FET", "TAO"]),
+        ("TAOX is another coin", []),
+        ("VIRTUAL/USDT (GRASS)", ["GRASS", "VIRTUAL"]),
+        ("Artificial Superintelligence Alliance", ["FET"]),
+    ],
+)
+def test_a_text_names_a_symbol_by_ticker_cashtag_or_name(text: str, symbols: list[str]) -> None:
+    assert Tagger(SYMBOLS).symbols_in(text) == symbols
+
+
+def test_more_names_come_from_the_settings() -> None:
+    assert Tagger(SYMBOLS, {"VIRTUAL": ("Luna Agent",)}).symbols_in("luna agent speaks") == ["VIRTUAL"]
+
+
+def test_an_rss_feed_becomes_tagged_events() -> None:
+    items = read_feed(RSS, "wire", NOW, Tagger(SYMBOLS))
+    assert [(each.symbol, each.catalyst.event_time, each.catalyst.title) for each in items] == [
+        ("FET", NOW - 1_800_000, "Bittensor subnet upgrade goes live"),
+        ("TAO", NOW - 1_800_000, "Bittensor subnet upgrade goes live"),
+        ("VIRTUAL", NOW, "VIRTUAL listed"),
+    ]
+    assert items[0].catalyst.link == "https://example.org/1"
+    assert items[2].catalyst.link == "", "only web addresses are kept"
+
+
+def test_an_atom_feed_is_read_with_its_offset() -> None:
+    (item,) = read_feed(ATOM, "atom", NOW, Tagger(SYMBOLS))
+    assert (item.symbol, item.catalyst.event_time) == ("RENDER", NOW - 3_600_000)
+
+
+def test_an_item_read_again_has_the_same_id() -> None:
+    first, second = (read_feed(RSS, "wire", NOW + delay, Tagger(SYMBOLS)) for delay in (0, 60_000))
+    assert [each.catalyst.catalyst_id for each in first] == [each.catalyst.catalyst_id for each in second]
+    assert len({each.catalyst.catalyst_id for each in first}) == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html><body>Not found</body></html>", b"\x00\xff\xfe", b"{}", __file__.encode()]
+)
+def test_what_is_no_feed_is_poison(content: bytes) -> None:
+    with pytest.raises(PoisonMessage, match="Expected an RSS or Atom feed"):
+        read_feed(content, "wire", NOW, Tagger(SYMBOLS))
+
+
+def test_a_csv_is_read_and_a_wrong_line_is_named() -> None:
+    good = "time,symbol,title,importance\n2026-01-01,virtual fet,Unlock,high\n2026-01-02T12:00+02:00,TAO,Vote,\n"
+    items = read_csv(good, "calendar.csv")
+    assert [(each.symbol, each.catalyst.importance) for each in items] == [
+        ("VIRTUAL", "high"),
+        ("FET", "high"),
+        ("TAO", "normal"),
+    ]
+    assert items[2].catalyst.event_time == NOW + 34 * 3_600_000
+    for bad, sentence in (
+        ("symbol,title\n", "missing: time"),
+        ("time,symbol,title\nyesterday,TAO,x\n", "Line 2: Expected an ISO 8601 time, was 'yesterday'"),
+        ("time,symbol,title\n2026-01-01,TAO,x\n2026-01-01,,x\n", "Line 3: expected a symbol"),
+        ("time,symbol,title,importance\n2026-01-01,TAO,x,huge\n", "out of low, normal, high"),
+    ):
+        with pytest.raises(PoisonMessage, match=sentence):
+            read_csv(bad, "calendar.csv")
+
+
+def test_an_event_without_title_is_refused() -> None:
+    with pytest.raises(PoisonMessage, match="Expected a title"):
+        event("2026-01-01", "  ", "command")
+
+
+def test_catalysts_survive_the_codec() -> None:
+    batches = to_batches(read_feed(RSS, "wire", NOW, Tagger(SYMBOLS)))
+    assert [batch.symbols[0] for batch in batches] == ["FET", "TAO", "VIRTUAL"]

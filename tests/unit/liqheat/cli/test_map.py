@@ -1,0 +1,118 @@
+"""`liqheat map` on logs small enough to work out by hand."""
+
+import json
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from liqheat.cli import map as command
+
+START = 1_767_225_600_000
+MINUTE = 60_000
+AT: dict[str, Any] = {"venue": "binance", "symbol": "VIRTUAL"}
+
+
+def run(arguments: str, *events: dict[str, Any] | str) -> Result:
+    app = typer.Typer()
+    command.register(app)
+    app.callback()(lambda: None)
+    lines = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    return CliRunner().invoke(app, ["map", *arguments.split()], input="\n".join(lines))
+
+
+def mark(time: int, price: float) -> dict[str, Any]:
+    return {"kind": "marks", **AT, "event_time": time, "mark_price": price, "index_price": None}
+
+
+def open_interest(time: int, coins: float) -> dict[str, Any]:
+    return {"kind": "open_interest", **AT, "event_time": time, "quantity": coins}
+
+
+def trade(time: int, price: float, side: str) -> dict[str, Any]:
+    fields = {"event_time": time, "price": price, "quantity": 100.0, "taker_side": side, "trade_id": None}
+    return {"kind": "trades", **AT, **fields}
+
+
+TIERS = {"kind": "margin_tiers", **AT, "tiers": [[0, 1e9, 50, 0.01, 0]]}
+OPENED = [
+    TIERS,
+    *(mark(START + minute * MINUTE, 1.0) for minute in range(12)),
+    *(trade(START + minute * MINUTE + 2_000, 1.0, "buy") for minute in range(12)),
+    *(open_interest(START + minute * MINUTE + 1_000, 1_000_000.0 + 10_000.0 * minute) for minute in range(12)),
+]
+LAST = START + 11 * MINUTE
+
+
+def rows_of(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_open_interest_stands_as_longs_below_the_mark_and_shorts_above() -> None:
+    rows = rows_of(run("", *OPENED))
+    assert {row["side"] for row in rows} == {"long", "short"}
+    for row in rows:
+        assert row["price_high"] <= 1.0 + 1e-9 if row["side"] == "long" else row["price_low"] >= 1.0
+        assert (row["symbol"], row["basis"], row["window_start"]) == ("VIRTUAL", "inferred", LAST)
+        assert row["at_risk_usd"] > 0
+        assert 0 < row["confidence"] <= 1
+    assert 0 < sum(row["at_risk_usd"] for row in rows) < 2 * 1_110_000
+
+
+def test_the_lines_may_come_in_any_order_and_the_table_one_tier_a_line() -> None:
+    tier = {
+        "tier": 1,
+        "tiers": 1,
+        "notional_floor": 0.0,
+        "notional_cap": 1e9,
+        "maximum_leverage": 50.0,
+        "maintenance_margin_rate": 0.01,
+        "maintenance_amount": 0.0,
+    }
+    table = {"kind": "margin_tiers", **AT, "event_time": START + 3_600_000, **tier}
+    assert run("", *reversed(OPENED[1:]), table).stdout == run("", *OPENED).stdout
+
+
+def test_the_mark_sweeps_the_longs_that_it_reaches_and_no_short() -> None:
+    before, after = (
+        rows_of(run("", *OPENED, *more)) for more in ([], [mark(LAST + 20_000, 0.9), mark(LAST + 25_000, 1.0)])
+    )
+    assert [row for row in after if row["side"] == "short"] == [row for row in before if row["side"] == "short"]
+    longs = [row for row in after if row["side"] == "long"]
+    assert 0 < len(longs) < len([row for row in before if row["side"] == "long"])
+    assert max(row["price_low"] for row in longs) <= 0.9
+
+
+def test_every_and_at_choose_minutes() -> None:
+    events = [*OPENED, *(mark(START + number * MINUTE, 1.0) for number in range(12, 31))]
+    hourly = rows_of(run("--every 10m", *events))
+    assert sorted({row["window_start"] for row in hourly}) == [START + number * 10 * MINUTE for number in range(1, 4)]
+    one = rows_of(run(f"--at {START + 15 * MINUTE + 3}", *events))
+    assert {row["window_start"] for row in one} == {START + 15 * MINUTE}
+    assert {row["window_start"] for row in rows_of(run("--at 2027-01-01T00:00", *events))} == {START + 30 * MINUTE}
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{", "Expected a JSON object"),
+        ({"kind": "nonsense"}, "Expected a known kind"),
+        ({**mark(START, 1.0), "mark_price": -1.0}, "Expected mark_price"),
+        ({"kind": "trades", **AT, "event_time": START}, "field 'price' is missing"),
+        ({**trade(START, 1.0, "hold")}, "Expected taker_side as buy or sell"),
+        ({**TIERS, "tiers": [[1, 2, 3]]}, "Expected `tiers` as rows"),
+    ],
+)
+def test_a_bad_line_is_told_by_number_and_the_rest_is_mapped(line: dict[str, Any] | str, sentence: str) -> None:
+    result = run("", *OPENED, line)
+    assert result.exit_code == 1
+    assert f"line {len(OPENED) + 1}: " in result.stderr
+    assert sentence in result.stderr
+    assert result.stdout == run("", *OPENED).stdout != ""
+
+
+def test_unknown_durations_and_times_are_refused_with_a_sentence() -> None:
+    assert "Expected --every" in str(run("--every 10x", *OPENED).exception)
+    assert "Expected --at" in str(run("--at soon", *OPENED).exception)
