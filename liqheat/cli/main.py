@@ -24,6 +24,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "liquidation_price",
     "map",
     "score",
+    "backtest",
     "health",
     "ingest",
     "check_venues",

@@ -36,7 +36,16 @@ from processors.positions.opening import (
     expected_opened,
     steps_between,
 )
-from processors.positions.published import Cells, MarketFacts, Totals, cells_of, facts_of, totals_of
+from processors.positions.published import (
+    Cells,
+    FineMap,
+    MarketFacts,
+    Totals,
+    cells_of,
+    facts_of,
+    fine_map,
+    totals_of,
+)
 from processors.positions.sweeping import Sweep, published_by_side, sweep_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -138,6 +147,10 @@ class InferredPositions:
         at_risk[places] = published_by_side(sweep, len(places))
         expected[places] = scaled(sweep.expected, self.state.kappa[markets[places], None])
         return Totals(at_risk, expected)
+
+    def fine(self, market: int) -> FineMap:
+        """Return one market's map in fine buckets, as it stands after its last closing, which it must have had."""
+        return fine_map(self.state, market)
 
     def nearest(self, markets: IntArray) -> FloatArray:
         """Return where longs end and shorts begin, USD, (n, 2); NaN before a price."""

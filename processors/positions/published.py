@@ -79,6 +79,26 @@ class MarketFacts:
     confidence: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FineMap:
+    """One market's map in fine buckets from `first_bucket` on: micro-USD of shape (W,), and the mark, USD.
+
+    Longs stand below the mark, shorts above.
+    """
+
+    first_bucket: int
+    mark: float
+    expected: IntArray
+    at_risk: IntArray
+
+
+def fine_map(state: InferredState, market: int) -> FineMap:
+    """Return the map of `market` in fine buckets."""
+    expected = scaled(state.layers[market].sum(axis=0), state.kappa[market])
+    at_risk = scaled(state.bands[market], state.multipliers[market][:, None]).sum(axis=0)
+    return FineMap(int(state.base[market]), float(state.close[market]), expected, at_risk)
+
+
 def facts_of(state: InferredState, markets: IntArray) -> MarketFacts:
     """Return what was learned of `markets`."""
     usd = state.interest[markets] * state.close[markets]
