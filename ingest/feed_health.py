@@ -4,7 +4,7 @@
 endpoint. What a judgement is made of is counted in our own monotonic time, so that no clock can fake a heartbeat.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import TYPE_CHECKING
 
 from ingest.watch import Stream
@@ -52,9 +52,10 @@ class Pulse:
                     self._longest[stream] = now - before
                 self._heard_at[stream] = now
 
-    def forget(self, instrument: str) -> None:
-        """Expect nothing more of an instrument that is no longer listed."""
-        self._heard_at.pop(Stream(instrument, Kind.MARKS), None)
+    def keep(self, instruments: Container[str]) -> None:
+        """Expect nothing more of instruments that are not among these."""
+        self._heard_at = {stream: at for stream, at in self._heard_at.items() if stream.instrument in instruments}
+        self._longest = {stream: pause for stream, pause in self._longest.items() if stream.instrument in instruments}
 
     def frozen(self, now: float) -> Mapping[str, float]:
         """Return the markets whose mark has paused much longer than it ever did, with the seconds."""

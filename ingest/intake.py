@@ -120,6 +120,7 @@ class Intake:
         self._instruments = {instrument.name: instrument for instrument in instruments}
         self._mapper.want(instruments)
         self._heard = {stream: at for stream, at in self._heard.items() if stream.instrument in self._instruments}
+        self.pulse.keep(self._instruments)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

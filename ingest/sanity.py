@@ -68,8 +68,8 @@ class Reading:
 
     def problems(self) -> Iterator[str]:
         """Yield a sentence for everything that is wrong with the frame."""
-        for refusal in self.refused:
-            yield f"{refusal.instrument}: {refusal.reason}"
+        for refused in self.refused:
+            yield f"{refused.instrument}: {refused.reason}"
         if self.poison:
             yield self.poison
 

@@ -105,7 +105,7 @@ class VenueService:
     @property
     def pulses(self) -> list[Pulse]:
         """What each intake hears; empty until the live feed begins."""
-        return [intake.pulse for intake in self._intakes]
+        return [intake.pulse for intake in self._readers.intakes]
 
     def now(self) -> float:
         """Return the monotonic time (s) that the pulses are counted in."""
@@ -113,7 +113,7 @@ class VenueService:
 
     def silence(self) -> float:
         """Return the seconds since the latest event of any stream, 0 before the live feed begins."""
-        return self.now() - max((intake.last_event_at for intake in self._intakes), default=self.now())
+        return self.now() - max((intake.last_event_at for intake in self._readers.intakes), default=self.now())
 
     def problem(self) -> str | None:
         """Return None while events come in, else what is wrong, for the health endpoint."""

@@ -84,10 +84,8 @@ class StreamWatch:
 
     def drop(self, instrument: str) -> None:
         """Expect nothing more of `instrument`."""
-        for stream in [stream for stream in self._spoke_at if stream.instrument == instrument]:
-            del self._spoke_at[stream]
-            self._longest.pop(stream, None)
-            self._told.pop(stream, None)
+        for stream in [stream for stream in self._paces if stream.instrument == instrument]:
+            del self._paces[stream]
 
     def heard(self, streams: Iterable[Stream], now: float) -> None:
         """Note that `streams` spoke."""

@@ -124,7 +124,7 @@ class OracleMaps:
         return maps, maps
 
 
-def mappers_of(symbol: str, settings: EngineSettings) -> dict[str, Mapper]:
+def mappers_of(settings: EngineSettings) -> dict[str, Mapper]:
     """Return the engine and every baseline by name."""
     baselines = {name: BaselineMaps(kind, settings.grid_factor) for name, kind in BASELINES.items()}
     return {OURS: EngineMaps(settings), **baselines}

@@ -53,7 +53,7 @@ def score(run: Run) -> Judged:
         population=Population.with_mix(run.mix, run.traders),
     )
     market = make_market(config, run.symbol)
-    mappers = mappers_of(run.symbol, run.engine)
+    mappers = mappers_of(run.engine)
     judge = Judge(market, mappers, run.engine.grid_factor)
     for batch in reference_batches(market):
         for mapper in mappers.values():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from liqheat.cli.sql import stored_in
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.local.data_directory import stored_in
 from liqheat.platform.clickhouse import open_clickhouse, translated_errors
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import load

@@ -37,7 +37,7 @@ def score_world(run: WorldRun) -> JudgedWorld:
     """Open the world of `run`, feed every method the same log, and judge them every hour after the burn-in."""
     world = world_of(run.seed)
     market = open_world(world)
-    mappers: dict[str, Mapper] = {**mappers_of(world.coin.symbol, run.engine), ORACLE: OracleMaps(market)}
+    mappers: dict[str, Mapper] = {**mappers_of(run.engine), ORACLE: OracleMaps(market)}
     judge = Judge(market, mappers, run.engine.grid_factor)
     for batch in reference_batches(market):
         for mapper in mappers.values():

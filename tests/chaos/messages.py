@@ -11,11 +11,13 @@ import polars as pl
 from liqheat.domain.events import Batch, Kind
 from liqheat.platform.codec import encode
 from liqheat.platform.kafka import producer
+from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 from tests.support.log_maker import make_log
 
-_Message = tuple[bytes, list[tuple[str, bytes]], bytes]
+_Message = tuple[int, list[tuple[str, bytes]], bytes]
+"""Partition, headers and value."""
 _KEPT = 200
 _HOUR_MS = 3_600_000
 
@@ -42,7 +44,7 @@ class MessageWriter(threading.Thread):
         while not self._stop_asked.is_set():
             batch = next(self._log)
             headers, value = encode(batch)
-            message = batch.symbol.encode(), headers, value
+            message = partition_of(batch.symbols[0], self._kafka.partitions), headers, value
             with self._lock:
                 if time.monotonic() < self._hold_until:
                     self._held.append(message)
@@ -69,10 +71,9 @@ class MessageWriter(threading.Thread):
             INJECTIONS[name](self)
 
     def _send(self, message: _Message, partition: int | None = None) -> None:
-        key, headers, value = message
-        self._producer.send(
-            self._kafka.topic(Topic.POSITION_EVENTS), key=key, headers=headers, value=value, partition=partition
-        )
+        own, headers, value = message
+        where = own if partition is None else partition
+        self._producer.send(self._kafka.topic(Topic.POSITION_EVENTS), headers=headers, value=value, partition=where)
         self.written += 1
 
     def _some(self) -> _Message:
@@ -95,27 +96,27 @@ class MessageWriter(threading.Thread):
             self._send(message, partition)
 
     def _random_bytes(self) -> None:
-        key, headers, _ = self._some()
-        self._send((key, headers, self._chance.randbytes(500)))
+        place, headers, _ = self._some()
+        self._send((place, headers, self._chance.randbytes(500)))
 
     def _cut(self) -> None:
-        key, headers, value = self._some()
-        self._send((key, headers, value[: len(value) // 2]))
+        own, headers, value = self._some()
+        self._send((own, headers, value[: len(value) // 2]))
 
     def _damaged(self) -> None:
-        key, headers, value = self._some()
+        own, headers, value = self._some()
         # Past the first words, where a length may be hit as well as a value.
         for _ in range(4):
             place = self._chance.randrange(8, len(value))
-            self._send((key, headers, value[:place] + self._chance.randbytes(1) + value[place + 1 :]))
+            self._send((own, headers, value[:place] + self._chance.randbytes(1) + value[place + 1 :]))
 
     def _without_headers(self) -> None:
-        key, _, value = self._some()
-        self._send((key, [], value))
+        own, _, value = self._some()
+        self._send((own, [], value))
 
     def _empty(self) -> None:
-        key, headers, _ = self._some()
-        self._send((key, headers, b""))
+        place, headers, _ = self._some()
+        self._send((place, headers, b""))
 
     def _future(self, ahead_ms: int) -> None:
         times = [int(time.time() * 1_000) + ahead_ms]
@@ -123,8 +124,8 @@ class MessageWriter(threading.Thread):
             {"event_time": times, "price": [1.0], "quantity": [1.0], "taker_side": [1], "trade_id": [1]},
             schema_overrides={"taker_side": pl.Int8},
         )
-        headers, value = encode(Batch(Kind.TRADES, "binance", "COIN0", "COIN0USDT", frame))
-        self._send((b"COIN0", headers, value))
+        headers, value = encode(Batch.of_market(Kind.TRADES, "binance", "COIN0", "COIN0USDT", frame))
+        self._send((partition_of("COIN0", self._kafka.partitions), headers, value))
 
 
 INJECTIONS: dict[str, Callable[[MessageWriter], None]] = {

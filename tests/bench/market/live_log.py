@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.publisher import BatchPolicy, Producer, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Producer, Publisher
 from liqheat.domain.events import Event, Mark, OpenInterest, Trade
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.windows import MINUTE_MS
@@ -96,7 +97,7 @@ async def _write(kafka: Kafka, shape: LogShape, producer: Producer) -> int:
     rows = 0
     # No waiting for room: it would let virtual time run on without events.
     policy = BatchPolicy.of(Ingest(queue_rows=100_000_000))
-    async with Publisher(producer, policy, name_of=kafka.topic) as publisher:
+    async with Publisher(producer, policy, kafka=kafka) as publisher:
         for market, at in markets:
             tiers = market.tiers.to_events(at.venue, at.symbol, at.name, START)
             rows += len(tiers)
