@@ -13,7 +13,6 @@ import asyncio
 import math
 import queue
 import threading
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
@@ -121,7 +120,7 @@ class Publisher:
         place = self._place(event)
         waiting = self._open.get(place)
         if waiting is None:
-            waiting = self._open[place] = OpenRows(time.monotonic())
+            waiting = self._open[place] = OpenRows(self._loop.time())
         rows = waiting.kinds.get(type(event))
         if rows is None:
             rows = waiting.kinds[type(event)] = []
@@ -196,7 +195,7 @@ class Publisher:
     async def _seal_by_age(self) -> None:
         while True:
             await asyncio.sleep(self._policy.age)
-            self._seal_due(time.monotonic() - self._policy.quiet_age)
+            self._seal_due(self._loop.time() - self._policy.quiet_age)
             self._gauge.set(self.waiting)
 
     def _seal_due(self, quiet_since: float) -> None:

@@ -90,7 +90,7 @@ def bare_polars(kafka: Kafka) -> tuple[float, float, int]:
                 batch = decode(message.headers, message.value)
                 rows += batch.frame.height
                 if batch.kind is Kind.TRADES:
-                    frames.append(_with_symbol(batch.frame, batch))
+                    frames.append(batch.frame)
     read = time.process_time() - started
     reader.close()
     trades = pl.concat(frames)
@@ -101,12 +101,6 @@ def bare_polars(kafka: Kafka) -> tuple[float, float, int]:
         groups = _pass_over(trades)
         spent.append(time.process_time() - begun)
     return rows / (read + min(spent)), rows / min(spent), groups
-
-
-def _with_symbol(frame: pl.DataFrame, batch: object) -> pl.DataFrame:
-    if "symbol" in frame.columns:
-        return frame
-    return frame.with_columns(pl.lit(getattr(batch, "symbol")).alias("symbol"))  # noqa: B009 - today's batches have one
 
 
 def _pass_over(trades: pl.DataFrame) -> int:

@@ -14,7 +14,7 @@ from liqheat.platform.settings import Ingest, Kafka
 from tests.bench.market import live_log, virtual_time
 from tests.bench.market.live_log import START, LogShape, listed, steps
 
-LONGEST_WAIT = Ingest().batch_age
+LONGEST_WAIT = Ingest().batch_quiet_age + Ingest().batch_age
 """Seconds that a row waits for its message at most."""
 
 
