@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.bench.market import probe
 from tests.bench.market.disk import Disk
-from tests.bench.market.processes import Cost, cost_of, forget_peak
+from tests.bench.market.processes import Cost, cost_of, forget_peak, machine_busy
 from tests.bench.market.stack import (
     CONSUMED,
     COUNTED,
@@ -40,13 +40,17 @@ _GAPS = "gaps"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was so at one moment: rows published, consumed and stored since the start, and each process's cost."""
+    """What was so at one moment: rows published, consumed and stored since the start, and what each process cost.
+
+    `busy` is the processor time of the whole machine, others' processes included.
+    """
 
     at: float
     published: float
     consumed: float
     stored: float
     costs: Mapping[str, Cost]
+    busy: float = 0.0
 
     @property
     def behind(self) -> float:
@@ -172,7 +176,7 @@ def _sample(stack: Stack) -> Sample:
     consumed = sum(stack.counts(WORKER, CONSUMED, "kind").values())
     stored = sum(stack.counts(SINK, INSERTED, "table").values())
     costs = {name: cost_of(stack.pids[name]) for name in (*COUNTED, GENERATOR, KAFKA)}
-    return Sample(time.monotonic(), published, consumed, stored, costs)
+    return Sample(time.monotonic(), published, consumed, stored, costs, machine_busy())
 
 
 def _by_kind(stack: Stack) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a process costs, read from /proc: processor time with all its threads, and memory."""
+"""What a process costs, read from /proc: processor time with all its threads, and memory; and the whole machine."""
 
 import os
 from dataclasses import dataclass
@@ -30,6 +30,13 @@ def cost_of(pid: int) -> Cost:
         _kilobytes(status["VmRSS"]) * 1_024,
         _kilobytes(status["VmHWM"]) * 1_024,
     )
+
+
+def machine_busy() -> float:
+    """Return the processor seconds that all cores together have worked since the machine started."""
+    # user nice system idle iowait irq softirq steal ... (proc(5)); waiting is not work.
+    fields = [int(text) for text in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / _TICKS_PER_SECOND
 
 
 def forget_peak(pid: int) -> None:

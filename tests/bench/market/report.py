@@ -1,5 +1,6 @@
 """What a run's figures say, as text for people; pure."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ def text_of(run: Run) -> str:
         f"  event to queryable row {_latency(run.latencies)}",
         f"  disk after merges      {_disk(run)}",
         f"  limit                  {limit_of(run)}",
+        f"  machine                {_machine(run)}",
         *(f"  load                   {sentence}" for sentence in _load(run.load_state)),
         *(f"  warned                 {problem}" for problem in run.problems),
     ]
@@ -92,6 +94,16 @@ def _load(state: Mapping[str, Any]) -> list[str]:
         f"requests per minute: {requests}",
         f"a step was {state['late_ms']:,} ms late at most; {state['most_waiting']:,} bytes waited for a reader at most",
     ]
+
+
+def _machine(run: Run) -> str:
+    """Say how much of the machine others took: latency and lag are this run's own only on a machine of its own."""
+    cores = os.cpu_count() or 1
+    busy = run.rate(lambda sample: sample.busy)
+    ours = sum(map(run.processor, (*COUNTED, GENERATOR, KAFKA)))
+    others = max(0.0, busy - ours)
+    crowded = "; lag and latency are not this run's alone" if others > 0.25 * cores else ""
+    return f"{cores} cores, {busy:.2f} of them busy: {ours:.2f} with this run, {others:.2f} with others{crowded}"
 
 
 def _lag(run: Run) -> str:

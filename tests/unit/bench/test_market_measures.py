@@ -10,7 +10,7 @@ from tests.bench.market.__main__ import storms_of
 from tests.bench.market.activity import PROBE, markets_of
 from tests.bench.market.disk import Disk, period_of
 from tests.bench.market.measure import Run, Sample
-from tests.bench.market.processes import Cost, cost_of, forget_peak
+from tests.bench.market.processes import Cost, cost_of, forget_peak, machine_busy
 from tests.bench.market.report import growth_of, limit_of, text_of
 from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, WORKER, Load
 from tests.bench.market.tape import STEP_MS, Tape
@@ -24,6 +24,13 @@ def test_a_process_costs_what_its_own_clock_says() -> None:
         sum(range(1_000))
     spent = cost_of(os.getpid()).processor - before.processor
     assert spent == pytest.approx(time.process_time() - clock, abs=0.05)
+
+
+def test_the_machine_is_busy_while_this_process_works() -> None:
+    before, clock = machine_busy(), time.process_time()
+    while time.process_time() - clock < 0.3:
+        sum(range(1_000))
+    assert machine_busy() - before >= 0.25
 
 
 def test_a_peak_of_memory_is_forgotten() -> None:
@@ -65,7 +72,8 @@ def run_of(worker_seconds: float, consumed: float, storms: tuple[float, ...] = (
     def sample(share: float) -> Sample:
         costs = {name: Cost(share, 10 * 2**20, 20 * 2**20) for name in (*COUNTED, GENERATOR, KAFKA)}
         costs[WORKER] = Cost(share * worker_seconds, 10 * 2**20, 20 * 2**20)
-        return Sample(100 * share, 100_000 * share, 100_000 * share * consumed, 500_000 * share, costs)
+        busy = share * (os.cpu_count() or 1) * 50.0
+        return Sample(100 * share, 100_000 * share, 100_000 * share * consumed, 500_000 * share, costs, busy)
 
     return Run(
         load=Load(100),
@@ -112,6 +120,7 @@ def test_the_report_says_rows_lag_latency_and_disk() -> None:
     # Of 100 markets: 2 MB in 2 minutes, half a MB in the hour's rollup, a whole one in the day's.
     assert "14.53 MB per market and day, from 2 minutes (heatmap_raw 14.400 (20.0 bytes per row)" in text
     assert "heatmap_1h_raw 0.120 (50.0 bytes per row), heatmap_1d_raw 0.010 (100.0" in text
+    assert "lag and latency are not this run's alone" in text, "half of the machine was busy, 0.12 cores with the run"
     assert "caught up 0 s after its end" in text
     assert "frames per second, start included: binance 100, okx 20" in text
     assert "requests per minute: binance /fapi/v1/openInterest 120\n" in text
