@@ -16,8 +16,8 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.scoring.bar_rivals import Bar, BarMethod, rivals
 from liqheat.scoring.bars import Bars, Executed, Hours
 from liqheat.scoring.places import CELL, CELLS
-from processors.heatmap.minutes import MinuteColumns
 from processors.positions.inferred import InferredPositions
+from processors.positions.minute_columns import MinuteColumns
 from processors.positions.published import Cells
 
 FloatArray = npt.NDArray[np.float64]

@@ -68,18 +68,20 @@ MARKET = np.dtype(
         ("turnover", "f8"),
         ("begun", "i8"),
         ("standing", "i8"),
+        ("accepted", "f8", (3,)),
+        ("held", "f8", (3,)),
     ]
 )
 """One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before),
 and what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the
-model last, `standing` the rows of levels that held something at the last closing (`rows.row_bits`)."""
+model last, `standing` the rows of levels that held something at the last closing (`rows.row_bits`),
+`accepted` and `held` what plausibility knows of marks, trades and open interest."""
 
 
 def _blank(dtype: "np.dtype[Any]") -> Array:
     blank = np.zeros(1, dtype)
     for name in dtype.names or ():
-        kind = dtype[name]
-        if kind.kind == "f":
+        if dtype[name].base.kind == "f":
             blank[name] = NAN
     return blank
 

@@ -14,13 +14,12 @@ from liqheat.platform.clock import ManualClock, SystemClock
 from liqheat.platform.errors import ConfigurationError, Origin
 from liqheat.platform.settings import Settings, Signals, Viewer
 from liqheat.viewer.server import ViewerServer
-from processors.signals.engine import update
 from processors.signals.state import SignalState
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.e2e.conftest import Page
-from tests.support.signal_cases import heatmap_frame, market
+from tests.support.signal_cases import heatmap_frame, market, said_of
 from tests.support.viewer_map import STORED_FACTOR, Level, insert_gap, insert_liquidation, insert_minute
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
@@ -113,7 +112,7 @@ def insert_signals(client: Client, settings: Settings) -> None:
     for minute, mark in ((NOW - MINUTE_MS, 1.05), (NOW, 1.0)):
         frame = heatmap_frame(minute, {0.95: 6e6}, {1.06: 7e6})
         said = market(minute, mark, frame, funding_rate=0.0001, next_funding_time=NOW + 91 * MINUTE_MS)
-        for batch in update(state, said, Signals()):
+        for batch in said_of(state, said, Signals()):
             writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
             offset += 1
 

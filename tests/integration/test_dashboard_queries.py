@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from deploy.grafana.src.build import OUTPUT
 from liqheat.domain.market import Venue
+from liqheat.platform import codec
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Engine, Settings, Signals
 from liqheat.simulator.simulation import SimulationConfig, simulate
@@ -47,7 +48,7 @@ QUIET = {"Gaps", "Dead letters"}
 def client(module_clickhouse: Client, module_settings: Settings) -> Client:
     """Two simulated hours of two venues, through the engine into the tables."""
     pipeline = Pipeline(Signals())
-    state = pipeline.new_state(SYMBOL, Engine())
+    state = pipeline.new_state(Engine())
     writer = ClickHouseWriter(module_clickhouse, module_settings.clickhouse)
     config = SimulationConfig(
         symbols=(SYMBOL,),
@@ -62,7 +63,7 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
         if not isinstance(item, list):
             continue
         for batch in item:
-            for output in pipeline.apply(state, batch):
+            for output in pipeline.apply(state, [codec.rows_of(batch)]):
                 table = STORED[output.kind].table.name
                 gathered.setdefault(table, []).append(rows_of(output, Origin("test", 0, 0)))
     for table, frames in gathered.items():

@@ -18,12 +18,11 @@ from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings, Signals
 from liqheat.viewer.signals import signals_picture
-from processors.signals.engine import update
 from processors.signals.state import SignalState
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.support.signal_cases import START, heatmap_frame, market
+from tests.support.signal_cases import START, heatmap_frame, market, said_of
 
 pytestmark = pytest.mark.clickhouse
 
@@ -38,7 +37,7 @@ def story_batches() -> list[Batch]:
         settles = START + 8 * HOUR_MS
         frame = heatmap_frame(window, LONGS, SHORTS)
         said = market(window, mark, frame, funding_rate=0.0001, next_funding_time=settles, open_interest=1e6)
-        outputs += update(state, said, Signals())
+        outputs += said_of(state, said, Signals())
     news = event("2026-01-01T00:02:30", "Listing", "calendar", importance="high")
     return [*outputs, *to_batches([Tagged("VIRTUAL", news)])]
 

@@ -17,6 +17,7 @@ from liqheat.domain.market import Side
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.signals import Alert
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.platform.codec import rows_of
 from liqheat.platform.settings import Engine, Signals
 from processors.pipeline import Pipeline
 from tests.support.crash_log import SYMBOL, Bar, bars, crash_log
@@ -30,13 +31,13 @@ SETTINGS = Signals(overrides={SYMBOL: {"cluster_usd": 8e6, "cascade_usd": 1e6}})
 def crash_alerts() -> tuple[Alert, ...]:
     """Return the alerts of the crash in the order in which they were told."""
     pipeline = Pipeline(SETTINGS)
-    state = pipeline.new_state(SYMBOL, Engine())
+    state = pipeline.new_state(Engine())
     return tuple(
         Alert(*row)
         for batch in crash_log()
-        for output in pipeline.apply(state, batch)
+        for output in pipeline.apply(state, [rows_of(batch)])
         if output.kind is Kind.ALERTS
-        for row in output.frame.iter_rows()
+        for _, _, *row in output.frame.iter_rows()
     )
 
 
