@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.events import DEPTH_DISTANCES
+from liqheat.domain.order_book import DEPTH_DISTANCES
 from liqheat.domain.price_grid import IntArray
 from liqheat.domain.windows import MINUTE_MS
 
