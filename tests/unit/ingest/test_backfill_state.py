@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.backfill import Backfill, Progressed
-from ingest.publisher import BatchPolicy, Publisher
+from ingest.batching import BatchPolicy
+from ingest.publisher import Publisher
 from ingest.venues.answers import trouble_of
 from ingest.venues.bybit.feed import BybitFeed
 from ingest.venues.interface import Request
