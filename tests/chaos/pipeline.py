@@ -34,8 +34,8 @@ SERVICES = (*INGESTS, *WORKERS, *SINKS)
 """Those of liqheat, which answer for their health."""
 
 CLOCKED = (*INGESTS, *WORKERS)
-"""Those whose clock can be set. A sink sleeps by `time.sleep`, which fails under libfaketime on a machine so busy that the
-time to wake has passed before the call is made."""
+"""Those whose clock can be set. A sink sleeps by `time.sleep`, which fails under libfaketime on a machine that is so busy
+that the time to wake has passed before the call is made."""
 
 _FAKETIME = next(
     (str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")),
