@@ -34,7 +34,7 @@ SERVICES = (*INGESTS, *WORKERS, *SINKS)
 """Those of liqheat, which answer for their health."""
 
 CLOCKED = (*INGESTS, *WORKERS)
-"""Those whose clock can be set. A sink sleeps by `time.sleep`, which fails under libfaketime on a machine that is so busy
+"""Those whose clock can be set. A sink sleeps by `time.sleep`, which fails under libfaketime on a machine so busy
 that the time to wake has passed before the call is made."""
 
 _FAKETIME = next(
