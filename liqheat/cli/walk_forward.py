@@ -16,8 +16,8 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.scoring.bar_rivals import BarMethod, rivals
 from liqheat.scoring.bars import Bar, Bars, Executed, Hours
 from liqheat.scoring.places import CELL, CELLS
-from processors.positions.minute_columns import MinuteColumns
 from processors.positions.inferred import InferredPositions
+from processors.positions.minute_columns import MinuteColumns
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
