@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from liqheat.cli.sql import stored_in
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.local.data_directory import stored_in
 from liqheat.platform.clickhouse import open_clickhouse, translated_errors
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import load
 from liqheat.scoring.bars import Bars, Executed
 
 _MARKETS = "SELECT DISTINCT concat(venue, ':', symbol) FROM market_minutes ORDER BY 1"
-_MINUTES = """SELECT toUnixTimestamp64Milli(toDateTime64(window_start, 3, 'UTC')) AS time,
+_MINUTES = """SELECT toInt64(toUnixTimestamp(window_start)) * 1000 AS time,
     mark_open, mark_high, mark_low, mark_close, taker_buy_usd, taker_sell_usd, open_interest,
     liquidated_long_usd, liquidated_short_usd
 FROM market_minutes
