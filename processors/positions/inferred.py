@@ -15,7 +15,7 @@ from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from processors.positions import inferred_codec
 from processors.positions.distances import BANDS
-from processors.positions.evidence import LESSON_MINUTES
+from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.fine_columns import per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
@@ -108,11 +108,11 @@ class InferredPositions:
         is_step = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) > 0
         note_minute(state, markets, minute, sweep)
         multipliers = state.multipliers[markets]
-        learn(state, markets, minute, steps_between(end, minute.elapsed_minutes, LESSON_MINUTES))
+        learn(state, markets, minute, steps_between(end, minute.elapsed_minutes, LEARNING_MINUTES))
         for first in range(0, len(markets), CHUNK):
             part = slice(first, first + CHUNK)
             self._age_and_open(markets[part], rows_of(minute, part), end[part])
-        # Lessons end where steps do, so nothing else changes what is at risk.
+        # Learning falls on steps, so nothing else changes what is at risk.
         changes = np.flatnonzero(is_step)
         for first in range(0, len(changes), CHUNK):
             rows = changes[first : first + CHUNK]
@@ -121,7 +121,7 @@ class InferredPositions:
         return MinuteFlows(*flows)
 
     def published(self, markets: IntArray) -> Cells:
-        """Return the map of `markets` as it stands after their last closing, with that minute's flows."""
+        """Return the map of `markets` as it is after their last closing, with that minute's flows."""
         return cells_of(self.state, markets)
 
     def published_open(self, markets: IntArray, mark_low: FloatArray, mark_high: FloatArray) -> Cells:
@@ -142,7 +142,7 @@ class InferredPositions:
         return Totals(at_risk, expected)
 
     def fine(self, market: int) -> FineMap:
-        """Return one market's map in fine buckets, as it stands after its last closing, which it must have had."""
+        """Return one market's map in fine buckets, as it is after its last closing, which it must have had."""
         return fine_map(self.state, market)
 
     def nearest(self, markets: IntArray) -> FloatArray:
@@ -259,7 +259,7 @@ class InferredPositions:
             markets: their numbers, shape (n,).
             minute: of these markets.
             end: its end, minutes.
-            multipliers: as believed before the lesson, (n, BANDS).
+            multipliers: as believed before the update, (n, BANDS).
 
         Returns:
             Micro-USD opened and closed by side, shape (2, n, 2).
@@ -274,7 +274,7 @@ class InferredPositions:
         after = scaled(bands, state.multipliers[markets][:, :, None])
         opened = scaled(opened, state.multipliers[markets][:, :, None])
         closed = before + opened - after
-        # Where more is believed to be there than before, that much opened for whoever reads the map.
+        # Where more is believed to be there than before, that much has opened, to a reader of the map.
         opened -= np.minimum(closed, 0)
         np.maximum(closed, 0, out=closed)
         state.standing[markets] = per_level(after, factor)

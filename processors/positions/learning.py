@@ -1,4 +1,4 @@
-"""What markets note of every minute, and learn at the end of a lesson: `evidence` applied to the state.
+"""What markets note of every minute, and learn at the end of a update: `evidence` applied to the state.
 
 `inferred` calls it between the sweep and the opening of a minute.
 """
@@ -10,7 +10,7 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 from processors.positions.distances import BAND_SHARES
 from processors.positions.evidence import (
     KAPPA_WEIGHT,
-    LESSON_MINUTES,
+    LEARNING_MINUTES,
     MEMORY_MINUTES,
     UNKNOWN_INTEREST,
     attribute,
@@ -26,32 +26,32 @@ IntArray = npt.NDArray[np.int64]
 
 
 def note_minute(state: InferredState, markets: IntArray, minute: MinuteColumns, sweep: Sweep) -> None:
-    """Add the minute to the lesson, where liquidations would have been seen, and its trades to the entries."""
+    """Add the minute to the update, where liquidations would have been seen, and its trades to the entries."""
     known = minute.liquidations_known
-    state.lesson_expected[markets] += np.where(known, sweep.expected[:, 0] + sweep.expected[:, 1], 0)
-    state.lesson_bands[markets] += np.where(known[:, None, None], sweep.bands_by_side, 0)
+    state.pending_expected[markets] += np.where(known, sweep.expected[:, 0] + sweep.expected[:, 1], 0)
+    state.pending_bands[markets] += np.where(known[:, None, None], sweep.bands_by_side, 0)
     executed = np.stack([minute.executed_long, minute.executed_short], axis=1)
-    state.lesson_executed[markets] += np.where(known[:, None], executed, 0)
+    state.pending_executed[markets] += np.where(known[:, None], executed, 0)
     usd = (minute.buy_usd + minute.sell_usd).astype(np.float64)
     state.traded[markets] += np.stack([usd, usd * mean_price(minute)], axis=1)
 
 
-def learn(state: InferredState, markets: IntArray, minute: MinuteColumns, lessons: IntArray) -> None:
-    """Let evidence fade and take the lesson in, of the markets whose lesson ends."""
-    rows = np.flatnonzero(lessons)
+def learn(state: InferredState, markets: IntArray, minute: MinuteColumns, updates: IntArray) -> None:
+    """Let evidence fade and take the update in, of the markets whose update ends."""
+    rows = np.flatnonzero(updates)
     if not rows.size:
         return
     markets = markets[rows]
-    fade = np.exp2(-lessons[rows] * LESSON_MINUTES / MEMORY_MINUTES)
-    lesson = state.lesson_executed[markets]
-    by_band = attribute(lesson, state.lesson_bands[markets], state.multipliers[markets])
-    swept = (state.lesson_bands[markets, 0] + state.lesson_bands[markets, 1]) / MICRO_USD_PER_USD
-    executed = (lesson[:, 0] + lesson[:, 1]) / MICRO_USD_PER_USD
+    fade = np.exp2(-updates[rows] * LEARNING_MINUTES / MEMORY_MINUTES)
+    update = state.pending_executed[markets]
+    by_band = attribute(update, state.pending_bands[markets], state.multipliers[markets])
+    swept = (state.pending_bands[markets, 0] + state.pending_bands[markets, 1]) / MICRO_USD_PER_USD
+    executed = (update[:, 0] + update[:, 1]) / MICRO_USD_PER_USD
     state.executed[markets] = state.executed[markets] * fade + executed
-    state.swept[markets] = state.swept[markets] * fade + state.lesson_expected[markets] / MICRO_USD_PER_USD
+    state.swept[markets] = state.swept[markets] * fade + state.pending_expected[markets] / MICRO_USD_PER_USD
     state.band_executed[markets] = state.band_executed[markets] * fade[:, None] + by_band
     state.band_swept[markets] = state.band_swept[markets] * fade[:, None] + swept
-    for name in ("lesson_executed", "lesson_bands", "lesson_expected"):
+    for name in ("pending_executed", "pending_bands", "pending_expected"):
         getattr(state, name)[markets] = 0
     usd = _interest_usd(state, markets, minute.mark_close[rows])
     state.kappa[markets] = _kappa(state, markets, usd)
