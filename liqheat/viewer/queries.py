@@ -29,14 +29,14 @@ class Client(Protocol):
 
 
 LEAD_MINUTES = 2
-"""Minutes that a window may be ahead of the database's clock; one further ahead is a mistake and is never the latest."""
+"""Minutes that a window may be ahead of the database's clock; one further ahead is a mistake and never the latest."""
 
 # What is current is judged market by market; the newest minute of any says only how old the data are.
 _NEWEST = f"""
 SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS newest, count() AS hours
 FROM market_hours
 WHERE window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
-"""
+"""  # noqa: S608 - joined of constants only
 
 _MARKETS = """
 SELECT symbol, venue,
@@ -57,7 +57,7 @@ _LATEST = f"""
 SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest, count() AS minutes
 FROM market_minutes
 WHERE symbol = {{symbol:String}} AND window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
-"""
+"""  # noqa: S608 - joined of constants only
 
 # A minute in which no mark came has only its close, which is the price of the minute before.
 _COLUMNS = """
@@ -199,8 +199,8 @@ def newest(client: Client) -> int:
 def markets(client: Client) -> list[dict[str, Any]]:
     """Return one row per market that had a minute in the last day of the data.
 
-    Keys: symbol, venue, latest minute (ms), mark price then and up to a day before, turnover, whether it is warming up, and
-    whether it is silent: its latest minute is older than `SILENT_MS`.
+    Keys: symbol, venue, latest minute (ms), mark price then and up to a day before, turnover, whether it is warming
+    up, and whether it is silent: its latest minute is older than `SILENT_MS`.
     """
     return records(client.query(_MARKETS, parameters={"newest": newest(client), "silent": SILENT_MS}))
 

@@ -91,7 +91,7 @@ def insert_minute(
         client.insert("heatmap_levels_raw", rows, column_names=_LEVEL_COLUMNS)
 
 
-def _amounts(row: dict[int, float]) -> list[list[float]]:
+def _amounts(row: dict[int, float]) -> list[list[int] | list[float]]:
     """Return at risk and expected in steps, no flows, and a confidence of a half, each as a list by bucket."""
     steps = [1 + round(math.log(row[bucket] / SMALLEST_USD) / math.log(LEVEL_RATIO)) for bucket in sorted(row)]
     nothing = [0] * len(row)

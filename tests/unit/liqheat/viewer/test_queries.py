@@ -230,13 +230,13 @@ def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: 
 
 def test_a_day_of_four_venues_is_quick(clickhouse: Client) -> None:
     clickhouse.command(
-        "INSERT INTO heatmap_levels_raw (symbol, venue, side, basis, leverage_band, window_start, bucket, at_risk_steps,"
-        " expected_steps, opened_steps, closed_steps, swept_micro_usd, liquidated_micro_usd, confidence, grid_factor,"
-        " model_version, revision) SELECT 'VIRTUAL', ['binance','bybit','okx','hyperliquid'][number % 4 + 1],"
-        " if(intDiv(number, 4) % 2, 'long', 'short'), 'inferred', '10-25x',"
-        " toDateTime(1767225600 + 60 * intDiv(number, 8)), range(-40, 60) AS buckets,"
-        " arrayMap(bucket -> 1000, buckets) AS steps, steps, steps, steps, steps, steps, arrayMap(bucket -> 0.5, buckets),"
-        " 5, 2, 1 FROM numbers(11520)"
+        "INSERT INTO heatmap_levels_raw (symbol, venue, side, basis, leverage_band, window_start, bucket,"
+        " at_risk_steps, expected_steps, opened_steps, closed_steps, swept_micro_usd, liquidated_micro_usd, confidence,"
+        " grid_factor, model_version, revision) SELECT 'VIRTUAL',"
+        " ['binance','bybit','okx','hyperliquid'][number % 4 + 1], if(intDiv(number, 4) % 2, 'long', 'short'),"
+        " 'inferred', '10-25x', toDateTime(1767225600 + 60 * intDiv(number, 8)), range(-40, 60) AS buckets,"
+        " arrayMap(bucket -> 1000, buckets) AS steps, steps, steps, steps, steps, steps,"
+        " arrayMap(bucket -> 0.5, buckets), 5, 2, 1 FROM numbers(11520)"
     )
     for venue in ("binance", "bybit", "okx", "hyperliquid"):
         insert_minute(clickhouse, venue, START + 1_439 * MINUTE_MS, 1.0, [])

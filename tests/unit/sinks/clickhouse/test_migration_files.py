@@ -6,8 +6,8 @@ import pytest
 
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import ClickHouse, Settings
-from sinks.clickhouse.migrate import Migration, placeholders, read_migrations
 from liqheat.platform.sql_text import split_statements
+from sinks.clickhouse.migrate import Migration, placeholders, read_migrations
 
 
 @pytest.mark.parametrize(
