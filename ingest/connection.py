@@ -17,6 +17,7 @@ import structlog
 from aiohttp.http import WSMessageDecodeText, WSMessageNoDecodeText
 
 from ingest.intake import CLOCK_MARGIN_MS, FrameHandler
+from ingest.outbound import socket_proxy
 from ingest.venues.answers import pause_of
 from ingest.venues.interface import Connection
 from ingest.watch import Stream, StreamWatch
@@ -225,6 +226,7 @@ class ConnectionRunner:
                     self._connection.url,
                     decode_text=False,
                     max_msg_size=_MAXIMUM_FRAME_BYTES,
+                    proxy=socket_proxy(self._connection.url),
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 )
                 try:
@@ -323,7 +325,7 @@ async def _first_messages(socket: "aiohttp.ClientWebSocketResponse[bool]") -> li
 
 
 def _is_greeting(message: _Message) -> bool:
-    """Whether a venue only says that we are connected (dYdX, Hyperliquid)."""
+    """Whether a venue only says that we are connected."""
     data = message.data
     if not isinstance(data, str | bytes):
         return False

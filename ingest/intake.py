@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from ingest.feed_health import Pulse
 from ingest.publisher import Publisher
 from ingest.refusals import RefusalLog
 from ingest.sanity import read_frame
@@ -86,6 +87,7 @@ class Intake:
         self._refusals = refusals or RefusalLog(feed.venue)
         self._notices_reported: Counter[str] = Counter()
         self.last_event_at = clock.monotonic()
+        self.pulse = Pulse()
 
     async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         """Map and publish one frame; see `FrameHandler`."""
@@ -109,6 +111,7 @@ class Intake:
         if event is not None:
             self._lags[stream] = received_at - event.event_time
             self.last_event_at = self._clock.monotonic()
+            self.pulse.note(streams.keys(), self.last_event_at, stream, self._lags[stream])
         await self._publisher.room()
         return streams.keys() if streams or self._mapper.duplicates > duplicates else None
 
@@ -117,6 +120,7 @@ class Intake:
         self._instruments = {instrument.name: instrument for instrument in instruments}
         self._mapper.want(instruments)
         self._heard = {stream: at for stream, at in self._heard.items() if stream.instrument in self._instruments}
+        self.pulse.keep(self._instruments)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

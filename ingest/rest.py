@@ -7,17 +7,21 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import aiohttp
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from ingest.bounded_json import MAXIMUM_BODY_BYTES, refusal
+from ingest.outbound import outbound_session
 from ingest.venues.answers import trouble_of
 from ingest.venues.interface import RateLimit, Request
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.clock_watch import OffsetWatch
 from liqheat.platform.errors import Origin, PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
@@ -66,7 +70,16 @@ class RestClient:
     `patience` seconds: a command that somebody waits for says so instead.
     """
 
-    def __init__(self, venue: Venue, clock: Clock, concurrency: int = 8, patience: float | None = None) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        clock: Clock,
+        concurrency: int = 8,
+        patience: float | None = None,
+        offset: OffsetWatch | None = None,
+    ) -> None:
+        """Prepare; `offset` learns from the answers how far the venue's clock is from ours."""
+        self._offset = offset or OffsetWatch()
         self._venue = venue
         self._clock = clock
         self._budgets: dict[str, _Budget] = {}
@@ -76,7 +89,7 @@ class RestClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "RestClient":
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._session = outbound_session(TIMEOUT_SECONDS)
         return self
 
     async def __aexit__(
@@ -104,6 +117,7 @@ class RestClient:
     async def _fetch_once(self, request: Request) -> bytes:
         assert self._session is not None, "The client is used as a context manager"  # noqa: S101 - a caller's mistake
         async with self._turn(request):
+            asked = self._clock.now_ms()
             try:
                 async with self._session.request(
                     "GET" if request.body is None else "POST",
@@ -112,16 +126,21 @@ class RestClient:
                     data=request.body,
                     headers=_headers(request),
                 ) as response:
-                    body = await response.read()
+                    answered = self._clock.now_ms()
+                    body = await _bounded(request, response)
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 raise TransientError(f"{request.url} cannot be reached: {reason}") from error
+        if (date := _date_ms(response.headers.get("Date"))) is not None:
+            self._offset.note(asked, answered, date)
         self._note_usage(request.limit, response.headers)
         return self._judge(request, response.status, response.headers, body)
 
     def _judge(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
         trouble = trouble_of(self._venue, status, headers, body, self._clock.now_ms())
         if trouble is None:
+            if (reason := refusal(body, MAXIMUM_BODY_BYTES)) is not None:
+                raise PoisonMessage(f"{request.url}: {reason}", Origin(request.stream or request.url))
             return body
         reason = f"{request.url} {trouble.reason}"
         if trouble.is_final:
@@ -180,6 +199,24 @@ class RestClient:
             budget.refilled_at = self._clock.monotonic()
 
 
+async def _bounded(request: Request, response: aiohttp.ClientResponse) -> bytes:
+    """Read the body as far as it may reach.
+
+    Raises:
+        PoisonMessage: it is longer.
+    """
+    parts, length = [], 0
+    async for part in response.content.iter_chunked(1 << 18):
+        length += len(part)
+        if length > MAXIMUM_BODY_BYTES:
+            raise PoisonMessage(
+                f"{request.url} answered with more than {MAXIMUM_BODY_BYTES:,} bytes",
+                Origin(request.stream or request.url),
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
 def _headers(request: Request) -> dict[str, str]:
     content = {} if request.body is None else {"Content-Type": "application/json"}
     return content | dict(request.headers)
@@ -189,4 +226,14 @@ def _number(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
+        return None
+
+
+def _date_ms(text: str | None) -> int | None:
+    """Read an HTTP date; None where there is none or it is none."""
+    if text is None:
+        return None
+    try:
+        return round(parsedate_to_datetime(text).timestamp() * 1_000)
+    except (ValueError, OverflowError):
         return None

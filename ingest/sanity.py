@@ -11,6 +11,7 @@ from math import isnan
 from operator import attrgetter
 from typing import Any
 
+from ingest.bounded_json import refusal
 from ingest.venues.interface import Mapper
 from ingest.venues.wire import Refusal
 from liqheat.domain.events import KIND_OF, Event, Record, schema_of
@@ -67,8 +68,8 @@ class Reading:
 
     def problems(self) -> Iterator[str]:
         """Yield a sentence for everything that is wrong with the frame."""
-        for refusal in self.refused:
-            yield f"{refusal.instrument}: {refusal.reason}"
+        for refused in self.refused:
+            yield f"{refused.instrument}: {refused.reason}"
         if self.poison:
             yield self.poison
 
@@ -78,7 +79,9 @@ def read_frame(mapper: Mapper, frame: bytes, received_at: int) -> Reading:
     events: list[Event] = []
     insane: list[Refusal] = []
     gaps: list[SequenceGap] = []
-    poison = ""
+    poison = refusal(frame) or ""
+    if poison:
+        return Reading(events, insane, gaps, poison)
     try:
         for event in mapper.map(frame, received_at):
             try:

@@ -17,7 +17,9 @@ import structlog
 from ingest.backfill import Backfill, Progress, Progressed
 from ingest.batching import BatchPolicy
 from ingest.connection import ConnectionPolicy
+from ingest.feed_health import Pulse
 from ingest.intake import Intake
+from ingest.outbound import outbound_session
 from ingest.publisher import Publisher
 from ingest.readers import Readers
 from ingest.rest import RestClient
@@ -29,6 +31,7 @@ from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.clock_watch import OffsetWatch
 from liqheat.platform.errors import PoisonMessage, TransientError
 from liqheat.platform.kafka import producer
 from liqheat.platform.retry import BackOff
@@ -37,6 +40,8 @@ from liqheat.platform.settings import Ingest, Settings
 log = structlog.get_logger(__name__)
 
 _REPORT_SECONDS = 1.0
+# What is left is delivered within this at the end; with the sockets' goodbyes it fits into the 30 s of a container.
+_DELIVERY_SECONDS = 12.0
 DELISTED = "delisted"
 
 
@@ -72,7 +77,10 @@ class VenueService:
         rest: Rest,
         session: aiohttp.ClientSession,
         clock: Clock,
+        offset: OffsetWatch | None = None,
     ) -> None:
+        """Put the parts together; `offset` is what the REST client measures of the venue's clock."""
+        self.offset = offset or OffsetWatch()
         self._feed = feed
         self._settings = settings
         self._publisher = publisher
@@ -88,6 +96,24 @@ class VenueService:
     def instruments(self) -> Sequence[Instrument]:
         """The instruments in use now."""
         return self._universe.instruments if self._universe else ()
+
+    @property
+    def venue(self) -> Venue:
+        """The venue."""
+        return self._feed.venue
+
+    @property
+    def pulses(self) -> list[Pulse]:
+        """What each intake hears; empty until the live feed begins."""
+        return [intake.pulse for intake in self._readers.intakes]
+
+    def now(self) -> float:
+        """Return the monotonic time (s) that the pulses are counted in."""
+        return self._clock.monotonic()
+
+    def silence(self) -> float:
+        """Return the seconds since the latest event of any stream, 0 before the live feed begins."""
+        return self.now() - max((intake.last_event_at for intake in self._readers.intakes), default=self.now())
 
     def problem(self) -> str | None:
         """Return None while events come in, else what is wrong, for the health endpoint."""
@@ -235,9 +261,11 @@ async def open_service(settings: Settings, venue: Venue, clock: Clock) -> AsyncI
     """
     feed = feed_for(venue, settings)
     connected = await asyncio.to_thread(producer, settings.kafka)
+    offset = OffsetWatch()
+    policy = BatchPolicy.of(settings.ingest)
     async with (
-        Publisher(connected, BatchPolicy.of(settings.ingest), kafka=settings.kafka) as publisher,
-        RestClient(venue, clock) as rest,
-        aiohttp.ClientSession() as session,
+        Publisher(connected, policy, kafka=settings.kafka, close_seconds=_DELIVERY_SECONDS) as publisher,
+        RestClient(venue, clock, offset=offset) as rest,
+        outbound_session() as session,
     ):
-        yield VenueService(feed, settings.ingest, publisher, rest, session, clock)
+        yield VenueService(feed, settings.ingest, publisher, rest, session, clock, offset)

@@ -28,16 +28,17 @@ def ingest(
 ) -> None:
     """Read one venue's public feeds into Kafka until stopped; SIGTERM and Ctrl-C deliver what was read."""
     from ingest.backfill import duration_ms
+    from ingest.feed_health import conditions_of
     from ingest.service import open_service
     from liqheat.platform.clock import SystemClock
-    from liqheat.platform.health import HealthServer
+    from liqheat.platform.watching import watched
 
     settings = _prepare(symbols)
     history_ms = duration_ms(backfill or settings.ingest.backfill)
 
     async def run() -> None:
         async with open_service(settings, venue, SystemClock()) as service:
-            with HealthServer(f"ingest-{venue.value}", service.problem, settings.service.host, settings.service.port):
+            with watched(settings, f"ingest-{venue.value}", service.problem, more=conditions_of(service)):
                 await service.run(history_ms)
 
     run_until_stopped(run())
@@ -100,6 +101,7 @@ def run_until_stopped(work: "Coroutine[None, None, None]") -> None:
     import asyncio
     import signal
 
+    from liqheat.platform.ending import limit_the_end
     from liqheat.platform.errors import LiqheatError
 
     async def stoppable() -> None:
@@ -113,6 +115,7 @@ def run_until_stopped(work: "Coroutine[None, None, None]") -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number)
+        limit_the_end()
         try:
             await task
         except asyncio.CancelledError:

@@ -61,3 +61,4 @@ MAXIMUM_LIST = 20_000
 Buckets = Annotated[list[int], Unit("number of the published price bucket", minimum=-45_500, maximum=42_000, bits=32)]
 MicroUsds = Annotated[list[int], Unit("micro-USD", minimum=0)]
 Shares = Annotated[list[float], Unit("fraction of 1", minimum=0.0, nullable=True, bits=32)]
+Percents = Annotated[list[float], Unit("%", minimum=0.0, maximum=1_000.0)]

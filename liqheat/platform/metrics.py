@@ -28,6 +28,7 @@ EVENTS_PUBLISHED = _counter("events_published", "Rows published to position-even
 MESSAGES_PUBLISHED = _counter("messages_published", "Messages published", "topic")
 MESSAGES_CONSUMED = _counter("messages_consumed", "Messages consumed", "topic")
 ROWS_CONSUMED = _counter("rows_consumed", "Rows consumed from messages", "kind")
+ENGINE_COUNTS = _gauge("engine_counts", "Rows held as implausible, watermarks healed, since the start", "what")
 DEAD_LETTERS = _counter("dead_letters", "Messages given up as poison", "stage")
 DUPLICATES_DROPPED = _counter("duplicates_dropped", "Events dropped as already seen", "venue", "stream")
 INSTRUMENTS_IGNORED = _counter("instruments_ignored", "Listed instruments left out on purpose", "venue", "reason")
@@ -49,6 +50,8 @@ INSERT_SECONDS = _histogram("insert_seconds", "Time of one ClickHouse insert", _
 INSERT_RETRIES = _counter("insert_retries", "ClickHouse inserts tried again", "table")
 WEBHOOK_ALERTS = _counter("webhook_alerts", "Alerts by what became of them at the webhook", "outcome")
 CATALYSTS_PUBLISHED = _counter("catalysts_published", "News items and events published", "source")
+CONDITION_FAILING = _gauge("condition_failing", "1 while a condition of the health endpoint fails", "condition")
+CLOCK_OFFSET_SECONDS = _gauge("clock_offset_seconds", "The venue's clock less this machine's", "venue")
 COVERAGE = _gauge("coverage", "Observed notional over open interest", "venue", "symbol")
 LIQUIDATION_PRICE_DIFFERENCE = _histogram(
     "liquidation_price_difference",

@@ -7,7 +7,7 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -25,11 +25,11 @@ from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_US
 from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.section import Section
+from liqheat.platform.settings_beside import Grafana as Grafana
+from liqheat.platform.settings_beside import Local as Local
+from liqheat.platform.settings_beside import Port, Seconds
 from liqheat.platform.topics import Topic
 from liqheat.platform.venue_settings import VenueAddresses, VenueSections
-
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class Kafka(Section):
@@ -53,6 +53,9 @@ class Kafka(Section):
     sasl_username: str | None = Field(None, description="user, where the protocol has SASL")
     sasl_password: SecretStr | None = Field(None, description="its password")
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
+    ssl_certificate_file: Path | None = Field(None, description="our own certificate, where brokers ask for one (PEM)")
+    ssl_key_file: Path | None = Field(None, description="its key (PEM); the certificate's file if it holds both")
+    ssl_key_password: SecretStr | None = Field(None, description="password of the key, where it has one")
 
     def topic(self, topic: Topic) -> str:
         """Return the name of `topic` on this cluster."""
@@ -117,6 +120,10 @@ class Engine(Section):
     """The estimate itself."""
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
+    plausible_price_step: float = Field(
+        3.0, gt=1, description="factor by which a mark or trade may leap before it is held until confirmed"
+    )
+    plausible_interest_step: float = Field(10.0, gt=1, description="the same factor of open interest")
     warm_up_hours: float = Field(
         24.0, ge=0, description="hours of a market's past before its estimate counts as warmed up"
     )
@@ -182,6 +189,11 @@ class Signals(Section):
     coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
     coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
     coiled_adv_percent: float = Field(5.0, gt=0, description="share of ADV of a cluster near enough to release it")
+    book_refill: float = Field(
+        0.3, ge=0, le=10, description="share of absorbed order book that is offered again while a cascade runs"
+    )
+    fragile_percent: float = Field(3.0, gt=0, le=20, description="move of the mark within which a trigger is fragile")
+    fragile_amplification: float = Field(2.0, ge=1.5, description="rest over move from which a trigger is fragile")
     funding_full_rate: float = Field(0.0003, gt=0, description="rate a settlement at which the crowd counts fully")
     lag_minutes: int = Field(
         2, ge=0, le=60, description="minutes the fastest venue may lead before the rest is left behind"
@@ -260,18 +272,13 @@ class Viewer(Section):
 
     host: str = Field("127.0.0.1", description="where the page listens")
     port: Port = Field(8080, description="port of the page")
-
-
-class Grafana(Section):
-    """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
-
-    url: str = Field("http://127.0.0.1:3000", description="address with scheme")
-    token: SecretStr | None = Field(None, description="token of a service account")
-    clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
-    clickhouse_port: Port = Field(9000, description="native protocol")
-    clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
-    clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
-    clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
+    hosts: tuple[str, ...] = Field((), description="further names that the page answers to, beside addresses")
+    stale_minutes: int = Field(
+        5, ge=1, le=1_440, description="age of a venue's latest minute from which it is not current"
+    )
+    query_threads: int = Field(2, ge=1, le=64, description="queries of the page that run at once")
+    maximum_questions: int = Field(256, ge=1, description="answers that may wait or be worked out; more get 503")
+    maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")
 
 
 class Settings(VenueSections):
@@ -297,6 +304,7 @@ class Settings(VenueSections):
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
+    local: Local = Local()
     grafana: Grafana = Grafana()
 
     def addresses_of(self, venue: Venue) -> VenueAddresses:

@@ -109,6 +109,7 @@ class AccountMarket(Market):
     # -- changes -------------------------------------------------------------------------------------------
 
     def _change_some(self, step_ms: int) -> list[Orders]:
+        self.positions.note_marks(self.mark_prices)
         orders = self._answer_calls()
         hours = step_ms / HOUR_MS
         adding = self._pick(self.people.margin_additions_per_hour * hours)
@@ -193,6 +194,7 @@ class AccountMarket(Market):
         high = np.maximum.accumulate(past[::-1])[::-1][opened]
         worst = np.where(wishes.side > 0, low, high)
         best = np.where(wishes.side > 0, high, low)
+        positions.worst_price[rows] = worst
         self._defend_stock(rows, worst)
         gone = wishes.side * (worst - np.where(wishes.side > 0, positions.lower[rows], positions.upper[rows])) <= 0
         gone |= wishes.side * (best - positions.profit_price[rows]) >= 0
@@ -249,6 +251,7 @@ class AccountMarket(Market):
         positions.is_cross[rows], positions.is_large[rows] = wishes.is_cross, wishes.is_large
         positions.is_defended[rows] = wishes.is_defended
         positions.other_usd[rows] = wishes.other * notional
+        positions.worst_price[rows] = entry
         positions.look(rows, entry)
         return rows
 

@@ -27,6 +27,8 @@ class Accounts(Positions):
         """Signed size of the account's other positions, USD."""
         self.room = np.full(capacity, np.nan)
         """Distance of price and liquidation price, USD per coin, when the account last looked."""
+        self.worst_price = np.full(capacity, np.nan)
+        """How far the mark has come against the position since it was opened, USD per coin."""
         self.call_lower = np.full(capacity, -np.inf)
         self.call_upper = np.full(capacity, np.inf)
         self.liquidates = True
@@ -54,6 +56,12 @@ class Accounts(Positions):
         self.reprice(rows)
         self.room[rows] = np.abs(prices - self.liquidation_price[rows])
         self.reprice(rows)
+
+    def note_marks(self, mark_prices: FloatArray) -> None:
+        """Bring `worst_price` up to these marks (one a venue)."""
+        marks = mark_prices[self.venue]
+        worse = self.side * (marks - self.worst_price) < 0
+        self.worst_price[worse] = marks[worse]
 
     def called(self, mark_prices: FloatArray) -> IntArray:
         """Return the rows whose account acts at these marks (one a venue)."""

@@ -80,7 +80,7 @@ class OrderBook:
         return np.abs(self._signed(far) - self._signed(np.float64(here)))
 
     def _within(self, distance: float) -> float:
-        return self.shape.depth_usd * (distance / _UNIT) ** self.shape.exponent
+        return float(self.shape.depth_usd * (distance / _UNIT) ** self.shape.exponent)
 
     def _signed(self, place: FloatArray | np.float64) -> FloatArray:
         return np.sign(place) * self.shape.depth_usd * (np.abs(place) / _UNIT) ** self.shape.exponent
@@ -130,10 +130,12 @@ def levels_of(
     numbers = first - side * np.arange(count)
     prices: FloatArray = np.round(numbers * step, 10).astype(np.float64)
     prices = prices[prices > 0]
-    usd = share * book.resting_usd(side, np.abs(np.log(prices / mark)))
+    distances: FloatArray = np.abs(np.log(prices / mark)).astype(np.float64)
+    usd: FloatArray = share * book.resting_usd(side, distances)
     # Rounding the running sum, not each level, keeps the side's total right where single levels are tiny.
-    coins = (np.diff(usd, prepend=0.0) / prices).cumsum()
-    lots = np.diff(np.floor(coins / quantity_step).astype(np.int64), prepend=0)
+    coins = (np.diff(np.append(0.0, usd)) / prices).cumsum()
+    whole: IntArray = np.floor(coins / quantity_step).astype(np.int64)
+    lots: IntArray = np.diff(np.append(0, whole)).astype(np.int64)
     here = np.flatnonzero(lots)
     quantities: FloatArray = np.round(lots[here] * quantity_step, 10).astype(np.float64)
     orders = 1 + (quantities * prices[here] / _TYPICAL_ORDER_USD).astype(np.int64)

@@ -19,7 +19,7 @@ _SIZE_SLOPE = 0.35
 """How much less leverage a small account uses the larger its position: notional goes with leverage to minus this."""
 _CROSS_SETTINGS = np.array([3.0, 5.0, 10.0, 20.0, 25.0, 40.0])
 _CROSS_SETTING_STEPS = np.cumsum([0.17, 0.13, 0.18, 0.30, 0.12, 0.10])
-"""Leverage that cross accounts set, by notional, as seen on Hyperliquid; it says little of where they are liquidated."""
+"""Leverages that cross accounts set, as seen on Hyperliquid; they say little of where these are liquidated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class People:
 
     traders: int = 6_000
     """Open positions that the market tends to, over all venues and both sides."""
-    small_share: float = 0.22
+    small_share: float = 0.18
     """Part of the notional that small accounts hold."""
     small_count_share: float = 0.8
     """Part of the positions that are small accounts'."""
-    isolated_share: float = 0.5
+    isolated_share: float = 0.3
     """Small accounts' positions with isolated margin; all others are crossed with the rest of their account."""
     large_isolated_share: float = 0.08
     leverage_mix: str = "degen"
@@ -40,7 +40,7 @@ class People:
     small_size_spread: float = 1.5
     large_size_spread: float = 3.2
     """Standard deviations of the log notional."""
-    largest_share: float = 0.05
+    largest_share: float = 0.03
     """No position is larger than this part of one side's open interest."""
     small_margin: float = 0.25
     small_margin_spread: float = 0.8
@@ -205,7 +205,7 @@ def _median_for(mean: float, spread: float, most: float) -> float:
             low = middle
         else:
             high = middle
-    return (low * high) ** 0.5
+    return float((low * high) ** 0.5)
 
 
 _NORMAL_QUANTILES = np.sort(np.random.default_rng(0).standard_normal(20_000))

@@ -21,12 +21,15 @@ from liqheat.platform.settings import Service
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Faults, parse_faults
 from liqheat.simulator.history import VenueMarket
+from liqheat.simulator.people import People
 from liqheat.simulator.server import SimulatorServer, environment_of, serving
 from liqheat.simulator.simulation import SimulationConfig
-from liqheat.simulator.traders import Population
+from liqheat.simulator.traders import LEVERAGE_MIXES, Population
 from liqheat.simulator.wire.base import Wire
 
 HISTORY_STEP_MS = 15_000
+REAL_MIX = "real"
+"""The mix that is no crowd: accounts as they are seen on real venues."""
 WARM_UP_HOURS = 12.0
 
 
@@ -97,8 +100,16 @@ def _config(options: RunOptions) -> SimulationConfig:
         warm_up_hours=WARM_UP_HOURS,
         open_interest_ms=MINUTE_MS,
         start_ms=now // MINUTE_MS * MINUTE_MS - minutes * MINUTE_MS,
-        population=Population.with_mix(options.mix, options.traders),
+        population=_population(options),
     )
+
+
+def _population(options: RunOptions) -> Population | People:
+    if options.mix == REAL_MIX:
+        return People(traders=options.traders)
+    if options.mix not in LEVERAGE_MIXES:
+        raise ConfigurationError(f"Expected a mix out of {', '.join((REAL_MIX, *LEVERAGE_MIXES))}, was {options.mix!r}")
+    return Population.with_mix(options.mix, options.traders)
 
 
 async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: Callable[[str], None]) -> None:

@@ -98,8 +98,9 @@ class Statistics:
 
     @property
     def executed_per_move(self) -> FloatArray:
-        """Liquidated per 1% of an hour's adverse move, bp of open interest, by class of `MOVES`."""
-        return self.executed / self.moved
+        """Liquidated per 1% of an hour's adverse move, bp of open interest, by class of `MOVES`; NaN without hours."""
+        known = np.where(self.moved > 0, self.moved, 1.0)
+        return np.where(self.moved > 0, self.executed / known, np.nan)
 
     @property
     def executed_per_day(self) -> float:

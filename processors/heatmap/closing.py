@@ -50,12 +50,18 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     """Close the open minute of each of `markets`, at most one per symbol, and open the next."""
     table, slots = state.table, state.slots
     facts = _Facts(state, markets)
-    state.inferred.close(markets, facts.minute_columns())
+    minute = facts.minute_columns()
+    flows = state.inferred.close(markets, minute)
     found, totals = _levels(state, markets, state.inferred.published(markets)), state.inferred.totals(markets)
     emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
     holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
     table["standing"][markets] = row_bits(found, len(markets), holds)
-    output.add_closed(markets, facts.published(revisions, totals), found, emptied)
+    columns = facts.published(revisions, totals) | {
+        "predicted_long_usd": flows.expected_swept[:, 0],
+        "predicted_short_usd": flows.expected_swept[:, 1],
+        "liquidations_known": minute.liquidations_known,
+    }
+    output.add_closed(markets, columns, found, emptied)
     facts.carry()
     starts = table["start"][markets]
     table["closed"][markets] = starts
@@ -92,7 +98,7 @@ def add_open_minutes(
     swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
     left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
     columns = facts.published(revisions, left)
-    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels
+    changed = np.asarray(swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels)
     for place, market in enumerate(markets.tolist()):
         observed = state.observed.get(market)
         if 2 * market in state.executed or (observed is not None and observed.has_flows()):

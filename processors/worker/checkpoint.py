@@ -15,7 +15,7 @@ import zstandard
 from liqheat.platform.errors import FatalError
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES
 
-_VERSION = 1
+_VERSION = 2
 _HEADER = struct.Struct("<BIq")
 # Level 1 shrinks a book three- to fivefold at several hundred MB/s; higher levels cost more than they save.
 _COMPRESSION_LEVEL = 1

@@ -7,6 +7,7 @@ again, which are absolute and carry a revision, and never loses any.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from typing import Generic
 
@@ -22,6 +23,7 @@ from liqheat.platform.metrics import (
     CHECKPOINT_BYTES,
     CHECKPOINTS_WRITTEN,
     DEAD_LETTERS,
+    ENGINE_COUNTS,
     MESSAGES_CONSUMED,
     MESSAGES_PUBLISHED,
     ROWS_CONSUMED,
@@ -32,6 +34,7 @@ from liqheat.platform.topics import Topic
 from processors.worker.checkpoint import Checkpoint
 from processors.worker.cursor import LogCursor, Step
 from processors.worker.dead_letters import STAGE, letter_headers
+from processors.worker.deaths import DeathWatch, Mark, mark_name
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
 from processors.worker.partition import Outlet, Partition, SymbolPlace
 from processors.worker.parts import parts_of
@@ -79,18 +82,14 @@ class Driver(Generic[State]):
             return
         self._messages.inc(len(taken))
         async with partition.busy:
-            span: list[tuple[LogMessage, Rows]] = []
-            waiting = 0
-            for read in read_messages(taken, self._count, self._settings.maximum_lead_ms):
-                rows = await self._admitted(partition, read)
-                if rows is not None:
-                    span.append((read.message, rows))
-                    waiting += rows.height
-                if waiting >= _SPAN_ROWS:
-                    await self._apply(partition, span)
-                    span, waiting = [], 0
-            if span:
-                await self._apply(partition, span)
+            while taken:
+                taken = taken[await self._take_some(partition, taken) :]
+
+    async def end(self) -> None:
+        """Note that this process ends well, for its successors."""
+        for partition in self._partitions.values():
+            if partition.watch is not None and not partition.is_lost:
+                await self._leave(partition, partition.watch.end())
 
     async def checkpoint(self) -> float:
         """Write the state of every symbol that has changed, then let the group's offset move past what they cover.
@@ -115,6 +114,7 @@ class Driver(Generic[State]):
             Seconds spent on it.
         """
         started = time.monotonic()
+        self._report_counts()
         for partition in list(self._partitions.values()):
             while partition.taken_over and not partition.is_lost:
                 async with partition.busy:
@@ -156,6 +156,37 @@ class Driver(Generic[State]):
                 partition.is_lost = True
         self._count_symbols()
 
+    async def _take_some(self, partition: Partition[State], messages: Sequence[LogMessage]) -> int:
+        """Take as many of `messages` as may be taken together; return how many."""
+        watch, first = partition.watch, messages[0].offset
+        count = watch.at_once(first) if watch is not None else 0
+        if watch is None or not count:
+            await self._take(partition, messages)
+            return len(messages)
+        chosen = [message for message in messages if message.offset < first + count]
+        if watch.is_deadly(first):
+            await self._bury(partition, chosen[0], PoisonMessage("Workers have died of this message again and again"))
+        else:
+            await self._leave(partition, watch.at(first, count))
+            await self._take(partition, chosen)
+        if (mark := watch.passed(chosen[-1].offset + 1)) is not None:
+            await self._leave(partition, mark)
+        return len(chosen)
+
+    async def _take(self, partition: Partition[State], messages: Sequence[LogMessage]) -> None:
+        span: list[tuple[LogMessage, Rows]] = []
+        waiting = 0
+        for read in read_messages(messages, self._count, self._settings.maximum_lead_ms):
+            rows = await self._admitted(partition, read)
+            if rows is not None:
+                span.append((read.message, rows))
+                waiting += rows.height
+            if waiting >= _SPAN_ROWS:
+                await self._apply(partition, span)
+                span, waiting = [], 0
+        if span:
+            await self._apply(partition, span)
+
     def _partition(self, number: int) -> Partition[State]:
         partition = self._partitions.get(number)
         if partition is None:
@@ -168,8 +199,15 @@ class Driver(Generic[State]):
     async def _cursor(self, partition: Partition[State]) -> LogCursor:
         if partition.cursor is None:
             start = await self._outlet.start_offset(partition.number)
-            partition.cursor, partition.committed = LogCursor(start), start
+            if partition.cursor is None:
+                packed = self._outlet.saved(mark_name(partition.number))
+                partition.watch = DeathWatch(Mark() if packed is None else Mark.unpack(packed), start)
+                partition.cursor, partition.committed = LogCursor(start), start
+                await self._leave(partition, partition.watch.mark)
         return partition.cursor
+
+    async def _leave(self, partition: Partition[State], mark: Mark) -> None:
+        await self._outlet.save(mark_name(partition.number), partition.number, mark.packed(partition.number))
 
     def _symbol(self, partition: Partition[State], name: str) -> SymbolPlace:
         symbol = partition.symbols.get(name)
@@ -190,6 +228,13 @@ class Driver(Generic[State]):
         partition.symbols[name] = symbol
         self._count_symbols()
         return symbol
+
+    def _report_counts(self) -> None:
+        sums: Counter[str] = Counter()
+        for partition in self._partitions.values():
+            sums.update(self._engine.counts(partition.state))
+        for what, count in sums.items():
+            ENGINE_COUNTS.labels(what).set(count)
 
     def _count_symbols(self) -> None:
         self._active.set(sum(len(each.symbols) for each in self._partitions.values()))

@@ -3,7 +3,7 @@
 `processors.pipeline.Pipeline` satisfies `Engine`; the driver and the tests speak to it through this protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from liqheat.domain.events import Batch, Kind
@@ -22,6 +22,8 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.ALERTS: Topic.ALERTS,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
+    Kind.CASCADES: Topic.SIGNALS,
+    Kind.TRACK_RECORD: Topic.TRACK_RECORD,
 }
 """Where each kind of output goes: to the partition that its symbols have in the log."""
 
@@ -50,6 +52,10 @@ class Engine(Protocol[State]):
 
     def snapshot(self, state: State, only: Sequence[str] | None = None) -> list[Batch]:
         """Return the rows of windows still open: those that changed since the last time, or of the symbols `only`."""
+        ...
+
+    def counts(self, state: State) -> Mapping[str, int]:
+        """Return what `state` has counted since it was made, by name."""
         ...
 
     def dump(self, state: State, symbol: str) -> bytes:

@@ -14,6 +14,7 @@ from liqheat.platform.codec import Headers, Rows
 from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.topics import Topic
 from processors.worker.cursor import LogCursor
+from processors.worker.deaths import DeathWatch
 from processors.worker.engine import State
 
 
@@ -59,6 +60,7 @@ class Partition(Generic[State]):
     state: State
     limit: PoisonLimit
     cursor: LogCursor | None = None
+    watch: DeathWatch | None = None
     symbols: dict[str, SymbolPlace] = field(default_factory=dict)
     # Held while messages are applied and their outputs handed over, so that no checkpoint falls in between.
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)

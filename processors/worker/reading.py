@@ -6,7 +6,7 @@ be. Both are judged from the log alone, so that the same log always gives the sa
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from liqheat.platform.codec import Rows, check_rows, decode_rows
 from liqheat.platform.errors import Origin, PoisonMessage
 from liqheat.platform.partitions import partition_of
 from processors.heatmap.engine import TIMED_KINDS
+from processors.worker.deaths import is_mark
 from processors.worker.engine import INPUT_KINDS
 
 _VENUES = frozenset(Venue)
@@ -87,11 +88,13 @@ def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: 
     Raises:
         PoisonMessage: it cannot be decoded, is no position event, or is of an unknown venue.
     """
-    rows = decode_rows(message.headers or (), message.value, check=check)
+    rows = replace(decode_rows(message.headers or (), message.value, check=check), written_at=message.timestamp)
     if rows.kind not in INPUT_KINDS:
         raise PoisonMessage(f"Expected a kind of position event, was {rows.kind.value!r}")
     if rows.venue not in _VENUES:
         raise PoisonMessage(f"Expected a known venue, was {rows.venue!r}")
+    if any(is_mark(symbol) for symbol, _ in rows.markets):
+        raise PoisonMessage("Expected symbols that do not begin with '!'")
     refused: list[Refused] = []
     strangers = [symbol for symbol, _ in rows.markets if partition_of(symbol, partitions) != message.partition]
     if strangers:

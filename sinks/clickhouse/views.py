@@ -15,8 +15,8 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
+from liqheat.platform.sql_text import fill
 from sinks.clickhouse.price_sql import lower_edge_sql
-from sinks.clickhouse.sql_text import fill
 from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO, usd_of_steps
 
 log = structlog.get_logger()

@@ -20,6 +20,7 @@ from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.codec import decode
 from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import Origin, PoisonMessage, TransientError
+from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
 from sinks.webhook.sender import WebhookSender
@@ -59,8 +60,9 @@ class WebhookService:
             first_new = await asyncio.to_thread(self._assign, consumer)
             self._problem = None
             async with self._sender:
+                poll = CalmPoll(consumer)
                 while not stop.is_set():
-                    polled = await asyncio.to_thread(consumer.poll, timeout_ms=int(POLL_SECONDS * 1_000))
+                    polled = await asyncio.to_thread(poll, POLL_SECONDS)
                     await self._deliver(consumer, polled, first_new)
         except KafkaError as error:
             raise kafka.unreachable(self._settings.kafka, error) from error

@@ -14,13 +14,12 @@ from liqheat.platform.clock import ManualClock, SystemClock
 from liqheat.platform.errors import ConfigurationError, Origin
 from liqheat.platform.settings import Settings, Signals, Viewer
 from liqheat.viewer.server import ViewerServer
-from processors.signals.engine import update
 from processors.signals.state import SignalState
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.e2e.conftest import Page
-from tests.support.signal_cases import heatmap_frame, market
+from tests.support.signal_cases import heatmap_frame, market, said_of
 from tests.support.viewer_map import STORED_FACTOR, Level, insert_gap, insert_liquidation, insert_minute
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
@@ -37,7 +36,16 @@ def fill(client: Client) -> None:
     for minute in range(MINUTES):
         start = NOW - (MINUTES - 1 - minute) * MINUTE_MS
         mark = 1.0 + 0.004 * (((minute + 5) % 9) - 4) / 4
-        insert_minute(client, "binance", start, mark, LONGS + SHORTS, scale_long=0.87, open_interest_usd=30e6)
+        insert_minute(
+            client,
+            "binance",
+            start,
+            mark,
+            LONGS + SHORTS,
+            expected_scale_long=0.87,
+            expected_scale_short=1.0,
+            open_interest_usd=30e6,
+        )
         insert_minute(client, "bybit", start, mark, [Level("short", 1.0612, 100_000.0, "50x+")])
     insert_liquidation(client, "binance", NOW - 10 * MINUTE_MS, "long", 0.996, 50_000.0)
     insert_gap(client, "bybit", NOW - 20 * MINUTE_MS, NOW - 17 * MINUTE_MS, filled=False)
@@ -45,7 +53,7 @@ def fill(client: Client) -> None:
 
 @pytest.fixture
 async def address(clickhouse: Client) -> AsyncIterator[str]:
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR) as server:
         yield server.address
 
 
@@ -113,7 +121,7 @@ def insert_signals(client: Client, settings: Settings) -> None:
     for minute, mark in ((NOW - MINUTE_MS, 1.05), (NOW, 1.0)):
         frame = heatmap_frame(minute, {0.95: 6e6}, {1.06: 7e6})
         said = market(minute, mark, frame, funding_rate=0.0001, next_funding_time=NOW + 91 * MINUTE_MS)
-        for batch in update(state, said, Signals()):
+        for batch in said_of(state, said, Signals()):
             writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin(batch.kind.value, 0, offset))])
             offset += 1
 
@@ -201,14 +209,14 @@ async def test_an_empty_database_says_what_to_wait_for(page: Page, address: str)
 async def test_a_database_without_tables_says_what_to_do(
     page: Page, empty_clickhouse: Client, settings: Settings
 ) -> None:
-    async with ViewerServer(Viewer(port=0), empty_clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: empty_clickhouse, STORED_FACTOR) as server:
         await page.open(server.address)
         await page.eventually("document.getElementById('notice').textContent.includes('liqheat migrate')")
 
 
 async def test_a_viewer_that_went_away_is_noticed(page: Page, clickhouse: Client) -> None:
     fill(clickhouse)
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR) as server:
         await page.open(server.address)
         await page.eventually(READY)
     await page.eventually("document.getElementById('notice').textContent.startsWith('No answer from liqheat')")
@@ -231,7 +239,7 @@ async def test_it_fits_a_phone_and_a_light_room(
 async def test_it_answers_get_alone_loads_nothing_from_elsewhere_and_refuses_what_is_wrong(
     clickhouse: Client,
 ) -> None:
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR, ManualClock()) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR, ManualClock()) as server:
         async with aiohttp.ClientSession(server.address) as session:
             async with session.get("/") as answer:
                 html = await answer.text()
@@ -248,7 +256,7 @@ async def test_it_answers_get_alone_loads_nothing_from_elsewhere_and_refuses_wha
             async with session.get("/plotly.js") as answer:
                 assert (await answer.content.read(100)).startswith(b"/**\n* plotly.js")
         with pytest.raises(ConfigurationError, match="choose another with --port"):
-            async with ViewerServer(Viewer(port=server.port), clickhouse, STORED_FACTOR):
+            async with ViewerServer(Viewer(port=server.port), lambda: clickhouse, STORED_FACTOR):
                 pass
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner, Result
 
 from liqheat.cli.main import app, load_commands
+from liqheat.cli.stored_bars import read_stored
 from liqheat.domain.events import Kind
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
+from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import ConfigurationError, FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.export import Step, step_for
@@ -96,16 +99,32 @@ def test_sql_prints_json_csv_and_parquet(run: Command) -> None:
         "INSERT INTO migrations (number) VALUES (99)",
         "SELECT * FROM file('/etc/hostname', 'LineAsString')",
         "SET readonly = 0",
+        "SELECT 1 INTO OUTFILE '{folder}/made'",
+        "SELECT * FROM sqlite('{folder}/made', 'made')",
+        "KILL QUERY WHERE 1",
     ],
 )
-def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str) -> None:
-    with pytest.raises(FatalError, match="readonly"):
-        run("sql", query)
+def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"allowed here|outside the database|writes a file"):
+        run("sql", query.replace("{folder}", str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_embedded_clickhouse_is_read_only_even_past_the_check(module_settings: Settings) -> None:
+    reader = open_clickhouse(module_settings.clickhouse, readonly=True)
+    try:
+        for statement in ("TRUNCATE TABLE gaps_raw", "SELECT 1 SETTINGS max_memory_usage = 0", "SET readonly = 0"):
+            with pytest.raises(DatabaseError, match=r"READONLY|readonly"):
+                reader.command(statement)
+        with pytest.raises(DatabaseError, match=r"MEMORY_LIMIT|memory limit"):
+            reader.query("SELECT groupArray(number) FROM numbers(1000000000)")
+    finally:
+        reader.close()
 
 
 def test_sql_says_what_is_wrong_with_a_query_and_a_folder(run: Command, tmp_path: Path) -> None:
     with pytest.raises(FatalError, match="Syntax error"):
-        run("sql", "SELEC 1")
+        run("sql", "SELECT FROM WHERE")
     run.data_directory = tmp_path
     with pytest.raises(ConfigurationError, match="No ClickHouse data in"):
         run("sql", "SELECT 1")
@@ -186,3 +205,18 @@ def test_migrate_and_sink_in_processes_of_their_own(tmp_path: Path) -> None:
     users = liqheat("migrate", "--users")
     assert "is up to date" in users.stdout
     assert (users.returncode, "Embedded ClickHouse has no users" in users.stderr) == (2, True)
+
+
+def test_backtest_reads_stored_minutes_and_names_the_markets_there_are(run: "Command", filled: None) -> None:
+    bars, executed, name = read_stored(run.data_directory, "okx:VIRTUAL", None)
+    assert name == "okx:VIRTUAL"
+    assert bars.start.tolist() == [MIDNIGHT, MIDNIGHT + MINUTE_MS]
+    assert bars.open.tolist() == [100, 100]
+    assert bars.high.tolist() == [102.5, 102.5]
+    assert bars.low.tolist() == [98, 98]
+    assert bars.close.tolist() == [99, 100]
+    assert bars.buy_usd.tolist() == [1, 1]
+    assert executed.usd.shape == (2, 2)
+    assert executed.known_from == MIDNIGHT
+    with pytest.raises(ConfigurationError, match="binance:VIRTUAL, okx:VIRTUAL"):
+        run("backtest", "--market", "okx:NONE")

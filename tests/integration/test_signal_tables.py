@@ -1,5 +1,6 @@
 """Signals in the database: what the pipeline says is what the views, the page's answer and the terminal show."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -18,12 +19,11 @@ from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings, Signals
 from liqheat.viewer.signals import signals_picture
-from processors.signals.engine import update
 from processors.signals.state import SignalState
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
-from tests.support.signal_cases import START, heatmap_frame, market
+from tests.support.signal_cases import START, heatmap_frame, market, said_of
 
 pytestmark = pytest.mark.clickhouse
 
@@ -38,7 +38,7 @@ def story_batches() -> list[Batch]:
         settles = START + 8 * HOUR_MS
         frame = heatmap_frame(window, LONGS, SHORTS)
         said = market(window, mark, frame, funding_rate=0.0001, next_funding_time=settles, open_interest=1e6)
-        outputs += update(state, said, Signals())
+        outputs += said_of(state, said, Signals())
     news = event("2026-01-01T00:02:30", "Listing", "calendar", importance="high")
     return [*outputs, *to_batches([Tagged("VIRTUAL", news)])]
 
@@ -112,7 +112,7 @@ def test_a_catalyst_is_counted_and_joined_to_the_clusters_before_it(stored: Clie
 
 
 def test_the_page_gets_the_latest_minute_as_json(stored: Client) -> None:
-    answer = signals_picture(stored, "VIRTUAL")
+    answer = signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS)
     json.dumps(answer, allow_nan=False)
     assert answer["reading"]["window_start"] == START + 2 * MINUTE_MS
     assert answer["reading"]["exposure_reduction"] == pytest.approx(0.3 + 0.2 * 6 / 15)
@@ -120,12 +120,12 @@ def test_the_page_gets_the_latest_minute_as_json(stored: Client) -> None:
     assert [row["kind"] for row in answer["alerts"]] == ["entered", "approaching", "approaching"]
     assert answer["catalysts"][0]["event_time"] == START + 150_000
     assert answer["venues"][0]["settlement_seconds"] == 8 * 3_600 - 180
-    assert signals_picture(stored, "NOTHING")["reading"] is None
+    assert signals_picture(stored, "NOTHING", 0, START + HOUR_MS)["reading"] is None
 
 
 def test_the_terminal_shows_price_clusters_funding_conviction_and_alerts(stored: Client) -> None:
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(screen(signals_picture(stored, "VIRTUAL"), START + 3 * MINUTE_MS + 5_000))
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(screen(signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS), START + 3 * MINUTE_MS + 5_000))
     text = console.export_text()
     for expected in (
         "VIRTUAL  0.868",
@@ -143,8 +143,8 @@ def test_the_terminal_shows_price_clusters_funding_conviction_and_alerts(stored:
 
 
 def test_in_a_narrow_terminal_no_column_is_cut(stored: Client) -> None:
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(screen(signals_picture(stored, "VIRTUAL"), START + 3 * MINUTE_MS, width=80))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(screen(signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS), START + 3 * MINUTE_MS, width=80))
     table = console.export_text().partition("Clusters")[2].partition("Latest alerts")[0]
     assert "\N{HORIZONTAL ELLIPSIS}" not in table
     assert "observed" not in table
@@ -159,7 +159,7 @@ def test_an_empty_symbol_is_a_sentence() -> None:
         "alerts": [],
         "catalysts": [],
     }
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(screen(empty, START))
     assert "No minute of X is stored yet" in console.export_text()
 

@@ -10,6 +10,7 @@ from liqheat.platform.codec import Headers, decode, encode
 from liqheat.platform.partitions import partition_of as partition_of_symbol
 from liqheat.platform.topics import Topic
 from processors.worker.checkpoint import partition_of
+from processors.worker.deaths import is_mark
 
 NOW_MS = 1_800_000_000_000
 
@@ -35,6 +36,7 @@ class MemoryLog:
     messages: dict[int, list[Message]] = field(default_factory=dict)
     done: dict[int, int] = field(default_factory=dict)
     checkpoints: dict[str, bytes] = field(default_factory=dict)
+    marks: dict[str, bytes] = field(default_factory=dict)
     sent: list[tuple[Topic, int | None, bytes | None, Headers]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     on_their_way: set[asyncio.Task[None]] = field(default_factory=set)
@@ -106,12 +108,15 @@ class MemoryLog:
     async def save(self, symbol: str, partition: int, packed: bytes) -> None:
         """Write a checkpoint."""
         await asyncio.sleep(0)
+        if is_mark(symbol):
+            self.marks[symbol] = packed
+            return
         self.checkpoints[symbol] = packed
         self.steps.append(f"save {symbol}")
 
     def saved(self, symbol: str) -> bytes | None:
         """Return the latest checkpoint."""
-        return self.checkpoints.get(symbol)
+        return (self.marks if is_mark(symbol) else self.checkpoints).get(symbol)
 
     def go_on_from(self, partition: int, offset: int) -> None:
         """Note that the messages before `offset` need not come again."""

@@ -124,7 +124,8 @@ def readings_of(outputs: Sequence[Batch]) -> list[tuple[str, Reading]]:
             window = minute["window_start"]
             own = [frame.filter(pl.col("window_start") == window) for frame in frames]
             rows = np.concatenate([read_rows(frame)[0] for frame in own]) if own else NO_ROWS
-            fields = {name: minute[name] for name in Reading.__struct_fields__ if name not in ("window", "rows")}
+            fields = {name: minute[name] for name in Reading.__struct_fields__ if name in minute and name != "rows"}
+            fields.pop("window", None)
             readings.append((batch.venue, Reading(window=window, rows=rows, **fields)))
     return sorted(readings, key=lambda each: each[1].window)
 
@@ -201,7 +202,7 @@ class Story:
                     told.append(Alert(*row))
                 elif batch.kind is Kind.SYMBOL_SIGNALS:
                     self.readings.append(SymbolSignal(*row))
-                else:
+                elif batch.kind is Kind.MARKET_SIGNALS:
                     self.market_readings.append((batch.venue, MarketSignal(*row)))
         self.alerts += told
         return told
@@ -217,4 +218,4 @@ class Story:
 
 def rules(alerts: list[Alert]) -> list[str]:
     """Return the rules of alerts in order."""
-    return [alert.rule for alert in alerts]
+    return [alert.kind for alert in alerts]

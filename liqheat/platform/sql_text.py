@@ -6,7 +6,7 @@ from liqheat.platform.errors import FatalError
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # Quoted text, quoted names and comments are passed over whole, so that only a semicolon between statements splits.
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.)*" | `(?:[^`\\]|\\.)*` | --[^\n]* | /\*.*?\*/ | ;""",
     re.VERBOSE | re.DOTALL,
 )
@@ -30,7 +30,7 @@ def fill(text: str, values: dict[str, str], origin: str) -> str:
 def split_statements(text: str) -> list[str]:
     """Cut SQL text at the semicolons outside of quotes and comments; drop pieces that are only comments."""
     pieces, start = [], 0
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         if token[0] == ";":
             pieces.append(text[start : token.start()])
             start = token.end()
@@ -39,4 +39,4 @@ def split_statements(text: str) -> list[str]:
 
 
 def _without_comments(sql: str) -> str:
-    return _TOKEN.sub(lambda token: "" if token[0].startswith(("--", "/*")) else token[0], sql)
+    return TOKEN.sub(lambda token: "" if token[0].startswith(("--", "/*")) else token[0], sql)
