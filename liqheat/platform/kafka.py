@@ -147,7 +147,7 @@ def create_topics(kafka: Kafka) -> list[str]:
 def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
     """Return the partition numbers of `topic` as the consumer `client` knows them, in order.
 
-    A broker needs a moment before it tells of a topic that was just created, so it is asked again for `patience` seconds.
+    A broker needs a moment before it tells of a topic that was just made, so it is asked again for `patience` seconds.
 
     Raises:
         TransientError: there is no such topic.
