@@ -101,7 +101,9 @@ def test_page_queries(week: Client) -> None:
     now = round(time.time() * 1_000)
     for name in RANGES:
         request = MapRequest.parse({"symbol": "VIRTUAL", "range": name})
-        report(f"  page, {name:12} {best_ms(lambda request=request: picture.heatmap_picture(week, request, 5, now, 300_000))}")  # type: ignore[misc]
+        report(
+            f"  page, {name:12} {best_ms(lambda request=request: picture.heatmap_picture(week, request, 5, now, 300_000))}"
+        )  # type: ignore[misc]
     report(f"  page, market list  {best_ms(lambda: picture.market_list(week, now))}")
 
 
