@@ -19,6 +19,7 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.MARKET_MINUTES: Topic.MARKET_MINUTES,
     Kind.CLUSTERS: Topic.CLUSTERS,
     Kind.ALERTS: Topic.ALERTS,
+    Kind.TRACK_RECORD: Topic.TRACK_RECORD,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
 }
