@@ -16,6 +16,7 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.scoring.amounts import (
     Cases,
     block_length,
+    drawn,
     measures,
     paired,
     partial_spearman,
