@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from liqheat.platform import kafka
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.dead_letters import KafkaDeadLetters
-from liqheat.platform.errors import ConfigurationError, TransientError
+from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import pending_migrations

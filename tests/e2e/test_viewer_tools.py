@@ -237,6 +237,7 @@ async def test_axe_finds_nothing_that_keeps_anybody_out(page: Page, address: str
     await page.evaluate(axe_source() + ";1")
     found = await page.evaluate(
         "axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then(answer =>"
-        " JSON.stringify(answer.violations.map(one => [one.id, one.impact, one.nodes.slice(0, 4).map(node => node.html)])))"
+        " JSON.stringify(answer.violations.map(one =>"
+        " [one.id, one.impact, one.nodes.slice(0, 4).map(node => node.html)])))"
     )
     assert json.loads(found) == []
