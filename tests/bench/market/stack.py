@@ -132,6 +132,8 @@ class Stack:
             "LIQHEAT_CLICKHOUSE__DATA_DIRECTORY": str(self.data_directory),
             "LIQHEAT_INGEST__SYMBOLS": json.dumps(["all"]),
             "LIQHEAT_INGEST__CONNECTIONS": "4",
+            # The generator has no order books; what they cost is measured by tests/bench/test_bench_mappers_venues.py.
+            "LIQHEAT_INGEST__DEPTH": "false",
             "LIQHEAT_SERVICE__HOST": HOST,
             "LIQHEAT_SERVICE__LOG_LEVEL": "warning",
             "LIQHEAT_VIEWER__HOST": HOST,
