@@ -1,8 +1,9 @@
 """History by REST before going live, oldest first, so that the engine sees it as it would have seen it live.
 
-Each instrument is read window by window; the bodies of a window are mapped, merged by event time and published
-in slices of one minute, for the engine closes a minute when any later row arrives. What was published is
-noted, so that an interrupted backfill goes on where it stopped.
+Each instrument is read window by window; the bodies of a window are mapped, merged by event time and published in
+slices of one minute, for the engine closes a minute when any later row arrives. What was published is noted, so that
+an interrupted backfill goes on where it stopped. A window of which something cannot be read becomes a gap row, and is
+not noted.
 """
 
 import asyncio
@@ -14,13 +15,14 @@ import msgspec
 import structlog
 
 from ingest.publisher import Publisher
-from ingest.sanity import sane_events
-from ingest.venues.interface import Request, Rest, VenueFeed, wrap
+from ingest.refusals import RefusalLog
+from ingest.sanity import Reading, read_frame
+from ingest.venues.interface import Mapper, Request, Rest, VenueFeed, wrap
 from liqheat.domain.events import Event, Gap
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS, window_start
 from liqheat.platform.clock import Clock
-from liqheat.platform.errors import ConfigurationError, Origin, PoisonMessage, SequenceGap, TransientError
+from liqheat.platform.errors import ConfigurationError, Origin, PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +42,21 @@ def duration_ms(text: str) -> int:
     Raises:
         ConfigurationError: `text` is none.
     """
-    count, unit = text[:-1], text[-1:]
+    count, unit = text[:-1], text[-1:].lower()
     if not count.isdecimal() or unit not in _UNITS_MS:
         raise ConfigurationError(f"Expected a span such as 90m, 6h or 2d, was {text!r}")
     return int(count) * _UNITS_MS[unit]
 
 
+Span = tuple[int, int]
+
+
 class Progressed:
-    """How far each instrument's history has been published, kept in a small JSON file (or only in memory)."""
+    """Which spans of each instrument's history were published, kept in a small JSON file (or only in memory).
+
+    A window is among them when all its streams were published; of another those that were are kept by themselves, so
+    that the next run asks for the rest only, and no trade is published twice.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Read `path` if it is there.
@@ -56,30 +65,56 @@ class Progressed:
             ConfigurationError: the file is not one of ours.
         """
         self._path = path
-        self._spans: dict[str, tuple[int, int]] = {}
+        self._spans: dict[str, list[Span]] = {}
         if path is not None and path.exists():
             try:
-                self._spans = msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[int, int]])
+                kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[int | list[int]]])
             except msgspec.DecodeError as error:
-                raise ConfigurationError(f"{path} is no backfill state ({error}); remove it to start anew") from error
+                raise ConfigurationError(f"{path} is no backfill state ({error}); remove it to begin again") from error
+            # Until version 0.2 there was one span per instrument.
+            self._spans = {key: _spans_of(spans) for key, spans in kept.items()}
 
-    def position(self, instrument: Instrument, start: int) -> int:
-        """Return where to go on: behind the published span where it holds `start`, else at `start`."""
-        first, last = self._spans.get(_key(instrument), (start, start))
-        return last if first <= start <= last else start
+    def missing(self, instrument: Instrument, start: int, end: int) -> list[Span]:
+        """Return the parts of `[start, end)` (ms) that were not published, oldest first."""
+        parts: list[Span] = []
+        for first, last in self._spans.get(_key(instrument), []):
+            if first > start:
+                parts.append((start, min(first, end)))
+            start = max(start, last)
+            if start >= end:
+                break
+        if start < end:
+            parts.append((start, end))
+        return [(first, last) for first, last in parts if first < last]
 
-    def note(self, instrument: Instrument, start: int, end: int) -> None:
-        """Remember that `[start, end)` (ms) was published."""
-        first, last = self._spans.get(_key(instrument), (start, start))
-        self._spans[_key(instrument)] = (first if first <= start <= last else start, end)
+    def has(self, instrument: Instrument, stream: str, start: int, end: int) -> bool:
+        """Whether `[start, end)` (ms) of one stream was published."""
+        return any(first <= start and end <= last for first, last in self._spans.get(_key(instrument, stream), []))
+
+    def note(self, instrument: Instrument, start: int, end: int, stream: str = "") -> None:
+        """Remember that `[start, end)` (ms) was published, of all streams or of one."""
+        key = _key(instrument, stream)
+        joined: list[Span] = []
+        for first, last in sorted([*self._spans.get(key, []), (start, end)]):
+            if joined and first <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+            else:
+                joined.append((first, last))
+        self._spans[key] = joined
         if self._path is not None:
             part = self._path.with_suffix(".part")
             part.write_bytes(msgspec.json.encode(self._spans))
             part.replace(self._path)
 
 
-def _key(instrument: Instrument) -> str:
-    return f"{instrument.venue.value}:{instrument.name}"
+def _spans_of(kept: Sequence[int | list[int]]) -> list[Span]:
+    pairs = [kept] if kept and isinstance(kept[0], int) else kept
+    return [(pair[0], pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+
+
+def _key(instrument: Instrument, stream: str = "") -> str:
+    """Return the name of a span in the file; streams bring the instrument's name along, or the address they are at."""
+    return f"{instrument.venue.value}:{instrument.name}" + (f":{stream}" if stream else "")
 
 
 class Backfill:
@@ -100,6 +135,7 @@ class Backfill:
         self._clock = clock
         self._progressed = progressed or Progressed()
         self._progress = progress
+        self._refusals = RefusalLog(feed.venue)
 
     async def run(self, instruments: Sequence[Instrument], start: int) -> int:
         """Publish everything from `start` (ms) to about now; return where the live feed takes over (ms).
@@ -111,51 +147,83 @@ class Backfill:
             end = window_start(self._clock.now_ms())
             slots = asyncio.Semaphore(_INSTRUMENTS_AT_ONCE)
 
-            async def one(instrument: Instrument, until: int, slots: asyncio.Semaphore = slots) -> None:
+            async def one(instrument: Instrument, since: int, until: int, slots: asyncio.Semaphore = slots) -> None:
                 async with slots:
-                    await self._read(instrument, start, until)
+                    for first, last in self._progressed.missing(instrument, since, until):
+                        await self._read(instrument, first, last, since, until)
 
             async with asyncio.TaskGroup() as group:
                 for instrument in instruments:
-                    group.create_task(one(instrument, end), name=f"history {instrument.name}")
+                    group.create_task(one(instrument, start, end), name=f"history {instrument.name}")
+            # What could not be read has its gap row; within this run it is not asked for again.
+            start = end
             if self._clock.now_ms() - end < _CLOSE_ENOUGH_MS:
                 return end
 
-    async def _read(self, instrument: Instrument, start: int, end: int) -> None:
-        position = self._progressed.position(instrument, start)
+    async def _read(self, instrument: Instrument, position: int, end: int, start: int, until: int) -> None:
+        """Read `[position, end)` window by window; `start` and `until` are of the whole history, for the progress."""
         while position < end:
-            until = min(position + self._feed.history_window, end)
-            requests = self._feed.history(instrument, position, until)
+            window_end = min(position + self._feed.history_window, end)
+            requests = self._feed.history(instrument, position, window_end)
             if not requests:
                 return
-            try:
-                bodies = await asyncio.gather(*(self._rest.fetch(request) for request in requests))
-            except (TransientError, PoisonMessage) as error:
-                self._record_hole(instrument, position, until, str(error))
-            else:
-                await self._publish(instrument, requests, bodies, position, until)
+            failed, reasons = await self._read_window(instrument, requests, position, window_end)
             # Only what Kafka has taken counts as done.
             await self._publisher.flush()
-            self._progressed.note(instrument, position, until)
-            position = until
+            if reasons:
+                self._record_hole(instrument, position, window_end, reasons[0])
+            if not failed:
+                self._progressed.note(instrument, position, window_end)
+            else:
+                for request in requests:
+                    if request not in failed:
+                        self._progressed.note(instrument, position, window_end, _stream(request))
+            position = window_end
             if self._progress is not None:
-                self._progress(instrument, start, position, end)
+                self._progress(instrument, start, position, until)
 
-    async def _publish(
-        self, instrument: Instrument, requests: Sequence[Request], bodies: Sequence[bytes], start: int, end: int
-    ) -> None:
-        mapper = self._feed.mapper([instrument])
-        received_at = self._clock.now_ms()
+    async def _read_window(
+        self, instrument: Instrument, requests: Sequence[Request], start: int, end: int
+    ) -> tuple[list[Request], list[str]]:
+        """Publish what can be read of `[start, end)`.
+
+        Returns:
+            The requests that have to be asked again, and a sentence for everything that could not be read.
+        """
+        wanted = [item for item in requests if not self._progressed.has(instrument, _stream(item), start, end)]
+        answers = await asyncio.gather(*(self._rest.fetch(request) for request in wanted), return_exceptions=True)
+        failed: list[Request] = []
+        reasons: list[str] = []
         events: list[Event] = []
-        for request, body in zip(requests, bodies, strict=True):
-            frame = wrap(request.stream, body) if request.stream else body
-            try:
-                events.extend(sane_events(mapper, frame, received_at))
-            except PoisonMessage as poison:
-                origin = Origin(f"{self._feed.venue.value}:{request.stream or request.url}")
-                self._publisher.dead_letter(frame, poison.reason, origin)
-            except SequenceGap as gap:
-                log.warning("The history has a hole of its own", stream=gap.stream, missing=gap.missing)
+        mapper = self._feed.mapper([instrument])
+        for request, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, TransientError | PoisonMessage):
+                failed.append(request)
+                reasons.append(str(answer))
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            reading = self._map(mapper, instrument, request, answer)
+            # Rows that cannot be read stay so; asked again, their neighbours would be published twice.
+            events += reading.events
+            reasons += reading.problems()
+            if reading.poison and not reading.events:
+                failed.append(request)
+        await self._publish(events, start, end)
+        return failed, reasons
+
+    def _map(self, mapper: Mapper, instrument: Instrument, request: Request, body: bytes) -> Reading:
+        frame = wrap(request.stream, body) if request.stream else body
+        reading = read_frame(mapper, frame, self._clock.now_ms())
+        self._refusals.take(reading.refused, (instrument.name,), _stream(request), self._publisher)
+        if reading.poison:
+            origin = Origin(f"{self._feed.venue.value}:{_stream(request)}")
+            self._publisher.dead_letter(frame, reading.poison, origin)
+        for gap in reading.gaps:
+            log.warning("The history has a hole of its own", stream=gap.stream, missing=gap.missing)
+        return reading
+
+    async def _publish(self, events: Sequence[Event], start: int, end: int) -> None:
         minutes: defaultdict[int, list[Event]] = defaultdict(list)
         for event in sorted(events, key=lambda event: event.event_time):
             if start <= event.event_time < end:
@@ -168,3 +236,8 @@ class Backfill:
         self._publisher.add(
             Gap(self._feed.venue, instrument.symbol, instrument.name, start, end, "history", 0, reason, filled=False)
         )
+
+
+def _stream(request: Request) -> str:
+    """Return what tells the streams of a window apart."""
+    return request.stream or request.url

@@ -8,6 +8,8 @@ anything.
 
 import asyncio
 import random
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -15,6 +17,8 @@ import structlog
 from aiohttp.http import WSMessageDecodeText, WSMessageNoDecodeText
 
 from ingest.intake import CLOCK_MARGIN_MS, FrameHandler
+from ingest.outbound import socket_proxy
+from ingest.venues.answers import pause_of
 from ingest.venues.interface import Connection
 from ingest.watch import Stream, StreamWatch
 from liqheat.domain.market import Venue
@@ -29,6 +33,7 @@ _CLOSE_SECONDS = 2.0
 _MAXIMUM_FRAME_BYTES = 32 * 1024 * 1024
 # How long a venue may take to answer our subscriptions; then a hole is read without waiting for it.
 _ANSWER_SECONDS = 2.0
+_LONGEST_GREETING = 300
 
 _Message = WSMessageDecodeText | WSMessageNoDecodeText
 
@@ -62,12 +67,13 @@ class _Link:
     def __init__(
         self,
         socket: "aiohttp.ClientWebSocketResponse[bool]",
-        answer: _Message | None,
+        first: Sequence[_Message],
         now: float,
         now_ms: int,
     ) -> None:
         self.socket = socket
-        self.answer = answer
+        self.first = deque(first)
+        """What came while we waited for an answer to our subscriptions."""
         self.opened_at = now
         self.last_event_at = now
         self.last_event_ms = now_ms
@@ -119,6 +125,11 @@ class ConnectionRunner:
         self._watch = StreamWatch(names, self._silence_limit * policy.stream_silence_factor)
         self._lost: list[Stream] = []
         self._overdue = asyncio.Event()
+
+    def drop(self, instrument: str) -> None:
+        """Expect nothing more of an instrument that is let go; what still comes of it yields nothing."""
+        self._watch.drop(instrument)
+        self._lost = [stream for stream in self._lost if stream.instrument != instrument]
 
     async def run(self) -> None:
         """Connect and read, again and again."""
@@ -215,6 +226,7 @@ class ConnectionRunner:
                     self._connection.url,
                     decode_text=False,
                     max_msg_size=_MAXIMUM_FRAME_BYTES,
+                    proxy=socket_proxy(self._connection.url),
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
                 )
                 try:
@@ -222,14 +234,14 @@ class ConnectionRunner:
                         await socket.send_str(message)
                         if self._connection.subscription_pause:
                             await self._clock.sleep(self._connection.subscription_pause)
-                    answer = await _answer_of(socket)
+                    first = await _first_messages(socket)
                 except BaseException:
                     await socket.close()
                     raise
                 log.info("Connected", venue=self._venue.value, name=self._connection.name)
-                return _Link(socket, answer, self._clock.monotonic(), self._clock.now_ms())
+                return _Link(socket, first, self._clock.monotonic(), self._clock.now_ms())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                seconds = self._backoff.next()
+                seconds = max(self._backoff.next(), self._pause_after(error))
                 log.warning(
                     "Cannot connect",
                     venue=self._venue.value,
@@ -238,6 +250,12 @@ class ConnectionRunner:
                     retry_seconds=round(seconds, 1),
                 )
                 await self._clock.sleep(seconds)
+
+    def _pause_after(self, error: Exception) -> float:
+        """Return how long the venue wants to be left alone, 0 where it does not ban: a handshake is a request too."""
+        if not isinstance(error, aiohttp.WSServerHandshakeError) or error.status not in (403, 418, 429):
+            return 0.0
+        return pause_of(self._venue, error.status, error.headers or {}, b"", self._clock.now_ms())
 
     def _start(self, link: _Link) -> None:
         link.last_event_at = self._clock.monotonic()
@@ -252,7 +270,7 @@ class ConnectionRunner:
         checked_at = now
         self._watch.restart(now)
         while True:
-            message, link.answer = link.answer, None
+            message = link.first.popleft() if link.first else None
             try:
                 message = message or await link.socket.receive(timeout=tick)
             except TimeoutError:
@@ -290,9 +308,26 @@ class ConnectionRunner:
                 return
 
 
-async def _answer_of(socket: "aiohttp.ClientWebSocketResponse[bool]") -> _Message | None:
-    """Return the first message: once the venue speaks, it has our subscriptions, and what REST tells joins on."""
+async def _first_messages(socket: "aiohttp.ClientWebSocketResponse[bool]") -> list[_Message]:
+    """Return what the venue says first, a greeting and the message after it.
+
+    Once the venue has answered, it has our subscriptions, and what REST says joins on. A greeting comes before it has
+    read them, and is taken for no answer.
+    """
+    found: list[_Message] = []
     try:
-        return await socket.receive(timeout=_ANSWER_SECONDS)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            while not found or _is_greeting(found[-1]):
+                found.append(await socket.receive())
     except TimeoutError:
-        return None
+        pass
+    return found
+
+
+def _is_greeting(message: _Message) -> bool:
+    """Whether a venue only says that we are connected."""
+    data = message.data
+    if not isinstance(data, str | bytes):
+        return False
+    text = data.encode() if isinstance(data, str) else data
+    return len(text) < _LONGEST_GREETING and (b'"connected"' in text or text.startswith(b"Websocket connection"))

@@ -6,13 +6,16 @@ mapper notices and records each as a `Gap`. The feed runner and the poller know 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
 
+from ingest.feed_health import Pulse
 from ingest.publisher import Publisher
-from ingest.sanity import sane_events
+from ingest.refusals import RefusalLog
+from ingest.sanity import read_frame
 from ingest.venues.interface import NOTHING_RECOVERED, Connection, Mapper, Recovery, Rest, VenueFeed
 from ingest.watch import EXPECTED_KINDS, Stream
 from liqheat.domain.events import KIND_OF, Event, Gap, Kind, Mark
@@ -66,6 +69,7 @@ class Intake:
         publisher: Publisher,
         rest: Rest,
         clock: Clock,
+        refusals: RefusalLog | None = None,
     ) -> None:
         self._feed = feed
         self._mapper = mapper
@@ -80,37 +84,59 @@ class Intake:
         self._heard: dict[Stream, int] = {}  # venue's time of the latest event
         self._listening_since = clock.now_ms()
         self._duplicates_reported = 0
+        self._refusals = refusals or RefusalLog(feed.venue)
+        self._notices_reported: Counter[str] = Counter()
         self.last_event_at = clock.monotonic()
+        self.pulse = Pulse()
 
     async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
         """Map and publish one frame; see `FrameHandler`."""
         received_at = self._clock.now_ms()
         self._frames[stream] = self._frames.get(stream, 0) + 1
         duplicates = self._mapper.duplicates
+        reading = read_frame(self._mapper, frame, received_at)
         spoken: dict[tuple[str, type], int] = {}
         event: Event | None = None
-        try:
-            for event in sane_events(self._mapper, frame, received_at):
-                self._publisher.add(event)
-                spoken[event.instrument, type(event)] = event.event_time
-        except PoisonMessage as poison:
-            self._publisher.dead_letter(frame, poison.reason, self._origin(stream))
-        except SequenceGap as gap:
+        for event in reading.events:
+            self._publisher.add(event)
+            spoken[event.instrument, type(event)] = event.event_time
+        if reading.refused:
+            self._refusals.take(reading.refused, self._instruments, stream, self._publisher)
+        if reading.poison:
+            self._publisher.dead_letter(frame, reading.poison, self._origin(stream))
+        for gap in reading.gaps:
             self._notice(gap, received_at)
         streams = {Stream(name, KIND_OF[struct]): time for (name, struct), time in spoken.items()}
         self._heard.update(streams)
         if event is not None:
             self._lags[stream] = received_at - event.event_time
             self.last_event_at = self._clock.monotonic()
+            self.pulse.note(streams.keys(), self.last_event_at, stream, self._lags[stream])
         await self._publisher.room()
         return streams.keys() if streams or self._mapper.duplicates > duplicates else None
+
+    def want(self, instruments: Sequence[Instrument]) -> None:
+        """Read exactly these instruments from now on, one that changed at its new contract value."""
+        self._instruments = {instrument.name: instrument for instrument in instruments}
+        self._mapper.want(instruments)
+        self._heard = {stream: at for stream, at in self._heard.items() if stream.instrument in self._instruments}
+        self.pulse.keep(self._instruments)
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The instruments that are read now."""
+        return tuple(self._instruments.values())
 
     async def recover(
         self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
     ) -> None:
         """Read by REST what the connection missed, with its own mapper, then record the hole of each instrument."""
         holes: dict[Instrument, tuple[int, asyncio.Task[bool]]] = {}
-        for instrument in connection.instruments:
+        for name in [instrument.name for instrument in connection.instruments]:
+            instrument = self._instruments.get(name)
+            if instrument is None:
+                # It was let go while the connection went on.
+                continue
             kinds = [item.kind for item in lost if item.instrument == instrument.name] if lost else EXPECTED_KINDS
             if kinds:
                 since = min(start, *(self._last_heard(Stream(instrument.name, kind)) for kind in kinds))
@@ -147,13 +173,13 @@ class Intake:
     async def _recover_one(self, connection: Connection, instrument: Instrument, start: int, end: int) -> bool:
         recovery = await self._attempt(self._feed.recover(instrument, start, end, self._rest), instrument)
         now = self._clock.now_ms()
-        events = self._map_all(self._mapper, recovery, connection.name, lambda gap: self._notice(gap, now))
+        events, is_whole = self._map_all(self._mapper, recovery, connection.name, lambda gap: self._notice(gap, now))
         # The bars of marks reach back to the last trade; marks that came by themselves are better.
         known = self._heard.get(Stream(instrument.name, Kind.MARKS), 0)
         await self._publisher.publish(
             [event for event in events if not (isinstance(event, Mark) and event.event_time <= known)]
         )
-        return recovery.complete
+        return recovery.complete and is_whole
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:
         """Record failed polls as a hole of their instrument, or of all when the poll is for all."""
@@ -173,6 +199,7 @@ class Intake:
         if new := self._mapper.duplicates - self._duplicates_reported:
             metrics.DUPLICATES_DROPPED.labels(venue, "all").inc(new)
             self._duplicates_reported += new
+        self._refusals.notice(self._mapper.report.notices, self._notices_reported)
 
     async def close(self) -> None:
         """Give up fills under way, recording them as unfilled."""
@@ -198,8 +225,8 @@ class Intake:
             async with self._fill_slots:
                 recovery = await self._attempt(self._feed.fill(gap, instrument, self._rest), instrument)
             # The connection's mapper is past these numbers and would drop them; a fresh one has no memory.
-            events = self._map_all(self._feed.mapper([instrument]), recovery, gap.stream, _log_hole)
-            filled = recovery.complete
+            events, is_whole = self._map_all(self._feed.mapper([instrument]), recovery, gap.stream, _log_hole)
+            filled = recovery.complete and is_whole
             if filled and events:
                 start, end = events[0].event_time, events[-1].event_time
             await self._publisher.publish(events)
@@ -216,18 +243,21 @@ class Intake:
 
     def _map_all(
         self, mapper: Mapper, recovery: Recovery, stream: str, on_gap: Callable[[SequenceGap], None]
-    ) -> list[Event]:
-        """Map recovered frames in event-time order; poison among them becomes a dead letter."""
+    ) -> tuple[list[Event], bool]:
+        """Map recovered frames in event-time order, and say whether all of them could be read."""
         events: list[Event] = []
+        is_whole = True
         received_at = self._clock.now_ms()
         for frame in recovery.frames:
-            try:
-                events.extend(sane_events(mapper, frame, received_at))
-            except PoisonMessage as poison:
-                self._publisher.dead_letter(frame, poison.reason, self._origin(stream))
-            except SequenceGap as gap:
+            reading = read_frame(mapper, frame, received_at)
+            events += reading.events
+            self._refusals.take(reading.refused, self._instruments, stream, self._publisher)
+            if reading.poison:
+                self._publisher.dead_letter(frame, reading.poison, self._origin(stream))
+            for gap in reading.gaps:
                 on_gap(gap)
-        return sorted(events, key=lambda event: event.event_time)
+            is_whole = is_whole and not reading.poison and not reading.refused
+        return sorted(events, key=lambda event: event.event_time), is_whole
 
     def _record(
         self, instrument: Instrument, start: int, end: int, stream: str, missing: int, reason: str, filled: bool

@@ -13,7 +13,6 @@ import asyncio
 import math
 import queue
 import threading
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol
@@ -25,7 +24,7 @@ from ingest.batching import VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Pl
 from liqheat.domain.events import KIND_OF, Event, Gap
 from liqheat.platform import metrics
 from liqheat.platform.errors import FatalError, Origin
-from liqheat.platform.kafka import dead_letter_headers
+from liqheat.platform.kafka import close_producer, dead_letter_headers
 from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
@@ -107,7 +106,7 @@ class Publisher:
         await asyncio.to_thread(self._thread.join, self._close_seconds)
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
-        await asyncio.to_thread(self._producer.close, 5.0)
+        await asyncio.to_thread(close_producer, self._producer, 5.0)
         if self.waiting and error is None:
             raise FatalError(f"{self.waiting} rows could not be delivered to Kafka before the end")
 
@@ -121,7 +120,7 @@ class Publisher:
         place = self._place(event)
         waiting = self._open.get(place)
         if waiting is None:
-            waiting = self._open[place] = OpenRows(time.monotonic())
+            waiting = self._open[place] = OpenRows(self._loop.time())
         rows = waiting.kinds.get(type(event))
         if rows is None:
             rows = waiting.kinds[type(event)] = []
@@ -196,7 +195,7 @@ class Publisher:
     async def _seal_by_age(self) -> None:
         while True:
             await asyncio.sleep(self._policy.age)
-            self._seal_due(time.monotonic() - self._policy.quiet_age)
+            self._seal_due(self._loop.time() - self._policy.quiet_age)
             self._gauge.set(self.waiting)
 
     def _seal_due(self, quiet_since: float) -> None:

@@ -1,17 +1,21 @@
-"""The last check before an event is published: every number within the unit of its column.
+"""One raw frame read whole: its events, each checked, and what could not be read of it.
 
-A reader refuses a whole batch for one insane value, so it has to be caught while the raw frame that it came
-from is still at hand. The bounds are those of `liqheat.domain.events`.
+Sockets, polls, backfill, replay and `normalise` all read frames here. A reader of the log refuses a whole batch for one
+insane value, so it has to be caught while the raw frame that it came from is still at hand; the bounds are those of
+`liqheat.domain.events`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from math import isnan
 from operator import attrgetter
 from typing import Any
 
+from ingest.bounded_json import refusal
 from ingest.venues.interface import Mapper
+from ingest.venues.wire import Refusal
 from liqheat.domain.events import KIND_OF, Event, Record, schema_of
-from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.errors import PoisonMessage, SequenceGap
 
 _Bounds = tuple[float, float, bool]
 _Check = tuple[Callable[[Any], tuple[float, ...]], tuple[_Bounds, ...], tuple[str, ...]]
@@ -21,7 +25,7 @@ def _check_of(struct: type) -> _Check:
     columns = [column for column in schema_of(KIND_OF[struct]).columns if column.dtype.is_numeric()]
     bounds = tuple(
         (
-            -float("inf") if column.unit.minimum is None else column.unit.minimum,
+            -1.7e308 if column.unit.minimum is None else column.unit.minimum,
             1.7e308 if column.unit.maximum is None else column.unit.maximum,
             column.unit.nullable,
         )
@@ -50,8 +54,44 @@ def check(event: Event) -> None:
         raise PoisonMessage(f"Expected {name} from {low:g} to {high:g}, was {value!r}")
 
 
-def sane_events(mapper: Mapper, frame: bytes, received_at: int) -> Iterator[Event]:
-    """Map `frame` and check each event; raises what `Mapper.map` raises, and `PoisonMessage` for insane numbers."""
-    for event in mapper.map(frame, received_at):
-        check(event)
-        yield event
+@dataclass(slots=True)
+class Reading:
+    """What one frame told: its events in order, the rows that were left out, and the holes before some of it.
+
+    `poison` says why the frame as a whole could not be read, "" where it could; what came before is in `events`.
+    """
+
+    events: list[Event]
+    refused: list[Refusal]
+    gaps: list[SequenceGap]
+    poison: str = ""
+
+    def problems(self) -> Iterator[str]:
+        """Yield a sentence for everything that is wrong with the frame."""
+        for refused in self.refused:
+            yield f"{refused.instrument}: {refused.reason}"
+        if self.poison:
+            yield self.poison
+
+
+def read_frame(mapper: Mapper, frame: bytes, received_at: int) -> Reading:
+    """Map `frame` and check each event; an insane one is left out like a row that cannot be read."""
+    events: list[Event] = []
+    insane: list[Refusal] = []
+    gaps: list[SequenceGap] = []
+    poison = refusal(frame) or ""
+    if poison:
+        return Reading(events, insane, gaps, poison)
+    try:
+        for event in mapper.map(frame, received_at):
+            try:
+                check(event)
+            except PoisonMessage as refused:
+                insane.append(Refusal(event.instrument, refused.reason))
+            else:
+                events.append(event)
+    except PoisonMessage as error:
+        poison = error.reason
+    except SequenceGap as gap:
+        gaps = [gap, *gap.further]
+    return Reading(events, mapper.report.refused + insane, gaps, poison)

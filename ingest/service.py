@@ -6,6 +6,7 @@ instruments let go. Everything runs in one task group: a fatal error of any part
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,19 +16,22 @@ import structlog
 
 from ingest.backfill import Backfill, Progress, Progressed
 from ingest.batching import BatchPolicy
-from ingest.connection import ConnectionPolicy, ConnectionRunner
+from ingest.connection import ConnectionPolicy
+from ingest.feed_health import Pulse
 from ingest.intake import Intake
-from ingest.poller import Poller
+from ingest.outbound import outbound_session
 from ingest.publisher import Publisher
+from ingest.readers import Readers
 from ingest.rest import RestClient
-from ingest.universe import Universe, choose
-from ingest.venues.interface import Mapper, Rest, VenueFeed
+from ingest.universe import Universe, choose, with_absent
+from ingest.venues.interface import Listings, Mapper, Rest, VenueFeed
 from ingest.venues.registry import feed_for
 from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.clock_watch import OffsetWatch
 from liqheat.platform.errors import PoisonMessage, TransientError
 from liqheat.platform.kafka import producer
 from liqheat.platform.retry import BackOff
@@ -36,6 +40,8 @@ from liqheat.platform.settings import Ingest, Settings
 log = structlog.get_logger(__name__)
 
 _REPORT_SECONDS = 1.0
+# What is left is delivered within this at the end; with the sockets' goodbyes it fits into the 30 s of a container.
+_DELIVERY_SECONDS = 12.0
 DELISTED = "delisted"
 
 
@@ -71,18 +77,19 @@ class VenueService:
         rest: Rest,
         session: aiohttp.ClientSession,
         clock: Clock,
+        offset: OffsetWatch | None = None,
     ) -> None:
+        """Put the parts together; `offset` is what the REST client measures of the venue's clock."""
+        self.offset = offset or OffsetWatch()
         self._feed = feed
         self._settings = settings
         self._publisher = publisher
         self._rest = rest
-        self._session = session
         self._clock = clock
-        self._policy = ConnectionPolicy.of(settings)
+        self._readers = Readers(feed, ConnectionPolicy.of(settings), publisher, rest, session, clock)
         self._universe: Universe | None = None
-        self._intakes: list[Intake] = []
-        self._pollers: list[Poller] = []
-        self._connections_opened = 0
+        self._absent: Counter[str] = Counter()
+        self._has_tasks = False
         self._waiting_for = "the venue's listing"
 
     @property
@@ -90,16 +97,34 @@ class VenueService:
         """The instruments in use now."""
         return self._universe.instruments if self._universe else ()
 
+    @property
+    def venue(self) -> Venue:
+        """The venue."""
+        return self._feed.venue
+
+    @property
+    def pulses(self) -> list[Pulse]:
+        """What each intake hears; empty until the live feed begins."""
+        return [intake.pulse for intake in self._readers.intakes]
+
+    def now(self) -> float:
+        """Return the monotonic time (s) that the pulses are counted in."""
+        return self._clock.monotonic()
+
+    def silence(self) -> float:
+        """Return the seconds since the latest event of any stream, 0 before the live feed begins."""
+        return self.now() - max((intake.last_event_at for intake in self._readers.intakes), default=self.now())
+
     def problem(self) -> str | None:
         """Return None while events come in, else what is wrong, for the health endpoint."""
         if self._waiting_for:
             return f"{self._feed.venue.value}: waiting for {self._waiting_for}"
         if not self.instruments:
             return f"{self._feed.venue.value}: lists none of the symbols asked for"
-        if not self._intakes:
+        if not (intakes := self._readers.intakes):
             # Still at the history; there is nothing to hear yet.
             return None
-        newest = max(intake.last_event_at for intake in self._intakes)
+        newest = max(intake.last_event_at for intake in intakes)
         silence = self._clock.monotonic() - newest
         limit = 2 * self._settings.silence_limit
         return f"{self._feed.venue.value}: no event for {silence:.0f} s" if silence > limit else None
@@ -117,15 +142,14 @@ class VenueService:
                 group.create_task(self._report(), name="report")
                 group.create_task(self._follow_listings(group), name="listings")
         finally:
-            for intake in self._intakes:
-                await intake.close()
+            await self._readers.close()
 
     async def backfill(
         self, history_ms: int, progressed: Progressed | None = None, progress: Progress | None = None
     ) -> int | None:
         """Publish contracts, margin tiers and `history_ms` of history; return where it ends (ms), None without."""
         start = self._clock.now_ms() - history_ms
-        universe = await self._listed(start)
+        universe, _ = await self._listed(start)
         self._waiting_for = ""
         self._universe = universe
         self._tell(universe)
@@ -136,49 +160,37 @@ class VenueService:
         return await reader.run(universe.instruments, start)
 
     def _start(self, group: asyncio.TaskGroup, instruments: Sequence[Instrument], resume_from: int | None) -> None:
-        """Start sockets, polls and the venue's own tasks for instruments that have none yet."""
-        if not instruments:
+        """Start sockets, polls and, the first time, the venue's own tasks for instruments that have none yet."""
+        started = self._readers.start(group, instruments, resume_from)
+        if started is None or self._has_tasks:
             return
-        for connection in self._feed.connections(instruments):
-            self._connections_opened += 1
-            intake = self._intake(self._feed.mapper(connection.instruments), connection.instruments)
-            runner = ConnectionRunner(
-                self._feed.venue, connection, intake, self._policy, self._clock, self._session, resume_from
-            )
-            group.create_task(runner.run(), name=f"{connection.name} {self._connections_opened}")
-        mapper = self._feed.mapper(instruments)
-        intake = self._intake(mapper, instruments)
-        poller = Poller(self._feed.polls(instruments), self._rest, intake, self._clock)
-        self._pollers.append(poller)
-        group.create_task(poller.run(), name="polls")
-        if len(self._pollers) == 1:
-            context = _Context(self, self._rest, self._clock, mapper, intake)
-            for task in self._feed.tasks(context):
-                group.create_task(_awaited(task), name="venue's own")
+        self._has_tasks = True
+        mapper, intake = started
+        for task in self._feed.tasks(_Context(self, self._rest, self._clock, mapper, intake)):
+            group.create_task(_awaited(task), name="venue's own")
 
-    def _intake(self, mapper: Mapper, instruments: Sequence[Instrument]) -> Intake:
-        intake = Intake(self._feed, mapper, instruments, self._publisher, self._rest, self._clock)
-        self._intakes.append(intake)
-        return intake
-
-    async def _listed(self, event_time: int) -> Universe:
+    async def _listed(self, event_time: int) -> tuple[Universe, Listings]:
         """Read what the venue lists, for as long as it takes to reach it."""
         backoff = BackOff(1.0, 60.0)
+        in_use = {item.name: each for item, each in self._universe.contracts.items()} if self._universe else {}
         while True:
             try:
                 listings = await self._feed.listings(self._rest, event_time)
-                return choose(self._feed.venue, listings, self._settings.symbols)
             except (TransientError, PoisonMessage) as error:
                 seconds = backoff.next()
-                self._waiting_for = f"the venue's listing: {error}"
+                self._waiting_for = f"the venue's listing: {error}" if self._universe is None else ""
                 venue = self._feed.venue.value
                 log.warning("Cannot read what the venue lists", venue=venue, error=str(error), retry_seconds=seconds)
                 await self._clock.sleep(seconds)
+            else:
+                listings = with_absent(listings, in_use, self._absent)
+                self._readers.refusals.take(listings.refused, in_use, "listing")
+                return choose(self._feed.venue, listings, self._settings.symbols, in_use), listings
 
     def _tell(self, universe: Universe) -> None:
         venue = self._feed.venue.value
-        for symbol in universe.missing:
-            log.warning(f"{symbol} is not listed on {venue}; it is left out there", venue=venue, symbol=symbol)
+        for symbol, reason in universe.reasons.items():
+            log.warning(f"{symbol} {reason}; it is left out there", venue=venue, symbol=symbol)
         for reason, count in universe.ignored.items():
             metrics.INSTRUMENTS_IGNORED.labels(venue, reason).inc(count)
         names = [instrument.name for instrument in universe.instruments]
@@ -188,7 +200,12 @@ class VenueService:
     async def _publish_reference(self, contracts: dict[Instrument, Contract], event_time: int) -> None:
         if not contracts:
             return
-        tables = await self._feed.margin_tiers(tuple(contracts), self._rest)
+        try:
+            tables = await self._feed.margin_tiers(tuple(contracts), self._rest)
+        except (TransientError, PoisonMessage) as error:
+            # What the venue lists is true without its tiers, which come with the next refresh.
+            log.warning("Margin tiers cannot be read", venue=self._feed.venue.value, error=str(error))
+            tables = {}
         for instrument, contract in contracts.items():
             events: list[Event] = [contract]
             if table := tables.get(instrument.name):
@@ -202,28 +219,32 @@ class VenueService:
         while True:
             await self._clock.sleep(self._settings.reference_interval)
             now = self._clock.now_ms()
-            before = self._universe
-            universe = await self._listed(now)
+            universe, listings = await self._listed(now)
+            changes = self._readers.changes(universe.instruments)
+            await self._readers.apply(changes)
             self._universe = universe
+            for instrument in changes.gone:
+                await self._publish_end(instrument, listings, now)
             await self._publish_reference(universe.contracts, now)
-            known = before.contracts if before else {}
-            added = [instrument for instrument in universe.instruments if instrument not in known]
-            gone = [instrument for instrument in known if instrument not in universe.contracts]
-            if added:
-                log.info("New instruments", venue=self._feed.venue.value, names=[item.name for item in added])
-                self._start(group, added, None)
-            for instrument in gone:
-                log.warning("An instrument was delisted", venue=self._feed.venue.value, name=instrument.name)
-                for poller in self._pollers:
-                    poller.drop(instrument.name)
-                await self._publisher.publish(
-                    [Contract(self._feed.venue, instrument.symbol, instrument.name, now, status=DELISTED)]
-                )
+            venue = self._feed.venue.value
+            if changes.changed:
+                log.warning("Contracts changed", venue=venue, names=[item.name for item in changes.changed])
+            if changes.added:
+                log.info("New instruments", venue=venue, names=[item.name for item in changes.added])
+                self._start(group, changes.added, None)
+
+    async def _publish_end(self, instrument: Instrument, listings: Listings, now: int) -> None:
+        """Publish what the listing says of an instrument that is let go; one that left it is delisted."""
+        venue = self._feed.venue
+        listed = next((each for each in listings.contracts if each.instrument == instrument.name), None)
+        log.warning("An instrument was let go", venue=venue.value, name=instrument.name)
+        gone = Contract(venue, instrument.symbol, instrument.name, now, status=DELISTED)
+        await self._publisher.publish([listed or gone])
 
     async def _report(self) -> None:
         while True:
             await self._clock.sleep(_REPORT_SECONDS)
-            for intake in self._intakes:
+            for intake in self._readers.intakes:
                 intake.report()
 
 
@@ -240,9 +261,11 @@ async def open_service(settings: Settings, venue: Venue, clock: Clock) -> AsyncI
     """
     feed = feed_for(venue, settings)
     connected = await asyncio.to_thread(producer, settings.kafka)
+    offset = OffsetWatch()
+    policy = BatchPolicy.of(settings.ingest)
     async with (
-        Publisher(connected, BatchPolicy.of(settings.ingest), kafka=settings.kafka) as publisher,
-        RestClient(venue, clock) as rest,
-        aiohttp.ClientSession() as session,
+        Publisher(connected, policy, kafka=settings.kafka, close_seconds=_DELIVERY_SECONDS) as publisher,
+        RestClient(venue, clock, offset=offset) as rest,
+        outbound_session() as session,
     ):
-        yield VenueService(feed, settings.ingest, publisher, rest, session, clock)
+        yield VenueService(feed, settings.ingest, publisher, rest, session, clock, offset)

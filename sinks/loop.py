@@ -14,6 +14,7 @@ import polars as pl
 import structlog
 from kafka.errors import KafkaError
 
+from liqheat.domain.events import Kind
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.codec import decode
@@ -23,8 +24,8 @@ from liqheat.platform.retry import BackOff, Outage
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.rollup import MarketHour
-from sinks.clickhouse.rows import dead_letter_rows, rows_of_all
-from sinks.clickhouse.tables import DEAD_LETTERS, RETIRED_KINDS, STORED, TOPICS
+from sinks.clickhouse.rows import dead_letter_rows, hours_of_minutes, rows_of_all
+from sinks.clickhouse.tables import DEAD_LETTERS, MARKET_HOURS, RETIRED_KINDS, STORED, TOPICS
 from sinks.gathering import Gathering
 
 log = structlog.get_logger()
@@ -216,7 +217,7 @@ class SinkLoop:
         self._gathering.add(batch, origin, now)
 
     def _stop(self) -> NoReturn:
-        """End because of the limit, with all that was read written and committed: the same messages are not read again."""
+        """End because of the limit, with all that was read written and committed: it is not read again."""
         self._write(final=True)
         raise self._limit.error()
 
@@ -229,7 +230,10 @@ class SinkLoop:
         try:
             for kind in list(gathered.read):
                 step = STORED[kind].table.name
-                self._database.insert(step, [rows_of_all(gathered.read[kind])])
+                rows = rows_of_all(gathered.read[kind])
+                self._database.insert(step, [rows])
+                if kind is Kind.MARKET_MINUTES:
+                    self._database.insert(MARKET_HOURS.name, [hours_of_minutes(rows)])
                 del gathered.read[kind]
             if gathered.letters:
                 step = DEAD_LETTERS.name
@@ -237,8 +241,9 @@ class SinkLoop:
                 gathered.letters = []
             if gathered.hours and (final or gathered.rollup_due(now)):
                 step = "rollup"
+                started = self._clock.monotonic()
                 self._database.roll_up(gathered.hours)
-                gathered.rolled_up()
+                gathered.rolled_up(self._clock.monotonic() - started)
         except TransientError as error:
             delay = self._outage.failed(str(error), now, error.retry_after)
             metrics.INSERT_RETRIES.labels(step).inc()

@@ -16,7 +16,8 @@ from kafka.errors import KafkaError
 from liqheat.platform import kafka
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.dead_letters import KafkaDeadLetters
-from liqheat.platform.errors import ConfigurationError, TransientError
+from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.tables import TOPICS
@@ -24,6 +25,8 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.loop import STAGE, Message, SinkLoop
 
 log = structlog.get_logger()
+
+_STUCK_SECONDS = 180.0
 
 
 class Sink:
@@ -35,12 +38,20 @@ class Sink:
         self._client = client
         self._clock = clock or SystemClock()
         self._loop: SinkLoop | None = None
+        self._source: KafkaSource | None = None
         self.ready = threading.Event()
         """Set once the consumer has partitions to read."""
 
     def problem(self) -> str | None:
         """Say what is wrong, for the health endpoint; None while all is well."""
         return "The sink has not started" if self._loop is None else self._loop.problem()
+
+    def stuck(self) -> str | None:
+        """Say that only a restart helps: Kafka has not been polled for minutes, not even to stay in the group."""
+        if self._source is None:
+            return None
+        age = self._clock.monotonic() - self._source.polled_at
+        return f"The sink has not polled for {age:.0f} s" if age > _STUCK_SECONDS else None
 
     def run(self, stop: threading.Event) -> None:
         """Consume until `stop` is set, then write and commit what was read. Blocks; the caller brings a thread.
@@ -56,7 +67,7 @@ class Sink:
                 f"The database {self._settings.clickhouse.database} lacks {len(pending)} migrations, the first "
                 f"{pending[0].number:04d}_{pending[0].name}; run `liqheat migrate`"
             )
-        source = KafkaSource(self._settings)
+        source = self._source = KafkaSource(self._settings, self._clock)
         dead_letters = KafkaDeadLetters(self._settings.kafka, STAGE)
         try:
             database = ClickHouseWriter(self._client, self._settings.clickhouse)
@@ -77,7 +88,10 @@ class Sink:
 class KafkaSource:
     """kafka-python as the loop's source: a member of a group, or all partitions for a single local sink."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self.polled_at = self._clock.monotonic()
+        """When the last poll began (monotonic s)."""
         self._sink = settings.sink
         self._topics = [settings.kafka.topic(topic) for topic in TOPICS]
         self._consumer = kafka.consumer(
@@ -87,6 +101,7 @@ class KafkaSource:
             session_timeout_ms=round(settings.kafka.session_seconds * 1_000),
             heartbeat_interval_ms=round(settings.kafka.session_seconds * 1_000 / 6),
         )
+        self._poll = CalmPoll(self._consumer)
 
     @property
     def assigned(self) -> bool:
@@ -103,10 +118,7 @@ class KafkaSource:
         # knows of none yet would leave all members without any until its next look at the topics, minutes later.
         partitions = []
         for topic in self._topics:
-            numbers = self._consumer.partitions_for_topic(topic)
-            if not numbers:
-                raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
-            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+            partitions += [TopicPartition(topic, number) for number in kafka.partitions_of(self._consumer, topic)]
         if self._sink.join_group:
             self._consumer.subscribe(self._topics, listener=_Rebalances(loop))
         else:
@@ -114,10 +126,8 @@ class KafkaSource:
 
     def poll(self, timeout: float, limit: int) -> Mapping[Any, Sequence[Message]]:
         """See `Source`."""
-        polled: Mapping[Any, Sequence[Message]] = self._consumer.poll(
-            timeout_ms=int(timeout * 1_000), max_records=limit
-        )
-        return polled
+        self.polled_at = self._clock.monotonic()
+        return self._poll(timeout, limit)
 
     def pause(self) -> None:
         """See `Source`."""

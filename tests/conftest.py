@@ -21,6 +21,19 @@ from tests.support import brokers
 _STARTED = pytest.StashKey[str]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the fuzz tests do as many frames as there is time for."""
+    parser.addoption(
+        "--frames", type=int, default=100_000, help="spoilt frames per venue, and messages, of a fuzz test"
+    )
+
+
+@pytest.fixture(scope="session")
+def frames(pytestconfig: pytest.Config) -> int:
+    """How many frames or messages a fuzz test spoils."""
+    return int(pytestconfig.getoption("--frames"))
+
+
 @pytest.fixture(autouse=True)
 def untouched_logging() -> Iterator[None]:
     """Undo `logging.configure` of a test: it writes to the standard error of that test, which is closed after it."""

@@ -24,6 +24,8 @@ from liqheat.platform.errors import PoisonMessage
 IMPORTANCES = ("low", "normal", "high")
 ALL_VENUES = "all"
 MAXIMUM_TITLE = 500
+MAXIMUM_TEXT = 50_000
+MAXIMUM_ITEMS = 1_000
 
 DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "VIRTUAL": ("Virtuals Protocol",),
@@ -98,13 +100,14 @@ def read_feed(content: bytes, source: str, received_at: int, tagger: Tagger) -> 
     Raises:
         PoisonMessage: it is no feed.
     """
-    # As a stream: given bytes, feedparser would first try them as the name of a file.
-    parsed = feedparser.parse(io.BytesIO(content))
+    # As a stream: given bytes, feedparser would first try them as the name of a file. Its own cleaning of HTML is left
+    # out, since only plain text is taken.
+    parsed = feedparser.parse(io.BytesIO(content), sanitize_html=False, resolve_relative_uris=False)
     if not parsed.entries and (parsed.bozo or not parsed.get("version")):
         reason = parsed.get("bozo_exception", "no feed of a known kind")
         raise PoisonMessage(f"Expected an RSS or Atom feed: {reason}")
     tagged = []
-    for entry in parsed.entries:
+    for entry in parsed.entries[:MAXIMUM_ITEMS]:
         title = _text(entry.get("title"))
         if not title:
             continue
@@ -123,7 +126,12 @@ def read_feed(content: bytes, source: str, received_at: int, tagger: Tagger) -> 
 
 
 def _text(value: Any) -> str:
-    text = re.sub(r"<[^>]*>", " ", value) if isinstance(value, str) else ""
+    """Return the words of a text that may hold HTML; of a long one only the beginning.
+
+    A tag ends at the next bracket of either kind: one that could run on to the end would be looked for from each
+    `<` again, which is quadratic.
+    """
+    text = re.sub(r"<[^<>]*>", " ", value[:MAXIMUM_TEXT]) if isinstance(value, str) else ""
     return " ".join(text.split())
 
 

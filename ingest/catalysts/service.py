@@ -24,7 +24,7 @@ from liqheat.platform.topics import Topic
 log = structlog.get_logger()
 
 STAGE = "catalysts"
-LARGEST_FEED = 5_000_000
+LARGEST_FEED = 2_000_000
 FETCH_SECONDS = 20.0
 _SEND_SECONDS = 10.0
 
@@ -75,7 +75,8 @@ class CatalystService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read all feeds every `catalysts.interval` seconds until `stop` is set."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS)) as session:
+        timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
             while not stop.is_set():
                 for feed in self._settings.catalysts.feeds:
                     await self.read(session, feed)
@@ -89,7 +90,7 @@ class CatalystService:
         content = b""
         try:
             content = await _fetch(session, feed)
-            items = read_feed(content, feed, self._clock.now_ms(), self._tagger)
+            items = await asyncio.to_thread(read_feed, content, feed, self._clock.now_ms(), self._tagger)
             known = self._published.get(feed, set())
             new = [each for each in items if (each.symbol, each.catalyst.catalyst_id) not in known]
             await asyncio.to_thread(publish, self._settings.kafka, self._producer, new)

@@ -13,18 +13,23 @@ import msgspec
 import structlog
 import zstandard
 
-from ingest.sanity import sane_events
+from ingest.sanity import read_frame
 from ingest.venues.interface import Mapper
 from liqheat.domain.events import Event
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, window_start
-from liqheat.platform.errors import PoisonMessage, SequenceGap
+from liqheat.platform.errors import PoisonMessage
 
 log = structlog.get_logger(__name__)
 
 OnPoison = Callable[[bytes, str, str], None]
 """Called with a frame that cannot be read, the reason, and the name of its stream."""
 
+OnBadLine = Callable[[bytes, str], None]
+"""Called with a line that is no recorded frame, and the reason."""
+
+# Frames of several sockets are written as they come; more than this between neighbours is another order.
+_DISORDER_MS = 1_000
 SUFFIX = ".jsonl.zst"
 _ROTATE_BYTES = 256 * 1024 * 1024
 
@@ -101,11 +106,13 @@ class Recorder:
         self._written = 0
 
 
-def read_recording(path: Path) -> Iterator[Recorded]:
+def read_recording(path: Path, on_bad_line: OnBadLine | None = None) -> Iterator[Recorded]:
     """Yield the frames of one file; a last line cut short by a crash ends it.
 
+    A line that is no recorded frame goes to `on_bad_line` and is passed over.
+
     Raises:
-        PoisonMessage: a line in the middle, or the compression, is broken.
+        PoisonMessage: the compression is broken, or a line in the middle where nobody takes bad lines.
     """
     with path.open("rb") as file:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
@@ -113,10 +120,13 @@ def read_recording(path: Path) -> Iterator[Recorded]:
         for number, line in enumerate(_lines(lines, path), start=1):
             try:
                 yield _DECODER.decode(line)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 if not line.endswith(b"\n"):
                     return
-                raise PoisonMessage(f"Line {number} of {path.name} is no recorded frame: {error}") from error
+                reason = f"Line {number} of {path.name} is no recorded frame: {error}"
+                if on_bad_line is None:
+                    raise PoisonMessage(reason) from error
+                on_bad_line(line, reason)
 
 
 def _lines(lines: Iterator[bytes], path: Path) -> Iterator[bytes]:
@@ -127,18 +137,34 @@ def _lines(lines: Iterator[bytes], path: Path) -> Iterator[bytes]:
 
 
 def replayed(mapper: Mapper, paths: Iterable[Path], on_poison: OnPoison) -> Iterator[Event]:
-    """Map the frames of recorded files; poison goes to `on_poison(frame, reason, stream)`, holes are logged.
+    """Map the frames of recorded files in order; holes are logged, and that times go back is logged once per file.
+
+    What cannot be read goes to `on_poison(frame or row, reason, stream)`: a line that is no recorded frame, a frame,
+    or a row of one; the rest goes on.
 
     Raises:
         PoisonMessage: a file itself is broken.
     """
+    latest = 0
     for path in paths:
-        for recorded in read_recording(path):
-            try:
-                yield from sane_events(mapper, recorded.raw, recorded.received_at)
-            except PoisonMessage as poison:
-                on_poison(recorded.raw, poison.reason, recorded.stream)
-            except SequenceGap as gap:
+        is_disordered = False
+        for recorded in read_recording(path, lambda line, reason: on_poison(line, reason, "recording")):
+            if recorded.received_at < latest - _DISORDER_MS and not is_disordered:
+                is_disordered = True
+                log.warning(
+                    "The recording is out of order: a frame was received before one that stands earlier",
+                    file=path.name,
+                    received_at=recorded.received_at,
+                    after=latest,
+                )
+            latest = max(latest, recorded.received_at)
+            reading = read_frame(mapper, recorded.raw, recorded.received_at)
+            yield from reading.events
+            for refusal in reading.refused:
+                on_poison(refusal.row, f"{refusal.instrument}: {refusal.reason}", recorded.stream)
+            if reading.poison:
+                on_poison(recorded.raw, reading.poison, recorded.stream)
+            for gap in reading.gaps:
                 log.warning("The recording has a hole", stream=gap.stream, missing=gap.missing)
 
 

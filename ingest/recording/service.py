@@ -6,9 +6,8 @@
 import asyncio
 from collections.abc import Collection, Sequence
 
-import aiohttp
-
 from ingest.connection import ConnectionPolicy, ConnectionRunner
+from ingest.outbound import outbound_session
 from ingest.poller import Poller
 from ingest.recording.frames import Recorder
 from ingest.rest import RestClient
@@ -70,7 +69,7 @@ async def record_venue(settings: Settings, venue: Venue, recorder: Recorder, clo
     """
     feed = feed_for(venue, settings)
     policy = ConnectionPolicy.of(settings.ingest)
-    async with RestClient(venue, clock) as client, aiohttp.ClientSession() as session:
+    async with RestClient(venue, clock) as client, outbound_session() as session:
         rest = RecordingRest(client, recorder, clock)
         universe = choose(venue, await feed.listings(rest, clock.now_ms()), settings.ingest.symbols)
         instruments = universe.instruments

@@ -4,13 +4,16 @@ Bars are an approximation: a bar's volume becomes one trade a taker side, half e
 mid-bar; a mark bar becomes four marks on the shorter way through its prices.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from liqheat.domain.events import Mark, Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide
 from liqheat.domain.windows import MINUTE_MS, window_start
+
+T = TypeVar("T")
 
 _MARK_OFFSETS_MS = (0, MINUTE_MS // 3, 2 * MINUTE_MS // 3, MINUTE_MS - 1)
 """Where in its minute each of a bar's four prices is put: the open first, the close last."""
@@ -34,6 +37,14 @@ def whole_minutes(start: int, end: int, at_most: int) -> tuple[int, int] | None:
     """
     first, last = -(-start // MINUTE_MS) * MINUTE_MS, window_start(end)
     return (max(first, last - at_most), last) if first < last else None
+
+
+def distinct(rows: Sequence[T], key_of: Callable[[T], Hashable]) -> list[T]:
+    """Return the first row of each key, in order: a bar that is sent twice counts once."""
+    first: dict[Hashable, T] = {}
+    for row in rows:
+        first.setdefault(key_of(row), row)
+    return list(first.values())
 
 
 def trades_of(instrument: Instrument, bar: Bar, quantity: float, average_price: float) -> Iterator[Trade]:

@@ -12,10 +12,12 @@ from typing import Protocol
 
 import msgspec
 
+from ingest.venues.wire import Refusal, Report
 from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import RateLimit as RateLimit
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import SequenceGap
 
@@ -32,6 +34,12 @@ class Mapper(Protocol):
     venue: Venue
     duplicates: int
     """Events dropped so far because they had been seen before; the runner turns it into a metric."""
+    report: Report
+    """Rows of the latest frame that were left out, and notices counted by type."""
+
+    def want(self, instruments: Sequence[Instrument]) -> None:
+        """Map exactly these instruments from now on; one of a known name replaces it, with its contract value."""
+        ...
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events in `frame`, oldest first; nothing for acknowledgements, pongs and ignored instruments.
@@ -42,25 +50,11 @@ class Mapper(Protocol):
             received_at: when it was received, ms.
 
         Raises:
-            PoisonMessage: the frame is no JSON, or not of a shape the venue documents.
+            PoisonMessage: the frame is no JSON, or not of a shape the venue documents; or no row of it can be read.
             SequenceGap: events before those of this frame are missing; the frame's own events have been
                 yielded. `stream` is `<instrument>@<name>`, so that the runner knows whose hole it is.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """A budget that a venue sets for requests; requests that name the same limit share it.
-
-    `weight` may be spent in any `seconds`. `used_header` is the response header that tells how much of it
-    the venue counts as spent.
-    """
-
-    name: str
-    weight: float
-    seconds: float
-    used_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +131,15 @@ class Listings:
     """What a venue lists: the linear USDT and USDC perpetuals, and how many others were left out, by reason.
 
     Contracts that do not trade (any more) are there too, `Contract.status` other than `trading`. The service
-    makes its instruments from them: `contract_value` is coins a contract, so OKX's sizes can be scaled.
+    makes its instruments from them: `contract_value` is coins per contract, so OKX's sizes can be scaled.
+    `left_out` says by the venue's name why an instrument that it lists is not among the contracts, and `refused` holds
+    rows that could not be read.
     """
 
     contracts: tuple[Contract, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which venue has which mapper and feed; the one place where a venue is added.
+"""Finds the mapper and the feed of a venue by their names: `BybitMapper` and `BybitFeed` in `ingest.venues.bybit`.
 
 Modules are imported when asked for, so that one venue's service loads nothing of the others.
 """
@@ -17,19 +17,6 @@ MapperFactory = Callable[[Sequence[Instrument] | None, Mapping[str, float]], Map
 coins a contract by instrument name, for venues that count in contracts, where no listing was read."""
 FeedFactory = Callable[[Settings], VenueFeed]
 
-_MAPPERS: dict[Venue, str] = {
-    Venue.BINANCE: "ingest.venues.binance.mapper:BinanceMapper",
-    Venue.BYBIT: "ingest.venues.bybit.mapper:BybitMapper",
-    Venue.OKX: "ingest.venues.okx.mapper:OkxMapper",
-    Venue.HYPERLIQUID: "ingest.venues.hyperliquid.mapper:HyperliquidMapper",
-}
-_FEEDS: dict[Venue, str] = {
-    Venue.BINANCE: "ingest.venues.binance.feed:BinanceFeed",
-    Venue.BYBIT: "ingest.venues.bybit.feed:BybitFeed",
-    Venue.OKX: "ingest.venues.okx.feed:OkxFeed",
-    Venue.HYPERLIQUID: "ingest.venues.hyperliquid.feed:HyperliquidFeed",
-}
-
 
 def mapper_for(
     venue: Venue,
@@ -37,15 +24,15 @@ def mapper_for(
     contract_values: Mapping[str, float] | None = None,
 ) -> Mapper:
     """Return a new mapper of `venue`: for these instruments, or for every one that it can name."""
-    factory = cast(MapperFactory, _load(_MAPPERS[venue]))
+    factory = cast(MapperFactory, _load(venue, "mapper"))
     return factory(instruments, contract_values or {})
 
 
 def feed_for(venue: Venue, settings: Settings) -> VenueFeed:
     """Return the feed of `venue` as the settings want it."""
-    return cast(FeedFactory, _load(_FEEDS[venue]))(settings)
+    return cast(FeedFactory, _load(venue, "feed"))(settings)
 
 
-def _load(path: str) -> object:
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+def _load(venue: Venue, part: str) -> object:
+    module = import_module(f"ingest.venues.{venue.value}.{part}")
+    return getattr(module, f"{venue.value.capitalize()}{part.capitalize()}")

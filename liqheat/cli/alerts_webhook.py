@@ -14,8 +14,10 @@ def alerts_webhook() -> None:
     import threading
 
     from liqheat.platform import logging
-    from liqheat.platform.health import HealthServer
+    from liqheat.platform.ending import limit_the_end
     from liqheat.platform.settings import load
+    from liqheat.platform.topics import Topic
+    from liqheat.platform.watching import watched
     from sinks.webhook.service import WebhookService
 
     settings = load()
@@ -23,6 +25,8 @@ def alerts_webhook() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    limit_the_end()
     running = WebhookService(settings)
-    with HealthServer("alerts-webhook", running.problem, settings.service.host, settings.service.port):
+    group = settings.webhook.group
+    with watched(settings, "alerts-webhook", running.problem, group=group, topics=(Topic.ALERTS,)):
         running.run(stop)

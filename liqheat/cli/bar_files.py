@@ -1,10 +1,10 @@
 """Files into bars and liquidations for `liqheat backtest`: CSV with generic columns, or normalised events.
 
-CSV columns are found by how their names begin, whatever their case and order, and a header is needed. Bars: time
+CSV columns are found by how their names begin, whatever their case and order, and a header is needed. Bars: a time
 (`t`, `time`, `timestamp`, `open_time`, `start`), `open`, `high`, `low`, `close`, `volume...` (coins) or
 `quote_volume...` (USD), and where there are any `taker_buy...` (in the unit of the volume) and `open_interest...`
-(coins). Liquidations: start (`t_start`, `time`, ...), `long...` and `short...` in USD, and `length...` (ms) or `end...`;
-else an interval ends where the next begins. Times are ms, s or ISO 8601, UTC. Files may be gzipped.
+(coins). Liquidations: start (`t_start`, `time`, ...), `long...` and `short...` in USD, and `length...` (ms) or
+`end...`; else an interval ends where the next begins. Times are ms, s or ISO 8601, UTC. Files may be gzipped.
 """
 
 import gzip
@@ -95,18 +95,16 @@ def _minute_bars(events: list[Event], known_from: int | None) -> tuple[Bars, Exe
     """Gather events into bars of a minute; a minute without a mark repeats the last close."""
     first = min(event.event_time for event in events) // MINUTE_MS
     count = max(event.event_time for event in events) // MINUTE_MS - first + 1
-    marks, trades = (sorted((e for e in events if isinstance(e, kind)), key=_time) for kind in (Mark, Trade))
-    prices = _path([(e.event_time, e.mark_price) for e in marks if isinstance(e, Mark)], first, count)
-    if not marks:
-        prices = _path([(e.event_time, e.price) for e in trades if isinstance(e, Trade)], first, count)
+    events = sorted(events, key=_time)
+    trades = [event for event in events if isinstance(event, Trade)]
+    marks = [(event.event_time, event.mark_price) for event in events if isinstance(event, Mark)]
+    prices = _path(marks or [(trade.event_time, trade.price) for trade in trades], first, count)
     flows = np.zeros((2, count))
-    for event in trades:
-        if isinstance(event, Trade):
-            flows[0 if event.taker_side > 0 else 1, event.event_time // MINUTE_MS - first] += (
-                event.price * event.quantity
-            )
+    for trade in trades:
+        taker = 0 if trade.taker_side > 0 else 1
+        flows[taker, trade.event_time // MINUTE_MS - first] += trade.price * trade.quantity
     interest, executed = np.full(count, np.nan), np.zeros((count, 2))
-    for event in sorted(events, key=_time):
+    for event in events:
         minute = event.event_time // MINUTE_MS - first
         if isinstance(event, OpenInterest):
             interest[minute] = event.quantity
@@ -121,7 +119,9 @@ def _minute_bars(events: list[Event], known_from: int | None) -> tuple[Bars, Exe
     if not seen.size:
         raise ConfigurationError("Expected marks or trades of the market, found none")
     chosen = slice(int(seen[0]), None)
-    bars = Bars(start[chosen], MINUTE_MS, *(price[chosen] for price in prices), *flows[:, chosen], interest[chosen])
+    opened, high, low, close = (price[chosen] for price in prices)
+    buys, sells = flows[:, chosen]
+    bars = Bars(start[chosen], MINUTE_MS, opened, high, low, close, buys, sells, interest[chosen])
     begin = max(known_from if known_from is not None else int(start[0]), int(start[0]))
     return bars, Executed(start, start + MINUTE_MS, executed, begin, _FOREVER)
 

@@ -82,9 +82,10 @@ def watch() -> None:
     from ingest.catalysts.service import CatalystService
     from liqheat.domain.instruments import DEFAULT_WATCH_LIST
     from liqheat.platform import logging
-    from liqheat.platform.health import HealthServer
-    from liqheat.platform.kafka import producer
+    from liqheat.platform.ending import limit_the_end
+    from liqheat.platform.kafka import close_producer, producer
     from liqheat.platform.settings import load
+    from liqheat.platform.watching import watched
 
     settings = load()
     logging.configure(settings.service.log_level, settings.service.log_style)
@@ -96,19 +97,20 @@ def watch() -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        limit_the_end()
         service = CatalystService(settings, wanted, sending)
-        with HealthServer("catalysts", service.problem, settings.service.host, settings.service.port):
+        with watched(settings, "catalysts", service.problem):
             await service.run(stop)
 
     try:
         asyncio.run(run())
     finally:
-        sending.close(timeout=10)
+        close_producer(sending, 5)
 
 
 def _publish(tagged: "list[Tagged]") -> None:
     from ingest.catalysts.service import publish
-    from liqheat.platform.kafka import producer
+    from liqheat.platform.kafka import close_producer, producer
     from liqheat.platform.settings import load
 
     kafka = load().kafka
@@ -116,4 +118,4 @@ def _publish(tagged: "list[Tagged]") -> None:
     try:
         publish(kafka, sending, tagged)
     finally:
-        sending.close(timeout=10)
+        close_producer(sending, 5)

@@ -1,6 +1,6 @@
 """`liqheat demo` and `liqheat live`: the whole pipeline on this machine, with a page, until Ctrl-C.
 
-The broker keeps nothing, so each start begins with a fresh database; the one before it in the same folder
+A broker's log belongs to one run, so each start begins with a fresh database; the one before it in the same folder
 is removed first, and what a run leaves can be read with `liqheat sql --data-dir` and `liqheat view --data-dir`.
 """
 
@@ -80,6 +80,7 @@ def _plan(
         hours=hours,
         port=port or loaded.viewer.port or 8080,
         seed=seed,
+        local=loaded.local,
     )
 
 

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    venue: Venue = typer.Option(..., help="The venue to read."),
+    venue: Venue = typer.Option(..., help="The venue to read.", case_sensitive=False),
     symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     backfill: str = typer.Option(
         "", help="History read before going live (6h, 2d); default: LIQHEAT_INGEST__BACKFILL."
@@ -28,16 +28,17 @@ def ingest(
 ) -> None:
     """Read one venue's public feeds into Kafka until stopped; SIGTERM and Ctrl-C deliver what was read."""
     from ingest.backfill import duration_ms
+    from ingest.feed_health import conditions_of
     from ingest.service import open_service
     from liqheat.platform.clock import SystemClock
-    from liqheat.platform.health import HealthServer
+    from liqheat.platform.watching import watched
 
     settings = _prepare(symbols)
     history_ms = duration_ms(backfill or settings.ingest.backfill)
 
     async def run() -> None:
         async with open_service(settings, venue, SystemClock()) as service:
-            with HealthServer(f"ingest-{venue.value}", service.problem, settings.service.host, settings.service.port):
+            with watched(settings, f"ingest-{venue.value}", service.problem, more=conditions_of(service)):
                 await service.run(history_ms)
 
     run_until_stopped(run())
@@ -45,7 +46,9 @@ def ingest(
 
 def backfill(
     since: str = typer.Option(..., help="How far back to read: 90m, 24h, 7d."),
-    venue: list[Venue] = typer.Option([], help="A venue to read, more than once for several; default: all."),
+    venue: list[Venue] = typer.Option(
+        [], help="A venue to read, more than once for several; default: LIQHEAT_VENUES.", case_sensitive=False
+    ),
     symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     state: Path | None = typer.Option(None, help="File that notes what is done; with it an interrupted run goes on."),
 ) -> None:
@@ -81,7 +84,9 @@ def _prepare(symbols: str) -> "Settings":
 
 def with_symbols(settings: "Settings", symbols: str) -> "Settings":
     """Return `settings` with the watch list of the command line, where it gives one."""
-    names = tuple(name.strip() for name in symbols.split(",") if name.strip())
+    from liqheat.domain.instruments import as_asked
+
+    names = tuple(dict.fromkeys(as_asked(name) for name in symbols.split(",") if name.strip()))
     if not names:
         return settings
     return settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"symbols": names})})
@@ -96,6 +101,7 @@ def run_until_stopped(work: "Coroutine[None, None, None]") -> None:
     import asyncio
     import signal
 
+    from liqheat.platform.ending import limit_the_end
     from liqheat.platform.errors import LiqheatError
 
     async def stoppable() -> None:
@@ -109,6 +115,7 @@ def run_until_stopped(work: "Coroutine[None, None, None]") -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number)
+        limit_the_end()
         try:
             await task
         except asyncio.CancelledError:

@@ -14,8 +14,9 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from liqheat.domain.liquidation_models import ModelName, Terms
+    from liqheat.domain.liquidation_models import Terms
     from liqheat.domain.margin_tiers import MarginTiers
+    from liqheat.domain.market import ModelName
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def liquidation_price(
-    venue: Annotated[Venue, typer.Option(help="whose model and margin tiers")] = Venue.BINANCE,
+    venue: Annotated[Venue, typer.Option(help="whose model and margin tiers", case_sensitive=False)] = Venue.BINANCE,
     symbol: Annotated[str | None, typer.Option(help="the venue's instrument, e.g. VIRTUALUSDT")] = None,
     side: Annotated[str | None, typer.Option(help="long or short")] = None,
     entry: Annotated[float | None, typer.Option(help="entry price, USD per coin", min=1e-12)] = None,
@@ -38,32 +39,34 @@ def liquidation_price(
     maintenance_amount: Annotated[float, typer.Option(help="of the tier, USD, beside the rate", min=0)] = 0.0,
     model: Annotated[str | None, typer.Option(help="instead of the venue's own, e.g. simple, bybit_legacy")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="read queries from standard input, one JSON a line")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="read queries from standard input, one JSON per line")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="with --jsonl: stop at the first bad line")] = False,
 ) -> None:
     """Print the liquidation price of a position, its bankruptcy price, margin tier and distance.
 
     With --jsonl each line is an object with id, model, side, entry_price, quantity and what the model needs of
     wallet_balance, leverage, maintenance_margin_rate, maintenance_amount, taker_fee_rate, extra_margin,
     mark_price, account_value, maintenance_margin_required, max_leverage, other_maintenance_margin and
-    other_unrealized_pnl; the answer is id and liquidation_price (null where there is none), or id and error.
+    other_unrealized_pnl; the answer is id and liquidation_price (null where there is none), or id and error, with
+    notes where the answer is odd. A bad line is also said on standard error with its number; the exit status is then 1.
     """
-    from liqheat.cli.liquidation_queries import BadQuery, answer_lines, side_of
-    from liqheat.domain.liquidation_models import VENUE_MODELS, MissingTerm, ModelName, Terms
+    from liqheat.cli.liquidation_queries import BadQuery, side_of
+    from liqheat.domain.liquidation_models import MissingTerm, Terms
+    from liqheat.domain.market import ModelName
 
     if jsonl:
-        for line in answer_lines(sys.stdin.buffer):
-            print(line, flush=sys.stdin.isatty())
+        _answer_standard_input(strict)
         return
-    if side is None or entry is None or (notional is None and quantity is None):
+    name = _model(venue, model)
+    # Margin by leverage alone has no size.
+    needs_size = name is not ModelName.SIMPLE or leverage is None or extra_margin != 0
+    if side is None or entry is None or (needs_size and notional is None and quantity is None):
         raise ConfigurationError("Expected --side, --entry and one of --notional or --quantity (or --jsonl)")
-    if model is not None and model not in list(ModelName):
-        raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {model!r}")
-    name = VENUE_MODELS[venue] if model is None else ModelName(model)
     try:
         terms = Terms(
             side=side_of(side),
             entry_price=entry,
-            quantity=notional / entry if quantity is None and notional is not None else quantity or 0.0,
+            quantity=notional / entry if quantity is None and notional is not None else quantity,
             wallet_balance=margin,
             leverage=leverage,
             maintenance_margin_rate=maintenance_margin_rate,
@@ -75,19 +78,65 @@ def liquidation_price(
         found = _answer(name, terms, tiers)
     except (BadQuery, MissingTerm) as error:
         raise ConfigurationError(str(error)) from error
-    if tiers is not None and leverage is not None:
-        size = float(terms.need("quantity")) * entry
+    notes = _notes(venue, symbol, terms, tiers, found["liquidation_price"])
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+    found = {"venue": venue.value, "symbol": symbol, "model": name.value, "side": side.lower(), **found, "notes": notes}
+    print(json.dumps(found) if as_json else _sentence(found))
+
+
+def _model(venue: Venue, name: str | None) -> "ModelName":
+    """Return the model of that name, or the venue's own."""
+    from liqheat.domain.market import ModelName
+    from liqheat.domain.venues import VENUE_FACTS
+
+    if name is None:
+        return VENUE_FACTS[venue].margin_model
+    if name.lower() not in list(ModelName):
+        raise ConfigurationError(f"Expected a model out of {', '.join(ModelName)}, was {name!r}")
+    return ModelName(name.lower())
+
+
+def _answer_standard_input(strict: bool) -> None:
+    from liqheat.cli.bad_lines import BadLines
+    from liqheat.cli.liquidation_queries import answer_lines
+
+    bad_lines = BadLines(strict)
+    for line in answer_lines(sys.stdin.buffer):
+        print(line.text, flush=sys.stdin.isatty())
+        if line.problem:
+            bad_lines.add(line.number, line.problem)
+    bad_lines.end()
+
+
+def _notes(
+    venue: Venue, symbol: str | None, terms: "Terms", tiers: "MarginTiers | None", price: float | None
+) -> list[str]:
+    """Return what a trader should know beside the answer: terms that the venue would refuse, an odd price."""
+    from liqheat.cli.liquidation_queries import notes_of
+
+    entry = float(terms.need("entry_price"))
+    notes = notes_of(int(terms.need("side")), entry, price)
+    if tiers is None or terms.quantity is None:
+        return notes
+    size, limit = float(terms.need("quantity")) * entry, float(tiers.notional_cap[-1])
+    if size > limit:
+        notes.append(
+            f"${size:,.0f} is past the last margin tier: {venue} allows at most ${limit:,.0f} of {symbol}; the last "
+            "tier's rate is used"
+        )
+    if terms.leverage is not None:
+        leverage = float(terms.need("leverage"))
         most = float(tiers.maximum_leverage[tiers.tier_at(size)])
         if leverage > most:
-            print(f"Note: {venue} allows at most {most:g}x at ${size:,.0f} of {symbol}", file=sys.stderr)
-    found = {"venue": venue.value, "symbol": symbol, "model": name.value, "side": side.lower(), **found}
-    print(json.dumps(found) if as_json else _sentence(found))
+            notes.append(f"{venue} allows at most {most:g}x at ${size:,.0f} of {symbol}")
+    return notes
 
 
 def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers | None":
     """Return the instrument's margin tiers; None for a model that has no maintenance margin."""
-    from liqheat.domain.liquidation_models import ModelName
     from liqheat.domain.margin_tiers import shipped_tables
+    from liqheat.domain.market import ModelName
 
     if model is ModelName.SIMPLE:
         return None
@@ -107,7 +156,7 @@ def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers
 def _answer(model: "ModelName", terms: "Terms", tiers: "MarginTiers | None") -> dict[str, Any]:
     import math
 
-    from liqheat.domain.liquidation_models import ModelName, liquidation_price, liquidation_price_at_tier
+    from liqheat.domain.liquidation_models import bankruptcy_price, liquidation_price, liquidation_price_at_tier
 
     entry = float(terms.need("entry_price"))
     tier = None
@@ -124,7 +173,7 @@ def _answer(model: "ModelName", terms: "Terms", tiers: "MarginTiers | None") -> 
                     strict=True,
                 )
             )
-    bankruptcy = float(liquidation_price(ModelName.SIMPLE, terms))
+    bankruptcy = float(bankruptcy_price(model, terms))
     return {
         "liquidation_price": None if math.isnan(price) else price,
         "bankruptcy_price": None if math.isnan(bankruptcy) else bankruptcy,

@@ -1,17 +1,18 @@
 """Liquidation prices asked as JSON, one object a line, for `liqheat liquidation-price --jsonl`.
 
-A line that cannot be answered gets an error with its id, and the rest goes on.
+A line that cannot be answered gets an error with its id, and the rest goes on. An answer that a trader would stumble
+over carries notes beside it.
 """
 
 import json
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from liqheat.domain.liquidation_models import MissingTerm, ModelName, Terms, UnsupportedTerm, liquidation_price
-from liqheat.domain.market import Side
+from liqheat.domain.liquidation_models import MissingTerm, Terms, UnsupportedTerm, liquidation_price
+from liqheat.domain.market import ModelName, Side
 
 _ABOVE_ZERO = ("entry_price", "quantity", "leverage", "mark_price", "max_leverage")
 _FRACTIONS = ("maintenance_margin_rate", "taker_fee_rate")
@@ -27,7 +28,7 @@ class Query(msgspec.Struct, kw_only=True):
     model: ModelName
     side: str
     entry_price: float
-    quantity: float
+    quantity: float | None = None
     wallet_balance: float | None = None
     leverage: float | None = None
     maintenance_margin_rate: float | None = None
@@ -84,14 +85,35 @@ def _check(name: str, value: float) -> None:
         raise BadQuery(f"Expected {name} of at least 0, was {value:g}")
 
 
-def answer_lines(lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield the JSON answer to each line, in order: `id` and `liquidation_price` (or null), or `id` and `error`.
+class AnswerLine(NamedTuple):
+    """The JSON answer to one line of input, by its number from 1; `problem` says why there is no price, "" if none."""
 
-    Blank lines are passed over; a line that is no JSON object has the id null.
+    number: int
+    text: str
+    problem: str
+
+
+def answer_lines(lines: Iterable[bytes]) -> Iterator[AnswerLine]:
+    """Yield the answer to each line, in order: `id` and `liquidation_price` (or null), or `id` and `error`.
+
+    `notes` stands beside a price that contradicts its question (see `notes_of`). Blank lines are passed over; a line
+    that is no JSON object has the id null.
     """
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield json.dumps(_answer_line(line))
+            found = _answer_line(line)
+            yield AnswerLine(number, json.dumps(found), found.get("error", ""))
+
+
+def notes_of(side: int, entry_price: float, price: float | None) -> list[str]:
+    """Return what is odd about a liquidation price: on the far side of the entry, or none at all is no error."""
+    if price is None or (entry_price - price) * side > 0:
+        return []
+    where = "at or above" if side > 0 else "at or below"
+    return [
+        f"The liquidation price is {where} the entry: the margin is below the maintenance margin, so the venue would "
+        "refuse the position or liquidate it at once"
+    ]
 
 
 def _answer_line(line: bytes) -> dict[str, Any]:
@@ -104,6 +126,13 @@ def _answer_line(line: bytes) -> dict[str, Any]:
         return {"id": None, "error": "Expected a JSON object"}
     identifier = fields.get("id")
     try:
-        return {"id": identifier, "liquidation_price": answer(msgspec.convert(fields, Query))}
+        query = msgspec.convert(fields, Query)
+        price = answer(query)
     except (BadQuery, msgspec.ValidationError, OverflowError) as error:
         return {"id": identifier, "error": str(error)}
+    found: dict[str, Any] = {"id": identifier, "liquidation_price": price}
+    # Seen from a mark price, as an account is, the entry says nothing of where the position stands.
+    seen = query.entry_price if query.mark_price is None else query.mark_price
+    if notes := notes_of(side_of(query.side), seen, price):
+        found["notes"] = notes
+    return found

@@ -19,12 +19,15 @@ COMMAND_MODULES: tuple[str, ...] = (
     "view",
     "watch",
     "clusters",
+    "what_if",
     "catalyst",
     "liquidation_price",
     "map",
     "score",
+    "backtest",
     "health",
     "ingest",
+    "check_venues",
     "playback",
     "process",
     "topics",
@@ -36,6 +39,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "dictionary",
     "alerts_webhook",
     "settings_table",
+    "venue_page",
 )
 """Modules of `liqheat.cli` in the order in which `--help` lists their commands."""
 

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
-    from liqheat.domain.events import Batch
+    from liqheat.domain.events import Batch, Event
 
 
 def register(app: typer.Typer) -> None:
@@ -22,33 +22,35 @@ def map_events(
     file: Path | None = typer.Argument(None, help="File of events, one JSON a line; default: standard input."),
     every: str = typer.Option("", help="Print the map at every multiple of this: 60m, 1h, 30m."),
     at: list[str] = typer.Option([], help="Print the map at this time (ms or ISO 8601, UTC); may be given again."),
+    strict: bool = typer.Option(False, "--strict", help="Stop at the first line that cannot be read."),
 ) -> None:
     """Turn normalised events, as `liqheat normalise` prints them, into the liquidation map.
 
     Rows tell `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd, confidence`
     of the minute that starts at each time asked for; without --every and --at, of each market's last minute.
-    A line that cannot be read is told on standard error with its number, and the exit status is 1 at the end.
+    A line that cannot be read is said on standard error with its number; the rest goes on, and the exit status is 1 at
+    the end.
     """
     import polars as pl
 
+    from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.map_events import batches, read_events
     from liqheat.platform.errors import PoisonMessage
 
     step = _duration_ms(every) if every else None
     wanted = [_time_ms(text) for text in at]
-    events, bad_lines = [], 0
+    events: list[Event] = []
+    bad_lines = BadLines(strict)
     with sys.stdin.buffer if file is None else file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 events += read_events(line) if line.strip() else []
             except PoisonMessage as poison:
-                bad_lines += 1
-                print(f"line {number}: {poison.reason}", file=sys.stderr)
+                bad_lines.add(number, poison.reason)
     chosen = [rows for frame in _minutes(batches(events)) if len(rows := _choose(frame, step, wanted))]
     if chosen:
         pl.concat(chosen).sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson(sys.stdout)
-    if bad_lines:
-        raise typer.Exit(1)
+    bad_lines.end()
 
 
 def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":

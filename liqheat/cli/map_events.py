@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from ingest.sanity import check
+from ingest.venues.wire import timely
 from liqheat.domain.events import KIND_OF, STRUCTS, Batch, Event, Kind, MarginTier, Record, to_batch
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
-from liqheat.domain.market import Side, TakerSide
+from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import window_start
 from liqheat.platform.errors import PoisonMessage
 
@@ -21,7 +22,7 @@ _WORDS = {
     "taker_side": {side.label: int(side) for side in TakerSide},
 }
 _TIER_COLUMNS = "floor, cap, maximum leverage, maintenance margin rate, maintenance amount"
-_IGNORED = frozenset({Kind.GAPS})
+_IGNORED = frozenset({Kind.GAPS, Kind.DEPTH})
 _COMMUTING = (Kind.MARKS, Kind.TRADES, Kind.LIQUIDATIONS)
 """Kinds whose order within a minute and between two open interests changes nothing in the map."""
 
@@ -36,7 +37,7 @@ def read_events(line: bytes) -> list[Event]:
     """
     try:
         fields = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PoisonMessage(f"Expected a JSON object: {error}") from error
     try:
         kind = Kind(fields.get("kind", ""))
@@ -48,7 +49,12 @@ def read_events(line: bytes) -> list[Event]:
     if kind in _IGNORED:
         return []
     fields.setdefault("instrument", f"{fields.get('symbol')}USDT")
-    if kind is Kind.MARGIN_TIERS:
+    if fields.get("venue") not in list(Venue):
+        raise PoisonMessage(f"Expected venue as {' or '.join(Venue)}, was {fields.get('venue')!r}")
+    if kind is not Kind.MARGIN_TIERS:
+        if isinstance(fields.get("event_time"), int):
+            timely(fields["event_time"], 0)
+    else:
         fields.setdefault("event_time", 0)
         if "tiers" in fields and isinstance(fields["tiers"], list):
             return _tier_table(fields)
@@ -96,10 +102,10 @@ def _tier_table(fields: dict[str, Any]) -> list[Event]:
         tiers = MarginTiers.of(fields["tiers"])
     except (BrokenMarginTiers, ValueError, TypeError) as error:
         raise PoisonMessage(f"Expected `tiers` as rows of {_TIER_COLUMNS}: {error}") from error
-    events: list[Event] = [
-        *tiers.to_events(fields["venue"], fields["symbol"], fields["instrument"], int(fields["event_time"]))
-    ]
-    return events
+    where = {name: fields.get(name) for name in ("venue", "symbol", "instrument")}
+    if not all(isinstance(value, str) for value in where.values()) or not isinstance(fields["event_time"], int):
+        raise PoisonMessage("Expected venue, symbol and instrument as text, and event_time in ms")
+    return [*tiers.to_events(fields["venue"], fields["symbol"], fields["instrument"], fields["event_time"])]
 
 
 def _value(field: msgspec.structs.FieldInfo, fields: dict[str, Any]) -> Any:

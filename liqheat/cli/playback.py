@@ -11,6 +11,8 @@ from liqheat.domain.market import Venue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from liqheat.cli.bad_lines import BadLines
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -20,43 +22,44 @@ def register(app: typer.Typer) -> None:
 
 
 def normalise(
-    venue: Venue = typer.Option(..., help="The venue that the frames are of."),
+    venue: Venue = typer.Option(..., help="The venue that the frames are of.", case_sensitive=False),
     contract_values: Path | None = typer.Option(
-        None, help="JSON file of coins a contract by instrument, for venues that count in contracts."
+        None, help="JSON file of coins per contract by instrument, for venues that count in contracts."
     ),
+    strict: bool = typer.Option(False, "--strict", help="Stop at the first line that cannot be read whole."),
 ) -> None:
-    """Turn raw frames on standard input, one JSON a line, into events on standard output, one JSON a line.
+    """Turn raw frames on standard input, one JSON per line, into events on standard output, one JSON per line.
 
-    A line that cannot be read is told on standard error with its number; the rest goes on, and the exit
-    status is 1 at the end.
+    A line, or a row within it, that cannot be read is said on standard error with its number; the rest goes on, and the
+    exit status is 1 at the end.
     """
     from ingest.event_json import event_line
-    from ingest.sanity import sane_events
+    from ingest.sanity import read_frame
     from ingest.venues.registry import mapper_for
+    from liqheat.cli.bad_lines import BadLines
     from liqheat.platform.clock import SystemClock
-    from liqheat.platform.errors import PoisonMessage, SequenceGap
 
     mapper = mapper_for(venue, contract_values=_read_contract_values(contract_values))
     clock = SystemClock()
-    bad_lines = 0
+    bad_lines = BadLines(strict)
     for number, line in enumerate(sys.stdin.buffer, start=1):
         if not (frame := line.strip()):
             continue
-        try:
-            for event in sane_events(mapper, frame, clock.now_ms()):
-                sys.stdout.buffer.write(event_line(event))
-        except PoisonMessage as poison:
-            bad_lines += 1
-            print(f"line {number}: {poison.reason}", file=sys.stderr)
-        except SequenceGap as gap:
-            print(f"line {number}: {gap}", file=sys.stderr)
+        reading = read_frame(mapper, frame, clock.now_ms())
+        for event in reading.events:
+            sys.stdout.buffer.write(event_line(event))
         sys.stdout.buffer.flush()
-    if bad_lines:
-        raise typer.Exit(1)
+        for problem in reading.problems():
+            bad_lines.add(number, problem)
+        for gap in reading.gaps:
+            bad_lines.note(number, str(gap))
+    if notices := mapper.report.notices:
+        print("notices:", ", ".join(f"{kind} ({count})" for kind, count in sorted(notices.items())), file=sys.stderr)
+    bad_lines.end()
 
 
 def record(
-    venue: Venue = typer.Option(..., help="The venue to listen to."),
+    venue: Venue = typer.Option(..., help="The venue to listen to.", case_sensitive=False),
     out: Path = typer.Option(..., help="Folder for the compressed files."),
     symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
 ) -> None:
@@ -76,25 +79,38 @@ def record(
 
 def replay(
     files: list[Path] = typer.Argument(..., help="Recorded files, in the order of their times.", exists=True),
-    venue: Venue = typer.Option(..., help="The venue that the recording is of."),
+    venue: Venue = typer.Option(..., help="The venue that the recording is of.", case_sensitive=False),
     stdout: bool = typer.Option(False, "--stdout", help="Print events as JSON lines instead of publishing them."),
     contract_values: Path | None = typer.Option(None, help="As for `normalise`, where the recording has no listing."),
+    strict: bool = typer.Option(False, "--strict", help="Stop at the first frame that cannot be read whole."),
 ) -> None:
-    """Feed recorded frames through the venue's mapper, to Kafka or to standard output."""
+    """Feed recorded frames through the venue's mapper, to Kafka or to standard output.
+
+    What cannot be read is said on standard error, becomes a dead letter where Kafka is fed, and the rest goes on; the
+    exit status is then 1 at the end.
+    """
+    from liqheat.cli.bad_lines import BadLines
+
     values = _read_contract_values(contract_values)
+    bad_lines = BadLines(strict)
     if stdout:
         from ingest.event_json import event_line
         from ingest.recording.frames import replayed
         from ingest.venues.registry import mapper_for
 
-        for event in replayed(mapper_for(venue, contract_values=values), files, _tell):
+        def say(_: bytes, reason: str, place: str) -> None:
+            sys.stdout.buffer.flush()
+            bad_lines.add(place, reason, what="frame of")
+
+        for event in replayed(mapper_for(venue, contract_values=values), files, say):
             sys.stdout.buffer.write(event_line(event))
         sys.stdout.buffer.flush()
     else:
-        _replay_to_kafka(venue, files, values)
+        _replay_to_kafka(venue, files, values, bad_lines)
+    bad_lines.end()
 
 
-def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, float]") -> None:
+def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, float]", bad_lines: "BadLines") -> None:
     import asyncio
 
     from ingest.batching import BatchPolicy
@@ -117,6 +133,7 @@ def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, floa
 
             def dead_letter(frame: bytes, reason: str, place: str) -> None:
                 publisher.dead_letter(frame, reason, Origin(f"{venue.value}:{place}"))
+                bad_lines.add(place, reason, what="frame of")
 
             for event in replayed(mapper_for(venue, contract_values=values), files, dead_letter):
                 if complete := slicer.add(event):
@@ -125,10 +142,6 @@ def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, floa
                 await publisher.publish(remaining)
 
     run_until_stopped(run())
-
-
-def _tell(_: bytes, reason: str, place: str) -> None:
-    print(f"{place}: {reason}", file=sys.stderr)
 
 
 def _read_contract_values(path: Path | None) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """`liqheat score`: simulated markets with known positions, our map and the methods in use, judged alike."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,18 @@ def score(
         1.0, min=0.01, max=10, help="Traders, times the usual; fewer are larger, and each of them matters more."
     ),
     processes: int = typer.Option(None, min=1, help="Markets at once.  [default: one a core]"),
+    worlds: int = typer.Option(
+        0, min=0, help="Instead of the regimes, this many worlds drawn from wide ranges, by committed seeds."
+    ),
+    held_out: bool = typer.Option(
+        False, "--held-out", help="With --worlds: the seeds kept apart for judging, by which nothing is chosen."
+    ),
 ) -> None:
     """Measure the map against markets whose positions are known, beside the methods in use.
 
     For each method: earth mover's distance (% of price), overlap and top-5 hit rate within 10% of the mark, notional
     inferred over true, and calibration (what the map said the next hour's move would liquidate, against what was).
+    With --worlds: median and worst tenth over worlds, beside an oracle that knows every entry and size but no margin.
     """
     import json
     import os
@@ -41,10 +48,25 @@ def score(
 
     from rich.console import Console
 
+    from liqheat.cli.score_worlds import score_worlds
+    from liqheat.cli.scoring_run import score as score_run
     from liqheat.cli.scoring_run import standard_runs
     from liqheat.platform.errors import ConfigurationError
     from liqheat.platform.settings import load
 
+    at_once = processes or os.cpu_count() or 1
+    if held_out and not worlds:
+        raise ConfigurationError("Expected --worlds with --held-out: only worlds have seeds kept apart")
+    if worlds:
+        console = Console(file=sys.stderr if as_json else sys.stdout)
+        score_worlds(
+            worlds,
+            held_out=held_out,
+            as_json=as_json,
+            console=console,
+            run_all=lambda runs, work: _run_all(runs, at_once, console, work),
+        )
+        return
     plan = QUICK if quick else FULL
     runs = standard_runs(seeds or plan["seeds"], plan["hours"], plan["burn_in"], load().engine, first_seed, crowd)
     known = sorted({run.regime for run in runs})
@@ -53,7 +75,7 @@ def score(
         raise ConfigurationError(f"Expected regimes out of {', '.join(known)}, was {', '.join(sorted(unknown))}")
     runs = [run for run in runs if not regime or run.regime in regime]
     console = Console(file=sys.stderr if as_json else sys.stdout)
-    judged = list(_run_all(runs, processes or os.cpu_count() or 1, console))
+    judged: list[Judged] = list(_run_all(runs, at_once, console, score_run))
     overall = _figures(judged)
     by_regime = {name: _figures([one for one in judged if one.run.regime == name]) for name in dict.fromkeys(known)}
     by_regime = {name: methods for name, methods in by_regime.items() if methods}
@@ -68,13 +90,11 @@ def score(
         console.print(f"Wrote {report}")
 
 
-def _run_all(runs: list[Any], processes: int, console: Any) -> "Iterable[Judged]":
+def _run_all(runs: list[Any], processes: int, console: Any, work: Callable[[Any], Any]) -> Iterable[Any]:
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from liqheat.cli.scoring_run import score as score_run
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     # Spawned, not forked: polars' threads do not survive a fork.
@@ -83,7 +103,7 @@ def _run_all(runs: list[Any], processes: int, console: Any) -> "Iterable[Judged]
         ProcessPoolExecutor(min(processes, len(runs)), mp_context=get_context("spawn")) as pool,
     ):
         task = progress.add_task("Scoring markets", total=len(runs))
-        futures = {pool.submit(score_run, run): number for number, run in enumerate(runs)}
+        futures = {pool.submit(work, run): number for number, run in enumerate(runs)}
         results = {}
         try:
             for future in as_completed(futures):
@@ -118,7 +138,7 @@ def _print_table(console: Any, title: str, methods: dict[str, dict[str, float | 
 
 
 def _page(judged: "list[Judged]", overall: dict[str, Any], by_regime: dict[str, Any]) -> str:
-    from liqheat.cli.scoring_run import OURS
+    from liqheat.cli.judging import OURS
     from liqheat.scoring.report import page, picture
 
     pictures = []

@@ -6,28 +6,13 @@ result can be pickled, so that runs go over processes.
 
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from liqheat.domain.events import Batch, Kind
-from liqheat.domain.market import Side
+from liqheat.cli.judging import Judge, mappers_of
 from liqheat.domain.windows import HOUR_MS
 from liqheat.platform.settings import Engine as EngineSettings
-from liqheat.scoring.baselines import BASELINES, Method
-from liqheat.scoring.measures import Profile, Tally, profile_within, swept_usd
-from liqheat.simulator.market import Market
+from liqheat.scoring.measures import Profile, Tally
 from liqheat.simulator.regimes import REAL_BTC
 from liqheat.simulator.simulation import SimulationConfig, batches_of, make_market, reference_batches
-from liqheat.simulator.tape import Step
 from liqheat.simulator.traders import LEVERAGE_MIXES, Population
-from liqheat.simulator.truth import Truth, truth_of
-from processors.heatmap import engine
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-
-OURS = "liqheat"
-SIDES = (Side.LONG, Side.SHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,64 +41,6 @@ class Judged:
     """(venue, side, mark, true, ours) at the end."""
 
 
-Maps = dict[tuple[str, Side], tuple[IntArray, FloatArray]]
-
-
-class _Ours:
-    """The engine's map, read from its own published rows."""
-
-    def __init__(self, settings: EngineSettings) -> None:
-        self.state = engine.new_state(settings)
-
-    def take(self, batch: Batch) -> None:
-        engine.apply(self.state, batch)
-
-    def maps(self, factor: int) -> Maps:
-        del factor
-        maps: Maps = {}
-        for batch in engine.open_minutes(self.state):
-            if batch.kind is not Kind.HEATMAP_LEVELS:
-                continue
-            frame = batch.frame.explode("bucket", "at_risk_usd", empty_as_null=False)
-            buckets, usd = frame["bucket"].to_numpy().astype(np.int64), frame["at_risk_usd"].to_numpy() / 1e6
-            for side in SIDES:
-                of_side = (frame["side"] == int(side)).to_numpy()
-                before = maps.get((batch.venue, side), (np.zeros(0, np.int64), np.zeros(0)))
-                maps[batch.venue, side] = (
-                    np.concatenate([before[0], buckets[of_side]]),
-                    np.concatenate([before[1], usd[of_side]]),
-                )
-        return maps
-
-
-class _Baseline:
-    """One baseline over all venues of a symbol."""
-
-    def __init__(self, kind: type[Method], factor: int) -> None:
-        self._kind, self._factor = kind, factor
-        self._markets: dict[str, Method] = {}
-
-    def take(self, batch: Batch) -> None:
-        if batch.venue not in self._markets:
-            self._markets[batch.venue] = self._kind(self._factor)  # type: ignore[call-arg]
-        self._markets[batch.venue].take(batch)
-
-    def maps(self, factor: int) -> Maps:
-        del factor
-        return {(venue, side): market.map(side) for venue, market in self._markets.items() for side in SIDES}
-
-
-@dataclass(slots=True)
-class _Judgement:
-    """A map judged at one hour that waits for what the next hour brings."""
-
-    profiles: dict[tuple[str, str, Side], Profile]
-    standing: set[tuple[int, int, int]]
-    low: FloatArray
-    high: FloatArray
-    liquidated: dict[tuple[str, Side], float]
-
-
 def score(run: Run) -> Judged:
     """Simulate `run`, feed every method the same log, and judge them every hour after the burn-in."""
     config = SimulationConfig(
@@ -126,85 +53,22 @@ def score(run: Run) -> Judged:
         population=Population.with_mix(run.mix, run.traders),
     )
     market = make_market(config, run.symbol)
-    factor = run.engine.grid_factor
-    methods: dict[str, _Ours | _Baseline] = {OURS: _Ours(run.engine)}
-    methods |= {name: _Baseline(kind, factor) for name, kind in BASELINES.items()}
-    judged = Judged(run, {name: Tally.empty() for name in methods})
+    mappers = mappers_of(run.engine)
+    judge = Judge(market, mappers, run.engine.grid_factor)
     for batch in reference_batches(market):
-        for method in methods.values():
-            method.take(batch)
-    waiting: _Judgement | None = None
+        for mapper in mappers.values():
+            mapper.take(batch)
     blocks = round(run.hours * HOUR_MS / config.open_interest_ms)
     for number in range(1, blocks + 1):
         steps = [market.step(config.step_ms) for _ in range(config.open_interest_ms // config.step_ms)]
         for batch in batches_of(market, steps):
-            for method in methods.values():
-                method.take(batch)
-        if waiting is not None:
-            _follow(waiting, market, steps)
+            for mapper in mappers.values():
+                mapper.take(batch)
+        judge.follow(steps)
         elapsed = number * config.open_interest_ms
         if elapsed % HOUR_MS == 0 and elapsed >= run.burn_in * HOUR_MS:
-            if waiting is not None:
-                _settle(waiting, market, judged)
-            waiting = _judge(market, methods, judged, factor, last=number == blocks)
-    return judged
-
-
-def _judge(
-    market: Market, methods: dict[str, "_Ours | _Baseline"], judged: Judged, factor: int, last: bool
-) -> _Judgement:
-    truth = truth_of(market)
-    real = _true_maps(truth, factor)
-    nothing = (np.zeros(0, np.int64), np.zeros(0))
-    waiting = _Judgement({}, _standing(market), market.mark_prices.copy(), market.mark_prices.copy(), {})
-    for name, method in methods.items():
-        maps = method.maps(factor)
-        for venue, mark in truth.mark_prices.items():
-            for side in SIDES:
-                true = profile_within(*real.get((venue, side), nothing), mark, side, factor)
-                inferred = profile_within(*maps.get((venue, side), nothing), mark, side, factor)
-                judged.tallies[name].add(true, inferred, mark)
-                waiting.profiles[name, venue, side] = inferred
-                if last and name == OURS:
-                    judged.picture.append((venue, side.label, mark, true, inferred))
-    return waiting
-
-
-def _true_maps(truth: Truth, factor: int) -> Maps:
-    frame = truth.map(factor)
-    return {
-        (str(venue), Side(int(side))): (part["bucket"].to_numpy(), part["at_risk_usd"].to_numpy() / 1e6)
-        for (venue, side), part in frame.partition_by("venue", "side", as_dict=True).items()
-    }
-
-
-def _standing(market: Market) -> set[tuple[int, int, int]]:
-    """Return who stands now, as (venue, account, side): only their liquidations count for calibration."""
-    table = market.positions
-    rows = table.open_rows
-    return set(zip(table.venue[rows].tolist(), table.account[rows].tolist(), table.side[rows].tolist(), strict=True))
-
-
-def _follow(waiting: _Judgement, market: Market, steps: list[Step]) -> None:
-    for step in steps:
-        np.minimum(waiting.low, step.mark_prices, out=waiting.low)
-        np.maximum(waiting.high, step.mark_prices, out=waiting.high)
-        ended = step.liquidations
-        for venue, account, side, price, lots in zip(
-            ended.venue.tolist(), ended.account.tolist(), ended.side.tolist(), ended.price, ended.lots, strict=True
-        ):
-            if (venue, account, side) in waiting.standing:
-                key = (market.listings[venue].venue.value, Side(side))
-                usd = float(price * lots * market.quantity_steps[venue])
-                waiting.liquidated[key] = waiting.liquidated.get(key, 0.0) + usd
-
-
-def _settle(waiting: _Judgement, market: Market, judged: Judged) -> None:
-    places = {listing.venue.value: number for number, listing in enumerate(market.listings)}
-    for (name, venue, side), profile in waiting.profiles.items():
-        reached = (waiting.low if side is Side.LONG else waiting.high)[places[venue]]
-        predicted = swept_usd(profile, side, float(reached))
-        judged.tallies[name].add_move(predicted, waiting.liquidated.get((venue, side), 0.0))
+            judge.judge()
+    return Judged(run, judge.tallies, judge.latest)
 
 
 def standard_runs(

@@ -14,7 +14,8 @@ HEADING = """# Every setting
 
 Made by `liqheat settings --write deploy/settings.md` from `liqheat/platform/settings.py`; a test holds it current.
 Settings come from the environment, else from `.env`, else from a file in the folder `LIQHEAT_SECRETS_DIRECTORY` that is
-named like the variable in lower case. Lists and objects are JSON. Secrets print as stars.
+named like the variable in lower case. Lists are plain (`VIRTUAL,FET`) or JSON (`["VIRTUAL","FET"]`), objects are JSON,
+and words such as venues, symbols and log levels may be in any case. Secrets print as stars.
 """
 
 Row = tuple[str, str, str, str]
@@ -70,7 +71,7 @@ def sections() -> Iterator[tuple[str, str, list[Row]]]:
 
 
 def _section(field: "FieldInfo") -> "type[BaseModel] | None":
-    from liqheat.platform.settings import Section
+    from liqheat.platform.section import Section
 
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None

@@ -15,7 +15,7 @@ from typing import Any
 from liqheat.platform.errors import ConfigurationError, TransientError
 
 Signals = Callable[[str], dict[str, Any]]
-"""Returns what `liqheat.viewer.signals.signals_picture` does for a symbol."""
+"""Returns what `liqheat.viewer.evidence.signals_answer` does for a symbol."""
 
 _TIMEOUT = 10.0
 
@@ -29,10 +29,12 @@ def signal_source(viewer: str | None, server: bool, data_dir: Path | None) -> It
         server: read ClickHouse as the settings say instead.
         data_dir: read what a finished demo left instead.
     """
+    from liqheat.domain.windows import DAY_MS, MINUTE_MS
     from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
+    from liqheat.platform.clock import SystemClock
     from liqheat.platform.settings import load
-    from liqheat.viewer.signals import signals_picture
+    from liqheat.viewer.evidence import signals_answer
 
     settings = load()
     if not server and data_dir is None:
@@ -41,10 +43,14 @@ def signal_source(viewer: str | None, server: bool, data_dir: Path | None) -> It
         return
     clickhouse = stored_in(settings.clickhouse, data_dir)
     client = open_clickhouse(clickhouse, readonly=True)
+    clock = SystemClock()
+    # What a finished demo left may be of any age.
+    stale_ms = DAY_MS * 36_500 if data_dir is not None else settings.viewer.stale_minutes * MINUTE_MS
 
     def read(symbol: str) -> dict[str, Any]:
+        # A finished demo's data may be old: its newest minute is what is asked for.
         with translated_errors(clickhouse):
-            return signals_picture(client, symbol)
+            return signals_answer(client, symbol, 0, clock.now_ms() + MINUTE_MS, stale_ms)
 
     try:
         yield read

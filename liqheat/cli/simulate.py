@@ -27,8 +27,12 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="trending, ranging, crash, squeeze, bleed, mixed, or btc-2022-01 (recorded).")
         ] = "mixed",
         mix: Annotated[
-            str, typer.Option(help="Leverages that retail traders use: balanced, cautious, degen or two-humps.")
-        ] = "balanced",
+            str,
+            typer.Option(
+                help="Who trades: real (accounts as they are seen on venues), or a crowd at the leverages balanced, "
+                "cautious, degen or two-humps."
+            ),
+        ] = "real",
         traders: Annotated[int, typer.Option(help="Open positions of each coin, about.", min=10)] = 1_800,
         truth: Annotated[
             Path | None, typer.Option(help="Folder for the true positions and maps (Parquet), hourly and at the end.")

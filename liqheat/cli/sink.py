@@ -17,9 +17,12 @@ def sink(
 
     from liqheat.platform import logging
     from liqheat.platform.clickhouse import open_clickhouse
-    from liqheat.platform.health import HealthServer
+    from liqheat.platform.ending import limit_the_end
+    from liqheat.platform.health import Condition, Level
     from liqheat.platform.settings import load
+    from liqheat.platform.watching import watched
     from sinks.clickhouse import migrate as migrations
+    from sinks.clickhouse.tables import TOPICS
     from sinks.service import Sink
 
     settings = load()
@@ -28,12 +31,15 @@ def sink(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    limit_the_end()
     client = open_clickhouse(settings.clickhouse)
     try:
         if migrate:
             migrations.migrate(client, settings)
         running = Sink(settings, client)
-        with HealthServer("sink", running.problem, service.host, service.port):
+        more = [Condition("polling", running.stuck, Level.LIVE)]
+        group = settings.sink.group
+        with watched(settings, "sink", running.problem, group=group, topics=TOPICS, database=True, more=more):
             running.run(stop)
     finally:
         client.close()

@@ -40,12 +40,15 @@ def sql(
     """Run one query, read-only, and print the answer."""
     from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
+    from liqheat.platform.read_only_sql import check_reads_only
     from liqheat.platform.settings import load
 
     clickhouse = stored_in(load().clickhouse, data_dir)
     client = open_clickhouse(clickhouse, readonly=True)
     try:
         with translated_errors(clickhouse):
+            functions = client.query("SELECT name FROM system.table_functions").result_rows
+            check_reads_only(query, [name for (name,) in functions])
             if output is OutputFormat.TABLE:
                 _print_table(client.query(query))
             else:

@@ -11,6 +11,9 @@ from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.errors import ConfigurationError, PoisonMessage, TransientError
 from liqheat.platform.settings import Settings
 
+_PATIENCE_SECONDS = 10.0
+"""Somebody waits for the answer: a longer ban is said instead."""
+
 
 def read_tiers(venue: Venue, name: str, settings: Settings) -> MarginTiers:
     """Return the tiers of the venue's instrument `name`, as of now.
@@ -24,7 +27,7 @@ def read_tiers(venue: Venue, name: str, settings: Settings) -> MarginTiers:
 
 async def _read(venue: Venue, name: str, settings: Settings, clock: Clock) -> MarginTiers:
     feed = feed_for(venue, settings)
-    async with RestClient(venue, clock) as rest:
+    async with RestClient(venue, clock, patience=_PATIENCE_SECONDS) as rest:
         try:
             listings = await feed.listings(rest, clock.now_ms())
             contract = next((each for each in listings.contracts if each.instrument == name), None)

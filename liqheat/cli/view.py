@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clickhouse_connect.driver.client import Client
 
     from liqheat.platform.settings import Settings
@@ -34,7 +36,7 @@ def view(
     if port is not None:
         loaded = loaded.model_copy(update={"viewer": loaded.viewer.model_copy(update={"port": port})})
     stored = stored_in(loaded.clickhouse, data_dir)
-    _run(loaded, clickhouse.open_clickhouse(stored, readonly=True), None)
+    _run(loaded, lambda: clickhouse.open_clickhouse(stored, readonly=True), None)
 
 
 def serve_local() -> None:
@@ -49,16 +51,21 @@ def serve_local() -> None:
     client = clickhouse.open_clickhouse(loaded.clickhouse)
     migrate(client, loaded)
     create_topics(loaded.kafka)
-    _run(loaded, client, Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse)))
+    client.close()
+    _run(
+        loaded,
+        lambda: clickhouse.open_clickhouse(loaded.clickhouse),
+        Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse)),
+    )
 
 
-def _run(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
+def _run(settings: "Settings", open_client: "Callable[[], Client]", sink: "Sink | None") -> None:
     import asyncio
 
-    asyncio.run(_serve(settings, client, sink))
+    asyncio.run(_serve(settings, open_client, sink))
 
 
-async def _serve(settings: "Settings", client: "Client", sink: "Sink | None") -> None:
+async def _serve(settings: "Settings", open_client: "Callable[[], Client]", sink: "Sink | None") -> None:
     """Serve until a signal, or until the sink's thread ends; its error is then raised here."""
     import asyncio
     import signal
@@ -67,17 +74,20 @@ async def _serve(settings: "Settings", client: "Client", sink: "Sink | None") ->
 
     import structlog
 
-    from liqheat.platform.health import HealthServer
+    from liqheat.platform.ending import limit_the_end
+    from liqheat.platform.health import Condition, Level
+    from liqheat.platform.watching import watched
     from liqheat.viewer.server import ViewerServer
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    limit_the_end()
     with ExitStack() as stack:
         if sink is not None:
-            service = settings.service
-            stack.enter_context(HealthServer("serve-local", sink.problem, service.host, service.port))
-        async with ViewerServer(settings.viewer, client, settings.engine.grid_factor) as viewer:
+            more = [Condition("polling", sink.stuck, Level.LIVE)]
+            stack.enter_context(watched(settings, "serve-local", sink.problem, group=settings.sink.group, more=more))
+        async with ViewerServer(settings.viewer, open_client, settings.engine.grid_factor) as viewer:
             structlog.get_logger().info("viewer_ready", address=viewer.address)
             if sink is None:
                 print(f"Heatmap: {viewer.address}  (Ctrl-C ends)")

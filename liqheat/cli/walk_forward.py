@@ -13,12 +13,11 @@ import numpy.typing as npt
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import lower_edge
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.scoring.bar_rivals import Bar, BarMethod, rivals
-from liqheat.scoring.bars import Bars, Executed, Hours
+from liqheat.scoring.bar_rivals import BarMethod, rivals
+from liqheat.scoring.bars import Bar, Bars, Executed, Hours
 from liqheat.scoring.places import CELL, CELLS
 from processors.positions.inferred import InferredPositions
 from processors.positions.minute_columns import MinuteColumns
-from processors.positions.published import Cells
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -32,9 +31,9 @@ class Walk:
 
     streamed: dict[str, FloatArray]
     frozen: dict[str, FloatArray]
-    maps: dict[str, FloatArray]
-    """Only of the hours asked for; float32."""
-    at_risk: FloatArray
+    maps: dict[str, npt.NDArray[np.float32]]
+    """Only of the hours asked for; empty before the first bar."""
+    at_risk: npt.NDArray[np.float32]
     """Notional at risk in the cells of those hours, of `OURS`."""
     facts: dict[str, float]
     """What `OURS` had learned by the end."""
@@ -88,32 +87,22 @@ class InferredBars:
 
     def cells(self) -> FloatArray:
         """Return expected USD around the last close, (2, CELLS)."""
-        cells = self.model.published(self.market)
-        return self._spread(cells, cells.expected_usd)
+        return self._spread(self.model.fine(int(self.market[0])).expected)
 
     def at_risk_cells(self) -> FloatArray:
         """Return USD at risk around the last close, (2, CELLS)."""
-        cells = self.model.published(self.market)
-        return self._spread(cells, cells.at_risk_usd)
+        return self._spread(self.model.fine(int(self.market[0])).at_risk)
 
-    def _spread(self, cells: Cells, amounts: IntArray) -> FloatArray:
-        """Spread buckets evenly over the cells of `places` that they overlap."""
-        price = float(np.log(self.model.state.close[0]))
-        buckets = cells.bucket.astype(np.int64)
-        low, high = np.log(lower_edge(buckets, self.factor)), np.log(lower_edge(buckets + 1, self.factor))
-        found = np.zeros((2, CELLS))
-        for place, side in ((0, 1), (1, -1)):
-            chosen = (cells.side == side) & (amounts > 0)
-            near = (price - high if side > 0 else low - price)[chosen]
-            far = (price - low if side > 0 else high - price)[chosen]
-            near = np.maximum(near, 0.0)
-            whole = (
-                np.concatenate([[0.0], np.cumsum(amounts[chosen][np.argsort(far, kind="stable")])]) / MICRO_USD_PER_USD
-            )
-            ends = np.concatenate([[float(near.min(initial=0.0))], np.sort(far)])
-            edges = np.arange(CELLS + 1) * CELL
-            found[place] = np.diff(np.interp(edges, ends, whole))
-        return found
+    def _spread(self, amounts: IntArray) -> FloatArray:
+        """Spread fine buckets evenly over the cells of `places` that they overlap."""
+        fine = self.model.fine(int(self.market[0]))
+        edges = np.log(lower_edge(fine.first_bucket + np.arange(len(amounts) + 1)))
+        upto = np.concatenate([[0.0], np.cumsum(amounts / MICRO_USD_PER_USD)])
+        away = np.arange(CELLS + 1) * CELL
+        price = float(np.log(fine.mark))
+        above = np.interp(price + away, edges, upto)
+        below = np.interp(price - away, edges, upto)
+        return np.stack([-np.diff(below), np.diff(above)])
 
 
 def walk(
@@ -140,7 +129,7 @@ def walk(
     methods: dict[str, BarMethod] = {OURS: ours}
     if with_rivals:
         methods.update(rivals(float(bars.low.min()), float(bars.high.max())))
-    told, is_known = executed.by_bar(bars)
+    shown, is_known = executed.by_bar(bars)
     streamed = {name: np.zeros((len(hours.start), 2)) for name in methods}
     frozen = {name: np.zeros((len(hours.start), 2)) for name in methods}
     kept = np.cumsum(asked) - 1
@@ -150,20 +139,13 @@ def walk(
         first, after = int(hours.first[hour]), int(hours.after[hour])
         for name, method in methods.items():
             frozen[name][hour] = method.expect(float(hours.low[hour]), float(hours.high[hour]))
-            if asked[hour]:
+            if asked[hour] and first:
                 maps[name][kept[hour]] = method.cells()
-        if asked[hour]:
+        if asked[hour] and first:
             at_risk[kept[hour]] = ours.at_risk_cells()
         for place in range(first, after):
-            bar = Bar(
-                int(bars.start[place]),
-                bars.step_ms,
-                *(float(column[place]) for column in (bars.open, bars.high, bars.low, bars.close)),
-                float(bars.buy_usd[place]),
-                float(bars.sell_usd[place]),
-                float(bars.interest[place]),
-                (float(told[place, 0]), float(told[place, 1])) if is_known[place] else None,
-            )
+            known = (float(shown[place, 0]), float(shown[place, 1])) if is_known[place] else None
+            bar = bars.at(place, known)
             for name, method in methods.items():
                 streamed[name][hour] += method.expect(min(bar.low, bar.open), max(bar.high, bar.open))
                 method.close(bar)

@@ -10,6 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from liqheat.domain.venues import COMPARED_VENUES
+
 CLUSTERS_A_SIDE = 5
 ALERTS = 6
 CATALYSTS = 3
@@ -63,7 +65,11 @@ def _head(reading: dict[str, Any], now_ms: int) -> RenderableType:
     lines.add_row("max pain", f"[{_SHORT}]{_pain(reading, 'short')}[/], [{_LONG}]{_pain(reading, 'long')}[/]")
     lines.add_row("funding 4 h", f"{_funding(reading)}; next settlement in {duration(reading['settlement_seconds'])}")
     agreement = reading["open_interest_agreement_1h"]
-    agreed = f"{abs(agreement)} of 3 {'rise' if agreement > 0 else 'fall'}" if agreement else "no agreement"
+    agreed = (
+        f"{abs(agreement)} of {len(COMPARED_VENUES)} {'rise' if agreement > 0 else 'fall'}"
+        if agreement
+        else "no agreement"
+    )
     hour, four_hours = (percent(reading[f"open_interest_change_{span}"]) for span in ("1h", "4h"))
     lines.add_row("open interest", f"1 h {hour} ({agreed}), 4 h {four_hours}")
     if reading["coiled_spring"]:

@@ -15,23 +15,22 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 import polars as pl
 
-from liqheat.domain.heatmap import HeatmapLevels, MarketMinute, TrackRecord
+from liqheat.domain.heatmap import HeatmapBucket, HeatmapLevels, MarketMinute, TrackRecord
 from liqheat.domain.market import Venue
-from liqheat.domain.signals import Alert, Catalyst, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.units import (
     Count,
     Flag,
     Identifier,
     Leverage,
-    MicroUsd,
     OptionalPrice,
     OptionalQuantity,
     OptionalTime,
     OptionalUsd,
+    Percent,
     Price,
     Quantity,
     Rate,
-    Revision,
     Share,
     SideSign,
     Text,
@@ -55,15 +54,18 @@ class Kind(StrEnum):
     MARGIN_TIERS = "margin_tiers"
     CONTRACTS = "contracts"
     GAPS = "gaps"
+    DEPTH = "depth"
     HEATMAP_BUCKETS = "heatmap_buckets"
     HEATMAP_LEVELS = "heatmap_levels"
     MARKET_MINUTES = "market_minutes"
     CLUSTERS = "clusters"
+    CLUSTER_SHARES = "cluster_shares"
     ALERTS = "alerts"
     SYMBOL_SIGNALS = "symbol_signals"
     MARKET_SIGNALS = "market_signals"
     CATALYSTS = "catalysts"
     TRACK_RECORD = "track_record"
+    CASCADES = "cascades"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -163,22 +165,33 @@ class Gap(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.GAPS.value):
     filled: Flag = False
 
 
-class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
-    """One price bucket in one minute, as versions before 2 wrote it; `HeatmapLevels` has taken its place."""
+class Depth(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.DEPTH.value):
+    """Resting orders of one order book at one moment: USD within each of `DEPTH_DISTANCES` of mid, both sides.
 
-    window_start: Time
-    side: SideSign
-    basis: Text
-    leverage_band: Text
-    price_low: Price
-    price_high: Price
-    at_risk_usd: MicroUsd
-    opened_usd: MicroUsd
-    closed_usd: MicroUsd
-    swept_usd: MicroUsd
-    liquidated_usd: MicroUsd
-    confidence: Share
-    revision: Revision
+    Amounts add up from the best price outwards, so they never fall with distance. A book that was read to
+    less than a distance gives what was read, a lower bound: `bid_reach` and `ask_reach` say how far from mid,
+    in %, the reading goes (100 where the whole side was read).
+    """
+
+    mid_price: Price
+    best_bid: Price
+    best_ask: Price
+    bid_reach: Percent
+    ask_reach: Percent
+    bid_0_1_usd: Usd
+    bid_0_25_usd: Usd
+    bid_0_5_usd: Usd
+    bid_1_usd: Usd
+    bid_2_usd: Usd
+    bid_5_usd: Usd
+    bid_10_usd: Usd
+    ask_0_1_usd: Usd
+    ask_0_25_usd: Usd
+    ask_0_5_usd: Usd
+    ask_1_usd: Usd
+    ask_2_usd: Usd
+    ask_5_usd: Usd
+    ask_10_usd: Usd
 
 
 STRUCTS: dict[Kind, type[msgspec.Struct]] = {
@@ -191,19 +204,22 @@ STRUCTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.MARGIN_TIERS: MarginTier,
     Kind.CONTRACTS: Contract,
     Kind.GAPS: Gap,
+    Kind.DEPTH: Depth,
     Kind.HEATMAP_BUCKETS: HeatmapBucket,
     Kind.HEATMAP_LEVELS: HeatmapLevels,
     Kind.MARKET_MINUTES: MarketMinute,
     Kind.CLUSTERS: Cluster,
+    Kind.CLUSTER_SHARES: ClusterShare,
     Kind.ALERTS: Alert,
     Kind.SYMBOL_SIGNALS: SymbolSignal,
     Kind.MARKET_SIGNALS: MarketSignal,
     Kind.CATALYSTS: Catalyst,
     Kind.TRACK_RECORD: TrackRecord,
+    Kind.CASCADES: Cascade,
 }
 KIND_OF: dict[type[msgspec.Struct], Kind] = {struct: kind for kind, struct in STRUCTS.items()}
 
-Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap
+Event = Trade | OpenInterest | Mark | Liquidation | Position | Turnover | MarginTier | Contract | Gap | Depth
 
 MARKET_COLUMNS = ("symbol", "instrument")
 """The columns that come first in every batch: which market of the venue a row is of."""

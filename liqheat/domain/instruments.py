@@ -5,29 +5,47 @@ divided and quantities multiplied by the coins a quoted unit stands for, so that
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 
 DEFAULT_WATCH_LIST = ("VIRTUAL", "FET", "AIXBT", "TAO", "WLD", "FARTCOIN", "KAITO", "GRASS", "RENDER")
 """AI-agent tokens with perpetuals on at least three of the venues (mid-2026)."""
 
-MIGRATIONS: dict[str, str] = {"AI16Z": "ELIZAOS", "RNDR": "RENDER", "AGIX": "FET", "OCEAN": "FET"}
-"""Tokens that became another: the old name is read as the new one."""
 
-_QUOTES = ("USDT", "USDC")
-_MULTIPLIER = re.compile(r"^(1(?:0{3,6})|1M)(?=[A-Z])")
+class Successor(NamedTuple):
+    """The token that an older one became, and how many coins of it each old coin was exchanged for."""
+
+    symbol: str
+    coins: float
+
+
+SUCCESSORS: dict[str, Successor] = {"AI16Z": Successor("ELIZAOS", 6.0), "RNDR": Successor("RENDER", 1.0)}
+"""Tokens that became another and were nothing else before: the old contract is read as the new coin, at the ratio.
+
+AI16Z to ELIZAOS 1:6 (November 2025), RNDR to RENDER 1:1 (July 2024). A token that traded beside its later successor as
+a coin of its own stays apart, for before the date its price was its own: AGIX and OCEAN (to FET at 0.433350 and
+0.433226, July 2024), MKR (to SKY at 24,000, May 2025), MATIC (to POL), FTM (to S).
+"""
+
+ALL = "all"
+"""Asked for in place of symbols: every linear perpetual of a venue."""
+
+_MULTIPLIER = re.compile(r"^(1(?:0{3,8})|1M)(?=[^\W\d_])")
 _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
 """Bybit's one contract that puts the multiplier last."""
-_TOKEN = re.compile(r"^[A-Z0-9]{1,24}$")
+_MOST_LETTERS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """A linear USDT or USDC perpetual of one venue.
 
-    `coins_per_unit` is how many coins one *quoted* unit is (1000 for 1000PEPE); `contract_value` how many
-    quoted units one contract is (OKX; 1 elsewhere).
+    `coins_per_unit` is how many coins of `symbol` one *quoted* unit is (1000 for 1000PEPE, 6 for AI16Z);
+    `contract_value` how many quoted units one contract is (OKX; 1 elsewhere).
     """
 
     venue: Venue
@@ -38,7 +56,10 @@ class Instrument:
 
 
 def canonical_symbol(base: str) -> tuple[str, float]:
-    """Split a venue's base name into canonical symbol and coins a quoted unit: `1000PEPE` -> (`PEPE`, 1000)."""
+    """Split a venue's base name into canonical symbol and coins per quoted unit: `1000PEPE` -> (`PEPE`, 1000).
+
+    The name of a token that became another gives the successor, with the ratio of the exchange in the coins.
+    """
     coins = 1.0
     if re.match(r"^k[A-Z]", base):
         base, coins = base[1:], 1_000.0
@@ -47,8 +68,27 @@ def canonical_symbol(base: str) -> tuple[str, float]:
     elif match := _MULTIPLIER.match(base):
         coins = 1_000_000.0 if match[1] == "1M" else float(match[1])
         base = base[match.end() :]
-    symbol = base.upper()
-    return MIGRATIONS.get(symbol, symbol), coins
+    symbol = unicodedata.normalize("NFC", base).upper()
+    if successor := SUCCESSORS.get(symbol):
+        return successor.symbol, coins * successor.coins
+    return symbol, coins
+
+
+def as_asked(name: str) -> str:
+    """Return a name as a person may write it, in any case, as venues do: `virtual` -> `VIRTUAL`, `kPEPE` stays."""
+    name = name.strip()
+    if name.casefold() == ALL:
+        return ALL
+    return name if re.match(r"^k[A-Z]", name) else name.upper()
+
+
+def is_symbol(text: str) -> bool:
+    """Whether `text` may name a coin: 1 to 24 letters, marks and digits of any script, none of them in lower case."""
+    return (
+        0 < len(text) <= _MOST_LETTERS
+        and text == text.upper()
+        and all(unicodedata.category(letter)[0] in "LMN" for letter in text)
+    )
 
 
 def parse_instrument(venue: Venue, name: str, contract_value: float = 1.0) -> Instrument | None:
@@ -57,22 +97,8 @@ def parse_instrument(venue: Venue, name: str, contract_value: float = 1.0) -> In
     Dated futures (`BTCUSDT_260626`), inverse contracts (`BTC-USD-SWAP`), options, spot and builder-deployed
     markets (`xyz:AAPL`) give None.
     """
-    base = _base_of(venue, name)
+    base = VENUE_FACTS[venue].base_of(name)
     if base is None:
         return None
     symbol, coins = canonical_symbol(base)
-    return Instrument(venue, name, symbol, coins, contract_value) if _TOKEN.match(symbol) else None
-
-
-def _base_of(venue: Venue, name: str) -> str | None:
-    if venue is Venue.OKX:
-        parts = name.split("-")
-        return parts[0] if len(parts) == 3 and parts[1] in _QUOTES and parts[2] == "SWAP" else None
-    if venue is Venue.HYPERLIQUID:
-        return name if re.match(r"^k?[A-Z0-9]+$", name) else None
-    if venue is Venue.BYBIT and name.endswith("PERP"):
-        return name.removesuffix("PERP") or None
-    for quote in _QUOTES:
-        if name.endswith(quote) and len(name) > len(quote):
-            return name.removesuffix(quote)
-    return None
+    return Instrument(venue, name, symbol, coins, contract_value) if is_symbol(symbol) else None

@@ -7,35 +7,13 @@ margin, so a model is mostly a way to count margin, which `linear` then solves. 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.liquidation_price import FloatArray, TieredPrice, linear, linear_at_tier, positive_or_nan
 from liqheat.domain.margin_tiers import MarginTiers
-from liqheat.domain.market import Venue
-
-
-class ModelName(StrEnum):
-    """Every model that can be asked for."""
-
-    SIMPLE = "simple"
-    BINANCE = "binance"
-    BYBIT = "bybit"
-    BYBIT_LEGACY = "bybit_legacy"
-    OKX = "okx"
-    HYPERLIQUID = "hyperliquid"
-    DYDX = "dydx"
-
-
-VENUE_MODELS: dict[Venue, ModelName] = {
-    Venue.BINANCE: ModelName.BINANCE,
-    Venue.BYBIT: ModelName.BYBIT,
-    Venue.OKX: ModelName.OKX,
-    Venue.HYPERLIQUID: ModelName.HYPERLIQUID,
-}
-"""The model that each venue uses today."""
+from liqheat.domain.market import ModelName
 
 
 class MissingTerm(ValueError):
@@ -67,7 +45,7 @@ class Terms:
 
     side: npt.ArrayLike
     entry_price: npt.ArrayLike
-    quantity: npt.ArrayLike
+    quantity: npt.ArrayLike | None = None
     wallet_balance: npt.ArrayLike | None = None
     leverage: npt.ArrayLike | None = None
     maintenance_margin_rate: npt.ArrayLike | None = None
@@ -183,18 +161,28 @@ def _dydx_margin(terms: Terms) -> Margin:
     return Margin(equity - terms.get("other_maintenance_margin"), terms.price_seen, np.zeros(()))
 
 
-def _at_bankruptcy(terms: Terms) -> FloatArray:
-    """`EP * (1 - s/L)`: where the margin is gone, without any maintenance margin."""
+def _simple(terms: Terms) -> FloatArray:
+    """`EP * (1 - s/L) - s * extra / q`: where the margin is gone, without any maintenance margin.
+
+    By leverage where it is known; then the quantity matters only to extra margin.
+    """
     s, ep = terms.need("side"), terms.need("entry_price")
-    if terms.leverage is not None:
-        return positive_or_nan(np.asarray(ep * (1 - s / terms.need("leverage"))))
-    return positive_or_nan(np.asarray(ep - s * terms.margin / terms.need("quantity")))
+    if terms.leverage is None:
+        return positive_or_nan(np.asarray(ep - s * terms.margin / terms.need("quantity")))
+    price = ep * (1 - s / terms.need("leverage"))
+    if terms.get("extra_margin").any():
+        price = price - s * terms.need("extra_margin") / terms.need("quantity")
+    return positive_or_nan(np.asarray(price))
+
+
+def _bybit_legacy_margin(terms: Terms) -> FloatArray:
+    return np.asarray(_bybit_initial_margin(terms) + terms.get("extra_margin"))
 
 
 def _bybit_legacy(terms: Terms) -> FloatArray:
     """`EP - s * (IM - MM + extra) / q`, maintenance margin at entry (Bybit's page before May 2026)."""
     s, ep, q = (terms.need(name) for name in ("side", "entry_price", "quantity"))
-    margin = _bybit_initial_margin(terms) + terms.get("extra_margin")
+    margin = _bybit_legacy_margin(terms)
     maintenance = q * ep * terms.rate - terms.get("maintenance_amount")
     return positive_or_nan(np.asarray(ep - s * (margin - maintenance) / q))
 
@@ -207,7 +195,7 @@ _MARGINS: dict[ModelName, Callable[[Terms], Margin]] = {
     ModelName.DYDX: _dydx_margin,
 }
 _CLOSED_FORMS: dict[ModelName, Callable[[Terms], FloatArray]] = {
-    ModelName.SIMPLE: _at_bankruptcy,
+    ModelName.SIMPLE: _simple,
     ModelName.BYBIT_LEGACY: _bybit_legacy,
 }
 CROSS_MODELS = frozenset({ModelName.BINANCE, ModelName.HYPERLIQUID, ModelName.DYDX})
@@ -227,7 +215,27 @@ def liquidation_price(model: ModelName, terms: Terms) -> FloatArray:
     margin = _MARGINS[model](terms)
     # OKX deducts nothing: its margin jumps at the tier edges instead.
     amount = 0.0 if model is ModelName.OKX else terms.get("maintenance_amount")
-    return linear(terms.side, margin.price, terms.quantity, margin.balance, terms.rate, amount, margin.fee)
+    quantity = terms.need("quantity")
+    return linear(terms.side, margin.price, quantity, margin.balance, terms.rate, amount, margin.fee)
+
+
+def bankruptcy_price(model: ModelName, terms: Terms) -> FloatArray:
+    """Return where all margin that `model` counts is gone, USD per coin, NaN where there is no such price.
+
+    Never before the liquidation price of the same terms: maintenance margin and closing fee are left out of the very
+    same margin, so for a long it is at or below, for a short at or above.
+
+    Raises:
+        MissingTerm: the model needs a term that is not known.
+        UnsupportedTerm: other positions are given to a model that knows isolated margin only.
+    """
+    _check_cross(model, terms)
+    if model is ModelName.SIMPLE:
+        return _simple(terms)
+    if model is ModelName.BYBIT_LEGACY:
+        return linear(terms.side, terms.entry_price, terms.need("quantity"), _bybit_legacy_margin(terms), 0.0)
+    margin = _MARGINS[model](terms)
+    return linear(terms.side, margin.price, terms.need("quantity"), margin.balance, 0.0)
 
 
 def liquidation_price_at_tier(model: ModelName, terms: Terms, tiers: MarginTiers) -> TieredPrice:
@@ -250,7 +258,7 @@ def liquidation_price_at_tier(model: ModelName, terms: Terms, tiers: MarginTiers
         price = form(terms)
         return TieredPrice(price, np.where(np.isnan(price), -1, seen))
     margin = _MARGINS[model](terms)
-    return linear_at_tier(terms.side, margin.price, terms.quantity, margin.balance, tiers, margin.fee)
+    return linear_at_tier(terms.side, margin.price, terms.need("quantity"), margin.balance, tiers, margin.fee)
 
 
 def _check_cross(model: ModelName, terms: Terms) -> None:

@@ -16,6 +16,19 @@ class Venue(StrEnum):
     BYBIT = "bybit"
     OKX = "okx"
     HYPERLIQUID = "hyperliquid"
+    DYDX = "dydx"
+
+
+class ModelName(StrEnum):
+    """Every named liquidation-price model (`liqheat.domain.liquidation_models` holds their formulas)."""
+
+    SIMPLE = "simple"
+    BINANCE = "binance"
+    BYBIT = "bybit"
+    BYBIT_LEGACY = "bybit_legacy"
+    OKX = "okx"
+    HYPERLIQUID = "hyperliquid"
+    DYDX = "dydx"
 
 
 class Side(IntEnum):

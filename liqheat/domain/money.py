@@ -21,3 +21,11 @@ def to_micro_usd(usd: npt.ArrayLike) -> npt.NDArray[np.int64]:
     if amounts.size and not (np.abs(amounts) <= MAXIMUM_NOTIONAL_USD).all():
         raise ValueError(f"Expected finite amounts of at most {MAXIMUM_NOTIONAL_USD:.0e} USD")
     return np.rint(amounts * MICRO_USD_PER_USD).astype(np.int64)
+
+
+def usd_text(micro_usd: int) -> str:
+    """Return an amount for people: `$1.23B`, `$4.56M`, `$7.8k`."""
+    usd = micro_usd / MICRO_USD_PER_USD
+    if usd >= 1e9:
+        return f"${usd / 1e9:.2f}B"
+    return f"${usd / 1e6:.2f}M" if usd >= 1e6 else f"${usd / 1e3:.1f}k"

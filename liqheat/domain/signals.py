@@ -4,18 +4,23 @@ Structs of the kinds that `liqheat.domain.events` registers; written once a clos
 same again on every replay of the same log.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from liqheat.domain.units import (
     Agreement,
     Count,
     Direction,
+    Factor,
     Flag,
     MicroUsd,
+    MicroUsds,
     OptionalPrice,
     OptionalTime,
     OptionalUsd,
     Percent,
+    Percents,
     Price,
     Rate,
     Revision,
@@ -26,6 +31,36 @@ from liqheat.domain.units import (
     Text,
     Time,
 )
+
+
+class AlertKind(StrEnum):
+    """What an alert is about, in the order in which they come within one minute.
+
+    A kind is added here with its meaning, and as a rule in `processors.signals`; Grafana's rules, the page and the
+    documents follow.
+    """
+
+    APPROACHING = "approaching"
+    ENTERED = "entered"
+    SWEPT = "swept"
+    CAUTION = "caution"
+    CASCADE = "cascade"
+    FRAGILE = "fragile"
+
+    @property
+    def meaning(self) -> str:
+        """A sentence about `{side}`, the side of the positions."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[AlertKind, str] = {
+    AlertKind.APPROACHING: "price nears a large cluster of {side}s",
+    AlertKind.ENTERED: "price reached the outer edge of a large cluster of {side}s",
+    AlertKind.SWEPT: "price went through a cluster of {side}s",
+    AlertKind.CAUTION: "a cluster of {side}s outgrew the cautious share of daily volume",
+    AlertKind.CASCADE: "{side}s are being liquidated far above the usual",
+    AlertKind.FRAGILE: "a small move would set off a chain of liquidations of {side}s that the order books do not hold",
+}
 
 
 class Cluster(msgspec.Struct, frozen=True, gc=False):
@@ -47,10 +82,6 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     peak_usd: MicroUsd
     swept_usd: MicroUsd
     observed_share: Share
-    share_binance: Share
-    share_bybit: Share
-    share_okx: Share
-    share_hyperliquid: Share
     share_1_5x: Share
     share_5_10x: Share
     share_10_25x: Share
@@ -66,16 +97,27 @@ class Cluster(msgspec.Struct, frozen=True, gc=False):
     revision: Revision
 
 
-class Alert(msgspec.Struct, frozen=True, gc=False):
-    """Something a trader wants to be told once; `alert_id` depends on the log alone, so a replay repeats it exactly.
+class ClusterShare(msgspec.Struct, frozen=True, gc=False):
+    """What one venue holds of a cluster at the end of one minute; venues that hold nothing have no row."""
 
-    `rule` is approaching, entered, caution, swept or cascade; `cluster_id` is empty for a cascade, whose
-    notional is what was executed in the minute.
+    window_start: Time
+    cluster_id: Text
+    side: SideSign
+    at_risk_usd: MicroUsd
+    share: Share
+    revision: Revision
+
+
+class Alert(msgspec.Struct, frozen=True, gc=False):
+    """Something that a trader wants to hear once; `alert_id` depends on the log alone, so a replay repeats it exactly.
+
+    `kind` is an `AlertKind`; `cluster_id` is empty for cascade, whose notional is what was executed in the minute, and
+    for fragile, whose edge is the trigger and whose notional is what the chain would liquidate.
     """
 
     event_time: Time
     alert_id: Text
-    rule: Text
+    kind: Text
     side: SideSign
     cluster_id: Text
     mark_price: Price
@@ -141,6 +183,54 @@ class MarketSignal(msgspec.Struct, frozen=True, gc=False):
     settlement_seconds: Seconds
     open_interest_change_1h: Percent
     open_interest_change_4h: Percent
+    revision: Revision
+
+
+class Cascade(msgspec.Struct, frozen=True, gc=False):
+    """What moves of one symbol in one direction set off at the end of one minute: the map against the order books.
+
+    `side` is that of the positions which are liquidated: longs by a fall, shorts by a rise. The three lists are
+    parallel: a move by `move_percent[i]` of the mark comes to rest at `rest_percent[i]`, with `liquidated_usd[i]`
+    executed by then; rest over move is its amplification. Equations in docs/model.md.
+
+    Attributes:
+        beyond_percent: from this move on the known book does not hold the chain; NaN where it always does.
+        trigger_percent, trigger_price: the nearest move that is carried at least half as far again; NaN where none is.
+        trigger_rest_percent: where that move comes to rest; infinite where the known book does not hold it.
+        trigger_liquidated_usd: what is executed by then.
+        at_risk_*, expected_*, depth_*: within 1, 2 and 5% of the mark, micro-USD; `absorption_*` is at risk over depth,
+            NaN without depth.
+        book_reach_percent: how far the shortest of the venues' books reaches.
+        book_coverage: share of the symbol's open interest on venues whose book is known.
+        refill: share of absorbed depth that is taken to be offered again.
+    """
+
+    window_start: Time
+    side: SideSign
+    mark_price: Price
+    move_percent: Percents
+    rest_percent: Percents
+    liquidated_usd: MicroUsds
+    beyond_percent: Percent
+    trigger_percent: Percent
+    trigger_price: OptionalPrice
+    trigger_rest_percent: Percent
+    trigger_liquidated_usd: MicroUsd
+    at_risk_1_usd: MicroUsd
+    at_risk_2_usd: MicroUsd
+    at_risk_5_usd: MicroUsd
+    expected_1_usd: MicroUsd
+    expected_2_usd: MicroUsd
+    expected_5_usd: MicroUsd
+    depth_1_usd: MicroUsd
+    depth_2_usd: MicroUsd
+    depth_5_usd: MicroUsd
+    absorption_1: Factor
+    absorption_2: Factor
+    absorption_5: Factor
+    book_reach_percent: Percent
+    book_coverage: Share
+    refill: Share
     revision: Revision
 
 

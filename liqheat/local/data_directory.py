@@ -1,4 +1,4 @@
-"""The folder of a local run: one run at a time, and a fresh database each, since the broker keeps nothing.
+"""The folder of a local run: one run at a time, and a fresh database each, since the broker's log is begun with it.
 
 Only a database that liqheat made is ever removed: a marker file says so.
 """
@@ -15,6 +15,7 @@ from liqheat.platform.settings import ClickHouse
 DATA_SUBFOLDER = "clickhouse"
 """Where below the data directory ClickHouse's files are."""
 LOGS_SUBFOLDER = "logs"
+BROKER_SUBFOLDER = "broker"
 _MARKER = "made-by-liqheat"
 
 
@@ -57,11 +58,13 @@ def stored_in(clickhouse: ClickHouse, data_dir: Path | None) -> ClickHouse:
 
 def _clear(directory: Path) -> None:
     marker = directory / _MARKER
-    for name in (DATA_SUBFOLDER, LOGS_SUBFOLDER):
+    for name in (DATA_SUBFOLDER, LOGS_SUBFOLDER, BROKER_SUBFOLDER):
         if (directory / name).exists():
             if not marker.exists():
                 raise ConfigurationError(
                     f"{directory / name} was not made by liqheat and would be replaced; choose another --data-dir"
                 )
             shutil.rmtree(directory / name)
-    marker.write_text(f"liqheat replaces {DATA_SUBFOLDER} and {LOGS_SUBFOLDER} beside this file at each start.\n")
+    marker.write_text(
+        f"liqheat replaces {DATA_SUBFOLDER}, {LOGS_SUBFOLDER} and {BROKER_SUBFOLDER} beside this file at each start.\n"
+    )

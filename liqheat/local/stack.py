@@ -8,19 +8,23 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 from liqheat.domain.market import Venue
-from liqheat.local.broker import start_tansu
-from liqheat.local.data_directory import DATA_SUBFOLDER, LOGS_SUBFOLDER
+from liqheat.local.broker_choice import start_broker
+from liqheat.local.data_directory import DATA_SUBFOLDER
+from liqheat.local.process_facts import resident_megabytes
+from liqheat.local.restarts import RestartPolicy
 from liqheat.local.supervisor import HOST, Service, Supervisor, free_port
 from liqheat.platform.errors import FatalError
+from liqheat.platform.settings import Local
 
 BROKER, SIMULATOR, WORKER, SINK = "broker", "simulate", "process", "serve-local"
-_LIQHEAT = (sys.executable, "-m", "liqheat")
+LIQHEAT = (sys.executable, "-P", "-m", "liqheat")
+"""How a child is started; -P keeps a folder named `liqheat`, where a person happens to be, out of it."""
 
 _REACH_SECONDS = 12.0
 """How long all exchanges may be out of reach at the start."""
@@ -39,6 +43,7 @@ class Plan:
     hours: int
     port: int
     seed: int | None
+    local: Local = field(default_factory=Local)
 
     @property
     def ingests(self) -> tuple[str, ...]:
@@ -55,6 +60,7 @@ class LocalStack:
         self._supervisor = supervisor
         self._tell = tell
         self._environment: dict[str, str] = {}
+        self._forgets = False
         self._reaching_since = 0.0
         self._has_reached = False
 
@@ -70,10 +76,7 @@ class LocalStack:
             LiqheatError: a service did not come up; no exchange can be reached.
         """
         plan, supervisor = self._plan, self._supervisor
-        broker = start_tansu(plan.data_directory / LOGS_SUBFOLDER / "broker.log")
-        supervisor.adopt(BROKER, broker.process)
-        self._tell(f"broker on {broker.bootstrap_servers}")
-        self._environment = environment_of(plan, broker.bootstrap_servers)
+        self._start_broker()
         self._launch(SINK, "serve-local")
         if plan.seed is not None:
             self._simulate(plan)
@@ -85,13 +88,41 @@ class LocalStack:
             if not supervisor.wait_healthy([SIMULATOR], 90, stopping):
                 return False
             self._tell(f"simulated exchange with {plan.hours} h of history")
-        for venue, name in zip(plan.venues, plan.ingests, strict=True):
-            self._launch(name, "ingest", "--venue", venue.value)
+        self._start_ingests()
         self._reaching_since = time.monotonic()
         if not supervisor.wait_healthy([WORKER], 60, self._unless_unreachable(stopping)):
             return False
         self._tell("worker ready")
+        supervisor.keep_running(RestartPolicy(), self._tell)
         return True
+
+    def _start_broker(self) -> None:
+        plan = self._plan
+        broker = start_broker(plan.local, plan.data_directory)
+        self._supervisor.adopt(BROKER, broker.process, broker.command)
+        self._forgets = not broker.command
+        self._tell(f"{broker.name} on {broker.bootstrap_servers}")
+        self._environment |= environment_of(plan, broker.bootstrap_servers)
+
+    def _start_ingests(self) -> None:
+        for venue, name in zip(self._plan.venues, self._plan.ingests, strict=True):
+            self._launch(name, "ingest", "--venue", venue.value)
+
+    def _begin_afresh_if_full(self) -> None:
+        """Start an embedded broker afresh once it holds as much as it may: it can delete nothing.
+
+        Rows under way arrive first; the engine begins again from the history that each ingest reads.
+        """
+        pid, limit = self._supervisor.pid(BROKER), self._plan.local.memory_megabytes
+        if not self._forgets or pid is None or resident_megabytes(pid) < limit:
+            return
+        self._tell(f"the embedded broker holds {limit:,} MB and is begun afresh (Apache Kafka would keep it on disk)")
+        for names in (self._plan.ingests, [WORKER], [SINK], [BROKER]):
+            self._supervisor.stop(names)
+        self._start_broker()
+        self._launch(SINK, "serve-local")
+        self._launch(WORKER, "process")
+        self._start_ingests()
 
     def check(self) -> None:
         """Return while every service runs and an exchange can be reached.
@@ -101,11 +132,16 @@ class LocalStack:
         """
         self._supervisor.check()
         if self._has_reached:
+            self._begin_afresh_if_full()
             return
         problems = self.problems()
         self._has_reached = len(problems) < len(self._plan.venues)
         # A service that does not answer yet is still starting.
-        if None not in problems.values() and time.monotonic() - self._reaching_since > _REACH_SECONDS:
+        if (
+            not self._has_reached
+            and None not in problems.values()
+            and time.monotonic() - self._reaching_since > _REACH_SECONDS
+        ):
             raise _no_exchange(problems)
 
     def stop(self) -> None:
@@ -154,7 +190,7 @@ class LocalStack:
         from liqheat.simulator.server import environment_of as addresses_of
 
         port = free_port()
-        command = [*_LIQHEAT, "simulate", f"--port={port}", f"--seed={plan.seed}", f"--hours={plan.hours}"]
+        command = [*LIQHEAT, "simulate", f"--port={port}", f"--seed={plan.seed}", f"--hours={plan.hours}"]
         command += [f"--symbols={','.join(plan.symbols)}", f"--venues={','.join(plan.venues)}"]
         self._supervisor.launch(Service(SIMULATOR, command, self._environment, port, "/_state"))
         self._environment |= addresses_of(f"http://{HOST}:{port}", plan.venues)
@@ -162,7 +198,7 @@ class LocalStack:
     def _launch(self, name: str, *command: str) -> None:
         port = free_port()
         environment = {**self._environment, "LIQHEAT_SERVICE__PORT": str(port)}
-        self._supervisor.launch(Service(name, (*_LIQHEAT, *command), environment, port))
+        self._supervisor.launch(Service(name, (*LIQHEAT, *command), environment, port))
 
 
 def environment_of(plan: Plan, bootstrap_servers: str) -> dict[str, str]:

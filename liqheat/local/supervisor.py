@@ -16,11 +16,13 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from liqheat.local.child import ChildProcess
+from liqheat.local.restarts import RestartPolicy, Restarts
 from liqheat.platform.errors import ConfigurationError, FatalError
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0
+_DEAF_TIMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ def require_free_port(port: int, advice: str) -> None:
             raise ConfigurationError(f"Port {port} is in use ({error.strerror}); {advice}") from error
 
 
+def _silently(line: str) -> None:
+    """Say nothing: without `keep_running` there is nothing to say."""
+
+
 class Supervisor:
     """The running services; a context manager that stops what still runs, last started first.
 
@@ -74,6 +80,10 @@ class Supervisor:
         """Write each child's output to `logs`; give each `grace` seconds to end when asked."""
         self._logs = logs
         self._grace = grace
+        self._policy: RestartPolicy | None = None
+        self._tell: Callable[[str], None] = _silently
+        self._restarts: dict[str, Restarts] = {}
+        self._deaf: dict[str, int] = {}
         self._services: dict[str, Service] = {}
         self._processes: dict[str, ChildProcess] = {}
 
@@ -89,23 +99,67 @@ class Supervisor:
         self._services[service.name] = service
         self._processes[service.name] = ChildProcess(service.name, service.command, log, service.environment)
 
-    def adopt(self, name: str, process: ChildProcess) -> None:
-        """Watch and stop a process that was started elsewhere in this thread."""
-        self._services[name] = Service(name, ())
+    def adopt(self, name: str, process: ChildProcess, command: Sequence[str] = ()) -> None:
+        """Watch and stop a process that was started elsewhere in this thread; with `command` it is restarted too."""
+        self._services[name] = Service(name, command)
         self._processes[name] = process
 
+    def keep_running(self, policy: RestartPolicy, tell: Callable[[str], None]) -> None:
+        """From now on start again what ends or hangs, and say so to `tell`; before, an end is an error."""
+        self._policy = policy
+        self._tell = tell
+
     def check(self) -> None:
-        """Return while every service runs.
+        """Return while every service runs, or is started again.
 
         Raises:
-            FatalError: one has ended; with its name, status and last lines.
+            FatalError: one has ended and is not started again; with its name, status and last lines.
         """
-        for name, process in self._processes.items():
-            status = process.exit_status
-            if status is not None:
-                raise FatalError(
-                    f"{name} ended with status {status}; the end of its log {process.log}:\n{process.last_words()}"
-                )
+        for name, process in list(self._processes.items()):
+            if process.exit_status is None and self._policy is not None and self._hangs(name):
+                self._tell(f"{name} hangs and is ended")
+                process.kill()
+            if process.exit_status is not None:
+                self._revive(name, process, process.exit_status)
+
+    def processes(self) -> Mapping[str, ChildProcess]:
+        """Return the children by name."""
+        return dict(self._processes)
+
+    def pid(self, name: str) -> int | None:
+        """Return the process id of a service, None while it does not run."""
+        process = self._processes.get(name)
+        return None if process is None or process.exit_status is not None else process.pid
+
+    def _revive(self, name: str, process: ChildProcess, status: int) -> None:
+        """Start a service again once its time has come.
+
+        Raises:
+            FatalError: it is not to be started again.
+        """
+        service, now = self._services[name], time.monotonic()
+        words = f"{name} ended with status {status}; the end of its log {process.log}:\n{process.last_words()}"
+        if self._policy is None or not service.command:
+            raise FatalError(words)
+        restarts = self._restarts.setdefault(name, Restarts(self._policy))
+        if restarts.due is None:
+            wait = restarts.ended(status, now)
+            if wait is None:
+                raise FatalError(f"{words}\nIt was started again {restarts.count} times before")
+            self._tell(f"{name} ended with status {status}; it is started again in {wait:g} s")
+        elif now >= restarts.due:
+            restarts.started()
+            self._deaf.pop(name, None)
+            self._processes[name] = ChildProcess(name, service.command, process.log, service.environment)
+            self._tell(f"{name} was started again (restart {restarts.count})")
+
+    def _hangs(self, name: str) -> bool:
+        """Whether a service has said several times in a row that only a restart helps."""
+        if not self._services[name].port:
+            return False
+        answer = self._get(name, "/livez")
+        self._deaf[name] = self._deaf.get(name, 0) + 1 if answer is not None and answer[0] == 503 else 0
+        return self._deaf[name] >= _DEAF_TIMES
 
     def health(self, name: str) -> Health:
         """Ask a service how it is; one that does not answer yet is not healthy and has no problem."""

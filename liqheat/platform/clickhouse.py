@@ -110,7 +110,8 @@ def _open_chdb(clickhouse: ClickHouse, readonly: bool) -> Client:
     # Times are UTC in every column; without this, chdb would show some in the machine's own zone.
     settings: dict[str, str | int] = {"session_timezone": "UTC"}
     if readonly:
-        # The last one: after it no setting can be changed.
+        # Readers of one engine share its memory with the sink; after the last setting none can be changed.
+        settings["max_memory_usage"] = clickhouse.readers_memory_bytes // 3
         settings["readonly"] = 1
     try:
         directory.mkdir(parents=True, exist_ok=True)

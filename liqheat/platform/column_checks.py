@@ -114,12 +114,13 @@ def check_values(column: Column, values: Array, what: str) -> None:
     if not values.size:
         return
     unit = column.unit
-    lowest = -np.inf if unit.minimum is None else unit.minimum
-    highest = np.finfo(np.float64).max if unit.maximum is None else unit.maximum
+    largest = np.finfo(np.float64).max
+    lowest = -largest if unit.minimum is None else unit.minimum
+    highest = largest if unit.maximum is None else unit.maximum
     # NaN makes both of these false, so only a column that has some takes the slower way.
     if values.min() >= lowest and values.max() <= highest:
         return
-    sane = (values >= lowest) & (values <= highest) & (values > -np.inf)
+    sane = (values >= lowest) & (values <= highest)
     if unit.nullable:
         sane |= np.isnan(values)
     if not sane.all():

@@ -48,13 +48,17 @@ class PoisonMessage(LiqheatError):
 
 
 class SequenceGap(LiqheatError):
-    """Events of `stream` are missing between two sequence numbers, both exclusive."""
+    """Events of `stream` are missing between two sequence numbers, both exclusive.
 
-    def __init__(self, stream: str, after: int, before: int) -> None:
+    `further` holds the other holes that the same frame showed.
+    """
+
+    def __init__(self, stream: str, after: int, before: int, further: "tuple[SequenceGap, ...]" = ()) -> None:
         super().__init__(f"{before - after - 1} events of {stream} are missing after {after}")
         self.stream = stream
         self.after = after
         self.before = before
+        self.further = further
 
     @property
     def missing(self) -> int:

@@ -4,18 +4,25 @@ Ingest, sinks and the command share this; the processors have their own client i
 exceptions leave this module as `TransientError` or `FatalError`.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from liqheat.platform.errors import ConfigurationError, Origin, TransientError
+from liqheat.platform.errors import ConfigurationError, LiqheatError, Origin, TransientError
+from liqheat.platform.kafka_refusal import refusal
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 
+log = structlog.get_logger()
+
 MAXIMUM_MESSAGE_BYTES = 1_000_000
+BOOTSTRAP_MS = 20_000
+"""How long a client tries to reach a broker at its start."""
 
 
 def client_settings(kafka: Kafka) -> dict[str, Any]:
@@ -23,9 +30,15 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     common: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
         "security_protocol": kafka.security_protocol,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
     }
     if kafka.ssl_ca_file is not None:
         common["ssl_cafile"] = str(kafka.ssl_ca_file)
+    if kafka.ssl_certificate_file is not None:
+        common["ssl_certfile"] = str(kafka.ssl_certificate_file)
+        common["ssl_keyfile"] = str(kafka.ssl_key_file or kafka.ssl_certificate_file)
+    if kafka.ssl_key_password is not None:
+        common["ssl_password"] = kafka.ssl_key_password.get_secret_value()
     if kafka.sasl_mechanism is not None:
         if kafka.sasl_username is None or kafka.sasl_password is None:
             raise ConfigurationError(
@@ -39,8 +52,11 @@ def client_settings(kafka: Kafka) -> dict[str, Any]:
     return common
 
 
-def unreachable(kafka: Kafka, error: Exception) -> TransientError:
-    """Return the error to raise when no broker answers."""
+def unreachable(kafka: Kafka, error: Exception) -> LiqheatError:
+    """Return the error to raise when no broker lets us in: a wrong password or certificate is called that."""
+    refused = refusal(kafka)
+    if refused is not None:
+        return ConfigurationError(refused)
     return TransientError(
         f"Cannot reach Kafka at {kafka.bootstrap_servers} ({type(error).__name__}: {error}); "
         "set LIQHEAT_KAFKA__BOOTSTRAP_SERVERS to a running broker"
@@ -63,6 +79,14 @@ def producer(kafka: Kafka) -> KafkaProducer:
         )
     except KafkaError as error:
         raise unreachable(kafka, error) from error
+
+
+def close_producer(producer: Any, seconds: float) -> None:
+    """Close a kafka-python producer within `seconds`; what it could not deliver by then is logged, not raised."""
+    try:
+        producer.close(timeout=seconds)
+    except KafkaError as error:
+        log.warning("a producer was closed with messages left", reason=str(error))
 
 
 def consumer(kafka: Kafka, *, group: str | None, **overrides: Any) -> KafkaConsumer:
@@ -118,6 +142,24 @@ def create_topics(kafka: Kafka) -> list[str]:
     except KafkaError as error:
         raise unreachable(kafka, error) from error
     return created
+
+
+def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
+    """Return the partition numbers of `topic` as the consumer `client` knows them, in order.
+
+    A broker needs a moment before it tells of a topic that was just made, so it is asked again for `patience` seconds.
+
+    Raises:
+        TransientError: there is no such topic.
+    """
+    deadline = time.monotonic() + patience
+    while not (numbers := client.partitions_for_topic(topic)):
+        if time.monotonic() > deadline:
+            raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
+        time.sleep(0.2)
+        # Reads all topics afresh.
+        client.topics()
+    return sorted(numbers)
 
 
 def dead_letter_headers(

@@ -9,6 +9,7 @@ import sys
 import structlog
 
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.repeated_lines import RepeatedLines
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -44,6 +45,7 @@ def configure(level: str = "info", style: str = "json") -> None:
     # Libraries (aiokafka, faust, kafka) log through the standard module: warnings and worse, same shape.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    handler.addFilter(RepeatedLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))

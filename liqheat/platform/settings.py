@@ -7,31 +7,29 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
-from liqheat.domain.instruments import DEFAULT_WATCH_LIST
+from liqheat.domain.instruments import DEFAULT_WATCH_LIST, as_asked
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
+from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.section import Section
+from liqheat.platform.settings_beside import Grafana as Grafana
+from liqheat.platform.settings_beside import Local as Local
+from liqheat.platform.settings_beside import Port, Seconds
 from liqheat.platform.topics import Topic
-
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 
 
 class Kafka(Section):
@@ -55,6 +53,9 @@ class Kafka(Section):
     sasl_username: str | None = Field(None, description="user, where the protocol has SASL")
     sasl_password: SecretStr | None = Field(None, description="its password")
     ssl_ca_file: Path | None = Field(None, description="certificate authority that signed the brokers")
+    ssl_certificate_file: Path | None = Field(None, description="our own certificate, where brokers ask for one (PEM)")
+    ssl_key_file: Path | None = Field(None, description="its key (PEM); the certificate's file if it holds both")
+    ssl_key_password: SecretStr | None = Field(None, description="password of the key, where it has one")
 
     def topic(self, topic: Topic) -> str:
         """Return the name of `topic` on this cluster."""
@@ -84,55 +85,35 @@ class ClickHouse(Section):
     )
 
 
-class BinanceVenue(Section):
-    """Addresses of Binance USD-M; tests and the simulator point them at loopback."""
-
-    websocket_url: str = Field("wss://fstream.binance.com", description="streams")
-    rest_url: str = Field("https://fapi.binance.com", description="REST")
-    api_key: SecretStr | None = Field(None, description="only to refresh margin tiers (leverageBracket)")
-    api_secret: SecretStr | None = Field(None, description="belongs to the key")
-
-
-class BybitVenue(Section):
-    """Addresses of Bybit v5 linear."""
-
-    websocket_url: str = Field("wss://stream.bybit.com", description="streams")
-    rest_url: str = Field("https://api.bybit.com", description="REST")
-
-
-class OkxVenue(Section):
-    """Addresses of OKX v5."""
-
-    websocket_url: str = Field("wss://ws.okx.com:8443", description="streams")
-    rest_url: str = Field("https://www.okx.com", description="REST")
-
-
-class HyperliquidVenue(Section):
-    """Addresses of Hyperliquid."""
-
-    websocket_url: str = Field("wss://api.hyperliquid.xyz", description="streams")
-    rest_url: str = Field("https://api.hyperliquid.xyz", description="REST (POST /info)")
-    leaderboard_url: str = Field(
-        "https://stats-data.hyperliquid.xyz/Mainnet/leaderboard", description="where wallets to observe are found"
-    )
-
-
 class Ingest(Section):
     """How feeds are read and batched."""
 
-    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols, or `all`")
+    symbols: tuple[str, ...] = Field(DEFAULT_WATCH_LIST, description="canonical symbols in any case, or `all`")
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
     batch_age: Seconds = Field(0.25, description="seconds between two looks at what waits to be sent")
     batch_worth_rows: int = Field(64, ge=1, description="rows of a partition that are sent at once")
     batch_quiet_age: Seconds = Field(2.0, description="seconds that fewer rows of a partition wait")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
-    open_interest_interval: Seconds = Field(15.0, description="seconds between polls a symbol")
+    open_interest_interval: Seconds = Field(15.0, description="seconds between polls per symbol")
+    depth: bool = Field(True, description="read order books of the watch list")
+    depth_interval: Seconds = Field(10.0, description="seconds between reads of an order book, if the venue allows it")
+    depth_markets: int = Field(50, ge=1, le=500, description="most order books per venue")
+    liquidation_interval: Seconds = Field(
+        2.0, description="seconds between reads of liquidations per symbol, where REST has what the stream leaves out"
+    )
     turnover_interval: Seconds = Field(60.0, description="seconds between reads of the 24 h turnover")
     reference_interval: Seconds = Field(3_600.0, description="seconds between reads of contracts and margin tiers")
     reconnect_after: Seconds = Field(82_800.0, description="seconds of one connection; venues cut at 24 h")
     silence_limit: Seconds = Field(30.0, description="seconds without a frame before a connection is replaced")
-    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections a venue")
-    backfill: str = Field("0h", pattern=r"^\d+[mhd]$", description="history read by REST before going live")
+    connections: int = Field(1, ge=1, le=50, description="most WebSocket connections per venue")
+    backfill: str = Field("0h", pattern=r"^\d+[mhdMHD]$", description="history read by REST before going live")
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_in_any_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not any(name.strip() for name in value):
+            raise ValueError("Expected at least one symbol, or `all`")
+        return tuple(dict.fromkeys(as_asked(name) for name in value if name.strip()))
 
 
 class Engine(Section):
@@ -208,6 +189,11 @@ class Signals(Section):
     coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
     coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
     coiled_adv_percent: float = Field(5.0, gt=0, description="share of ADV of a cluster near enough to release it")
+    book_refill: float = Field(
+        0.3, ge=0, le=10, description="share of absorbed order book that is offered again while a cascade runs"
+    )
+    fragile_percent: float = Field(3.0, gt=0, le=20, description="move of the mark within which a trigger is fragile")
+    fragile_amplification: float = Field(2.0, ge=1.5, description="rest over move from which a trigger is fragile")
     funding_full_rate: float = Field(0.0003, gt=0, description="rate a settlement at which the crowd counts fully")
     lag_minutes: int = Field(
         2, ge=0, le=60, description="minutes the fastest venue may lead before the rest is left behind"
@@ -257,7 +243,7 @@ class Sink(Section):
     """How rows are batched into ClickHouse."""
 
     batch_rows: int = Field(50_000, ge=1, description="most rows in one insert")
-    batch_age: Seconds = Field(0.75, description="seconds a row may wait for its batch")
+    batch_age: Seconds = Field(1.0, description="seconds a row may wait for its batch")
     group: str = Field("liqheat-sink", description="consumer group; all sinks of one database share it")
     join_group: bool = Field(True, description="false: assign all partitions, for a single local sink")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the sink")
@@ -267,7 +253,7 @@ class Sink(Section):
     record_retention_days: int = Field(
         400, ge=1, le=20_000, description="days that liquidations, gaps and dead letters are kept"
     )
-    rollup_interval: Seconds = Field(15.0, description="seconds between rollups of the hours that new rows touched")
+    rollup_interval: Seconds = Field(60.0, description="seconds between rollups of the hours that new rows touched")
 
 
 class Service(Section):
@@ -286,21 +272,16 @@ class Viewer(Section):
 
     host: str = Field("127.0.0.1", description="where the page listens")
     port: Port = Field(8080, description="port of the page")
+    hosts: tuple[str, ...] = Field((), description="further names that the page answers to, beside addresses")
+    stale_minutes: int = Field(
+        5, ge=1, le=1_440, description="age of a venue's latest minute from which it is not current"
+    )
+    query_threads: int = Field(2, ge=1, le=64, description="queries of the page that run at once")
+    maximum_questions: int = Field(256, ge=1, description="answers that may wait or be worked out; more get 503")
+    maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")
 
 
-class Grafana(Section):
-    """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
-
-    url: str = Field("http://127.0.0.1:3000", description="address with scheme")
-    token: SecretStr | None = Field(None, description="token of a service account")
-    clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
-    clickhouse_port: Port = Field(9000, description="native protocol")
-    clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
-    clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
-    clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
-
-
-class Settings(BaseSettings):
+class Settings(VenueSections):
     """The whole tree; `Settings()` reads the environment, `load` adds readable errors."""
 
     model_config = SettingsConfigDict(
@@ -315,10 +296,6 @@ class Settings(BaseSettings):
     venues: tuple[Venue, ...] = Field(tuple(Venue), description="exchanges that `backfill`, `demo` and `live` read")
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
-    binance: BinanceVenue = BinanceVenue()
-    bybit: BybitVenue = BybitVenue()
-    okx: OkxVenue = OkxVenue()
-    hyperliquid: HyperliquidVenue = HyperliquidVenue()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
     signals: Signals = Signals()
@@ -327,20 +304,31 @@ class Settings(BaseSettings):
     sink: Sink = Sink()
     service: Service = Service()
     viewer: Viewer = Viewer()
+    local: Local = Local()
     grafana: Grafana = Grafana()
+
+    def addresses_of(self, venue: Venue) -> VenueAddresses:
+        """Return where `venue` is reached."""
+        section: VenueAddresses = getattr(self, venue.value)
+        return section
+
+    @field_validator("venues", mode="before")
+    @classmethod
+    def _venues_in_any_case(cls, value: Any) -> Any:
+        return in_known_case(tuple[Venue, ...], value)
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class passes it by name
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class passes it by name
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let secrets of a section come from files too; the environment wins over them."""
+        """Let lists be written plainly, and secrets come from files too; the environment wins over them."""
         files = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
-        return init_settings, env_settings, dotenv_settings, files
+        return init_settings, *plain_sources(settings_cls, dotenv_settings), files
 
 
 def load() -> Settings:
@@ -354,9 +342,16 @@ def load() -> Settings:
         raise ConfigurationError(f"LIQHEAT_SECRETS_DIRECTORY names {directory!r}, which is no folder")
     try:
         return Settings(_secrets_dir=directory)
+    except SettingsError as error:
+        raise ConfigurationError(f"Wrong settings: {error}") from error
     except ValidationError as error:
         sentences = [
-            f"LIQHEAT_{'__'.join(str(part).upper() for part in problem['loc'])}: {problem['msg']}"
+            f"{_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False)
         ]
         raise ConfigurationError("Wrong settings: " + "; ".join(sentences)) from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """Return the environment variable of a place in the tree; an item of a list belongs to its list."""
+    return "LIQHEAT_" + "__".join(part.upper() for part in place if isinstance(part, str))

@@ -1,10 +1,12 @@
 """How much: predicted against executed liquidations by hour and side, with intervals from resampled weeks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+
+from liqheat.domain.windows import DAY_MS
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -15,17 +17,21 @@ SMALL_USD = 10_000.0
 MOVES = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 100.0)
 """Edges of the classes of hourly move, %."""
 
+BLOCKS_MS = (7 * DAY_MS, DAY_MS, DAY_MS // 6)
+"""Lengths of what is drawn again for the intervals: weeks; days or four hours where there are too few."""
+FEWEST_BLOCKS = 6
+
 MEASURES = ("spearman", "pearson", "partial", "mae_log", "ratio")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cases:
-    """One case per hour and side, shape (k,): predicted and executed in USD, the move in %, and the week it is in."""
+    """One case per hour and side, shape (k,): predicted and executed in USD, the move in %, and its block of time."""
 
     predicted: FloatArray
     executed: FloatArray
     move: FloatArray
-    week: IntArray
+    block: IntArray
 
 
 def ranks(values: FloatArray) -> FloatArray:
@@ -75,13 +81,13 @@ def measures(cases: Cases) -> dict[str, float]:
 
 def select(cases: Cases, chosen: npt.NDArray[np.bool_] | IntArray) -> Cases:
     """Return the chosen cases."""
-    return Cases(cases.predicted[chosen], cases.executed[chosen], cases.move[chosen], cases.week[chosen])
+    return Cases(cases.predicted[chosen], cases.executed[chosen], cases.move[chosen], cases.block[chosen])
 
 
 def ratio_by_move(cases: Cases) -> dict[str, float]:
     """Return predicted over executed by class of hourly move; classes in which nothing was executed are left out."""
     found = {}
-    for low, high in zip(MOVES[:-1], MOVES[1:], strict=True):
+    for low, high in pairwise(MOVES):
         inside = (cases.move >= low) & (cases.move < high)
         if cases.executed[inside].sum() > 0:
             name = f"{low:g}-{high:g}" if high < MOVES[-1] else f"{low:g}+"
@@ -89,12 +95,20 @@ def ratio_by_move(cases: Cases) -> dict[str, float]:
     return found
 
 
-def resampled_weeks(week: IntArray, draws: int, seed: int = 0) -> list[IntArray]:
-    """Return places of cases, `draws` times: as many weeks as there are, drawn with replacement."""
+def block_length(times: IntArray) -> int:
+    """Return the length, ms, of the blocks that hours at `times` (ms) are drawn again in."""
+    for length in BLOCKS_MS:
+        if len(np.unique(times // length)) >= FEWEST_BLOCKS:
+            return length
+    return BLOCKS_MS[-1]
+
+
+def resampled(block: IntArray, draws: int, seed: int = 0) -> list[IntArray]:
+    """Return places of cases, `draws` times: as many blocks as there are, drawn with replacement."""
     generator = np.random.default_rng(seed)
-    weeks = np.unique(week)
-    places = {int(one): np.flatnonzero(week == one) for one in weeks}
-    return [np.concatenate([places[int(one)] for one in generator.choice(weeks, len(weeks))]) for _ in range(draws)]
+    blocks = np.unique(block)
+    places = {int(one): np.flatnonzero(block == one) for one in blocks}
+    return [np.concatenate([places[int(one)] for one in generator.choice(blocks, len(blocks))]) for _ in range(draws)]
 
 
 def bounds(values: list[float]) -> tuple[float, float]:
@@ -106,19 +120,18 @@ def bounds(values: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def intervals(cases: Cases, draws: list[IntArray]) -> dict[str, tuple[float, float]]:
-    """Return the 90% interval of each measure over resampled weeks."""
-    found = [measures(select(cases, places)) for places in draws]
+def drawn(cases: Cases, draws: list[IntArray]) -> list[dict[str, float]]:
+    """Return the measures of each draw of the cases' blocks."""
+    return [measures(select(cases, places)) for places in draws]
+
+
+def intervals(found: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Return the 90% interval of each measure over its draws."""
     return {name: bounds([one[name] for one in found]) for name in MEASURES}
 
 
-def paired(
-    ours: Cases, theirs: Cases, draws: list[IntArray], measure: Callable[[Cases], dict[str, float]] = measures
-) -> dict[str, tuple[float, float]]:
-    """Return the 90% interval of ours less theirs, measure by measure, over the same resampled weeks."""
-    differences: dict[str, list[float]] = {}
-    for places in draws:
-        one, other = measure(select(ours, places)), measure(select(theirs, places))
-        for name, value in one.items():
-            differences.setdefault(name, []).append(value - other[name])
-    return {name: bounds(values) for name, values in differences.items()}
+def paired(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Return the 90% interval of ours less theirs, measure by measure, over the same draws."""
+    return {
+        name: bounds([one[name] - other[name] for one, other in zip(ours, theirs, strict=True)]) for name in MEASURES
+    }

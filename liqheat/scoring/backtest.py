@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.windows import DAY_MS
-from liqheat.scoring.amounts import Cases, intervals, measures, paired, ratio_by_move, resampled_weeks, select
+from liqheat.scoring.amounts import (
+    Cases,
+    block_length,
+    drawn,
+    intervals,
+    measures,
+    paired,
+    ratio_by_move,
+    resampled,
+    select,
+)
 from liqheat.scoring.bars import Bars, Executed, Hours
 from liqheat.scoring.places import (
     CELLS,
@@ -33,7 +42,7 @@ PLACE_FUNCTION = "expected_usd ** 0.2 * (1 - exp(-distance / 1%)) ** 0.5, per un
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """The hours that count, shape (h,), and how many times weeks are drawn again."""
+    """The hours that count, shape (h,), and how many times blocks of them are drawn again."""
 
     chosen: npt.NDArray[np.bool_]
     draws: int
@@ -49,20 +58,26 @@ def judge_amounts(said: dict[str, FloatArray], hours: Hours, judged: Judged, our
         ours: the method whose lead is measured.
     """
     cases = {name: _cases(usd, hours, judged) for name, usd in said.items()}
-    draws = resampled_weeks(cases[ours].week, judged.draws)
+    draws = resampled(cases[ours].block, judged.draws)
     months = np.tile(_months(hours.start[judged.chosen]), 2)
+    again = {name: drawn(one, draws) for name, one in cases.items()}
     found: Figures = {}
     for name, one in cases.items():
         by_month = {str(month): measures(select(one, months == month)) for month in np.unique(months)}
         found[name] = {**measures(one), "ratio_by_move": ratio_by_move(one), "by_month": by_month}
-        found[name]["interval"] = intervals(one, draws)
+        found[name]["interval"] = intervals(again[name])
         if name != ours:
-            found[name]["ours_less_this"] = paired(cases[ours], one, draws)
+            found[name]["ours_less_this"] = paired(again[ours], again[name])
     return found
 
 
 def judge_places(
-    maps: dict[str, FloatArray], bars: Bars, executed: Executed, first_bars: IntArray, judged: Judged, ours: str
+    maps: dict[str, npt.NDArray[np.float32]],
+    bars: Bars,
+    executed: Executed,
+    first_bars: IntArray,
+    judged: Judged,
+    ours: str,
 ) -> Figures:
     """Return nats over uniform and AUC of each method at each horizon, and the interval of ours less the kernel.
 
@@ -71,7 +86,7 @@ def judge_places(
         bars: the history.
         executed: its liquidations.
         first_bars: first bar of each judged hour.
-        judged: how often weeks are drawn.
+        judged: how often blocks are drawn.
         ours: the method that is judged on `PLACE_FUNCTION`; the others on their density as it is.
     """
     found: Figures = {"function": PLACE_FUNCTION}
@@ -83,10 +98,14 @@ def judge_places(
         scores = {}
         for name, cells in maps.items():
             density = (
-                place_density(cells) if name == ours else flat if name == KERNEL else np.asarray(cells, np.float64)
+                place_density(cells.astype(np.float64))
+                if name == ours
+                else flat
+                if name == KERNEL
+                else np.asarray(cells, np.float64)
             )
             scores[name] = place_scores(cases, density)
-        draws = resampled_weeks(cases.week, judged.draws)
+        draws = resampled(cases.block, judged.draws)
         rows: Figures = {}
         for name, (nats, areas, weights) in scores.items():
             rows[name] = {"nats": weighted(nats, weights), "auc": weighted(areas, weights)}
@@ -104,12 +123,12 @@ def judge_places(
 def _cases(usd: FloatArray, hours: Hours, judged: Judged) -> Cases:
     """Return the cases of the judged hours: all longs, then all shorts."""
     chosen = judged.chosen
-    week = hours.start[chosen] // (7 * DAY_MS)
+    block = hours.start[chosen] // block_length(hours.start[chosen])
     return Cases(
         usd[chosen].T.reshape(-1),
         hours.executed[chosen].T.reshape(-1),
         hours.move[chosen].T.reshape(-1),
-        np.tile(week, 2),
+        np.tile(block, 2),
     )
 
 

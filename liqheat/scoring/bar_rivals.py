@@ -1,16 +1,16 @@
 """What a map must beat, over bars: rules of distance, the methods in use, and B1 of the study of real BTC.
 
 Each is a `BarMethod`, written afresh from its description. Where a method was made for single trades, its docstring
-says what stands in for them.
+says what is used instead.
 """
 
-from dataclasses import dataclass
 from math import erf, sqrt
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.scoring.bars import Bar
 from liqheat.scoring.places import CELL, CELLS, KERNEL_SCALE, distances
 
 FloatArray = npt.NDArray[np.float64]
@@ -18,22 +18,6 @@ FloatArray = npt.NDArray[np.float64]
 STEP = 0.0005
 """Width of a ladder's level, log price."""
 _DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar as a method sees it at its close; `executed` is what became known by then, USD, None where none is recorded."""
-
-    start: int
-    step_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    buy_usd: float
-    sell_usd: float
-    interest: float
-    executed: tuple[float, float] | None
 
 
 class BarMethod(Protocol):
@@ -69,6 +53,7 @@ class DistanceRule:
         return distance * distance
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         scale = self.executed / self.gone if self.gone > 0 else 0.0
         down, up = self._gone(low, high)
         return scale * self.amount(down), scale * self.amount(up)
@@ -79,6 +64,7 @@ class DistanceRule:
         return max(float(np.log(self.price / low)), 0.0), max(float(np.log(high / self.price)), 0.0)
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         if bar.executed is not None:
             fade = 0.5 ** (bar.step_ms / self.memory_ms)
             self.executed = self.executed * fade + sum(bar.executed)
@@ -86,6 +72,7 @@ class DistanceRule:
         self.price = bar.close
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         away = distances()
         density = {"uniform": np.ones(CELLS), "kernel": 1 - np.exp(-away / KERNEL_SCALE)}.get(self.name, away)
         return np.stack([density, density])
@@ -96,12 +83,13 @@ class LogLadder:
 
     def __init__(self, lowest: float, highest: float) -> None:
         """Hold prices from `lowest` to `highest`, USD, and a factor of three beyond."""
-        self.first = np.log(lowest) - 1.1
-        self.usd = np.zeros(int((np.log(highest) + 1.1 - self.first) / STEP) + 1)
+        self.first = int(np.floor((np.log(lowest) - 1.1) / STEP))
+        self.usd = np.zeros(int((np.log(highest) + 1.1) / STEP) + 1 - self.first)
         self.price = float("nan")
 
     def level(self, price: float) -> int:
-        return int((np.log(price) - self.first) / STEP)
+        """Return the level of a price, USD."""
+        return int(np.floor(np.log(price) / STEP)) - self.first
 
     def range_of(self, low: float, high: float) -> tuple[int, int, int]:
         """Return the lowest and highest level reached from the last close, and the level of that close."""
@@ -109,6 +97,7 @@ class LogLadder:
         return min(self.level(low), middle), max(self.level(high), middle), middle
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         if np.isnan(self.price):
             return 0.0, 0.0
         first, last, middle = self.range_of(low, high)
@@ -130,6 +119,7 @@ class LogLadder:
                 self.usd[min(max(place, 0), len(self.usd) - 1)] += usd
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         return cells_of(self.usd, self.level(self.price))
 
 
@@ -154,6 +144,7 @@ class CandleDirection(LogLadder):
         self.interest = float("nan")
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         self.sweep(bar)
         change = (bar.interest - self.interest) * bar.close
         if change > 0:
@@ -169,7 +160,7 @@ class CandleDirection(LogLadder):
 class LargeTrades(LogLadder):
     """Every large trade at 10, 25, 50 and 100x, buys as longs, sells as shorts, until price comes.
 
-    Bars hold no single trades: what a bar's taker buys and sells exceed twice their mean of a day by stands in.
+    Bars hold no single trades: instead, that by which a bar's taker buys or sells exceed its usual turnover.
     """
 
     LEVERAGES = (10.0, 25.0, 50.0, 100.0)
@@ -179,6 +170,7 @@ class LargeTrades(LogLadder):
         self.usual = 0.0
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         self.sweep(bar)
         turnover = bar.buy_usd + bar.sell_usd
         limit = self.usual
@@ -202,6 +194,7 @@ class OpenInterestLadder(LogLadder):
         self.interest_usd = float("nan")
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         self.price = bar.close
         self.profile[self.level(bar.close)] += bar.buy_usd + bar.sell_usd
         if not np.isnan(bar.interest):
@@ -210,7 +203,10 @@ class OpenInterestLadder(LogLadder):
         whole = float(self.profile.sum())
         if whole > 0 and not np.isnan(self.interest_usd):
             for leverage, share in zip(self.LEVERAGES, self.SHARES, strict=True):
-                down, up = (int(round(-np.log(1 - 1 / leverage) / STEP)), int(round(np.log(1 + 1 / leverage) / STEP)))
+                down, up = (
+                    round(-float(np.log(1 - 1 / leverage)) / STEP),
+                    round(float(np.log(1 + 1 / leverage)) / STEP),
+                )
                 usd[:middle] += share * self.profile[down : down + middle]
                 usd[middle + 1 :] += share * self.profile[middle + 1 - up : len(usd) - up]
             usd *= self.interest_usd / whole
@@ -233,6 +229,7 @@ class TurnoverSeeding:
         self.interest = self.interest_usd = float("nan")
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         rise = bar.interest / self.interest - 1 if self.interest > 0 else 0.0
         boost = min(1 + 8 * max(rise, 0.0), 3.0) if np.isfinite(rise) else 1.0
         if not np.isnan(bar.interest):
@@ -251,11 +248,13 @@ class TurnoverSeeding:
         return self.interest_usd / whole if whole > 0 and self.interest_usd > 0 else 1.0
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         scale = self._scale()
         parts = np.array([rung.expect(low, high) for rung in self.rungs]).sum(axis=0) * scale
         return float(parts[0]), float(parts[1])
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         return np.asarray(sum(rung.cells() for rung in self.rungs))
 
 
@@ -290,10 +289,12 @@ class StudyB1:
         return float(self.layers[:, first : middle + 1].sum()), float(self.layers[:, middle + 1 : last + 1].sum())
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
+        """Return what the path executes, USD, longs and shorts."""
         kappa, (longs, shorts) = self._kappa(), self._raw(low, high)
         return kappa * longs, kappa * shorts
 
     def close(self, bar: Bar) -> None:
+        """Take the next bar."""
         if bar.executed is not None:
             fade = 0.5 ** (bar.step_ms / (14 * _DAY_MS))
             self.executed = self.executed * fade + sum(bar.executed)
@@ -310,6 +311,7 @@ class StudyB1:
         self.layers[:, middle + 1 : middle + 1 + above] += opened[:, :above]
 
     def cells(self) -> FloatArray:
+        """Return the map around the last close, (2, CELLS)."""
         return cells_of(self.layers.sum(axis=0), self.grid.level(self.grid.price))
 
 

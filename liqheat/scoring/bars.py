@@ -15,6 +15,22 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar as a method sees it at its close; `executed`, USD, became known by then; None: nothing is recorded."""
+
+    start: int
+    step_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    buy_usd: float
+    sell_usd: float
+    interest: float
+    executed: tuple[float, float] | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bars:
     """n bars in order, every array of shape (n,); a gap between two is allowed. Prices USD per coin, USD notionals."""
@@ -35,6 +51,21 @@ class Bars:
     def __len__(self) -> int:
         return len(self.start)
 
+    def at(self, place: int, executed: tuple[float, float] | None) -> Bar:
+        """Return the bar at `place`, with what became known by its close."""
+        return Bar(
+            int(self.start[place]),
+            self.step_ms,
+            float(self.open[place]),
+            float(self.high[place]),
+            float(self.low[place]),
+            float(self.close[place]),
+            float(self.buy_usd[place]),
+            float(self.sell_usd[place]),
+            float(self.interest[place]),
+            executed,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Executed:
@@ -49,7 +80,7 @@ class Executed:
     known_until: int
 
     def by_bar(self, bars: Bars) -> tuple[FloatArray, BoolArray]:
-        """Return what becomes known by the close of each bar, (n, 2), and whether liquidations are recorded then, (n,)."""
+        """Return what becomes known by the close of each bar, (n, 2), and whether any is recorded then, (n,)."""
         ends = bars.start + bars.step_ms
         place = np.searchsorted(ends, self.end)
         usd = np.zeros((len(bars), 2))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.scoring.amounts import block_length
 from liqheat.scoring.bars import Bars, Executed
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ EXPECTED_POWER, KERNEL_POWER = 0.2, 0.5
 
 def distances() -> FloatArray:
     """Return the distance of each cell's middle from the price, log price, shape (CELLS,)."""
-    return (np.arange(CELLS) + 0.5) * CELL
+    return np.asarray((np.arange(CELLS) + 0.5) * CELL, dtype=np.float64)
 
 
 def kernel() -> FloatArray:
@@ -48,14 +49,14 @@ class PlaceCases:
     """What came of each case, c in all: the cells reached, and executed USD in each.
 
     `hour` is the place of the case's hour among those asked for, `side` 0 for longs; `executed` has shape (c, CELLS),
-    `reached` is how many cells of it were, `week` the week of the hour.
+    `reached` is how many cells of it were, the last one in part, `block` the hour's block of time.
     """
 
     hour: IntArray
     side: IntArray
-    reached: IntArray
+    reached: FloatArray
     executed: FloatArray
-    week: IntArray
+    block: IntArray
 
 
 def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_hours: int) -> PlaceCases:
@@ -70,7 +71,8 @@ def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_ho
     begin = np.searchsorted(bars.start, executed.start)
     end = np.maximum(np.searchsorted(bars.start, executed.end), begin + 1)
     highs, lows = np.log(bars.high), np.log(bars.low)
-    found: list[tuple[int, int, int, FloatArray, int]] = []
+    length = block_length(bars.start[first_bars])
+    found: list[tuple[int, int, float, FloatArray, int]] = []
     for place, bar in enumerate(first_bars.tolist()):
         until = int(bars.start[bar]) + horizon_hours * 3_600_000
         if until > bars.start[-1] + bars.step_ms:
@@ -84,14 +86,15 @@ def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_ho
                 (price - lows) if side == 0 else (highs - price), begin[rows], end[rows], executed.usd[rows, side]
             )
             if cells.sum() > 0:
-                found.append((place, side, reached, cells, int(bars.start[bar]) // (7 * 86_400_000)))
+                found.append((place, side, reached, cells, int(bars.start[bar]) // length))
     if not found:
-        return PlaceCases(*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros((0, CELLS)), np.zeros(0, np.int64))
-    hour, sides, reached_cells, amounts, week = zip(*found, strict=True)
-    return PlaceCases(np.array(hour), np.array(sides), np.array(reached_cells), np.stack(amounts), np.array(week))
+        nothing = np.zeros(0, dtype=np.int64)
+        return PlaceCases(nothing, nothing, np.zeros(0), np.zeros((0, CELLS)), nothing)
+    hour, sides, reached_cells, amounts, block = zip(*found, strict=True)
+    return PlaceCases(np.array(hour), np.array(sides), np.array(reached_cells), np.stack(amounts), np.array(block))
 
 
-def _spread(away: FloatArray, begin: IntArray, end: IntArray, usd: FloatArray) -> tuple[FloatArray, int]:
+def _spread(away: FloatArray, begin: IntArray, end: IntArray, usd: FloatArray) -> tuple[FloatArray, float]:
     """Spread each interval's USD over the cells that it reached first; return them and how many were reached."""
     cells, furthest = np.zeros(CELLS), 0.0
     limit = CELLS * CELL
@@ -105,7 +108,7 @@ def _spread(away: FloatArray, begin: IntArray, end: IntArray, usd: FloatArray) -
             parts = np.minimum(inside + 1, high) - np.maximum(inside, low)
             cells[inside] += amount * parts / (high - low)
         furthest = now
-    return cells, min(int(np.ceil(furthest / CELL)), CELLS)
+    return cells, furthest / CELL
 
 
 def place_scores(cases: PlaceCases, density: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -119,24 +122,27 @@ def place_scores(cases: PlaceCases, density: FloatArray) -> tuple[FloatArray, Fl
     for place, (hour, side, reached) in enumerate(
         zip(cases.hour.tolist(), cases.side.tolist(), cases.reached.tolist(), strict=True)
     ):
-        held, died = density[hour, side, :reached], cases.executed[place, :reached]
-        whole = float(held.sum())
-        relative = held / whole * reached if whole > 0 else np.ones(reached)
+        count = min(int(np.ceil(reached)), CELLS)
+        held, died = density[hour, side, :count], cases.executed[place, :count]
+        width = np.minimum(reached - np.arange(count), 1.0)
+        whole = float(held @ width)
+        relative = held / whole * reached if whole > 0 else np.ones(count)
         mixed = (1 - UNIFORM_SHARE) * relative + UNIFORM_SHARE
         share = died / died.sum()
         nats[place] = float(share @ np.log(mixed))
-        areas[place] = _area(held, share)
+        areas[place] = _area(held, share, width)
     return nats, areas, np.sqrt(cases.executed.sum(axis=1))
 
 
-def _area(held: FloatArray, share: FloatArray) -> float:
+def _area(held: FloatArray, share: FloatArray, width: FloatArray) -> float:
     """Return the chance that the map is denser where one died than at a random reached price; ties count half."""
     order = np.argsort(held, kind="stable")
-    ordered, died = held[order], share[order]
+    ordered, died, wide = held[order], share[order], width[order]
     first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    sizes = np.diff(np.r_[first, len(held)])
-    below = np.repeat(first + sizes / 2, sizes)
-    return float(died @ below) / len(held)
+    group = np.cumsum(np.r_[False, ordered[1:] != ordered[:-1]])
+    sizes = np.add.reduceat(wide, first)
+    below = np.cumsum(sizes) - sizes / 2
+    return float(died @ below[group]) / float(wide.sum())
 
 
 def weighted(values: FloatArray, weights: FloatArray) -> float:

@@ -4,6 +4,7 @@ The server asks before each frame it sends and each request it answers. Probabil
 generator of their own, so that faults change nothing of the markets.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,10 +34,58 @@ class Fault(StrEnum):
     """A request is answered 418."""
     MAINTENANCE = "maintenance"
     """A request is answered 503."""
+    BUSY = "busy"
+    """A request is answered 200 with the venue's code for "too many" in the body; 503 where it has none."""
+    FORBIDDEN = "forbidden"
+    """A request is answered 403, as Bybit bans."""
+    PAGE = "page"
+    """A request is answered 200 with a web page."""
+    NOTICE = "notice"
+    """The frame follows a notice of a type that nobody knows."""
+    NEW_FIELD = "new_field"
+    """The frame has a field more than is documented."""
 
 
-FRAME_FAULTS = (Fault.DISCONNECT, Fault.GAP, Fault.DUPLICATE, Fault.MALFORMED, Fault.UNSUBSCRIBE)
-STATUSES: dict[Fault, int] = {Fault.RATE_LIMIT: 429, Fault.BAN: 418, Fault.MAINTENANCE: 503}
+FRAME_FAULTS = (
+    Fault.DISCONNECT,
+    Fault.GAP,
+    Fault.DUPLICATE,
+    Fault.MALFORMED,
+    Fault.UNSUBSCRIBE,
+    Fault.NOTICE,
+    Fault.NEW_FIELD,
+)
+STATUSES: dict[Fault, int] = {
+    Fault.RATE_LIMIT: 429,
+    Fault.BAN: 418,
+    Fault.MAINTENANCE: 503,
+    Fault.BUSY: 200,
+    Fault.FORBIDDEN: 403,
+    Fault.PAGE: 200,
+}
+_BUSY_BODIES: dict[str, dict[str, object]] = {
+    "bybit": {"retCode": 10006, "retMsg": "Too many visits!", "result": {}, "retExtInfo": {}},
+    "okx": {"code": "50011", "msg": "Too Many Requests", "data": []},
+}
+
+
+def answer_to(fault: Fault, venue: str, retry_after: int) -> tuple[int, str, dict[str, str]]:
+    """Return status, body and headers of a request that `fault` happens to."""
+    if fault is Fault.PAGE:
+        return 200, "<html><title>checking your browser</title></html>", {"Content-Type": "text/html"}
+    if fault is Fault.FORBIDDEN:
+        return 403, "access too frequent", {"Content-Type": "text/plain"}
+    headers = {"Content-Type": "application/json"}
+    if fault is Fault.BUSY and venue in _BUSY_BODIES:
+        return 200, json.dumps(_BUSY_BODIES[venue]), headers
+    status = 503 if fault is Fault.BUSY else STATUSES[fault]
+    message = "System is under maintenance." if status == 503 else "Too many requests."
+    return status, json.dumps({"code": -1003, "msg": message}), headers | {"Retry-After": str(retry_after)}
+
+
+def with_new_field(text: str) -> str:
+    """Return a frame with a field more; one that is no object stays as it is."""
+    return f'{{"simulatedField":1,{text[1:]}' if text[:1] == "{" and len(text) > 2 else text
 
 
 @dataclass(slots=True)

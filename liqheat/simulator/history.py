@@ -13,6 +13,7 @@ import numpy as np
 from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.simulator.listings import Listing
 from liqheat.simulator.market import Market
+from liqheat.simulator.order_book import BookLevels, BookSnapshot, levels_of
 from liqheat.simulator.tape import Step
 
 OPEN_INTEREST_INTERVAL_MS = 5 * MINUTE_MS
@@ -219,6 +220,27 @@ class VenueMarket:
             if from_id is not None and rows and rows[0].identifier <= from_id:
                 break
         return [row for rows in reversed(parts) for row in rows]
+
+    def book(self, limit: int, step: float | None = None) -> BookSnapshot:
+        """Return this venue's part of the resting book, at most `limit` levels a side; asking changes nothing.
+
+        `step` (USD per coin) is the distance of levels, the venue's tick by default. A larger multiple of the tick
+        joins them, as venues with aggregated books do: bids are rounded down, asks up.
+        """
+        market, listing = self.market, self.listing
+
+        def side(sign: int) -> BookLevels:
+            return levels_of(
+                market.book,
+                sign,
+                self.mark_price,
+                listing.share,
+                step or listing.tick_size,
+                listing.quantity_step,
+                limit,
+            )
+
+        return BookSnapshot(self.time, market.steps, side(+1), side(-1))
 
     def bars(self, interval: int = MINUTE_MS, *, of_marks: bool = False) -> list[Bar]:
         """Return the completed bars of `interval` (ms, whole minutes), oldest first."""

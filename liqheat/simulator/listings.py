@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables, with_deductions
 from liqheat.domain.market import Venue
-from liqheat.domain.windows import HOUR_MS
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.errors import ConfigurationError
 
 
@@ -48,14 +48,6 @@ COINS: dict[str, Coin] = {
         Coin("BTC", 46_000.0, 0.1, 0.001, 8e9, 150e6, 0.006, 0.01, 40, is_thin=False),
     )
 }
-
-VENUE_SHARES: dict[Venue, float] = {
-    Venue.BINANCE: 0.45,
-    Venue.BYBIT: 0.25,
-    Venue.OKX: 0.15,
-    Venue.HYPERLIQUID: 0.15,
-}
-"""How a coin's traders are spread over the venues, before those that do not list it drop out."""
 
 # Rows floor, cap, maximum leverage, maintenance margin rate.
 _BYBIT_THIN = [
@@ -106,9 +98,7 @@ class Listing:
 
 def instrument_name(venue: Venue, symbol: str) -> str:
     """Return what `venue` calls the perpetual of `symbol`."""
-    if venue is Venue.HYPERLIQUID:
-        return symbol
-    return f"{symbol}-USDT-SWAP" if venue is Venue.OKX else f"{symbol}USDT"
+    return VENUE_FACTS[venue].name_of(symbol)
 
 
 def coin_of(symbol: str) -> Coin:
@@ -125,8 +115,8 @@ def coin_of(symbol: str) -> Coin:
 def listings_of(coin: Coin, venues: tuple[Venue, ...]) -> tuple[Listing, ...]:
     """Return the listings of `coin` on those of `venues` that list it, their shares summing to 1."""
     present = [venue for venue in venues if venue is not Venue.OKX or coin.okx_contract is not None]
-    whole = sum(VENUE_SHARES[venue] for venue in present)
-    return tuple(_listing(venue, coin, VENUE_SHARES[venue] / whole) for venue in present)
+    whole = sum(VENUE_FACTS[venue].trader_share for venue in present)
+    return tuple(_listing(venue, coin, VENUE_FACTS[venue].trader_share / whole) for venue in present)
 
 
 def _listing(venue: Venue, coin: Coin, share: float) -> Listing:
@@ -139,8 +129,8 @@ def _listing(venue: Venue, coin: Coin, share: float) -> Listing:
         quantity_step=contract if venue is Venue.OKX else coin.lot,
         contract_value=contract,
         tiers=_tiers(venue, coin),
-        taker_fee_rate=0.0005 if venue is Venue.OKX else 0.0,
-        funding_interval=HOUR_MS if venue is Venue.HYPERLIQUID else 8 * HOUR_MS,
+        taker_fee_rate=VENUE_FACTS[venue].taker_fee_in_margin,
+        funding_interval=VENUE_FACTS[venue].funding_interval,
         share=share,
     )
 
@@ -153,7 +143,8 @@ def _tiers(venue: Venue, coin: Coin) -> MarginTiers:
     if venue is Venue.OKX:
         return MarginTiers.of([(*row, 0.0) for row in (_OKX_THIN if coin.is_thin else _OKX_DEEP)])
     leverage = coin.hyperliquid_leverage
-    step = _HYPERLIQUID_STEPS.get(leverage)
+    step = _HYPERLIQUID_STEPS.get(leverage) if venue is Venue.HYPERLIQUID else None
     if step is None:
+        # A venue of which nothing is said here has one tier.
         return MarginTiers.single(leverage, 0.5 / leverage)
     return with_deductions([(0, step, leverage, 0.5 / leverage), (step, 1e15, leverage / 2, 1 / leverage)])

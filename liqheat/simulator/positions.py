@@ -88,8 +88,11 @@ class Positions:
                     listing.tiers,
                     listing.taker_fee_rate,
                 ).price
+        self._set_triggers(rows, self.liquidation_price[rows])
+
+    def _set_triggers(self, rows: IntArray, losing: FloatArray) -> None:
+        """Set at which marks `rows` close; `losing` is where they are liquidated, NaN where they never are."""
         is_long = self.side[rows] > 0
-        losing = self.liquidation_price[rows]
         # Whichever comes first on the losing side; fmax and fmin pass over the NaN of "none".
         floor = np.fmax(np.fmax(losing, self.stop_price[rows]), -np.inf)
         ceiling = np.fmin(np.fmin(losing, self.stop_price[rows]), np.inf)
@@ -109,7 +112,7 @@ class Positions:
 
     def _grow(self, extra: int) -> None:
         start = len(self.lots)
-        fresh = Positions(self._listings, extra)
+        fresh = type(self)(self._listings, extra)
         for name, column in vars(self).items():
             if isinstance(column, np.ndarray) and name != "_steps":
                 setattr(self, name, np.concatenate([column, getattr(fresh, name)]))

@@ -8,7 +8,9 @@ import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
@@ -19,24 +21,16 @@ from liqheat.platform.settings import Service
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Faults, parse_faults
 from liqheat.simulator.history import VenueMarket
+from liqheat.simulator.people import People
 from liqheat.simulator.server import SimulatorServer, environment_of, serving
 from liqheat.simulator.simulation import SimulationConfig
-from liqheat.simulator.traders import Population
+from liqheat.simulator.traders import LEVERAGE_MIXES, Population
 from liqheat.simulator.wire.base import Wire
-from liqheat.simulator.wire.binance import BinanceWire
-from liqheat.simulator.wire.bybit import BybitWire
-from liqheat.simulator.wire.hyperliquid import HyperliquidWire
-from liqheat.simulator.wire.okx import OkxWire
 
 HISTORY_STEP_MS = 15_000
+REAL_MIX = "real"
+"""The mix that is no crowd: accounts as they are seen on real venues."""
 WARM_UP_HOURS = 12.0
-
-_WIRES: dict[Venue, Callable[[dict[str, VenueMarket]], Wire]] = {
-    Venue.BINANCE: BinanceWire,
-    Venue.BYBIT: BybitWire,
-    Venue.OKX: OkxWire,
-    Venue.HYPERLIQUID: HyperliquidWire,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,13 @@ def run_simulator(options: RunOptions, tell: Callable[[str], None]) -> None:
 
 def wires_for(exchange: Exchange) -> Mapping[Venue, Wire]:
     """Return the wire of each venue that the exchange simulates."""
-    return {venue: _WIRES[venue](views) for venue, views in exchange.views.items() if views}
+    return {venue: _wire_of(venue)(views) for venue, views in exchange.views.items() if views}
+
+
+def _wire_of(venue: Venue) -> Callable[[dict[str, VenueMarket]], Wire]:
+    """Return the wire class of a venue: `BybitWire` of `liqheat.simulator.wire.bybit`."""
+    module = import_module(f"liqheat.simulator.wire.{venue.value}")
+    return cast(Callable[[dict[str, VenueMarket]], Wire], getattr(module, f"{venue.value.capitalize()}Wire"))
 
 
 def _config(options: RunOptions) -> SimulationConfig:
@@ -100,8 +100,16 @@ def _config(options: RunOptions) -> SimulationConfig:
         warm_up_hours=WARM_UP_HOURS,
         open_interest_ms=MINUTE_MS,
         start_ms=now // MINUTE_MS * MINUTE_MS - minutes * MINUTE_MS,
-        population=Population.with_mix(options.mix, options.traders),
+        population=_population(options),
     )
+
+
+def _population(options: RunOptions) -> Population | People:
+    if options.mix == REAL_MIX:
+        return People(traders=options.traders)
+    if options.mix not in LEVERAGE_MIXES:
+        raise ConfigurationError(f"Expected a mix out of {', '.join((REAL_MIX, *LEVERAGE_MIXES))}, was {options.mix!r}")
+    return Population.with_mix(options.mix, options.traders)
 
 
 async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from liqheat.domain.windows import HOUR_MS
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.simulator.exchange import Exchange
-from liqheat.simulator.faults import STATUSES, Fault, Faults, Trigger
+from liqheat.simulator.faults import Fault, Faults, Trigger, answer_to, with_new_field
 from liqheat.simulator.limits import WeightCounter
 from liqheat.simulator.truth import write_truth
 from liqheat.simulator.wire.base import Frame, RequestRefused, Subscriber, Wire
@@ -134,6 +134,11 @@ class SimulatorServer:
                     client.send(text)
                 case Fault.MALFORMED:
                     client.send(text[: len(text) // 2])
+                case Fault.NOTICE:
+                    client.send(client.wire.notice)
+                    client.send(text)
+                case Fault.NEW_FIELD:
+                    client.send(with_new_field(text))
                 case Fault.UNSUBSCRIBE:
                     client.subscriber.topics.discard(frame.topic)
                 case Fault.DISCONNECT:
@@ -151,7 +156,8 @@ class SimulatorServer:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         venue, path = _venue_and_path(request)
         if fault := self.faults.for_request(venue, path):
-            return web.Response(status=STATUSES[fault])
+            status, body, headers = answer_to(fault, venue.value, 1)
+            return web.Response(status=503 if status == 200 else status, text=body, headers=headers)
         wire = self._wires[venue]
         socket = web.WebSocketResponse(heartbeat=_PING_SECONDS, compress=False)
         await socket.prepare(request)
@@ -203,10 +209,9 @@ class SimulatorServer:
         headers = {"x-mbx-used-weight-1m": str(used)} if venue is Venue.BINANCE else {}
         fault = self.faults.for_request(venue, path)
         if fault or not is_within:
-            status = STATUSES[fault] if fault else 429
-            headers["Retry-After"] = str(1 if fault else self._counters[venue].retry_after)
-            body = {"code": -1003, "msg": "Too many requests." if status != 503 else "System is under maintenance."}
-            return web.json_response(body, status=status, headers=headers)
+            retry_after = 1 if fault else self._counters[venue].retry_after
+            status, body, more = answer_to(fault or Fault.RATE_LIMIT, venue.value, retry_after)
+            return web.Response(status=status, text=body, headers=headers | more)
         try:
             return web.json_response(wire.answer(path, query), headers=headers)
         except RequestRefused as refusal:

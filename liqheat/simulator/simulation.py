@@ -14,19 +14,26 @@ from liqheat.domain.events import Batch, Kind, MarginTier, schema_of, to_batch
 from liqheat.domain.events import Contract as ContractEvent
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import ConfigurationError
-from liqheat.simulator.listings import Listing, coin_of, listings_of
+from liqheat.simulator.account_market import AccountMarket
+from liqheat.simulator.crowd_market import CrowdMarket
+from liqheat.simulator.listings import Coin, Listing, coin_of, listings_of
 from liqheat.simulator.market import Market
+from liqheat.simulator.order_book import DepthShape
+from liqheat.simulator.people import People
 from liqheat.simulator.price_paths import make_path
+from liqheat.simulator.swings import Swings, past_prices
 from liqheat.simulator.tape import IntArray, Liquidations, Step, Trades, latest_each_second
 from liqheat.simulator.traders import Population
 from liqheat.simulator.truth import Truth, truth_of
 
 WARM_UP_STEP_MS = 5 * MINUTE_MS
-_THROTTLED = (Venue.BINANCE, Venue.OKX)
-_SILENT = (Venue.HYPERLIQUID,)
-"""Venues without a public liquidation feed."""
+SCORED_VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
+"""The venues that every figure on accuracy speaks of; the demo simulates all that there are."""
+_DEPTH_EXPONENT, _REFILL_HALF_LIFE_HOURS, _PERMANENT_SHARE = 1.25, 0.03, 0.2
+"""The books of accounts' markets: thicker further away, refilled in minutes, mostly where they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +42,20 @@ class SimulationConfig:
 
     seed: int = 1
     symbols: tuple[str, ...] = DEFAULT_WATCH_LIST
-    venues: tuple[Venue, ...] = tuple(Venue)
+    venues: tuple[Venue, ...] = SCORED_VENUES
     regime: str = "mixed"
     hours: float = 6.0
     step_ms: int = 5_000
     start_ms: int = 1_767_225_600_000
     warm_up_hours: float = 24.0
     """Hours before `start_ms` in coarse steps, so that positions exist that nobody saw open."""
-    population: Population = field(default_factory=Population)
+    population: Population | People = field(default_factory=Population)
+    """A crowd as in the score's regimes, or accounts as they are seen on real venues."""
     open_interest_ms: int = 15_000
     """How often open interest is published; a multiple of `step_ms`."""
     truth_ms: int = HOUR_MS
     throttled: bool = True
-    """Whether liquidations are sampled as Binance and OKX do, and hidden as on Hyperliquid."""
+    """Whether liquidations are sampled or hidden as the venues' records say."""
 
     def __post_init__(self) -> None:
         if self.step_ms <= 0 or self.open_interest_ms % self.step_ms or self.truth_ms % self.open_interest_ms:
@@ -61,15 +69,28 @@ def make_market(config: SimulationConfig, symbol: str) -> Market:
         ConfigurationError: the simulator lists no such symbol, or has no such regime.
     """
     coin = coin_of(symbol)
-    generator = np.random.default_rng([config.seed, *symbol.encode()])
-    listings = listings_of(coin, config.venues)
-    path = make_path(config.regime, coin.price, coin.volatility, generator)
     steps = round(config.warm_up_hours * HOUR_MS / WARM_UP_STEP_MS)
     start = config.start_ms - steps * WARM_UP_STEP_MS
-    market = Market(coin, listings, config.population, path, generator, start)
+    market: Market
+    if isinstance(config.population, People):
+        market = _account_market(config, config.population, coin, start)
+    else:
+        generator = np.random.default_rng([config.seed, *symbol.encode()])
+        path = make_path(config.regime, coin.price, coin.volatility, generator)
+        market = CrowdMarket(coin, listings_of(coin, config.venues), config.population, path, generator, start)
     for _ in range(steps):
         market.step(WARM_UP_STEP_MS)
     return market
+
+
+def _account_market(config: SimulationConfig, people: People, coin: Coin, start_ms: int) -> AccountMarket:
+    path_chance, past_chance, chance = (
+        np.random.default_rng([config.seed, *coin.symbol.encode(), part]) for part in (1, 2, 3)
+    )
+    past = past_prices(Swings(coin.volatility), coin.price, round(people.large_holding.longest_hours), past_chance)
+    path = make_path(config.regime, coin.price, coin.volatility, path_chance)
+    depth = DepthShape(coin.depth_usd, _DEPTH_EXPONENT, _REFILL_HALF_LIFE_HOURS, _PERMANENT_SHARE)
+    return AccountMarket(coin, listings_of(coin, config.venues), people, depth, path, past, chance, start_ms)
 
 
 def simulate(config: SimulationConfig) -> Iterator[list[Batch] | Truth]:
@@ -163,12 +184,12 @@ def _trades(listing: Listing, number: int, parts: list[Trades]) -> list[Batch]:
 
 
 def _liquidations(listing: Listing, number: int, parts: list[Liquidations], *, throttled: bool) -> list[Batch]:
-    if throttled and listing.venue in _SILENT:
+    if throttled and listing.venue in SILENT_VENUES:
         return []
     batches = []
     for part in parts:
         here = part.at(part.venue == number)
-        if throttled and listing.venue in _THROTTLED:
+        if throttled and listing.venue in SAMPLED_VENUES:
             here = here.at(latest_each_second(here.time))
         if len(here):
             batches.append(

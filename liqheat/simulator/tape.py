@@ -4,7 +4,7 @@ Made by `market.Market`; turned into normalised events by `simulation` and into 
 Venues are indices into the market's listings; quantities are whole lots, so that sums are exact.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,12 @@ class Liquidations:
     def at(self, rows: npt.NDArray[np.bool_] | IntArray) -> "Liquidations":
         """Return these rows, in order."""
         return Liquidations(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: "list[Liquidations]") -> "Liquidations":
+        """Return all of `parts`, each of which set off the next: their times are dealt out in this order."""
+        whole = cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+        return replace(whole, time=np.sort(whole.time))
 
 
 def latest_each_second(times: IntArray) -> npt.NDArray[np.bool_]:

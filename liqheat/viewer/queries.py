@@ -1,8 +1,8 @@
 """What the page asks ClickHouse: parameterised SQL on the views `heatmap`, `market_minutes`, `liquidations` and `gaps`.
 
-At-risk notional is a level, so a column that is wider than a minute shows the last minute of each venue in
-it, never a sum over minutes; executed liquidations are flows and are summed. All sums are made in SQL, and
-no answer holds more cells than the picture.
+The map is a level, so a column that is wider than a minute shows the last minute of each venue in it, never a sum
+over minutes; executed liquidations are flows and are summed. All sums are made in SQL, and no answer holds more
+cells than the picture. Every question has an end in time, so that a row of a far time hides nothing.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.windows import MINUTE_MS
 from liqheat.viewer.grid import DisplayGrid
 from liqheat.viewer.request import MapRequest
 
@@ -28,36 +27,24 @@ class Client(Protocol):
         """Return a result as a structured numpy array."""
 
 
-LEAD_MINUTES = 2
-"""Minutes that a window may be ahead of the database's clock; one further ahead is a mistake and is never the latest."""
-
-# The newest minute of any market says only how old the data are; what is current is judged market by market. Looking
-# into the last hours first spares a scan of everything wherever the pipeline runs.
-_NEWEST = f"""
-SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS newest, count() AS minutes
-FROM market_minutes
-WHERE window_start > now() - toIntervalHour({{hours:UInt32}}) AND window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
-"""
-
+# One row per market and hour: the last minute of it, so that all markets cost little.
 _MARKETS = """
 SELECT symbol, venue,
        toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest,
        argMax(mark_close, window_start) AS mark_price,
-       argMin(mark_open, window_start) AS mark_price_before,
-       argMax(turnover_24h_usd, window_start) AS turnover,
-       argMax(warming_up, window_start) AS warming_up,
-       latest < {newest:Int64} - {silent:Int64} AS silent
-FROM market_minutes
-WHERE window_start > toDateTime(intDiv({newest:Int64}, 1000), 'UTC') - INTERVAL 1 DAY
-  AND window_start <= toDateTime(intDiv({newest:Int64}, 1000), 'UTC')
+       argMin(mark_close, window_start) AS mark_price_before,
+       argMax(turnover_24h_usd, window_start) AS turnover
+FROM market_hours
+WHERE hour >= fromUnixTimestamp64Milli({end:Int64}, 'UTC') - INTERVAL 25 HOUR
+  AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 GROUP BY symbol, venue
 ORDER BY symbol, venue
 """
 
-_LATEST = f"""
+_LATEST = """
 SELECT toInt64(toUnixTimestamp(max(window_start))) * 1000 AS latest, count() AS minutes
 FROM market_minutes
-WHERE symbol = {{symbol:String}} AND window_start <= now() + INTERVAL {LEAD_MINUTES} MINUTE
+WHERE symbol = {symbol:String} AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 """
 
 # A minute in which no mark came has only its close, which is the price of the minute before.
@@ -72,8 +59,8 @@ SELECT intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {st
        count() AS minutes
 FROM market_minutes
 WHERE symbol = {symbol:String}
-  AND window_start >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-  AND window_start < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+  AND window_start >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+  AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 GROUP BY column, venue
 ORDER BY column, venue
 """
@@ -87,14 +74,13 @@ SELECT venue,
        argMax(funding_rate, window_start) AS funding_rate,
        toUnixTimestamp64Milli(argMax(next_funding_time, window_start)) AS next_funding_time,
        argMax(coverage, window_start) AS coverage,
-       argMax(at_risk_scale_long, window_start) AS scale_long,
-       argMax(at_risk_scale_short, window_start) AS scale_short,
+       argMax(expected_scale_long, window_start) AS scale_long,
+       argMax(expected_scale_short, window_start) AS scale_short,
        argMax(warming_up, window_start) AS warming_up,
-       latest < {end:Int64} - {step:Int64} - {silent:Int64} AS silent,
        argMax(taker_buy_usd + taker_sell_usd, window_start) AS taken, sum(late_rows) AS late_rows
 FROM market_minutes
-WHERE symbol = {symbol:String} AND window_start >= toDateTime(intDiv({end:Int64}, 1000), 'UTC') - INTERVAL 1 DAY
-  AND window_start < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+WHERE symbol = {symbol:String} AND window_start >= fromUnixTimestamp64Milli({end:Int64}, 'UTC') - INTERVAL 1 DAY
+  AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 GROUP BY venue
 ORDER BY venue
 """
@@ -107,53 +93,61 @@ _FILTER = """
 # The middle of a bucket lies clear of every edge, so a stored price that is off by a last digit changes no row.
 _ROW = "roundDown((price_low + price_high) / 2, {edges:Array(Float64)})"
 
-_CELLS = f"""
-SELECT toUInt16(intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {{start:Int64}}, {{step:Int64}})) AS column,
-       {_ROW} AS edge,
-       sumIf(at_risk_usd, side = 'long') AS long_usd,
-       sumIf(at_risk_usd, side = 'short') AS short_usd
+_CELLS = """
+SELECT toUInt16(intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {step:Int64})) AS column,
+       %(row)s AS edge,
+       sumIf(%(measure)s, side = 'long') AS long_usd,
+       sumIf(%(measure)s, side = 'short') AS short_usd
 FROM heatmap
-WHERE window_start >= toDateTime(intDiv({{since:Int64}}, 1000), 'UTC')
-  AND window_start < toDateTime(intDiv({{end:Int64}}, 1000), 'UTC')
-  AND {_FILTER}
+WHERE window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+  AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+  AND %(filter)s
   AND (venue, window_start) IN (
       SELECT venue, max(window_start) FROM market_minutes
-      WHERE symbol = {{symbol:String}}
-        AND window_start >= toDateTime(intDiv({{since:Int64}}, 1000), 'UTC')
-        AND window_start < toDateTime(intDiv({{end:Int64}}, 1000), 'UTC')
-      GROUP BY venue, intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {{start:Int64}}, {{step:Int64}}))
+      WHERE symbol = {symbol:String}
+        AND window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+        AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+      GROUP BY venue, intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {step:Int64}))
 GROUP BY column, edge
 HAVING long_usd > 0 OR short_usd > 0
 ORDER BY column, edge
-"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
+"""
 
-# Each venue at its own latest minute; one that has been silent for longer is not current and is left out.
-_CURRENT = f"""
-SELECT {_ROW} AS edge, venue, basis,
-       sumIf(at_risk_usd, side = 'long') AS long_usd,
-       sumIf(at_risk_usd, side = 'short') AS short_usd
+# A venue that has been silent for longer than `stale` is not part of what stands at the end.
+_CURRENT = """
+SELECT %(row)s AS edge, venue, basis,
+       sumIf(%(measure)s, side = 'long') AS long_usd,
+       sumIf(%(measure)s, side = 'short') AS short_usd
 FROM heatmap
-WHERE window_start >= toDateTime(intDiv({{end:Int64}} - {{step:Int64}} - {{silent:Int64}}, 1000), 'UTC')
-  AND window_start < toDateTime(intDiv({{end:Int64}}, 1000), 'UTC')
-  AND {_FILTER}
+WHERE window_start >= fromUnixTimestamp64Milli({end:Int64} - {stale:Int64}, 'UTC')
+  AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+  AND %(filter)s
   AND (venue, window_start) IN (
-      SELECT venue, max(window_start) FROM market_minutes
-      WHERE symbol = {{symbol:String}}
-        AND window_start >= toDateTime(intDiv({{end:Int64}} - {{step:Int64}} - {{silent:Int64}}, 1000), 'UTC')
-        AND window_start < toDateTime(intDiv({{end:Int64}}, 1000), 'UTC')
+      SELECT venue, max(window_start) FROM heatmap
+      WHERE symbol = {symbol:String}
+        AND window_start >= fromUnixTimestamp64Milli({end:Int64} - {stale:Int64}, 'UTC')
+        AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
       GROUP BY venue)
 GROUP BY edge, venue, basis
 HAVING long_usd > 0 OR short_usd > 0
 ORDER BY edge, venue, basis
-"""  # noqa: S608 - as above
+"""
+
+_MEASURES = {"at_risk": "at_risk_usd", "expected": "expected_usd"}
+
+
+def _of_measure(query: str, request: MapRequest) -> str:
+    """Return `query` for the measure of the request: one of two column names, never text of a reader."""
+    return query % {"row": _ROW, "filter": _FILTER, "measure": _MEASURES[request.measure]}
+
 
 _EXECUTED = """
 SELECT toUnixTimestamp64Milli(event_time) AS time, venue,
        side, price, notional_usd
 FROM liquidations
 WHERE symbol = {symbol:String} AND venue IN {venues:Array(String)}
-  AND event_time >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-  AND event_time < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+  AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+  AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 ORDER BY notional_usd DESC, time
 LIMIT 400
 """
@@ -164,8 +158,8 @@ SELECT toUnixTimestamp64Milli(event_time) AS start,
        venue, stream, missing, reason, filled
 FROM gaps
 WHERE symbol = {symbol:String} AND venue IN {venues:Array(String)}
-  AND end_time >= toDateTime(intDiv({start:Int64}, 1000), 'UTC')
-  AND event_time < toDateTime(intDiv({end:Int64}, 1000), 'UTC')
+  AND end_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+  AND event_time < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 ORDER BY end DESC
 LIMIT 100
 """
@@ -179,7 +173,7 @@ def records(result: Any) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """At-risk notional by column and row of the picture, parallel arrays, only where some stands."""
+    """Notional by column and row of the picture, parallel arrays, only where there is some."""
 
     column: npt.NDArray[np.uint16]
     row: npt.NDArray[np.uint16]
@@ -187,34 +181,17 @@ class Cells:
     short_usd: npt.NDArray[np.float32]
 
 
-SILENT_MS = 10 * MINUTE_MS
-"""A market whose last minute is older than this is not current; `picture` says so, and the map of now leaves it out."""
+def markets(client: Client, end: int) -> list[dict[str, Any]]:
+    """Return symbol, venue, latest minute (ms), mark price now and a day before, and turnover, per market."""
+    return records(client.query(_MARKETS, parameters={"end": end}))
 
 
-def newest(client: Client) -> int:
-    """Return the start (ms) of the newest minute of any market, 0 without any; minutes far ahead do not count."""
-    for hours in (3, _ALL_HOURS):
-        row = client.query(_NEWEST, parameters={"hours": hours}).result_rows[0]
-        if row[1]:
-            return int(row[0])
-    return 0
+def latest(client: Client, symbol: str, end: int) -> tuple[int, int]:
+    """Return the start (ms) of the symbol's latest minute before `end`, and how many market minutes it has.
 
-
-_ALL_HOURS = 24 * 365 * 10
-
-
-def markets(client: Client) -> list[dict[str, Any]]:
-    """Return one row per market that had a minute in the last day of the data.
-
-    Keys: symbol, venue, latest minute (ms), mark price then and a day before, turnover, whether it is warming up, and
-    whether it is silent: its latest minute is older than `SILENT_MS`.
+    Both are 0 where there is none.
     """
-    return records(client.query(_MARKETS, parameters={"newest": newest(client), "silent": SILENT_MS}))
-
-
-def latest(client: Client, symbol: str) -> tuple[int, int]:
-    """Return the start (ms) of the symbol's latest minute and how many market minutes it has; (0, 0) without any."""
-    row = client.query(_LATEST, parameters={"symbol": symbol}).result_rows[0]
+    row = client.query(_LATEST, parameters={"symbol": symbol, "end": end}).result_rows[0]
     return (int(row[0]), int(row[1])) if row[1] else (0, 0)
 
 
@@ -225,14 +202,13 @@ def columns(client: Client, request: MapRequest, start: int, end: int) -> list[d
 
 def quality(client: Client, request: MapRequest, end: int) -> list[dict[str, Any]]:
     """Return how each venue's market stands at `end` (ms), and how well the estimate fits it."""
-    parameters = {"symbol": request.symbol, "end": end, "step": request.step, "silent": SILENT_MS}
-    return records(client.query(_QUALITY, parameters=parameters))
+    return records(client.query(_QUALITY, parameters={"symbol": request.symbol, "end": end}))
 
 
 def cells(client: Client, request: MapRequest, grid: DisplayGrid, start: int, end: int, since: int) -> Cells:
     """Return the cells of the columns from `since` (ms) on; columns count from `start`."""
     parameters = _times(request, start, end) | _filters(request, grid) | {"since": since}
-    result = client.query_np(_CELLS, parameters=parameters)
+    result = client.query_np(_of_measure(_CELLS, request), parameters=parameters)
     if not len(result):
         empty = np.empty(0, dtype=np.uint16)
         return Cells(empty, empty, empty.astype(np.float32), empty.astype(np.float32))
@@ -244,15 +220,13 @@ def cells(client: Client, request: MapRequest, grid: DisplayGrid, start: int, en
     )
 
 
-def current(client: Client, request: MapRequest, grid: DisplayGrid, end: int) -> list[list[Any]]:
-    """Return row, venue, basis, long USD and short USD of the map as it stands: the latest minute of each venue."""
-    parameters = _filters(request, grid) | {
-        "symbol": request.symbol,
-        "end": end,
-        "step": request.step,
-        "silent": SILENT_MS,
-    }
-    found = client.query(_CURRENT, parameters=parameters).result_rows
+def current(client: Client, request: MapRequest, grid: DisplayGrid, end: int, stale: int) -> list[list[Any]]:
+    """Return row, venue, basis, long USD and short USD of the map at `end`: the latest minute of each venue.
+
+    A venue whose latest minute is older than `stale` (ms) is left out.
+    """
+    parameters = {"symbol": request.symbol, "end": end, "stale": stale} | _filters(request, grid)
+    found = client.query(_of_measure(_CURRENT, request), parameters=parameters).result_rows
     rows = _rows(grid, np.array([row[0] for row in found], dtype=np.float64))
     return [[int(row), *rest] for row, (_, *rest) in zip(rows, found, strict=True)]
 

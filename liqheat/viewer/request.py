@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
+from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
 
 RANGES: dict[str, tuple[int, int]] = {
@@ -20,27 +21,52 @@ RANGES: dict[str, tuple[int, int]] = {
 }
 """Length and column width of each range, ms; none has more than 360 columns."""
 
+MAXIMUM_COLUMNS = 360
+STEPS = tuple(minutes * MINUTE_MS for minutes in (1, 5, 15, 30, 60, 180, 360, 1_440))
+"""Column widths that a stretch chosen by hand may get, ms: the narrowest that keeps to `MAXIMUM_COLUMNS`."""
+LONGEST_STRETCH = 90 * DAY_MS
+
+MEASURES = ("at_risk", "expected")
+"""What the map shows: positions whose liquidation price is there, or what will be executed if price gets there."""
+
 SPANS = (3, 5, 10, 20, 40)
 """How far the picture reaches beyond the lowest and highest mark price, in %."""
 
-_SYMBOL = re.compile(r"^[A-Z0-9]{1,24}$")
+_SYMBOL = re.compile(r"^[^\W_]{1,40}$")
 
 
 class BadRequest(ValueError):
     """A parameter is missing or wrong; the message says which, and what was expected."""
 
 
+def checked_symbol(text: str) -> str:
+    """Return the canonical symbol in `text`: letters and digits of any script, upper case.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    symbol = text.strip().upper()
+    if not _SYMBOL.match(symbol):
+        raise BadRequest("Expected a symbol such as VIRTUAL")
+    return symbol
+
+
 @dataclass(frozen=True, slots=True)
 class MapRequest:
     """One picture: a symbol over a range, filtered; `since` and `grid` name what the page already has.
 
-    `since` is the start (ms) of the first column that the page wants again, 0 for all of them.
+    `since` is the start (ms) of the first column that the page wants again, 0 for all of them. `end` is the end (ms)
+    of a stretch chosen by hand, 0 for "up to now"; `low` and `high` its prices (USD), 0 for `span` around the price.
     """
 
     symbol: str
+    measure: str
     length: int
     step: int
+    end: int
     span: int
+    low: float
+    high: float
     venues: tuple[str, ...]
     bases: tuple[str, ...]
     bands: tuple[str, ...]
@@ -54,27 +80,61 @@ class MapRequest:
         Raises:
             BadRequest: a value is not one of those offered.
         """
-        symbol = query.get("symbol", "")
-        if not _SYMBOL.match(symbol):
-            raise BadRequest("Expected a symbol such as VIRTUAL")
+        symbol = checked_symbol(query.get("symbol", ""))
         range_name = query.get("range", "6h")
         if range_name not in RANGES:
             raise BadRequest(f"Expected a range out of {', '.join(RANGES)}")
         length, step = RANGES[range_name]
+        begin, end = _integer(query, "from", 0), _integer(query, "to", 0)
+        if begin or end:
+            length, step, end = _stretch(begin, end)
+        low, high = _price(query, "low"), _price(query, "high")
+        if (low or high) and not low < high:
+            raise BadRequest("Expected low below high")
+        measure = query.get("measure", "at_risk")
+        if measure not in MEASURES:
+            raise BadRequest(f"Expected a measure out of {', '.join(MEASURES)}")
         span = _integer(query, "span", 10)
         if span not in SPANS:
             raise BadRequest(f"Expected a span out of {', '.join(map(str, SPANS))} %")
         return cls(
             symbol=symbol,
+            measure=measure,
             length=length,
             step=step,
+            end=end,
             span=span,
+            low=low,
+            high=high,
             venues=_chosen(query, "venues", tuple(venue.value for venue in Venue)),
             bases=_chosen(query, "bases", tuple(basis.value for basis in Basis)),
             bands=_chosen(query, "bands", LEVERAGE_BANDS),
             since=_integer(query, "since", 0),
             grid=query.get("grid", ""),
         )
+
+
+def _stretch(begin: int, end: int) -> tuple[int, int, int]:
+    """Return length, column width and end (ms) of a stretch chosen by hand, widened to whole columns."""
+    if not 0 < end - begin <= LONGEST_STRETCH:
+        raise BadRequest("Expected `from` before `to`, at most 90 days apart, in ms since 1970")
+    step = next(step for step in STEPS if end - begin <= step * MAXIMUM_COLUMNS)
+    end = -(-end // step) * step
+    columns = min(max(-(-(end - begin) // step), 1), MAXIMUM_COLUMNS)
+    return columns * step, step, end
+
+
+def _price(query: Mapping[str, str], name: str) -> float:
+    text = query.get(name)
+    if text is None:
+        return 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not MINIMUM_PRICE <= value <= MAXIMUM_PRICE:
+        raise BadRequest(f"Expected {name} as a price in USD")
+    return value
 
 
 def _integer(query: Mapping[str, str], name: str, default: int) -> int:

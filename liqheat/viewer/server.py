@@ -1,14 +1,12 @@
-"""The local web page: a few files, Plotly from its own package, and two JSON answers read from ClickHouse.
+"""The web page: a few files, Plotly from its own package, and JSON answers read from ClickHouse.
 
-It listens on loopback, answers only GET, and loads nothing from elsewhere. The client it is given may be a
-server's or chDB's; queries run on a thread, so that a slow one does
-not hold up the rest of the page.
+It listens on loopback, answers only GET under the names it knows, and loads nothing from elsewhere. `answers`
+works the JSON out, on threads; a viewer that goes away stops costing anything.
 """
 
-import asyncio
-import json
+import ipaddress
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,25 +16,21 @@ from aiohttp import web
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
+from liqheat.domain.venues import VENUE_FACTS
+from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Viewer
 from liqheat.viewer import picture
+from liqheat.viewer.answers import Answers, Busy, Encoded, Limits, Work
+from liqheat.viewer.evidence import signals_answer
 from liqheat.viewer.queries import Client
-from liqheat.viewer.request import RANGES, SPANS, BadRequest, MapRequest
-from liqheat.viewer.signals import signals_picture
+from liqheat.viewer.request import MEASURES, RANGES, SPANS, BadRequest, MapRequest, checked_symbol
 
 _LOG = structlog.get_logger()
 _STATIC = Path(str(resources.files("liqheat.viewer") / "static"))
-_FILES = {
-    "/": "index.html",
-    "/app.js": "app.js",
-    "/chart.js": "chart.js",
-    "/format.js": "format.js",
-    "/panels.js": "panels.js",
-    "/picture.js": "picture.js",
-    "/signals.js": "signals.js",
-    "/style.css": "style.css",
+_FILES = {"/": "index.html"} | {
+    f"/{path.name}": path.name for path in sorted(_STATIC.iterdir()) if path.suffix != ".html"
 }
 _CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
@@ -57,21 +51,28 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ViewerServer:
     """Serves the page; an async context manager that frees its port at the end."""
 
-    def __init__(self, settings: Viewer, client: Client, stored_factor: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Viewer, open_client: Callable[[], Client], stored_factor: int, clock: Clock | None = None
+    ) -> None:
         """Prepare, without listening yet.
 
         Args:
             settings: where to listen; port 0 takes a free one.
-            client: reads the database that the sink writes.
+            open_client: opens a client of the database that the sink writes; called once for each thread.
             stored_factor: grid level of the stored buckets (setting `engine.grid_factor`).
-            clock: only to say how old the data are.
+            clock: says how old the data are, and how long an answer is kept.
         """
         self._settings = settings
-        self._client = client
         self._stored_factor = stored_factor
         self._clock = clock or SystemClock()
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="viewer-query")
-        self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
+        self._answers = Answers(
+            open_client, self._clock, Limits(threads=settings.query_threads, questions=settings.maximum_questions)
+        )
+        self._in_flight: Counter[str] = Counter()
+        # A request's handler is cancelled when its viewer goes away.
+        self._runner = web.AppRunner(
+            self.application(), access_log=None, shutdown_timeout=1.0, handler_cancellation=True, keepalive_timeout=30.0
+        )
 
     @property
     def port(self) -> int:
@@ -105,11 +106,11 @@ class ViewerServer:
 
     async def _close(self) -> None:
         await self._runner.cleanup()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._answers.close()
 
     def application(self) -> web.Application:
         """Return the routes."""
-        application = web.Application(middlewares=[_guard])
+        application = web.Application(middlewares=[self._guard])
         for path, name in _FILES.items():
             application.router.add_get(path, _file(name))
         application.router.add_get("/plotly.js", _plotly)
@@ -118,47 +119,90 @@ class ViewerServer:
         application.router.add_get("/api/signals", self._signals)
         return application
 
-    async def _markets(self, _: web.Request) -> web.Response:
-        answer = await self._in_thread(lambda: picture.market_list(self._client))
+    async def _markets(self, request: web.Request) -> web.Response:
         offered = {
             "venues": [venue.value for venue in Venue],
+            "venue_labels": {venue.value: facts.label for venue, facts in VENUE_FACTS.items()},
+            "venue_colours": {venue.value: facts.colour for venue, facts in VENUE_FACTS.items()},
             "bases": [basis.value for basis in Basis],
             "bands": LEVERAGE_BANDS,
             "ranges": list(RANGES),
             "spans": SPANS,
+            "measures": MEASURES,
         }
-        return _json(answer | {"offered": offered})
+        return await self._answer(
+            request, "markets", lambda client: picture.market_list(client, self._clock.now_ms()) | {"offered": offered}
+        )
 
     async def _heatmap(self, request: web.Request) -> web.Response:
         wanted = MapRequest.parse(request.query)
-        now = self._clock.now_ms()
-        return _json(
-            await self._in_thread(lambda: picture.heatmap_picture(self._client, wanted, self._stored_factor, now))
-        )
+
+        def work(client: Client) -> dict[str, Any]:
+            stale_ms = self._settings.stale_minutes * MINUTE_MS
+            return picture.heatmap_picture(client, wanted, self._stored_factor, self._clock.now_ms(), stale_ms)
+
+        return await self._answer(request, repr(wanted), work)
 
     async def _signals(self, request: web.Request) -> web.Response:
-        symbol = request.query.get("symbol", "").upper()
-        return _json(await self._in_thread(lambda: signals_picture(self._client, symbol)))
+        symbol = checked_symbol(request.query.get("symbol", ""))
+        end, stale_ms = self._clock.now_ms() + MINUTE_MS, self._settings.stale_minutes * MINUTE_MS
+        return await self._answer(
+            request, f"signals {symbol}", lambda client: signals_answer(client, symbol, end - 7 * DAY_MS, end, stale_ms)
+        )
 
-    async def _in_thread(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _answer(self, request: web.Request, key: str, work: Work) -> web.Response:
+        """Answer from `key`'s answer, unless this viewer's address has too many requests open."""
+        address = request.remote or ""
+        if self._in_flight[address] >= self._settings.maximum_requests_per_client:
+            return _problem("Too many requests at once from this address; this page tries again by itself.", 429)
+        self._in_flight[address] += 1
+        try:
+            answer = await self._answers.get(key, work)
+        except Busy:
+            return _problem("Many viewers ask at once; this page tries again by itself.", 503)
+        finally:
+            self._in_flight[address] -= 1
+            if not self._in_flight[address]:
+                del self._in_flight[address]
+        return _encoded(answer, request)
 
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn errors into sentences for the page, and put the security headers on every answer."""
+        try:
+            if not self._is_known(request.host):
+                response: web.StreamResponse = _problem(
+                    f"This page does not answer to the name {request.host[:80]!r}; "
+                    "add it to LIQHEAT_VIEWER__HOSTS if it is yours.",
+                    421,
+                )
+            else:
+                response = await handler(request)
+        except BadRequest as error:
+            response = _problem(str(error), 400)
+        except ClickHouseError as error:
+            _LOG.warning("viewer_query_failed", path=request.path, error=str(error))
+            response = _problem(_sentence(error), 503)
+        except web.HTTPException as error:
+            error.headers.update(_SECURITY_HEADERS)
+            raise
+        response.headers.update(_SECURITY_HEADERS)
+        return response
 
-@web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn errors into sentences for the page, and put the security headers on every answer."""
-    try:
-        response = await handler(request)
-    except BadRequest as error:
-        response = _json({"problem": str(error)}, status=400)
-    except ClickHouseError as error:
-        _LOG.warning("viewer_query_failed", path=request.path, error=str(error))
-        response = _json({"problem": _sentence(error)}, status=503)
-    except web.HTTPException as error:
-        error.headers.update(_SECURITY_HEADERS)
-        raise
-    response.headers.update(_SECURITY_HEADERS)
-    return response
+    def _is_known(self, host: str) -> bool:
+        """Whether the page may be asked under this name: an address, localhost, or one of the settings.
+
+        A web site whose name is pointed at this address would else read the page through a viewer's browser.
+        """
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        name = name.strip("[]").lower()
+        if name == "localhost" or name == self._settings.host.lower() or name in self._settings.hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
 
 
 def _sentence(error: ClickHouseError) -> str:
@@ -182,12 +226,14 @@ async def _plotly(_: web.Request) -> web.StreamResponse:
     return web.FileResponse(path, headers={"Content-Type": "text/javascript; charset=utf-8"})
 
 
-def _json(answer: dict[str, Any], status: int = 200) -> web.Response:
-    response = web.Response(
-        text=json.dumps(answer, separators=(",", ":"), allow_nan=False),
-        content_type="application/json",
-        status=status,
-        headers={"Cache-Control": "no-store"},
-    )
-    response.enable_compression()
-    return response
+def _problem(sentence: str, status: int) -> web.Response:
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "2"} if status in (429, 503) else {})
+    return web.json_response({"problem": sentence}, status=status, headers=headers)
+
+
+def _encoded(answer: Encoded, request: web.Request) -> web.Response:
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return web.Response(body=answer.packed, content_type="application/json", headers=headers)
+    return web.Response(body=answer.plain, content_type="application/json", headers=headers)

@@ -1,7 +1,7 @@
 """What the page and `liqheat watch` show beside the map: clusters, readings, alerts and catalysts of one symbol.
 
-Reads the views `clusters`, `symbol_signals`, `market_signals`, `alerts` and `catalysts`. Answers are plain JSON:
-times in ms, amounts in USD, null for what is unknown.
+Reads the views `clusters`, `symbol_signals`, `market_signals`, `alerts` and `catalysts`, over all venues, bases and
+bands, whatever the page's filters show. Answers are plain JSON: times in ms, amounts in USD, null for what is unknown.
 """
 
 from datetime import UTC, datetime
@@ -9,59 +9,64 @@ from typing import Any
 
 from liqheat.viewer.queries import Client
 
-ALERTS = 20
-CATALYSTS = 10
+ALERTS = 30
+CATALYSTS = 20
+CLUSTERS_PER_SIDE = 6
 
-_LATEST = """
+# The newest minute is looked for up to `end` only, so that one row of a far time hides nothing.
+_NEWEST = """(
+    SELECT max(window_start) FROM symbol_signals
+    WHERE symbol = {symbol:String} AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))"""
+
+_READING = f"""
 SELECT * FROM symbol_signals
-WHERE symbol = {symbol:String}
-  AND window_start = (SELECT max(window_start) FROM symbol_signals
-      WHERE symbol = {symbol:String} AND window_start <= now() + INTERVAL 2 MINUTE)
-"""
+WHERE symbol = {{symbol:String}} AND window_start = {_NEWEST}
+"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
-_CLUSTERS = """
-SELECT * FROM clusters
-WHERE symbol = {symbol:String} AND state NOT IN ('swept', 'gone')
-  AND window_start = (SELECT max(window_start) FROM symbol_signals
-      WHERE symbol = {symbol:String} AND window_start <= now() + INTERVAL 2 MINUTE)
+_CLUSTERS = f"""
+SELECT * FROM (
+    SELECT * FROM clusters
+    WHERE symbol = {{symbol:String}} AND state NOT IN ('swept', 'gone') AND window_start = {_NEWEST}
+    ORDER BY at_risk_usd DESC, cluster_id
+    LIMIT {CLUSTERS_PER_SIDE} BY side)
 ORDER BY distance, cluster_id
-"""
+"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
-_VENUES = """
+_VENUES = f"""
 SELECT * FROM market_signals
-WHERE symbol = {symbol:String}
-  AND window_start = (SELECT max(window_start) FROM symbol_signals
-      WHERE symbol = {symbol:String} AND window_start <= now() + INTERVAL 2 MINUTE)
+WHERE symbol = {{symbol:String}} AND window_start = {_NEWEST}
 ORDER BY venue
-"""
+"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
 # Of one minute's alerts the ids' order is that of the events: approaching, entered, swept.
 _ALERTS = """
 SELECT * FROM alerts
-WHERE symbol = {symbol:String}
+WHERE symbol = {symbol:String} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+  AND event_time <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 ORDER BY event_time DESC, alert_id DESC
 LIMIT {limit:UInt32}
 """
 
 _CATALYSTS = """
 SELECT * FROM catalysts
-WHERE symbol = {symbol:String}
+WHERE symbol = {symbol:String} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
+  AND event_time <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 ORDER BY event_time DESC, catalyst_id
 LIMIT {limit:UInt32}
 """
 
 
-def signals_picture(client: Client, symbol: str) -> dict[str, Any]:
-    """Return the latest readings of `symbol`; `reading` is null while none is stored.
+def signals_picture(client: Client, symbol: str, start: int, end: int) -> dict[str, Any]:
+    """Return the readings of `symbol` at its newest minute before `end`, and what happened from `start` on (ms).
 
-    Keys: `symbol`, `reading` (a row of `symbol_signals`), `clusters` (nearest first), `venues`, `alerts` and
-    `catalysts` (newest first).
+    Keys: `symbol`, `reading` (a row of `symbol_signals`, null while none is stored), `clusters` (nearest first, the
+    largest of each side), `venues` (rows of `market_signals`), `alerts` and `catalysts` (newest first).
     """
-    parameters = {"symbol": symbol}
-    latest = _rows(client, _LATEST, parameters)
+    parameters = {"symbol": symbol, "start": start, "end": end}
+    newest = _rows(client, _READING, parameters)
     return {
         "symbol": symbol,
-        "reading": latest[0] if latest else None,
+        "reading": newest[0] if newest else None,
         "clusters": _rows(client, _CLUSTERS, parameters),
         "venues": _rows(client, _VENUES, parameters),
         "alerts": _rows(client, _ALERTS, parameters | {"limit": ALERTS}),

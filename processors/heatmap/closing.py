@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import FloatArray, IntArray
+from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from processors.heatmap.minutes import (
+    DEPTH_FIELDS,
     EMPTY_SLOT,
     LIVE_ROWS,
     MAXIMUM_CARRIED_MINUTES,
@@ -24,7 +26,6 @@ from processors.heatmap.state import Before, PartitionState
 from processors.positions.inferred import MODEL_VERSION
 from processors.positions.minute_columns import MinuteColumns
 from processors.positions.published import Cells, Totals
-from processors.positions.venue_feeds import SAMPLED_VENUES, SILENT_VENUES
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +59,8 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     """Close the open minute of each of `markets` and open the next."""
     table, slots = state.table, state.slots
     facts = _Facts(state, markets)
-    state.inferred.close(markets, facts.minute_columns())
+    minute = facts.minute_columns()
+    flows = state.inferred.close(markets, minute)
     cells = state.inferred.published(markets)
     found, totals = _levels(state, markets, cells), _totals(cells, len(markets))
     emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
@@ -66,7 +68,12 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     table["standing"][markets] = row_bits(found, len(markets), holds)
     starts = table["start"][markets]
     note_closed(state, markets, starts + MINUTE_MS, totals)
-    output.add_closed(markets, facts.published(revisions, totals), found, emptied)
+    columns = facts.published(revisions, totals) | {
+        "predicted_long_usd": flows.expected_swept[:, 0],
+        "predicted_short_usd": flows.expected_swept[:, 1],
+        "liquidations_known": minute.liquidations_known,
+    }
+    output.add_closed(markets, columns, found, emptied)
     facts.carry()
     table["closed"][markets] = starts
     table["begun"][markets] = np.where(table["begun"][markets] == NOT_STARTED, starts, table["begun"][markets])
@@ -213,7 +220,10 @@ class _Facts:
         )
 
     def published(self, revisions: IntArray, totals: Totals) -> dict[str, Array]:
-        """Return the columns of `MarketMinute`; `totals` are those of what is inferred at the end of the minute."""
+        """Return the columns of `MarketMinute`, and `DEPTH_FIELDS` for signals.
+
+        `totals` are those of what is inferred at the end of the minute.
+        """
         state, slot, row, size = self.state, self.slot, self.row, len(self.markets)
         observed = np.zeros((size, 2), np.int64)
         if state.observed:
@@ -259,6 +269,7 @@ class _Facts:
             "expected_scale_short": learned[:, 2],
             "warming_up": row["start"] - begun < state.settings.warm_up_hours * HOUR_MS,
             "model_version": np.full(size, MODEL_VERSION),
+            **{name: row[name] for name in DEPTH_FIELDS},
         }
 
     def carry(self) -> None:

@@ -30,9 +30,12 @@ from processors.positions.inferred import MODEL_VERSION
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 
-ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS})
+ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS, Kind.DEPTH})
 """Kinds that `apply` takes; any other on its topic is a mistake."""
 
+
+_LASTING = (Kind.TURNOVER, Kind.DEPTH)
+"""Kinds of which the latest row in the log holds until the next."""
 
 Judge = Callable[[Sequence[ClosedMinutes]], list[Batch]]
 
@@ -212,7 +215,7 @@ def _gather(state: PartitionState, gathered: Gathered, plan: Plan, places: IntAr
         market, kinds, sources, open_start = market[good], kinds[good], sources[good], open_start[good]
     observe(state, gathered.columns, market, kinds, sources, open_start, before)
     for kind, columns in gathered.columns.items():
-        if kind in TIMED_KINDS or kind is Kind.TURNOVER:
+        if kind in TIMED_KINDS or kind in _LASTING:
             own = np.flatnonzero(kinds == KIND_CODES[kind]) if len(gathered.columns) > 1 else slice(None)
             if len(market[own]):
                 _gather_kind(state, kind, columns, market[own], sources[own], open_start[own])
@@ -247,6 +250,9 @@ def _gather_kind(
 ) -> None:
     if kind is Kind.TURNOVER:
         state.table["turnover"][market] = columns["quote_volume"][source]
+        return
+    if kind is Kind.DEPTH:
+        gathering.gather_depth(state.table, market, columns, source)
         return
     times = columns["event_time"][source]
     ahead = times >= open_start + MINUTE_MS

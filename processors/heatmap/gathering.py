@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from liqheat.domain.events import Kind
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
+from liqheat.domain.order_book import DEPTH_ASKS, DEPTH_BIDS
 from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of
 from liqheat.platform.errors import PoisonMessage
 from processors.heatmap.minutes import running_maximum
@@ -164,6 +165,15 @@ def gather_liquidations(slots: Array, cells: IntArray, columns: Columns) -> None
     groups.add("executed_long", np.where(longs, amounts, 0))
     groups.add("executed_short", np.where(longs, 0, amounts))
     groups.count("executed_count")
+
+
+def gather_depth(table: Array, market: IntArray, columns: Columns, source: IntArray) -> None:
+    """Put the latest reading of each market's order book into `table` (dtype `MARKET`); rows are in log order."""
+    table["depth_time"][market] = columns["event_time"][source]
+    for name in ("bid_reach", "ask_reach"):
+        table[name][market] = columns[name][source]
+    for side, names in (("bid", DEPTH_BIDS), ("ask", DEPTH_ASKS)):
+        table[f"{side}_depth_usd"][market] = np.stack([columns[name][source] for name in names], axis=1)
 
 
 def gather(

@@ -183,6 +183,9 @@ class Output:
             if not pieces:
                 continue
             rows = _joined(pieces)
+            if not len(rows["market"]):
+                # Minutes may close before any position is known.
+                continue
             order = np.argsort(of_market[rows["market"]], kind="stable")
             frame, markets = framed({name: values[order] for name, values in rows.items()})
             ends = np.searchsorted(of_market[markets], np.arange(len(codes) + 1))

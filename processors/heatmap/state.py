@@ -219,7 +219,9 @@ class PartitionState:
 
     def _is_seen(self, market: int) -> bool:
         row = self.table[market]
-        return bool(row["start"] != NOT_STARTED or not np.isnan(row["turnover"]) or market in self.observed)
+        return bool(
+            row["start"] != NOT_STARTED or not np.isnan(row["turnover"]) or row["depth_time"] or market in self.observed
+        )
 
     def _saved(self, market: int) -> _SavedMarket:
         observed = self.observed.get(market)

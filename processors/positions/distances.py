@@ -26,10 +26,11 @@ LAYER_WEIGHTS = (0.589, 0.287, 0.096, 0.028)
 
 BAND_EDGES = (0.004, 0.02, 0.04, 0.10, 0.20, 0.60)
 """Log distances from entry that part the bands; but for the ends, 1 / leverage at the bands' floors. Nearest first."""
-BAND_SHARES = (0.014, 0.028, 0.10, 0.17, 0.42)
+BAND_SHARES = (0.004, 0.011, 0.075, 0.12, 0.40)
 """Share of open interest whose liquidation price lies in each band, before anything is learned; nearest first.
 
-About 1.4 times that of real whales (accounts: 1.7, 6.2, 18 and 46% within 5, 10, 25 and 50% of the mark)."""
+About 1.45 times that of real whales (accounts: 1.7, 6.2, 18 and 46% of notional lie within 5, 10, 25 and 50% of the
+mark), since small accounts, which the snapshots lack, stand nearer."""
 AT_RISK_HALF_LIFE = 6_000.0
 """Minutes until half of what is open has been replaced (accounts: 93% of notional is still open after 7 h)."""
 

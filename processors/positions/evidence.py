@@ -12,8 +12,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-LESSON_MINUTES = 60
-"""How often is learned. Liquidations that are told by the hour teach as those told at once."""
+LEARNING_MINUTES = 60
+"""How often is learned. Liquidations that are shown by the hour teach as those shown at once."""
 
 MEMORY_MINUTES = 14 * 24 * 60
 """Half-life of evidence. Real BTC: anything from 3 to 80 days serves (docs/accuracy.md)."""
@@ -21,17 +21,17 @@ MEMORY_MINUTES = 14 * 24 * 60
 KAPPA_WEIGHT = 3e-4
 """Swept USD that the prior of kappa is worth, per USD of open interest: on BTC, what is swept in about two hours."""
 
-BAND_WEIGHT = 0.1
+BAND_WEIGHT = 0.05
 """Swept USD that the prior of a band's multiplier is worth, per USD of open interest that the prior has there."""
 
-TELLING = 0.75
+TELLING = 0.5
 """Power of executed over swept that is believed of what is at risk.
 
-Who stands near liquidation adds margin or cuts the position before it comes (of real Hyperliquid positions whose
+Who is near liquidation adds margin or cuts the position before it comes (of real Hyperliquid positions whose
 price was reached within a day, 38% had gone and 47% stood almost whole), so less dies than stood there."""
 
 UNKNOWN_INTEREST = 1e8
-"""Open interest, USD, that stands in the weights of a market that has published none."""
+"""Open interest, USD, assumed in the weights of a market that has published none."""
 
 
 def shrunk(executed: FloatArray, swept: FloatArray, weight: FloatArray, prior: FloatArray | float) -> FloatArray:

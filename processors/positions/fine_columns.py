@@ -35,9 +35,10 @@ def per_level(fine: IntArray, factor: int) -> IntArray:
     return total
 
 
-def scaled(amounts: IntArray, factors: FloatArray) -> IntArray:
+def scaled(amounts: IntArray, factors: FloatArray | float) -> IntArray:
     """Return `amounts * factors` (float64) rounded down."""
-    return np.floor(amounts * factors).astype(np.int64)
+    whole: IntArray = np.floor(amounts * factors).astype(np.int64)
+    return whole
 
 
 def shifted(rows: IntArray, by: int) -> IntArray:

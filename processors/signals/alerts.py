@@ -9,7 +9,7 @@
 - cascade: executed liquidations of a side in a minute are `cascade_factor` times the usual and at least
   `cascade_usd`; again after five minutes in a row below half of that;
 and none of them twice within `cooldown_minutes` for the same cluster (a cascade: the same side). An alert's
-id is made of rule, cluster and minute, so a replay or a restart names the same alert the same.
+id is made of kind, cluster and minute, so a replay or a restart names the same alert the same.
 """
 
 import math
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import msgspec
 
 from liqheat.domain.market import Side
-from liqheat.domain.money import MICRO_USD_PER_USD
-from liqheat.domain.signals import Alert
+from liqheat.domain.money import MICRO_USD_PER_USD, usd_text
+from liqheat.domain.signals import Alert, AlertKind
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.clusters import Tracked
@@ -137,7 +137,7 @@ def _entered(minute: Minute, before: Tracked, visit: Visit | None, episode: Epis
         f"entered: {how} {_name(before.side, before.price_low, before.price_high)}, {_size(before.at_risk, share)}; "
         f"rule of thumb: reduce exposure by {reduction:.0%}"
     )
-    return _told("entered", minute, before, edge, episode, settings, before.at_risk, text)
+    return _told(AlertKind.ENTERED, minute, before, edge, episode, settings, before.at_risk, text)
 
 
 def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -147,9 +147,9 @@ def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals
     episode.swept = True
     name = _name(cluster.side, visit.price_low, visit.price_high)
     taken = visit.eaten(cluster.at_risk)
-    rest = f"; {_usd(cluster.at_risk)} still stand" if cluster.at_risk else ""
-    text = f"swept: price took {_usd(taken)} of {name}, which held {_usd(visit.held)}{rest}"
-    return _told("swept", minute, cluster, visit.edge, episode, settings, taken, text)
+    rest = f"; {usd_text(cluster.at_risk)} still stand" if cluster.at_risk else ""
+    text = f"swept: price took {usd_text(taken)} of {name}, which held {usd_text(visit.held)}{rest}"
+    return _told(AlertKind.SWEPT, minute, cluster, visit.edge, episode, settings, taken, text)
 
 
 def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -165,7 +165,7 @@ def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: S
     share = percent_of_adv(cluster.at_risk, minute.adv)
     name = _name(cluster.side, cluster.price_low, cluster.price_high)
     text = f"approaching: {name}, {_size(cluster.at_risk, share)}, begins {distance:.2f}% from the mark"
-    return _told("approaching", minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
+    return _told(AlertKind.APPROACHING, minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
 
 
 def _caution(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -179,7 +179,7 @@ def _caution(minute: Minute, cluster: Tracked, episode: Episode, settings: Signa
     episode.cautioned = True
     name = _name(cluster.side, cluster.price_low, cluster.price_high)
     text = f"caution: {name}, {_size(cluster.at_risk, share)}, more than {settings.caution_percent:g}% of ADV"
-    return _told("caution", minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
+    return _told(AlertKind.CAUTION, minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
 
 
 def cascade_alerts(
@@ -212,7 +212,7 @@ def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
     return Alert(
         event_time=minute.window + MINUTE_MS,
         alert_id=f"cascade-{minute.symbol}-{side.label}-{minute.window // MINUTE_MS}",
-        rule="cascade",
+        kind=AlertKind.CASCADE,
         side=int(side),
         cluster_id="",
         mark_price=minute.mark,
@@ -221,7 +221,7 @@ def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
         percent_of_adv=percent_of_adv(amount, minute.adv),
         distance=math.nan,
         message=(
-            f"{minute.symbol} cascade: {_usd(amount)} of {side.label}s liquidated in a minute, "
+            f"{minute.symbol} cascade: {usd_text(amount)} of {side.label}s liquidated in a minute, "
             + (f"{times:.0f} times the usual or more" if times < 1_000 else "more than 1,000 times the usual")
         ),
         revision=minute.revision,
@@ -229,7 +229,7 @@ def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
 
 
 def _told(
-    rule: str,
+    kind: AlertKind,
     minute: Minute,
     cluster: Tracked,
     edge: float,
@@ -239,15 +239,15 @@ def _told(
     text: str,
 ) -> list[Alert]:
     """Return the alert, or nothing while the rule is cooling down for this cluster."""
-    last = episode.told.get(rule)
+    last = episode.told.get(kind)
     if last is not None and minute.window - last < settings.cooldown_minutes * MINUTE_MS:
         return []
-    episode.told[rule] = minute.window
+    episode.told[kind] = minute.window
     return [
         Alert(
             event_time=minute.window + MINUTE_MS,
-            alert_id=f"{rule}-{cluster.cluster_id}-{minute.window // MINUTE_MS}",
-            rule=rule,
+            alert_id=f"{kind}-{cluster.cluster_id}-{minute.window // MINUTE_MS}",
+            kind=kind,
             side=cluster.side,
             cluster_id=cluster.cluster_id,
             mark_price=minute.mark,
@@ -266,11 +266,4 @@ def _name(side: int, price_low: float, price_high: float) -> str:
 
 
 def _size(notional: int, share: float) -> str:
-    return _usd(notional) if math.isnan(share) else f"{_usd(notional)} ({share:.1f}% of ADV)"
-
-
-def _usd(micro_usd: int) -> str:
-    usd = micro_usd / MICRO_USD_PER_USD
-    if usd >= 1e9:
-        return f"${usd / 1e9:.2f}B"
-    return f"${usd / 1e6:.2f}M" if usd >= 1e6 else f"${usd / 1e3:.1f}k"
+    return usd_text(notional) if math.isnan(share) else f"{usd_text(notional)} ({share:.1f}% of ADV)"

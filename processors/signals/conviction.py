@@ -8,7 +8,7 @@ shorts above. It is a reading aid, not a forecast: evidence that clusters predic
 | cluster | 40 | a cluster of the caution share of ADV lies at the mark price; falls to 0 at the focus distance |
 | imbalance | 20 | all liquidations in the focus band lie on that side |
 | funding | 15 | that side has paid the full rate over the last 4 h (a crowded side is the one that is squeezed) |
-| open interest | 15 | it rose within the hour on Binance, Bybit and OKX alike |
+| open interest | 15 | it rose within the hour on all compared venues (Binance, Bybit, OKX) |
 | round number | 10 | a round number lies inside that cluster; falls to 0 at 1 % from it |
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liqheat.domain.market import Side
+from liqheat.domain.venues import COMPARED_VENUES
 from liqheat.platform.settings import Signals
 
 CLUSTER_POINTS, IMBALANCE_POINTS, FUNDING_POINTS, OPEN_INTEREST_POINTS, ROUND_NUMBER_POINTS = 40, 20, 15, 15, 10
@@ -99,7 +100,7 @@ def _towards(
         cluster=CLUSTER_POINTS * pull,
         imbalance=IMBALANCE_POINTS * leaning,
         funding=FUNDING_POINTS * min(max(crowding, 0.0), 1.0),
-        open_interest=OPEN_INTEREST_POINTS * max(agreement, 0) / 3,
+        open_interest=OPEN_INTEREST_POINTS * max(agreement, 0) / len(COMPARED_VENUES),
         round_number=ROUND_NUMBER_POINTS * near_round,
     )
 

@@ -18,27 +18,34 @@ import numpy as np
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.heatmap import TrackRecord
 from liqheat.domain.market import Side, Venue
-from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cascade, Cluster, ClusterShare, MarketSignal, SymbolSignal
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.heatmap.rows import ClosedMinutes
-from processors.signals import clusters, funding, history, readings
+from processors.signals import clusters, funding, history, readings, track_record
 from processors.signals.alerts import Minute, cascade_alerts, cluster_alerts
 from processors.signals.book import Rows, SideBook, rows_of, side_book
+from processors.signals.cascade_rows import VenueDepth, cascades
 from processors.signals.clusters import Tracked
+from processors.signals.fragile import fragile_alerts
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
+from processors.signals.track_record import ClosedMinute
 
 ALL_VENUES = "all"
 """Stands for the venue in batches about a symbol over all its venues."""
 
-Record = Cluster | Alert | SymbolSignal | MarketSignal
+Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade | TrackRecord
 
 _KINDS: dict[type[Record], Kind] = {
     Cluster: Kind.CLUSTERS,
+    ClusterShare: Kind.CLUSTER_SHARES,
     Alert: Kind.ALERTS,
     SymbolSignal: Kind.SYMBOL_SIGNALS,
     MarketSignal: Kind.MARKET_SIGNALS,
+    Cascade: Kind.CASCADES,
 }
 
 _READ = tuple(name for name in Reading.__struct_fields__ if name not in ("window", "rows"))
@@ -73,7 +80,9 @@ def update(
     for venue, reading in readings:
         market = state.markets.get(venue)
         if market is None:
-            market = state.markets[venue] = Market(funding_interval=funding.USUAL_INTERVAL_MS[Venue(venue)])
+            market = state.markets[venue] = Market(funding_interval=VENUE_FACTS[Venue(venue)].funding_interval)
+        judged = track_record.add(market.record, _closed_minute(reading, grid_factor), Venue(venue))
+        records += [(Kind.TRACK_RECORD, venue, row) for row in judged]
         market.closed = max(market.closed, reading.window)
         if reading.window <= state.window:
             _count(market, reading, state.window, settings)
@@ -81,6 +90,23 @@ def update(
             market.waiting[reading.window] = reading
         records += [(_KINDS[type(record)], place, record) for place, record in _judge_ready(state, settings)]
     return records
+
+
+def _closed_minute(reading: Reading, grid_factor: int) -> ClosedMinute:
+    return ClosedMinute(
+        window=reading.window,
+        mark_low=reading.mark_low,
+        mark_high=reading.mark_high,
+        mark_close=reading.mark_close,
+        predicted=(reading.predicted_long_usd, reading.predicted_short_usd),
+        executed=(reading.liquidated_long_usd, reading.liquidated_short_usd),
+        rows=reading.rows,
+        is_known=reading.liquidations_known,
+        warming_up=reading.warming_up,
+        grid_factor=grid_factor,
+        model_version=reading.model_version,
+        revision=reading.revision,
+    )
 
 
 def to_batches(records: Sequence[tuple[str, tuple[Kind, str, Record]]]) -> list[Batch]:
@@ -181,19 +207,48 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
         books[side] = book
     alerts = cluster_alerts(minute, state.clusters, now, ended, state.episodes, settings)
     alerts += cascade_alerts(minute, executed, state.cascades, settings)
+    moves = _moves(minute, markets, books, settings)
+    alerts += fragile_alerts(minute, moves, state.fragile, settings)
     state.clusters, state.mark_close = now, minute.mark
     seen = [cluster for cluster in now if cluster.seen == minute.window]
     rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
     for row in rows_out:
         yield ALL_VENUES, row
+    for cluster in seen:
+        for venue, share in readings.cluster_shares(minute, books[Side(cluster.side)], cluster):
+            yield venue.value, share
     for alert in alerts:
         yield ALL_VENUES, alert
+    for move in moves:
+        yield ALL_VENUES, move
     signals = {venue: readings.market_signal(minute, market) for venue, market in markets.items()}
     for venue, signal in signals.items():
         yield venue.value, signal
     alive_rows = rows_out[: len(seen)]
     inside = frozenset(name for name, episode in state.episodes.items() if episode.entered)
     yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
+
+
+def _moves(
+    minute: Minute, markets: dict[Venue, Market], books: dict[Side, SideBook], settings: Signals
+) -> list[Cascade]:
+    """Return where moves come to rest, against the order books that were read within `stale_minutes`."""
+    latest = [market.latest for market in markets.values() if market.latest is not None]
+    oldest = minute.window + MINUTE_MS - settings.stale_minutes * MINUTE_MS
+    depths = [
+        VenueDepth(
+            np.array(reading.bid_depth_usd),
+            np.array(reading.ask_depth_usd),
+            reading.bid_reach,
+            reading.ask_reach,
+            reading.open_interest_usd,
+        )
+        for reading in latest
+        if reading.depth_time >= oldest and reading.depth_time > 0
+    ]
+    interest = sum(reading.open_interest_usd for reading in latest if reading.open_interest_usd > 0)
+    sides = [books[side] for side in Side]
+    return cascades(minute.window, minute.mark, sides, depths, interest, settings.book_refill, minute.revision)
 
 
 def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:

@@ -9,21 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import FloatArray
 from liqheat.domain.windows import HOUR_MS
 from processors.signals.history import FUNDING_RATE, WINDOW
 
 FUNDING_WINDOW_MS = 4 * HOUR_MS
 COMPARED_MS = 8 * HOUR_MS
-
-USUAL_INTERVAL_MS: dict[Venue, int] = {
-    Venue.BINANCE: 8 * HOUR_MS,
-    Venue.BYBIT: 8 * HOUR_MS,
-    Venue.OKX: 8 * HOUR_MS,
-    Venue.HYPERLIQUID: HOUR_MS,
-}
-"""Settlement interval until the venue's own settlement times have shown it."""
 
 
 def learned_interval(interval: int, settlement_before: int, settlement: int) -> int:

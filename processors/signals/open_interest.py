@@ -1,4 +1,4 @@
-"""Open interest: how much it changed on each venue, and whether the three large venues agree.
+"""Open interest: how much it changed on each venue, and whether the large venues agree.
 
 Changes are in coins, not USD, so that a move of the price alone is no change of positions.
 """
@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import FloatArray
+from liqheat.domain.venues import COMPARED_VENUES
 from processors.signals.history import OPEN_INTEREST, value_at
-
-COMPARED_VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)
 
 
 def change_percent(history: FloatArray, window: int, span_ms: int) -> float:
@@ -33,7 +32,7 @@ def total_change_percent(histories: Mapping[Venue, FloatArray], window: int, spa
 
 
 def agreement(changes: Mapping[Venue, float], threshold_percent: float) -> int:
-    """Return how many of Binance, Bybit and OKX rose, negative if they fell, 0 if one rose while another fell."""
+    """Return how many of the compared venues rose, negative if they fell, 0 if one rose while another fell."""
     known = [changes[venue] for venue in COMPARED_VENUES if venue in changes]
     rising = sum(change >= threshold_percent for change in known)
     falling = sum(change <= -threshold_percent for change in known)

@@ -4,12 +4,12 @@ Called by the engine alone; each function only reads.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from liqheat.domain.market import LEVERAGE_BANDS, Side, Venue
-from liqheat.domain.signals import Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals import curves, funding, open_interest
@@ -29,7 +29,6 @@ def cluster_row(minute: Minute, book: SideBook, cluster: Tracked) -> Cluster:
     """Return the published row of a cluster at the end of `minute`; shares are NaN once it has ended."""
     inside = slice(max(cluster.low - book.base, 0), max(cluster.high + 1 - book.base, 0))
     total = cluster.at_risk or math.nan
-    by_venue = book.by_venue[inside].sum(axis=0) / total
     by_band = book.by_band[inside].sum(axis=0) / total
     round_number = nearest_round_number(cluster.peak_price)
     return Cluster(
@@ -45,7 +44,6 @@ def cluster_row(minute: Minute, book: SideBook, cluster: Tracked) -> Cluster:
         peak_usd=int(book.at_risk[inside].max(initial=0)) if cluster.at_risk else 0,
         swept_usd=cluster.swept,
         observed_share=float(book.observed[inside].sum() / total),
-        **{f"share_{venue.value}": float(share) for venue, share in zip(VENUES, by_venue, strict=True)},
         **{name: float(share) for name, share in zip(_BAND_COLUMNS, by_band, strict=True)},
         confidence=float(book.confidence[inside].sum() / total),
         percent_of_adv=percent_of_adv(cluster.at_risk, minute.adv),
@@ -56,6 +54,26 @@ def cluster_row(minute: Minute, book: SideBook, cluster: Tracked) -> Cluster:
         age_minutes=(minute.window - cluster.born) // MINUTE_MS,
         revision=minute.revision,
     )
+
+
+def cluster_shares(minute: Minute, book: SideBook, cluster: Tracked) -> Iterator[tuple[Venue, ClusterShare]]:
+    """Yield what each venue holds of a cluster at the end of `minute`; nothing once it has ended."""
+    inside = slice(max(cluster.low - book.base, 0), max(cluster.high + 1 - book.base, 0))
+    if not cluster.at_risk:
+        return
+    for venue, usd in zip(VENUES, book.by_venue[inside].sum(axis=0).tolist(), strict=True):
+        if usd:
+            yield (
+                venue,
+                ClusterShare(
+                    window_start=minute.window,
+                    cluster_id=cluster.cluster_id,
+                    side=cluster.side,
+                    at_risk_usd=usd,
+                    share=usd / cluster.at_risk,
+                    revision=minute.revision,
+                ),
+            )
 
 
 def market_signal(minute: Minute, market: Market) -> MarketSignal:

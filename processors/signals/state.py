@@ -9,16 +9,23 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from processors.signals import track_record
 from processors.signals.alerts import CascadeWatch, Episode
 from processors.signals.book import ROW
 from processors.signals.clusters import Tracked
+from processors.signals.fragile import FragileWatch
 from processors.signals.history import EMPTY
+from processors.signals.track_record import MarketRecord
 
 NO_ROWS: npt.NDArray[np.void] = np.zeros(0, dtype=ROW)
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A market minute that the symbol's minute has not reached yet; prices USD, amounts micro-USD or coins as named."""
+    """A market minute that the symbol's minute has not reached yet; prices USD, amounts micro-USD or coins as named.
+
+    `depth_time` to `ask_depth_usd` are the order book as last read by then: when (ms, 0 never), how far it reaches (%),
+    and the USD within each of `DEPTH_DISTANCES`. `predicted_*` is what the map expected of this minute's range.
+    """
 
     window: int
     rows: npt.NDArray[np.void]
@@ -33,6 +40,16 @@ class Reading(msgspec.Struct, frozen=True):
     liquidated_long_usd: int
     liquidated_short_usd: int
     revision: int
+    depth_time: int = 0
+    bid_reach: float = 0.0
+    ask_reach: float = 0.0
+    bid_depth_usd: list[float] = []
+    ask_depth_usd: list[float] = []
+    predicted_long_usd: int = 0
+    predicted_short_usd: int = 0
+    liquidations_known: bool = False
+    warming_up: bool = False
+    model_version: int = 1
 
 
 class Market(msgspec.Struct):
@@ -52,6 +69,7 @@ class Market(msgspec.Struct):
     mark_high: float = float("nan")
     mark_low: float = float("nan")
     history: npt.NDArray[np.float64] = EMPTY
+    record: MarketRecord = msgspec.field(default_factory=MarketRecord)
 
 
 class SignalState(msgspec.Struct):
@@ -65,6 +83,7 @@ class SignalState(msgspec.Struct):
     clusters: list[Tracked] = []
     episodes: dict[str, Episode] = {}
     cascades: dict[int, CascadeWatch] = {}
+    fragile: dict[int, FragileWatch] = {}
 
 
 def _encode_array(value: Any) -> Any:
@@ -89,10 +108,14 @@ def copied(state: SignalState) -> SignalState:
     replace = msgspec.structs.replace
     return replace(
         state,
-        markets={name: replace(market, waiting=dict(market.waiting)) for name, market in state.markets.items()},
+        markets={
+            name: replace(market, waiting=dict(market.waiting), record=track_record.copied(market.record))
+            for name, market in state.markets.items()
+        },
         clusters=list(state.clusters),
         episodes={name: replace(episode, told=dict(episode.told)) for name, episode in state.episodes.items()},
         cascades={side: replace(watch) for side, watch in state.cascades.items()},
+        fragile={side: replace(watch) for side, watch in state.fragile.items()},
     )
 
 

@@ -8,20 +8,23 @@ stopped it otherwise.
 
 import asyncio
 import signal
-import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from liqheat.platform.codec import Headers
-from liqheat.platform.errors import ConfigurationError, FatalError
-from liqheat.platform.health import HealthServer
+from liqheat.platform.ending import leave_within, limit_the_end
+from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
+from liqheat.platform.kafka_refusal import ssl_context
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
+from liqheat.platform.watching import watched
 from processors.worker.checkpoint import CheckpointTable, partition_of
 from processors.worker.deaths import is_mark
 from processors.worker.driver import Driver
@@ -39,6 +42,7 @@ _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
+_LEAVE_SECONDS = 15.0
 # Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
 _CHECKPOINT_SHARE = 0.08
 _SNAPSHOT_SHARE = 0.2
@@ -80,7 +84,8 @@ class Worker:
             LiqheatError: what made going on impossible.
         """
         self._failure = asyncio.get_running_loop().create_future()
-        with HealthServer(_GROUP, self.problem, self._settings.service.host, self._settings.service.port):
+        limit_the_end()
+        with watched(self._settings, _GROUP, self.problem, group=_GROUP, topics=(Topic.POSITION_EVENTS,)):
             tasks = [
                 asyncio.create_task(self._guarded(self._app.start())),
                 asyncio.create_task(
@@ -97,7 +102,12 @@ class Worker:
             try:
                 ends: list[asyncio.Future[Any]] = [self._failure, stopping]
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                if not self._failure.done():
+                if self._failure.done():
+                    # Faust may wait for a silent broker on its way out.
+                    leave_within(
+                        _LEAVE_SECONDS, f"{type(self._failure.exception()).__name__}: {self._failure.exception()}"
+                    )
+                else:
                     await self._finish()
             finally:
                 self._is_stopping = True
@@ -135,6 +145,11 @@ class Worker:
             await _for_ever()
 
     def _fail(self, error: Exception) -> None:
+        if isinstance(error, KafkaError):
+            error = TransientError(
+                f"Kafka at {self._settings.kafka.bootstrap_servers} does not take what the worker sends "
+                f"({type(error).__name__}); started again, it goes on from its last checkpoint"
+            )
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
 
@@ -294,7 +309,14 @@ def run(settings: Settings, engine: Engine[State]) -> None:
     Raises:
         LiqheatError: what made going on impossible.
     """
+    threading.excepthook = _log_thread_failure
     asyncio.run(_run(settings, engine))
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """Write one line for a thread of Faust's that ends with an error, as they do when a silent broker is left."""
+    thread = failure.thread.name if failure.thread is not None else "a thread"
+    _LOG.warning("a thread of the Kafka client ended", thread=thread, reason=repr(failure.exc_value))
 
 
 async def _run(settings: Settings, engine: Engine[State]) -> None:
@@ -315,9 +337,10 @@ def _make_table(app: _App, kafka: Kafka) -> CheckpointTable:
 
 
 def _credentials(kafka: Kafka) -> Any:
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
+    try:
+        context = ssl_context(kafka)
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the certificates or the key for Kafka: {error}") from error
     if not kafka.security_protocol.startswith("SASL"):
         return faust.SSLCredentials(context) if context else None
     if kafka.sasl_mechanism is None or kafka.sasl_username is None or kafka.sasl_password is None:

@@ -18,10 +18,13 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.HEATMAP_LEVELS: Topic.HEATMAP_BUCKETS,
     Kind.MARKET_MINUTES: Topic.MARKET_MINUTES,
     Kind.CLUSTERS: Topic.CLUSTERS,
+    Kind.CLUSTER_SHARES: Topic.CLUSTERS,
     Kind.ALERTS: Topic.ALERTS,
     Kind.TRACK_RECORD: Topic.TRACK_RECORD,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
+    Kind.CASCADES: Topic.SIGNALS,
+    Kind.TRACK_RECORD: Topic.TRACK_RECORD,
 }
 """Where each kind of output goes: to the partition that its symbols have in the log."""
 

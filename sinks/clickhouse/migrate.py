@@ -17,8 +17,8 @@ from clickhouse_connect.driver.client import Client
 from liqheat.platform.clickhouse import translated_errors
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
+from liqheat.platform.sql_text import fill, split_statements
 from sinks.clickhouse.retention import apply_retention
-from sinks.clickhouse.sql_text import fill, split_statements
 from sinks.clickhouse.tables import TABLES
 from sinks.clickhouse.views import apply_views
 

@@ -1,8 +1,8 @@
 """Batches to rows of their table.
 
-A table's columns are the kind's own, in its order, with five rules: a side is text, a time is a timestamp, micro-USD says
-so in its name, some lists of micro-USD become logarithmic steps, and the batch's venue is a column. Where a
-kind names the model's version, it stands above the revision: rows of a newer model replace an older one's.
+A table's columns are the kind's own, in its order, with five rules: a side is text, a time is a timestamp, micro-USD
+says so in its name, some lists of micro-USD become logarithmic steps, and the batch's venue is a column. Where a kind
+names the model's version, it stands above the revision: rows of a newer model replace an older one's.
 """
 
 import json
@@ -55,6 +55,22 @@ def rows_of_all(read: Sequence[tuple[Batch, Origin]]) -> pl.DataFrame:
             .alias("occurrence")
         )
     return rows.select(*columns, "_partition", "_offset")
+
+
+def hours_of_minutes(minutes: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of `market_hours_raw` out of rows of `market_minutes_raw`: each market's last minute in each hour."""
+    moment = pl.col("window_start").dt.timestamp("ms") // 1_000
+    version = moment.cast(pl.Int128) * 2**64 + pl.col("revision").cast(pl.Int128)
+    hour = pl.col("window_start").dt.truncate("1h").alias("hour")
+    last = minutes.with_columns(hour, version=version).sort("version")
+    names = ["symbol", "venue", "hour"]
+    last = last.unique(names, keep="last", maintain_order=True)
+    # Arrow's stream has no 128-bit integers that ClickHouse reads: the number travels as text.
+    return last.select(
+        *names,
+        *("window_start", "mark_close", "open_interest_usd", "turnover_24h_usd", "warming_up", "model_version"),
+        pl.col("version").cast(pl.String),
+    )
 
 
 def _stored(column: Column, ratio: float | None) -> pl.Expr:

@@ -18,7 +18,7 @@ from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO
 class Writer(StrEnum):
     """Who puts rows into a table.
 
-    `SINK` inserts what it reads from a topic. `ROLLUP` is the sink too, out of a table that it then may read as well.
+    `SINK` inserts what it reads from a topic. `ROLLUP` is the sink too, with what it makes of other tables' rows.
     `MIGRATION` is the administrator who runs `liqheat migrate`; the sink may not write there.
     """
 
@@ -114,6 +114,9 @@ LEVELS_DAYS = Table(
     _DAYS,
     Writer.ROLLUP,
 )
+MARKET_HOURS = Table(
+    "market_hours_raw", "hour, symbol, venue", "version", Retention("hour", "hour_retention_days"), Writer.ROLLUP
+)
 DEAD_LETTERS = Table(
     "dead_letters_raw",
     "origin_topic, origin_partition, origin_offset, stage, sequence",
@@ -186,6 +189,15 @@ STORED: dict[Kind, Stored] = {
         Topic.CLUSTERS,
         instrument=False,
     ),
+    Kind.CLUSTER_SHARES: Stored(
+        Table("cluster_shares_raw", "symbol, window_start, cluster_id, venue", "revision", _MINUTES),
+        Topic.CLUSTERS,
+        instrument=False,
+    ),
+    Kind.DEPTH: Stored(
+        Table("depth_raw", "symbol, event_time, venue, instrument", None, Retention("event_time", "retention_days")),
+        Topic.POSITION_EVENTS,
+    ),
     Kind.ALERTS: Stored(
         Table("alerts_raw", "symbol, event_time, alert_id", "revision", _RECORDS), Topic.ALERTS, instrument=False
     ),
@@ -196,6 +208,9 @@ STORED: dict[Kind, Stored] = {
         Table("market_signals_raw", "symbol, window_start, venue", "revision", _MINUTES),
         Topic.SIGNALS,
         instrument=False,
+    ),
+    Kind.CASCADES: Stored(
+        Table("cascades_raw", "symbol, window_start, side", "revision", _MINUTES), Topic.SIGNALS, instrument=False
     ),
     Kind.CATALYSTS: Stored(
         Table("catalysts_raw", "symbol, event_time, catalyst_id", "_offset", _RECORDS),
@@ -211,6 +226,7 @@ TABLES: dict[str, Table] = {
         *(stored.table for stored in STORED.values()),
         LEVELS_HOURS,
         LEVELS_DAYS,
+        MARKET_HOURS,
         DEAD_LETTERS,
         *_BY_VERSION_1,
     )

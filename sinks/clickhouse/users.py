@@ -1,7 +1,7 @@
 """The three users of a ClickHouse server: writer (the sink), reader (services) and grafana.
 
-`users.sql` says what each may do; this fills in password hashes, limits, and the tables of the registry. Embedded ClickHouse
-has no users, so nothing of this applies there.
+`users.sql` says what each may do; this fills in password hashes, limits, and the tables of the registry. Embedded
+ClickHouse has no users, so nothing of this applies there.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from clickhouse_connect.driver.client import Client
 from liqheat.platform.clickhouse import translated_errors
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Settings
+from liqheat.platform.sql_text import fill, split_statements
 from sinks.clickhouse.migrate import placeholders
-from sinks.clickhouse.sql_text import fill, split_statements
 from sinks.clickhouse.tables import TABLES, Writer
 
 USERS_FILE = Path(__file__).parent / "users.sql"

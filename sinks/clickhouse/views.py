@@ -15,8 +15,8 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
+from liqheat.platform.sql_text import fill
 from sinks.clickhouse.price_sql import lower_edge_sql
-from sinks.clickhouse.sql_text import fill
 from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO, usd_of_steps
 
 log = structlog.get_logger()
@@ -110,9 +110,8 @@ def apply_views(
     """
     database = settings.clickhouse.database
     wanted = read_views() if views is None else views
-    recorded: dict[str, str] = dict(
-        client.query(f"SELECT name, checksum FROM {database}.views FINAL").result_rows  # noqa: S608 - checked name
-    )
+    known = client.query(f"SELECT name, checksum FROM {database}.views FINAL").result_rows  # noqa: S608 - checked name
+    recorded: dict[str, str] = {str(name): str(checksum) for name, checksum in known}
     existing = {
         name
         for (name,) in client.query(

@@ -49,7 +49,7 @@ def generic_body(symbol: str, alert: Alert) -> dict[str, Any]:
     """Return every field by name: times as ISO 8601, amounts in USD, null for what is unknown."""
     return {
         "alert_id": alert.alert_id,
-        "kind": alert.rule,
+        "kind": alert.kind,
         "symbol": symbol,
         "side": Side(alert.side).label,
         "cluster_id": alert.cluster_id or None,
@@ -120,7 +120,9 @@ class WebhookSender:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "WebhookSender":
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._webhook.timeout))
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._webhook.timeout), trust_env=True
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

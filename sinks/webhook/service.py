@@ -19,7 +19,8 @@ from liqheat.platform import kafka, metrics
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.codec import decode
 from liqheat.platform.dead_letters import KafkaDeadLetters
-from liqheat.platform.errors import Origin, PoisonMessage, TransientError
+from liqheat.platform.errors import Origin, PoisonMessage
+from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
 from sinks.webhook.sender import WebhookSender
@@ -59,8 +60,9 @@ class WebhookService:
             first_new = await asyncio.to_thread(self._assign, consumer)
             self._problem = None
             async with self._sender:
+                poll = CalmPoll(consumer)
                 while not stop.is_set():
-                    polled = await asyncio.to_thread(consumer.poll, timeout_ms=int(POLL_SECONDS * 1_000))
+                    polled = await asyncio.to_thread(poll, POLL_SECONDS)
                     await self._deliver(consumer, polled, first_new)
         except KafkaError as error:
             raise kafka.unreachable(self._settings.kafka, error) from error
@@ -71,10 +73,7 @@ class WebhookService:
     def _assign(self, consumer: KafkaConsumer) -> dict[Any, int]:
         """Take all partitions, `RECALLED_MESSAGES` back; return the first offset of each that is new."""
         topic = self._settings.kafka.topic(Topic.ALERTS)
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        partitions = [TopicPartition(topic, number) for number in kafka.partitions_of(consumer, topic)]
         consumer.assign(partitions)
         beginnings = consumer.beginning_offsets(partitions)
         first_new = {}

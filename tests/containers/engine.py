@@ -21,7 +21,7 @@ from liqheat.local.child import ChildProcess
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PUBLISHED_BASE = "docker.io/library/python:3.11-slim-bookworm"
+PUBLISHED_BASE = "docker.io/library/python:3.11.14-slim-bookworm"
 OWN_BASE = "localhost/liqheat-test-base:bookworm"
 _AUTHORITY = "/etc/ssl/own-authority.crt"
 

@@ -4,6 +4,7 @@ Apart from the tests that need a Docker engine, so that requests, answers and co
 """
 
 import json
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ from tests.support.compose_file import ROOT
 from tests.support.grafana_macros import Dashboard, interpolate
 
 DATASOURCE = {"uid": "liqheat-clickhouse", "type": "grafana-clickhouse-datasource"}
-PASSWORDS = [f"CLICKHOUSE_{user}_PASSWORD" for user in ("ADMIN", "WRITER", "READER", "GRAFANA")]
+GRAFANA_PASSWORD = "grafana_admin_password"  # noqa: S105 - the name of its file
 HOUR = 3_600
 
 Json = dict[str, Any]
@@ -78,10 +79,17 @@ class Grafana:
         return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
 
 
-def environment_file(passwords: dict[str, str], port: int, project: str) -> str:
-    """Return the text of an `.env` for the demo, with Grafana on `port` of loopback."""
-    settings = {"GRAFANA_PORT": str(port), "COMPOSE_PROFILES": "demo", "COMPOSE_PROJECT_NAME": project}
-    return "".join(f"{name}={value}\n" for name, value in (passwords | settings).items())
+def make_secrets(folder: Path) -> dict[str, str]:
+    """Make the password files of the compose file as an operator does; return the passwords by file."""
+    subprocess.run([str(ROOT / "deploy" / "make_secrets.sh"), str(folder)], check=True, capture_output=True)
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def environment_file(secrets: Path, port: int, project: str) -> str:
+    """Return the text of an `.env` for the demo: passwords out of `secrets`, Grafana on `port` of loopback."""
+    settings = {"LIQHEAT_SECRETS": str(secrets), "GRAFANA_PORT": str(port)}
+    settings |= {"COMPOSE_PROFILES": "demo", "COMPOSE_PROJECT_NAME": project}
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def compose_project(environment: Path) -> Any:

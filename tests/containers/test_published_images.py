@@ -18,7 +18,14 @@ from deploy.grafana.src.build import RULES
 from liqheat.domain.market import Venue
 from tests.containers.conftest import absent
 from tests.containers.engine import Engine
-from tests.containers.grafana_api import DATASOURCE, PASSWORDS, Grafana, compose_project, environment_file
+from tests.containers.grafana_api import (
+    DATASOURCE,
+    GRAFANA_PASSWORD,
+    Grafana,
+    compose_project,
+    environment_file,
+    make_secrets,
+)
 from tests.support.compose_file import ROOT, SERVICES, free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1_800)]
@@ -37,13 +44,14 @@ def grafana(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         pulled = engine.run("pull", "--quiet", SERVICES[name]["image"], check=False)
         if pulled.returncode:
             absent(f"{SERVICES[name]['image']} cannot be pulled: {pulled.stderr.strip()[-200:]}")
-    port, passwords = free_port(), {name: secrets.token_hex(16) for name in (*PASSWORDS, "GRAFANA_ADMIN_PASSWORD")}
-    env_file = tmp_path_factory.mktemp("compose") / ".env"
-    env_file.write_text(environment_file(passwords, port, f"liqheat-test-{secrets.token_hex(4)}"))
+    port, folder = free_port(), tmp_path_factory.mktemp("compose")
+    passwords = make_secrets(folder / "secrets")
+    env_file = folder / ".env"
+    env_file.write_text(environment_file(folder / "secrets", port, f"liqheat-test-{secrets.token_hex(4)}"))
     compose = compose_project(env_file)
     try:
         compose.start()
-        reached = Grafana(port, passwords["GRAFANA_ADMIN_PASSWORD"])
+        reached = Grafana(port, passwords[GRAFANA_PASSWORD])
         wait_for_data(reached, compose)
         yield reached
     finally:

@@ -189,3 +189,19 @@ def test_a_service_that_dies_ends_the_demo_with_its_name(demo: Run, tmp_path: Pa
     assert demo.process.wait(60) == 1
     assert "process ended with status -9" in demo.said()
     assert processes_of(tmp_path / "data") == []
+
+
+def test_a_service_that_dies_later_is_started_again_and_said_so(demo: Run, tmp_path: Path) -> None:
+    demo.wait_for(r"Heatmap: http://127\.0\.0\.1:\d+/")
+    workers = [
+        pid
+        for pid in processes_of(tmp_path / "data")
+        if b"process" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    ]
+    os.kill(workers[0], signal.SIGKILL)
+    demo.wait_for(r"process ended with status -9; it is started again in 1 s")
+    demo.wait_for(r"process was started again \(restart 1\)")
+    assert demo.process.exit_status is None
+    os.kill(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(90) == 0, demo.said()
+    assert processes_of(tmp_path / "data") == []

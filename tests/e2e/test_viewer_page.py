@@ -36,7 +36,16 @@ def fill(client: Client) -> None:
     for minute in range(MINUTES):
         start = NOW - (MINUTES - 1 - minute) * MINUTE_MS
         mark = 1.0 + 0.004 * (((minute + 5) % 9) - 4) / 4
-        insert_minute(client, "binance", start, mark, LONGS + SHORTS, scale_long=0.87, open_interest_usd=30e6)
+        insert_minute(
+            client,
+            "binance",
+            start,
+            mark,
+            LONGS + SHORTS,
+            expected_scale_long=0.87,
+            expected_scale_short=1.0,
+            open_interest_usd=30e6,
+        )
         insert_minute(client, "bybit", start, mark, [Level("short", 1.0612, 100_000.0, "50x+")])
     insert_liquidation(client, "binance", NOW - 10 * MINUTE_MS, "long", 0.996, 50_000.0)
     insert_gap(client, "bybit", NOW - 20 * MINUTE_MS, NOW - 17 * MINUTE_MS, filled=False)
@@ -44,7 +53,7 @@ def fill(client: Client) -> None:
 
 @pytest.fixture
 async def address(clickhouse: Client) -> AsyncIterator[str]:
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR) as server:
         yield server.address
 
 
@@ -200,14 +209,14 @@ async def test_an_empty_database_says_what_to_wait_for(page: Page, address: str)
 async def test_a_database_without_tables_says_what_to_do(
     page: Page, empty_clickhouse: Client, settings: Settings
 ) -> None:
-    async with ViewerServer(Viewer(port=0), empty_clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: empty_clickhouse, STORED_FACTOR) as server:
         await page.open(server.address)
         await page.eventually("document.getElementById('notice').textContent.includes('liqheat migrate')")
 
 
 async def test_a_viewer_that_went_away_is_noticed(page: Page, clickhouse: Client) -> None:
     fill(clickhouse)
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR) as server:
         await page.open(server.address)
         await page.eventually(READY)
     await page.eventually("document.getElementById('notice').textContent.startsWith('No answer from liqheat')")
@@ -230,7 +239,7 @@ async def test_it_fits_a_phone_and_a_light_room(
 async def test_it_answers_get_alone_loads_nothing_from_elsewhere_and_refuses_what_is_wrong(
     clickhouse: Client,
 ) -> None:
-    async with ViewerServer(Viewer(port=0), clickhouse, STORED_FACTOR, ManualClock()) as server:
+    async with ViewerServer(Viewer(port=0), lambda: clickhouse, STORED_FACTOR, ManualClock()) as server:
         async with aiohttp.ClientSession(server.address) as session:
             async with session.get("/") as answer:
                 html = await answer.text()
@@ -247,7 +256,7 @@ async def test_it_answers_get_alone_loads_nothing_from_elsewhere_and_refuses_wha
             async with session.get("/plotly.js") as answer:
                 assert (await answer.content.read(100)).startswith(b"/**\n* plotly.js")
         with pytest.raises(ConfigurationError, match="choose another with --port"):
-            async with ViewerServer(Viewer(port=server.port), clickhouse, STORED_FACTOR):
+            async with ViewerServer(Viewer(port=server.port), lambda: clickhouse, STORED_FACTOR):
                 pass
 
 

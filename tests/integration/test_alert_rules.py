@@ -12,6 +12,7 @@ from deploy.grafana.src.alert_rules import KINDS
 from deploy.grafana.src.build import RULES
 from deploy.grafana.src.limits import BEHIND_ALARM_SECONDS, BEHIND_WARNING_SECONDS
 from liqheat.domain.events import Kind
+from liqheat.domain.signals import AlertKind
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
@@ -61,9 +62,9 @@ def write(client: Client, settings: Settings, kind: Kind, row: dict[str, object]
     ClickHouseWriter(client, settings.clickhouse).insert(STORED[kind].table.name, [rows_of(batch, Origin("log", 0, 0))])
 
 
-def alert(client: Client, settings: Settings, rule: str, side: int, symbol: str, seconds_ago: int, name: str) -> None:
+def alert(client: Client, settings: Settings, kind: str, side: int, symbol: str, seconds_ago: int, name: str) -> None:
     moment = (int(time.time()) - seconds_ago) * 1_000
-    row: dict[str, object] = {"event_time": moment, "alert_id": name, "rule": rule, "side": side, "message": "told"}
+    row: dict[str, object] = {"event_time": moment, "alert_id": name, "kind": kind, "side": side, "message": "told"}
     write(client, settings, Kind.ALERTS, row, symbol, "all")
 
 
@@ -73,11 +74,12 @@ def minute(client: Client, settings: Settings, venue: str, seconds_ago: int) -> 
     write(client, settings, Kind.MARKET_MINUTES, {"window_start": start}, "TAO", venue)
 
 
-def test_there_is_a_rule_for_each_kind_that_the_signals_stage_tells(clickhouse: Client) -> None:
+def test_there_is_a_rule_for_each_kind_of_alert_and_the_dictionary_names_them_all(clickhouse: Client) -> None:
     (comment,) = clickhouse.query(
         "SELECT comment FROM system.columns WHERE database = currentDatabase() AND table = 'alerts' AND name = 'kind'"
     ).result_rows[0]
-    assert set(re.findall(r"\w+", comment)) - {"or"} == set(KINDS)
+    assert set(re.findall(r"\w+", comment)) - {"or"} == set(AlertKind)
+    assert set(KINDS) == set(AlertKind)
     assert set(RULE_OF) == {"liqheat-stale", "liqheat-lag", "liqheat-dead-letters", *MARKET.values()}
 
 
@@ -95,7 +97,7 @@ def test_a_market_rule_fires_for_its_own_kind_by_symbol_and_side(
         {"symbol": "TAO", "side": "long"},
     ]
     others = [uid for other, uid in MARKET.items() if other != kind]
-    assert [firing(clickhouse, RULE_OF[uid]) for uid in others] == [[]] * 4
+    assert [firing(clickhouse, RULE_OF[uid]) for uid in others] == [[]] * (len(AlertKind) - 1)
 
 
 def test_a_silent_pipeline_is_stale_and_a_live_one_is_not(clickhouse: Client, settings: Settings) -> None:

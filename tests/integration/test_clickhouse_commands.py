@@ -11,11 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner, Result
 
 from liqheat.cli.main import app, load_commands
+from liqheat.cli.stored_bars import read_stored
 from liqheat.domain.events import Kind
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
+from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import ConfigurationError, FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.export import Step, step_for
@@ -74,7 +77,7 @@ class Command:
 
 
 def test_sql_prints_a_table(run: Command) -> None:
-    answer = run("sql", "SELECT side, sum(at_risk_usd) AS usd FROM heatmap GROUP BY side").stdout
+    answer = run("sql", "SELECT side, round(sum(at_risk_usd), -5) AS usd FROM heatmap GROUP BY side").stdout
     assert [word for word in answer.split() if word.isascii()] == ["side", "usd", "long", "12000000.0", "1", "row"]
 
 
@@ -96,16 +99,32 @@ def test_sql_prints_json_csv_and_parquet(run: Command) -> None:
         "INSERT INTO migrations (number) VALUES (99)",
         "SELECT * FROM file('/etc/hostname', 'LineAsString')",
         "SET readonly = 0",
+        "SELECT 1 INTO OUTFILE '{folder}/made'",
+        "SELECT * FROM sqlite('{folder}/made', 'made')",
+        "KILL QUERY WHERE 1",
     ],
 )
-def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str) -> None:
-    with pytest.raises(FatalError, match="readonly"):
-        run("sql", query)
+def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"allowed here|outside the database|writes a file"):
+        run("sql", query.replace("{folder}", str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_embedded_clickhouse_is_read_only_even_past_the_check(module_settings: Settings) -> None:
+    reader = open_clickhouse(module_settings.clickhouse, readonly=True)
+    try:
+        for statement in ("TRUNCATE TABLE gaps_raw", "SELECT 1 SETTINGS max_memory_usage = 0", "SET readonly = 0"):
+            with pytest.raises(DatabaseError, match=r"READONLY|readonly"):
+                reader.command(statement)
+        with pytest.raises(DatabaseError, match=r"MEMORY_LIMIT|memory limit"):
+            reader.query("SELECT groupArray(number) FROM numbers(1000000000)")
+    finally:
+        reader.close()
 
 
 def test_sql_says_what_is_wrong_with_a_query_and_a_folder(run: Command, tmp_path: Path) -> None:
     with pytest.raises(FatalError, match="Syntax error"):
-        run("sql", "SELEC 1")
+        run("sql", "SELECT FROM WHERE")
     run.data_directory = tmp_path
     with pytest.raises(ConfigurationError, match="No ClickHouse data in"):
         run("sql", "SELECT 1")
@@ -122,6 +141,8 @@ def test_data_held_by_another_process_is_a_clear_error(run: Command) -> None:
 
 def test_export_in_the_shape_of_coinglass(run: Command) -> None:
     answer = json.loads(run("export", "--symbol", "VIRTUAL").stdout)
+    for cell in answer["liquidation_leverage_data"]:
+        cell[2] = round(cell[2], -5)
     start = MIDNIGHT // 1_000
     assert answer == {
         "y_axis": [94.0, 95.0],
@@ -143,7 +164,7 @@ def test_export_of_one_venue_a_stretch_of_time_and_another_step(run: Command) ->
     assert len(rows("--from", "2027-01-15T00:01")) == 2
     assert len(rows("--from", "2027-01-15", "--to", "2027-01-15T00:01:00+00:00")) == 4
     hours = rows("--step", "1h", "--venue", "okx")
-    assert [(row["price_low"], float(row["at_risk_usd"])) for row in hours] == [("94", 0.0), ("95", 2e6)]
+    assert [(row["price_low"], round(float(row["at_risk_usd"]), -5)) for row in hours] == [("94", 0.0), ("95", 2e6)]
 
 
 def test_export_to_a_parquet_file(run: Command, tmp_path: Path) -> None:
@@ -186,3 +207,18 @@ def test_migrate_and_sink_in_processes_of_their_own(tmp_path: Path) -> None:
     users = liqheat("migrate", "--users")
     assert "is up to date" in users.stdout
     assert (users.returncode, "Embedded ClickHouse has no users" in users.stderr) == (2, True)
+
+
+def test_backtest_reads_stored_minutes_and_names_the_markets_there_are(run: "Command", filled: None) -> None:
+    bars, executed, name = read_stored(run.data_directory, "okx:VIRTUAL", None)
+    assert name == "okx:VIRTUAL"
+    assert bars.start.tolist() == [MIDNIGHT, MIDNIGHT + MINUTE_MS]
+    assert bars.open.tolist() == [100, 100]
+    assert bars.high.tolist() == [102.5, 102.5]
+    assert bars.low.tolist() == [98, 98]
+    assert bars.close.tolist() == [99, 100]
+    assert bars.buy_usd.tolist() == [1, 1]
+    assert executed.usd.shape == (2, 2)
+    assert executed.known_from == MIDNIGHT
+    with pytest.raises(ConfigurationError, match="binance:VIRTUAL, okx:VIRTUAL"):
+        run("backtest", "--market", "okx:NONE")

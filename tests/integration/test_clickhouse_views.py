@@ -13,7 +13,7 @@ from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import migrate, placeholders
 from sinks.clickhouse.price_sql import lower_edge_sql
-from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.rows import hours_of_minutes, rows_of
 from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO, steps_of, usd_of_steps
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.views import apply_views, read_views
@@ -184,3 +184,23 @@ def test_a_month_of_the_record_is_judged_as_by_hand(clickhouse: Client, settings
     assert month["log_error"] == pytest.approx(np.abs(np.log10(said + 1e4) - np.log10(usd + 1e4)).mean())
     assert month["place_score"] == pytest.approx((0.4 * 58 + 0.1 * 2 * 29) / (58 + 2 * 29))
     assert month["kernel_score"] == pytest.approx(0.05)
+
+
+def test_an_hour_of_a_market_is_its_last_minute_at_its_newest_revision(clickhouse: Client, settings: Settings) -> None:
+    writer = ClickHouseWriter(clickhouse, settings.clickhouse)
+    for minute, revision, price in ((58, 5, 1.0), (59, 7, 3.0), (59, 6, 2.0), (60, 8, 4.0), (57, 9, 9.0), (59, 7, 3.0)):
+        row = {"window_start": MIDNIGHT + minute * 60_000, "mark_close": price, "revision": revision}
+        minutes = rows_of(filled_batch(Kind.MARKET_MINUTES, row), Origin("market-minutes", 0, revision))
+        writer.insert("market_hours_raw", [hours_of_minutes(minutes)])
+    rows = clickhouse.query(
+        "SELECT toUnixTimestamp(hour), toMinute(window_start), mark_close FROM market_hours"
+    ).result_rows
+    assert sorted(map(tuple, rows)) == [(MIDNIGHT // 1_000, 59, 3.0), (MIDNIGHT // 1_000 + 3_600, 0, 4.0)]
+
+
+def test_the_hours_of_many_minutes_in_one_batch_are_the_last_of_each(clickhouse: Client, settings: Settings) -> None:
+    rows = [{"window_start": MIDNIGHT + minute * 60_000, "mark_close": minute, "revision": 1} for minute in range(150)]
+    minutes = rows_of(filled_batch(Kind.MARKET_MINUTES, *rows), Origin("market-minutes", 0, 1))
+    assert hours_of_minutes(minutes)["mark_close"].to_list() == [59.0, 119.0, 149.0]
+    ClickHouseWriter(clickhouse, settings.clickhouse).insert("market_hours_raw", [hours_of_minutes(minutes)])
+    assert clickhouse.query("SELECT count() FROM market_hours").result_rows == [(3,)]

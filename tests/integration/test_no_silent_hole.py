@@ -16,29 +16,9 @@ from liqheat.simulator.faults import Fault
 from processors.heatmap import engine
 from tests.support.memory_log import merge_rows
 from tests.support.simulated_venue import SYMBOLS, SimulatedVenue, simulated
+from tests.support.venue_cases import case_of
 
 VENUES = pytest.mark.parametrize("venue", list(Venue), ids=str)
-HAS_TRADE_HISTORY = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)
-"""Hyperliquid tells only the ten latest trades."""
-TRADES_TOPIC = {
-    Venue.BINANCE: "wldusdt@aggTrade",
-    Venue.BYBIT: "publicTrade.WLDUSDT",
-    Venue.OKX: "trades:WLD-USDT-SWAP",
-    Venue.HYPERLIQUID: "trades:WLD",
-}
-MARKS_TOPIC = {
-    Venue.BINANCE: "wldusdt@markPrice",
-    Venue.BYBIT: "tickers.WLDUSDT",
-    Venue.OKX: "mark-price:WLD-USDT-SWAP",
-    Venue.HYPERLIQUID: "activeAssetCtx:WLD",
-}
-SOCKET_PATH = {
-    Venue.BINANCE: "/market/",
-    Venue.BYBIT: "/public/",
-    Venue.OKX: "/ws/",
-    Venue.HYPERLIQUID: "/ws",
-}
-REST_PATH = {Venue.BINANCE: "/fapi", Venue.BYBIT: "/v5/market", Venue.OKX: "/api/v5", Venue.HYPERLIQUID: "/info"}
 
 
 def reconnects(venue: Venue, reason: str) -> float:
@@ -57,8 +37,8 @@ async def cut_off(venue: SimulatedVenue, seconds: int) -> None:
 async def lose(service: SimulatedVenue) -> None:
     """Cut the sockets and refuse new ones for a while, and let REST fill nothing."""
     known = len(holes(service, "disconnected"))
-    service.fail(Fault.RATE_LIMIT, count=100_000, match=REST_PATH[service.venue])
-    service.fail(Fault.MAINTENANCE, count=5, match=SOCKET_PATH[service.venue])
+    service.fail(Fault.RATE_LIMIT, count=100_000, match=case_of(service.venue).rest_path)
+    service.fail(Fault.MAINTENANCE, count=5, match=case_of(service.venue).socket_path)
 
     # Every socket: one cut alone may be a successor that still subscribes, which costs its predecessor nothing.
     service.server.faults.set_probability(Fault.DISCONNECT, 1.0)
@@ -83,7 +63,7 @@ async def test_a_disconnect_leaves_a_filled_hole(venue: Venue) -> None:
         missing = await service.compare()
         assert {gap["symbol"] for gap in service.gaps} == set(SYMBOLS)
         assert len(holes(service, "disconnected")) == len(service.gaps)
-        if venue in HAS_TRADE_HISTORY:
+        if case_of(venue).has_trade_history:
             assert all(holes(service, "disconnected"))
             assert missing == 0
 
@@ -92,26 +72,27 @@ async def test_a_disconnect_leaves_a_filled_hole(venue: Venue) -> None:
 async def test_lost_trades_are_noticed_while_the_marks_go_on(venue: Venue) -> None:
     async with simulated(venue) as service:
         lost_at = service.server.exchange.now
-        service.fail(Fault.UNSUBSCRIBE, match=TRADES_TOPIC[venue])
+        service.fail(Fault.UNSUBSCRIBE, match=case_of(venue).trades_topic)
         await service.step_until(lambda: service.gaps, at_most=300)
         (gap,) = service.gaps
         assert (gap["symbol"], gap["stream"], gap["reason"].partition(":")[0]) == ("WLD", "trades", "subscription lost")
-        assert gap["filled"] is (venue in HAS_TRADE_HISTORY)
+        assert gap["filled"] is case_of(venue).has_trade_history
         assert gap["event_time"] <= lost_at + 10_000, "the hole starts where the trades stopped, not where it was seen"
         missing = await service.compare()
-        assert (missing > 50) is (venue not in HAS_TRADE_HISTORY)
+        assert (missing > 50) is not case_of(venue).has_trade_history
         assert [row["symbol"] for row in service.kept.rows(Kind.TRADES)[-20:]].count("WLD"), "they are back"
 
 
 @VENUES
 async def test_lost_marks_are_noticed_while_the_trades_go_on(venue: Venue) -> None:
     async with simulated(venue) as service:
-        service.fail(Fault.UNSUBSCRIBE, match=MARKS_TOPIC[venue])
+        service.fail(Fault.UNSUBSCRIBE, match=case_of(venue).marks_topic)
         await service.step_until(lambda: service.gaps, at_most=300)
         lost = {(gap["symbol"], gap["stream"], gap["filled"]) for gap in service.gaps}
-        # Bybit's tickers and Hyperliquid's contexts carry open interest too.
-        carries_more = venue in (Venue.BYBIT, Venue.HYPERLIQUID)
-        assert lost == {("WLD", kind, False) for kind in ("marks", *(["open_interest"] if carries_more else []))}
+        case = case_of(venue)
+        kinds = ("marks", "open_interest") if case.marks_carry_open_interest else ("marks",)
+        symbols = SYMBOLS if case.marks_are_shared else ("WLD",)
+        assert lost == {(symbol, kind, False) for symbol in symbols for kind in kinds}
         assert await service.compare() == 0
         latest = [row for row in service.kept.rows(Kind.MARKS) if row["symbol"] == "WLD"][-1]
         assert latest["event_time"] > service.server.exchange.now - 10_000, "they are back"
@@ -129,7 +110,7 @@ async def test_a_short_limit_delays_the_filling(venue: Venue, fault: Fault) -> N
         await service.step_until(lambda: len(holes(service, "disconnected")) == len(SYMBOLS))
         missing = await service.compare()
         assert service.server.faults.injected[fault] == 3
-        if venue in HAS_TRADE_HISTORY:
+        if case_of(venue).has_trade_history:
             assert all(holes(service, "disconnected"))
             assert missing == 0
 
@@ -143,8 +124,8 @@ async def test_a_long_limit_leaves_a_hole_that_is_recorded(venue: Venue) -> None
         if venue is Venue.BINANCE:
             # Its trades are numbered, so what is missing may be read once the limit is over. Polls failed too.
             await service.step_until(lambda: "openInterest" in {gap["stream"] for gap in service.gaps})
-        elif venue is not Venue.HYPERLIQUID:
-            # Hyperliquid tells the latest trades on subscribing, which may be all that was missed.
+        elif not case_of(venue).sends_backlog:
+            # A backlog of the latest trades on subscribing may be all that was missed.
             assert missing > 0
 
 
@@ -156,8 +137,8 @@ async def test_a_maintenance_window_is_waited_out_and_its_hole_recorded(venue: V
         missing = await service.compare()
         gap = next(gap for gap in service.gaps if gap["reason"].startswith("disconnected"))
         assert gap["end_time"] - gap["event_time"] >= 90_000
-        assert all(holes(service, "disconnected")) is (venue in HAS_TRADE_HISTORY)
-        assert (missing == 0) is (venue in HAS_TRADE_HISTORY)
+        assert all(holes(service, "disconnected")) is case_of(venue).has_trade_history
+        assert (missing == 0) is case_of(venue).has_trade_history
 
 
 @VENUES
@@ -168,14 +149,13 @@ async def test_a_clock_skew_of_2_s_loses_nothing_and_fools_nobody(venue: Venue, 
         await cut_off(service, seconds=12)
         await service.step(40)
         missing = await service.compare()
-        assert missing == 0 or venue not in HAS_TRADE_HISTORY
+        assert missing == 0 or not case_of(venue).has_trade_history
         # A hole that stays open is recorded by our clock, and holds all of what is missing by the venue's.
         await lose(service)
         await service.compare()
 
         (lag,) = lags(venue)
-        # Hyperliquid's contexts have no time of their own and are stamped with ours.
-        assert lag == pytest.approx(skew_ms / 1_000, abs=1.5) or venue is Venue.HYPERLIQUID
+        assert lag == pytest.approx(skew_ms / 1_000, abs=1.5) or not case_of(venue).stamps_marks
 
         published = sum(row["price"] * row["quantity"] for row in service.kept.rows(Kind.TRADES))
         assert flow_in_engine(service) == pytest.approx(published, rel=1e-6), "all trades count, in some minute"
@@ -204,11 +184,10 @@ async def test_kafka_out_of_reach_holds_the_sockets_up_and_loses_nothing(venue: 
 def lags(venue: Venue) -> list[float]:
     """Return the lag metric of the venue's sockets, seconds."""
     samples = [sample for metric in metrics.FEED_LAG_SECONDS.collect() for sample in metric.samples]
-    sockets = ("market-", "linear-", "public-", "perpetuals-")
     return [
         sample.value
         for sample in samples
-        if sample.labels["venue"] == venue.value and sample.labels["stream"].startswith(sockets)
+        if sample.labels["venue"] == venue.value and sample.labels["stream"].startswith(case_of(venue).connection)
     ]
 
 

@@ -1,5 +1,6 @@
 """Signals in the database: what the pipeline says is what the views, the page's answer and the terminal show."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -64,13 +65,21 @@ def test_what_is_written_twice_is_stored_once(stored: Client) -> None:
 
 def test_a_cluster_reads_in_usd_and_text(stored: Client) -> None:
     query = (
-        "SELECT side, state, price_low, price_high, at_risk_usd, percent_of_adv, share_binance, age_minutes "
+        "SELECT side, state, price_low, price_high, at_risk_usd, percent_of_adv, age_minutes "
         "FROM clusters WHERE window_start = toDateTime('2026-01-01 00:02:00', 'UTC') ORDER BY side"
     )
     assert rows(stored, query) == [
-        ("long", "steady", 0.85, 0.87, 6e6, 6.0, 1.0, 2),
-        ("short", "steady", 0.99, 1.0, 7e6, 7.0, 1.0, 2),
+        ("long", "steady", 0.85, 0.87, 6e6, 6.0, 2),
+        ("short", "steady", 0.99, 1.0, 7e6, 7.0, 2),
     ]
+
+
+def test_what_each_venue_holds_of_a_cluster_is_a_row(stored: Client) -> None:
+    query = (
+        "SELECT venue, side, at_risk_usd, share FROM cluster_shares "
+        "WHERE window_start = toDateTime('2026-01-01 00:02:00', 'UTC') ORDER BY side"
+    )
+    assert rows(stored, query) == [("binance", "long", 6e6, 1.0), ("binance", "short", 7e6, 1.0)]
 
 
 def test_alerts_read_with_their_kind_and_sentence(stored: Client) -> None:
@@ -103,7 +112,7 @@ def test_a_catalyst_is_counted_and_joined_to_the_clusters_before_it(stored: Clie
 
 
 def test_the_page_gets_the_latest_minute_as_json(stored: Client) -> None:
-    answer = signals_picture(stored, "VIRTUAL")
+    answer = signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS)
     json.dumps(answer, allow_nan=False)
     assert answer["reading"]["window_start"] == START + 2 * MINUTE_MS
     assert answer["reading"]["exposure_reduction"] == pytest.approx(0.3 + 0.2 * 6 / 15)
@@ -111,12 +120,12 @@ def test_the_page_gets_the_latest_minute_as_json(stored: Client) -> None:
     assert [row["kind"] for row in answer["alerts"]] == ["entered", "approaching", "approaching"]
     assert answer["catalysts"][0]["event_time"] == START + 150_000
     assert answer["venues"][0]["settlement_seconds"] == 8 * 3_600 - 180
-    assert signals_picture(stored, "NOTHING")["reading"] is None
+    assert signals_picture(stored, "NOTHING", 0, START + HOUR_MS)["reading"] is None
 
 
 def test_the_terminal_shows_price_clusters_funding_conviction_and_alerts(stored: Client) -> None:
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(screen(signals_picture(stored, "VIRTUAL"), START + 3 * MINUTE_MS + 5_000))
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(screen(signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS), START + 3 * MINUTE_MS + 5_000))
     text = console.export_text()
     for expected in (
         "VIRTUAL  0.868",
@@ -134,8 +143,8 @@ def test_the_terminal_shows_price_clusters_funding_conviction_and_alerts(stored:
 
 
 def test_in_a_narrow_terminal_no_column_is_cut(stored: Client) -> None:
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(screen(signals_picture(stored, "VIRTUAL"), START + 3 * MINUTE_MS, width=80))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(screen(signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS), START + 3 * MINUTE_MS, width=80))
     table = console.export_text().partition("Clusters")[2].partition("Latest alerts")[0]
     assert "\N{HORIZONTAL ELLIPSIS}" not in table
     assert "observed" not in table
@@ -150,7 +159,7 @@ def test_an_empty_symbol_is_a_sentence() -> None:
         "alerts": [],
         "catalysts": [],
     }
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(screen(empty, START))
     assert "No minute of X is stored yet" in console.export_text()
 

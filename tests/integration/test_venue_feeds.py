@@ -1,7 +1,8 @@
-"""Bybit, OKX and Hyperliquid feeds against the simulated exchange, over real sockets and REST on loopback."""
+"""Feeds against the simulated exchange, over real sockets and REST on loopback; Binance's has tests of its own."""
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -10,28 +11,31 @@ import pytest
 
 from ingest.connection import ConnectionPolicy, ConnectionRunner
 from ingest.rest import RestClient
-from ingest.sanity import check, sane_events
+from ingest.sanity import check
 from ingest.universe import choose
+from ingest.venues.depth import DEPTH
 from ingest.venues.hyperliquid.wallet_poller import WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Connection, Mapper, VenueFeed, wrap
 from ingest.venues.registry import feed_for
 from ingest.watch import Stream
 from liqheat.cli.liquidation_price import liquidation_price
-from liqheat.domain.events import KIND_OF, Event, Kind, Mark, OpenInterest, Position, Trade
+from liqheat.domain.events import KIND_OF, Depth, Event, Kind, Mark, OpenInterest, Position, Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform import metrics
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import ConfigurationError
-from liqheat.platform.settings import BybitVenue, HyperliquidVenue, OkxVenue, Settings
+from liqheat.platform.settings import Settings
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.reading import sane_events
+from tests.support.venue_addresses import settings_at
 
-VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
+VENUES = tuple(venue for venue in Venue if venue is not Venue.BINANCE)
 SYMBOLS = ("AIXBT", "WLD")
 
 
@@ -63,16 +67,7 @@ def exchange() -> Exchange:
 async def simulated(exchange: Exchange, request: pytest.FixtureRequest) -> AsyncIterator[tuple[Simulated, VenueFeed]]:
     server = SimulatorServer(exchange, wires_for(exchange), SystemClock())
     async with serving(server, "127.0.0.1", 0) as url, RestClient(request.param, SystemClock()) as rest:
-        sockets = url.replace("http://", "ws://")
-        settings = Settings(
-            bybit=BybitVenue(websocket_url=f"{sockets}/bybit", rest_url=f"{url}/bybit"),
-            okx=OkxVenue(websocket_url=f"{sockets}/okx", rest_url=f"{url}/okx"),
-            hyperliquid=HyperliquidVenue(
-                websocket_url=f"{sockets}/hyperliquid",
-                rest_url=f"{url}/hyperliquid",
-                leaderboard_url=f"{url}/hyperliquid/Mainnet/leaderboard",
-            ),
-        )
+        settings = settings_at(url)
         yield Simulated(server, settings, rest), feed_for(request.param, settings)
 
 
@@ -116,7 +111,8 @@ async def test_listings_tiers_and_history_are_read(simulated: tuple[Simulated, V
             check(event)
         marks = [event for event in events if isinstance(event, Mark)]
         trades = [event for event in events if isinstance(event, Trade)]
-        assert len(marks) == 4 * 15
+        bars = [mark for mark in marks if math.isnan(mark.funding_rate)]
+        assert len(bars) == 4 * 15
         assert all(start <= event.event_time < end for event in [*marks, *trades])
         bought = sum(trade.quantity for trade in trades if trade.taker_side > 0)
         assert bought == pytest.approx(sum(trade.quantity for trade in trades) / 2)
@@ -165,8 +161,7 @@ async def test_sockets_carry_trades_marks_open_interest_and_turnover(simulated: 
         assert mark.mark_price == pytest.approx(truth.mark_price, rel=0.02)
         assert mark.next_funding_time > 0
     if feed.venue is Venue.OKX:
-        (poll,) = feed.polls(instruments)
-        (request,) = poll.requests
+        (request,) = next(poll for poll in feed.polls(instruments) if poll.name == "turnover").requests
         await collected.handle(wrap(request.stream, await venue.rest.fetch(request)), request.stream)
     assert {event.symbol for event in collected.by_kind[Kind.TURNOVER]} == set(SYMBOLS)
 
@@ -182,6 +177,29 @@ async def test_what_a_lost_connection_missed_is_read_and_not_twice(simulated: tu
     assert trades
     assert not again
     assert mapper.duplicates >= len(trades)
+
+
+async def test_order_books_become_depth(simulated: tuple[Simulated, VenueFeed]) -> None:
+    venue, feed = simulated
+    instruments = await venue.instruments(feed)
+    poll = next(poll for poll in feed.polls(instruments) if poll.name == DEPTH)
+    mapper = feed.mapper(instruments)
+    events: list[Event] = []
+    for request in poll.requests:
+        events += mapper.map(wrap(request.stream, await venue.rest.fetch(request)), venue.server.exchange.now)
+    depths = [event for event in events if isinstance(event, Depth)]
+    assert [depth.instrument for depth in depths] == [instrument.name for instrument in instruments]
+    for depth in depths:
+        check(depth)
+        truth = venue.server.exchange.views[feed.venue][depth.instrument]
+        assert depth.mid_price == pytest.approx(truth.mark_price, rel=0.001)
+        assert depth.best_bid < truth.mark_price < depth.best_ask
+        bids = [depth.bid_0_1_usd, depth.bid_0_25_usd, depth.bid_0_5_usd, depth.bid_1_usd, depth.bid_2_usd]
+        assert bids == sorted(bids)
+        whole = truth.book(100_000)
+        near = whole.bids.prices >= depth.mid_price * (1 - min(depth.bid_reach, 0.5) / 100)
+        resting = float((whole.bids.prices * whole.bids.quantities)[near].sum())
+        assert depth.bid_0_5_usd == pytest.approx(resting, rel=0.3), "levels are joined on some venues"
 
 
 async def test_a_liquidation_price_takes_the_venues_own_tiers(

@@ -7,14 +7,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ingest.sanity import sane_events
 from ingest.venues.binance.mapper import BinanceMapper
 from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
+from tests.support.reading import sane_events
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "binance"
+CASE = VenueCase(
+    trades_topic="wldusdt@aggTrade",
+    marks_topic="wldusdt@markPrice",
+    socket_path="/market/",
+    rest_path="/fapi",
+    connection="market-",
+)
 RECEIVED_AT = 1_700_000_000_000
 BTC = (Venue.BINANCE, "BTC", "BTCUSDT")
 
@@ -44,7 +52,8 @@ def test_recorded_stream_frames(name: str) -> None:
 
 
 def test_every_recorded_file_is_played() -> None:
-    assert {path.stem for path in RECORDED.glob("*.json")} == set(STREAMS)
+    # The order book is played by test_order_books.
+    assert {path.stem for path in RECORDED.glob("*.json")} == {*STREAMS, "http_order_book"}
 
 
 def test_recorded_combined_frames() -> None:
@@ -161,8 +170,6 @@ AGG_TRADE = (
         '{"stream":"btcusdt@aggTrade"}',
         '{"stream":"btcusdt@aggTrade","data":null}',
         '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","s":"BTCUSDT"}}',
-        '{"stream":"btcusdt@x","data":{"e":"unheardOf","s":"BTCUSDT"}}',
-        '{"e":"unheardOf"}',
         '{"hello":"world"}',
         '{"stream":"BTCUSDT@klines","data":[[1,2]]}',
         '{"code":-1121,"msg":"Invalid symbol."}',
@@ -194,6 +201,18 @@ def agg_trade(number: int, time: int | None = None) -> str:
     return json.dumps(
         {"e": "aggTrade", "E": 1, "s": "BTCUSDT", "a": number, "p": "1", "q": "1", "T": time or number, "m": True}
     )
+
+
+def test_an_event_type_never_heard_of_is_a_notice() -> None:
+    mapper = BinanceMapper()
+    for frame in (
+        '{"stream":"btcusdt@x","data":{"e":"unheardOf","s":"BTCUSDT"}}',
+        '{"e":"unheardOf"}',
+        '[{"e":"other"},{"e":"markPriceUpdate","E":5,"s":"BTCUSDT","p":"1"}]',
+    ):
+        events = mapped(frame, mapper)
+    assert same(events, [Mark(*BTC, 5, 1.0)])
+    assert mapper.report.notices == {"unheardOf": 2, "other": 1}
 
 
 def test_a_jump_of_ids_is_a_gap_after_the_frames_own_event() -> None:

@@ -21,26 +21,33 @@ from liqheat.domain.events import (
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "hyperliquid"
+CASE = VenueCase(
+    trades_topic="trades:WLD",
+    marks_topic="activeAssetCtx:WLD",
+    marks_carry_open_interest=True,
+    socket_path="/ws",
+    rest_path="/info",
+    connection="perpetuals-",
+    has_trade_history=False,  # the ten latest trades are all that it gives
+    sends_backlog=True,
+    stamps_marks=False,  # contexts carry no time and are stamped with ours
+)
 RECEIVED_AT = 1_800_000_000_000
 NAN = float("nan")
 NO_LIMIT = 1e15
 HOUR = 3_600_000
 NEXT_HOUR = RECEIVED_AT // HOUR * HOUR + HOUR
-BTC = (Venue.HYPERLIQUID, "BTC", "BTC")
-ETH = (Venue.HYPERLIQUID, "ETH", "ETH")
-ATOM = (Venue.HYPERLIQUID, "ATOM", "ATOM")
+BTC, ETH, ATOM = ((Venue.HYPERLIQUID, name, name) for name in ("BTC", "ETH", "ATOM"))
 PEPE = (Venue.HYPERLIQUID, "PEPE", "kPEPE")
 
 
 def play(*frames: bytes | str, mapper: HyperliquidMapper | None = None) -> list[Event]:
     mapper = mapper or HyperliquidMapper()
-    return [
-        event
-        for frame in frames
-        for event in mapper.map(frame.encode() if isinstance(frame, str) else frame, RECEIVED_AT)
-    ]
+    sent = (frame.encode() if isinstance(frame, str) else frame for frame in frames)
+    return [event for frame in sent for event in mapper.map(frame, RECEIVED_AT)]
 
 
 def recorded(name: str) -> bytes:
@@ -151,7 +158,10 @@ def test_acknowledgements_spot_and_builders_emit_nothing(frame: bytes | str) -> 
         ('{"channel":"error","data":"Invalid subscription"}', "refused: .*Invalid subscription"),
         ("{", "Not a Hyperliquid frame"),
         ('{"channel":"trades","data":[{"coin":"BTC","side":"S","px":"1","sz":"1","time":1,"tid":1}]}', "A or B"),
-        ('{"channel":"trades","data":[{"coin":"BTC","side":"B","px":"0","sz":"1","time":1,"tid":1}]}', "trades"),
+        (
+            '{"channel":"trades","data":[{"coin":"BTC","side":"B","px":"0","sz":"1","time":1,"tid":1}]}',
+            "a Hyperliquid trade",
+        ),
         ('{"channel":"clearinghouseState","data":{"assetPositions":[],"time":1}}', "Expected the user"),
     ],
 )
@@ -212,14 +222,14 @@ def test_meta_with_contexts_and_tiered_margin() -> None:
             MarginTier(*wld, 2, 2, 2e7, NO_LIMIT, 5.0, 0.1, 1e6),
             Contract(*aixbt, "trading", NAN, 1.0, 1.0, HOUR),
             MarginTier(*aixbt, 1, 1, 0.0, NO_LIMIT, 3.0, 1 / 6, 0.0),
-            Contract(*elizaos, "delisted", NAN, 1.0, 1.0, HOUR),
+            Contract(*elizaos, "delisted", NAN, 6.0, 6.0, HOUR),
             Mark(*wld, 4.0, 3.0, 0.0, NEXT_HOUR),
             OpenInterest(*wld, 1.0),
             Turnover(*wld, 2.0),
             Mark(*aixbt, 4.0, 3.0, 0.0, NEXT_HOUR),
             OpenInterest(*aixbt, 1.0),
             Turnover(*aixbt, 2.0),
-            OpenInterest(*elizaos, 1.0),
+            OpenInterest(*elizaos, 6.0),
             Turnover(*elizaos, 2.0),
         ],
     )

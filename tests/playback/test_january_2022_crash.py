@@ -28,17 +28,17 @@ def test_every_alert_of_the_crash_is_borne_out_by_the_recorded_bars() -> None:
     for alert in crash_alerts():
         bar = market.of(alert)
         assert alert.mark_price == bar.close
-        if alert.rule == "entered":
+        if alert.kind == "entered":
             assert reached(alert, bar), line(alert)
-        elif alert.rule == "swept":
+        elif alert.kind == "swept":
             assert any(reached(alert, each) for each in market.between(entry_of(alert), alert)), line(alert)
-        elif alert.rule == "approaching":
+        elif alert.kind == "approaching":
             away = alert.side * (bar.close - alert.edge_price) / bar.close
             assert 0 <= away <= 0.05, line(alert)
-        elif alert.rule == "cascade":
+        elif alert.kind == "cascade":
             assert abs(bar.close / bar.open - 1) > 0.005, line(alert)
             assert (bar.close < bar.open) == (alert.side == Side.LONG), line(alert)
-        if alert.rule in ("entered", "approaching"):
+        if alert.kind in ("entered", "approaching"):
             assert alert.notional_usd >= THRESHOLDS.cluster_usd * 1e6, line(alert)
 
 
@@ -51,7 +51,7 @@ def entry_of(swept: Alert) -> Alert:
     told = [
         each
         for each in crash_alerts()
-        if each.cluster_id == swept.cluster_id and each.rule == "entered" and each.event_time <= swept.event_time
+        if each.cluster_id == swept.cluster_id and each.kind == "entered" and each.event_time <= swept.event_time
     ]
     assert told, line(swept)
     return told[-1]
@@ -61,7 +61,7 @@ def test_price_fell_through_a_cluster_of_longs_that_was_approached_then_entered_
     stories: dict[str, list[str]] = {}
     for alert in crash_alerts():
         if alert.side == Side.LONG and alert.cluster_id:
-            stories.setdefault(alert.cluster_id, []).append(alert.rule)
+            stories.setdefault(alert.cluster_id, []).append(alert.kind)
     whole = [rules for rules in stories.values() if {"approaching", "entered", "swept"} <= set(rules)]
     assert whole, stories
     for rules in whole:
@@ -73,7 +73,7 @@ def test_no_alert_of_the_crash_is_told_twice_and_none_of_a_cluster_within_the_co
     assert len({alert.alert_id for alert in alerts}) == len(alerts)
     for rule in ("approaching", "entered", "swept", "caution", "cascade"):
         for subject in {(alert.cluster_id, alert.side) for alert in alerts}:
-            times = [each.event_time for each in alerts if (each.rule, each.cluster_id, each.side) == (rule, *subject)]
+            times = [each.event_time for each in alerts if (each.kind, each.cluster_id, each.side) == (rule, *subject)]
             assert all(later - sooner >= THRESHOLDS.cooldown_minutes * 60_000 for sooner, later in pairwise(times))
 
 

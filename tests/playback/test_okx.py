@@ -10,8 +10,16 @@ from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "okx"
+CASE = VenueCase(
+    trades_topic="trades:WLD-USDT-SWAP",
+    marks_topic="mark-price:WLD-USDT-SWAP",
+    socket_path="/ws/",
+    rest_path="/api/v5",
+    connection="public-",
+)
 RECEIVED_AT = 1_800_000_000_000
 NAN = float("nan")
 BTC = (Venue.OKX, "BTC", "BTC-USDT-SWAP")
@@ -139,7 +147,7 @@ def test_acknowledgements_pongs_and_other_products_emit_nothing(frame: str) -> N
         ),
         (
             '{"code":"0","data":[{"instId":"X-USDT-SWAP","instType":"SWAP","ctType":"linear","ctVal":"","ctMult":"1"}]}',
-            "contract value of X-USDT-SWAP",
+            "X-USDT-SWAP: Expected a contract value",
         ),
     ],
 )
@@ -226,10 +234,10 @@ def test_a_liquidation_of_an_unknown_contract_is_refused_after_the_others() -> N
     both = liquidations(detail("long", "sell", 30)).replace(
         '"data":[', '"data":[{"details":[' + detail("long", "sell", 5) + '],"instId":"NEW-USDT-SWAP"},'
     )
-    events = mapper.map(both.encode(), RECEIVED_AT)
-    assert next(events).symbol == "ETH"
-    with pytest.raises(PoisonMessage, match="NEW-USDT-SWAP"):
-        next(events)
+    assert [event.symbol for event in mapper.map(both.encode(), RECEIVED_AT)] == ["ETH"]
+    (refusal,) = mapper.report.refused
+    assert refusal.instrument == "NEW-USDT-SWAP"
+    assert "contract value of NEW-USDT-SWAP is not known" in refusal.reason
 
 
 def test_turnover_is_the_volume_in_coins_at_the_last_price() -> None:

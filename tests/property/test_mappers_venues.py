@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.sanity import sane_events
 from ingest.venues.registry import mapper_for
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage, SequenceGap
+from tests.support.reading import sane_events
+from tests.support.venue_cases import case_of
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded"
-VENUES = (Venue.BYBIT, Venue.OKX, Venue.HYPERLIQUID)
+VENUES = tuple(venue for venue in Venue if venue is not Venue.BINANCE)
 VALUES = {"BTC-USDT-SWAP": 0.01, "ETH-USDT-SWAP": 0.1}
 
 EXTRA: dict[Venue, list[str]] = {
@@ -26,6 +27,7 @@ EXTRA: dict[Venue, list[str]] = {
         '"maintenanceMargin":"0.02","initialMargin":"0.04","maxLeverage":"25","mmDeduction":""}]},"time":7}',
         '{"stream":"WLDUSDT@kline","data":{"retCode":0,"result":{"category":"linear","symbol":"WLDUSDT","list":['
         '["60000","2","3","1","2.5","4","8"]]},"time":1}}',
+        '{"stream":"WLDUSDT@depth","data":{"retCode":0,"result":{"s":"WLDUSDT","b":[["1","2"]],"a":[["2","3"]],"ts":5}}}',
     ],
     Venue.OKX: [
         '{"arg":{"channel":"trades"},"data":[{"instId":"ETH-USDT-SWAP","tradeId":"8","px":"2","sz":"3","side":"sell",'
@@ -34,6 +36,8 @@ EXTRA: dict[Venue, list[str]] = {
         '{"bkPx":"2","posSide":"net","side":"buy","sz":"3","ts":"5"}]}]}',
         '{"code":"0","data":[{"instFamily":"ETH-USDT","tier":"1","minSz":"0","maxSz":"9","mmr":"0.1","maxLever":"5"}]}',
         '{"stream":"ETH-USDT-SWAP@history-candles","data":{"code":"0","data":[["60000","2","3","1","2","4","4","8"]]}}',
+        '{"stream":"ETH-USDT-SWAP@depth","data":{"code":"0","data":[{"bids":[["1","2","1"]],"asks":[["2","3","1"]],'
+        '"ts":"5"}]}}',
     ],
     Venue.HYPERLIQUID: [
         '{"channel":"activeAssetCtx","data":{"coin":"WLD","ctx":{"openInterest":"5","dayNtlVlm":"7","markPx":"2",'
@@ -43,6 +47,7 @@ EXTRA: dict[Venue, list[str]] = {
         '{"channel":"userFills","data":{"user":"0xa","fills":[{"coin":"WLD","px":"2","sz":"1","side":"A","time":1,'
         '"tid":1,"liquidation":{"liquidatedUser":"0xa"}}]}}',
         '{"stream":"WLD@candleSnapshot","data":[{"t":60000,"s":"WLD","o":"2","c":"2","h":"3","l":"1","v":"4"}]}',
+        '{"stream":"WLD@depth-4","data":{"coin":"WLD","time":5,"levels":[[{"px":"1","sz":"2"}],[{"px":"2","sz":"3"}]]}}',
     ],
 }
 
@@ -50,10 +55,10 @@ EXTRA: dict[Venue, list[str]] = {
 def frames_of(venue: Venue) -> list[Any]:
     recorded = [json.loads(path.read_text()) for path in sorted((RECORDED / venue.value).glob("*.json"))]
     small = [frame for frame in recorded if len(json.dumps(frame)) < 10_000]
-    return small + [json.loads(text) for text in EXTRA[venue]]
+    return small + [json.loads(text) for text in (*EXTRA.get(venue, ()), *case_of(venue).frames)]
 
 
-FRAMES = {venue: frames_of(venue) for venue in VENUES}
+FRAMES: dict[Venue, list[Any]] = {venue: frames_of(venue) for venue in VENUES}
 ODD = st.sampled_from(
     [
         None,

@@ -111,7 +111,7 @@ def test_no_alert_is_told_twice_and_none_is_missing_over_twenty_random_restarts(
     assert not kills
     told = [alert.alert_id for alert in uninterrupted.alerts]
     assert len(told) == len(set(told))
-    assert {alert.rule for alert in uninterrupted.alerts} >= {"approaching", "entered", "swept"}
+    assert {alert.kind for alert in uninterrupted.alerts} >= {"approaching", "entered", "swept"}
     repeated = [alert.alert_id for alert in story.alerts]
     assert len(repeated) > len(told), "the kills must have repeated something, or this proves nothing"
     assert list(dict.fromkeys(repeated)) == told

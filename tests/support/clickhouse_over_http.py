@@ -72,8 +72,8 @@ class HttpClickHouse:
 
 
 @contextmanager
-def clickhouse_over_http(directory: Path) -> Iterator[HttpClickHouse]:
-    """Serve the engine of `directory` on a free port of loopback."""
+def clickhouse_over_http(directory: Path, port: int = 0) -> Iterator[HttpClickHouse]:
+    """Serve the engine of `directory` on loopback, on a free port by default."""
     house = HttpClickHouse(directory)
 
     class Handler(BaseHTTPRequestHandler):
@@ -85,6 +85,9 @@ def clickhouse_over_http(directory: Path) -> Iterator[HttpClickHouse]:
         def do_POST(self) -> None:
             parameters = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
             body = self._body()
+            if urlsplit(self.path).path == "/ping":
+                self._answer(200, b"Ok.\n", 0)
+                return
             if house.error is not None:
                 self._answer(500, f"Code: {house.error[0]}. DB::Exception: {house.error[1]}".encode(), house.error[0])
                 return
@@ -115,7 +118,7 @@ def clickhouse_over_http(directory: Path) -> Iterator[HttpClickHouse]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
             """Keep the tests' output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     house.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from liqheat.domain.events import Kind
+from liqheat.domain.events import Kind, schema_of
 from liqheat.domain.market import Side
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.signals import Alert
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
-from liqheat.platform.codec import rows_of
+from liqheat.platform import codec
 from liqheat.platform.settings import Engine, Signals
 from processors.pipeline import Pipeline
 from tests.support.crash_log import SYMBOL, Bar, bars, crash_log
@@ -35,9 +35,9 @@ def crash_alerts() -> tuple[Alert, ...]:
     return tuple(
         Alert(*row)
         for batch in crash_log()
-        for output in pipeline.apply(state, [rows_of(batch)])
+        for output in pipeline.apply(state, [codec.rows_of(batch)])
         if output.kind is Kind.ALERTS
-        for _, _, *row in output.frame.iter_rows()
+        for row in output.frame.select(list(schema_of(Kind.ALERTS).polars)).iter_rows()
     )
 
 
@@ -70,8 +70,8 @@ def reason(alert: Alert, earlier: Sequence[Alert], market: Market) -> str:
     """Return why `alert` was told when it was, out of the bars and the alerts told before it."""
     bar = market.of(alert)
     same = [each for each in earlier if each.cluster_id == alert.cluster_id and each.side == alert.side]
-    before = {each.rule: each for each in same}
-    if alert.rule == "cascade":
+    before = {each.kind: each for each in same}
+    if alert.kind == "cascade":
         last = (
             f"the last one of this side was told at {_clock(before['cascade'].event_time)}" if before else "the first"
         )
@@ -81,7 +81,7 @@ def reason(alert: Alert, earlier: Sequence[Alert], market: Market) -> str:
         )
     edge, least = alert.edge_price, SETTINGS.of(SYMBOL).cluster_usd / 1e6
     amount = f"{alert.notional_usd / MICRO_USD_PER_USD / 1e6:.1f}M of {Side(alert.side).label}s"
-    if alert.rule == "approaching":
+    if alert.kind == "approaching":
         hour = market.by_start[bar.start - HOUR_MS].close
         text = f"Price went from {hour:.0f} an hour before to {bar.close:.0f}, within 5 % of {edge:.0f}, where {amount}"
         text += f" begin, above the {least:.0f}M asked for"
@@ -90,10 +90,10 @@ def reason(alert: Alert, earlier: Sequence[Alert], market: Market) -> str:
         away = max(alert.side * (each.close - edge) / each.close for each in market.between(same[-1], alert))
         return f"{text}; told before at {_clock(before['approaching'].event_time)}, and {away:.1%} away since."
     came = f"approached at {_clock(before['approaching'].event_time)}" if "approaching" in before else "not told before"
-    if alert.rule == "entered":
+    if alert.kind == "entered":
         reach = f"low of {bar.low:.0f}" if alert.side == Side.LONG else f"high of {bar.high:.0f}"
         return f"The minute's {reach} reached the edge {edge:.0f}, behind which stood {amount}; {came}."
-    if alert.rule == "swept":
+    if alert.kind == "swept":
         visit = market.between(before["entered"], alert)
         end = min(each.low for each in visit) if alert.side == Side.LONG else max(each.high for each in visit)
         return f"From {_clock(before['entered'].event_time)} price went through {edge:.0f} to {end:.0f}, over {amount}."

@@ -53,7 +53,13 @@ def expand(sql: str, dashboard: Dashboard) -> str:
 def every_query() -> list[str]:
     """Return every query of the committed dashboards, for one hour of one symbol."""
     chosen = {"symbol": ["VIRTUAL"], "venue": ["okx"], "leverage_band": ["1-5x"], "basis": ["inferred"]}
-    chosen |= {"span": ["10"], "price_step": ["0.01"], "price_low": ["1"], "price_rows": ["20"]}
+    chosen |= {
+        "span": ["10"],
+        "amount": ["at_risk_usd"],
+        "price_step": ["0.01"],
+        "price_low": ["1"],
+        "price_rows": ["20"],
+    }
     hour = Dashboard(1_767_225_600, 1_767_229_200, variables=chosen)
     queries = []
     for path in sorted(OUTPUT.glob("*.json")):

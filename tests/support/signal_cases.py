@@ -14,7 +14,7 @@ from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Side, Venue
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, lower_edge
-from liqheat.domain.signals import Alert, Cluster, MarketSignal, SymbolSignal
+from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.book import ROW, Rows, SideBook, side_book
@@ -124,7 +124,8 @@ def readings_of(outputs: Sequence[Batch]) -> list[tuple[str, Reading]]:
             window = minute["window_start"]
             own = [frame.filter(pl.col("window_start") == window) for frame in frames]
             rows = np.concatenate([read_rows(frame)[0] for frame in own]) if own else NO_ROWS
-            fields = {name: minute[name] for name in Reading.__struct_fields__ if name not in ("window", "rows")}
+            fields = {name: minute[name] for name in Reading.__struct_fields__ if name in minute and name != "rows"}
+            fields.pop("window", None)
             readings.append((batch.venue, Reading(window=window, rows=rows, **fields)))
     return sorted(readings, key=lambda each: each[1].window)
 
@@ -168,6 +169,7 @@ class Story:
         self.state = SignalState("VIRTUAL")
         self.window = START
         self.clusters: list[Cluster] = []
+        self.cluster_shares: list[tuple[str, ClusterShare]] = []
         self.alerts: list[Alert] = []
         self.readings: list[SymbolSignal] = []
         self.market_readings: list[tuple[str, MarketSignal]] = []
@@ -194,11 +196,13 @@ class Story:
             for _, _, *row in batch.frame.iter_rows():
                 if batch.kind is Kind.CLUSTERS:
                     self.clusters.append(Cluster(*row))
+                elif batch.kind is Kind.CLUSTER_SHARES:
+                    self.cluster_shares.append((batch.venue, ClusterShare(*row)))
                 elif batch.kind is Kind.ALERTS:
                     told.append(Alert(*row))
                 elif batch.kind is Kind.SYMBOL_SIGNALS:
                     self.readings.append(SymbolSignal(*row))
-                else:
+                elif batch.kind is Kind.MARKET_SIGNALS:
                     self.market_readings.append((batch.venue, MarketSignal(*row)))
         self.alerts += told
         return told
@@ -214,4 +218,4 @@ class Story:
 
 def rules(alerts: list[Alert]) -> list[str]:
     """Return the rules of alerts in order."""
-    return [alert.rule for alert in alerts]
+    return [alert.kind for alert in alerts]

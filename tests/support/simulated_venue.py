@@ -17,17 +17,19 @@ from ingest.batching import BatchPolicy
 from ingest.publisher import Publisher
 from ingest.rest import RestClient
 from ingest.service import VenueService
+from ingest.venues.interface import VenueFeed
 from ingest.venues.registry import feed_for
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform import codec
-from liqheat.platform.settings import BinanceVenue, BybitVenue, HyperliquidVenue, Ingest, OkxVenue, Settings
+from liqheat.platform.settings import Ingest
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Fault, Trigger
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import LIVE_STEP_MS, SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.venue_addresses import settings_at
 
 SYMBOLS = ("AIXBT", "WLD")
 _STEP_SECONDS = 0.004
@@ -180,6 +182,12 @@ class SimulatedVenue:
             if row["event_time"] > self.since
         )
 
+    def tape(self, start: int, end: int, symbol: str) -> Counter[TapeTrade]:
+        """Return the exchange's trades of `symbol` after `start` up to `end` (ms)."""
+        return Counter(
+            {trade: n for trade, n in self._tape.items() if trade.symbol == symbol and start < trade.time <= end}
+        )
+
     def missing(self, until: int) -> Counter[TapeTrade]:
         """Return trades of the exchange up to `until` (ms) that were not published."""
         tape = Counter({trade: n for trade, n in self._tape.items() if self.since < trade.time <= until})
@@ -220,27 +228,20 @@ class SimulatedVenue:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def settings_at(url: str, ingest: Ingest) -> Settings:
-    """Return settings that point every venue at a simulator."""
-    sockets = url.replace("http://", "ws://")
-    return Settings(
-        ingest=ingest,
-        binance=BinanceVenue(websocket_url=f"{sockets}/binance", rest_url=f"{url}/binance"),
-        bybit=BybitVenue(websocket_url=f"{sockets}/bybit", rest_url=f"{url}/bybit"),
-        okx=OkxVenue(websocket_url=f"{sockets}/okx", rest_url=f"{url}/okx"),
-        hyperliquid=HyperliquidVenue(
-            websocket_url=f"{sockets}/hyperliquid",
-            rest_url=f"{url}/hyperliquid",
-            leaderboard_url=f"{url}/hyperliquid/Mainnet/leaderboard",
-        ),
-    )
-
-
 @asynccontextmanager
 async def simulated(
-    venue: Venue, *, skew_ms: int = 0, reconnect_after: float = 82_800.0, queue_rows: int = 50_000
+    venue: Venue,
+    *,
+    skew_ms: int = 0,
+    reconnect_after: float = 82_800.0,
+    queue_rows: int = 50_000,
+    reference_interval: float = 3_600.0,
+    feed_of: Callable[[VenueFeed], VenueFeed] = lambda feed: feed,
 ) -> AsyncIterator[SimulatedVenue]:
-    """Run an exchange with one venue and the service that reads it; listens already when it is given."""
+    """Run an exchange with one venue and the service that reads it; listens already when it is given.
+
+    `feed_of` may wrap the venue's feed, to let its listing change.
+    """
     config = SimulationConfig(
         symbols=SYMBOLS, venues=(venue,), hours=0.05, step_ms=15_000, open_interest_ms=MINUTE_MS, warm_up_hours=6.0
     )
@@ -253,14 +254,20 @@ async def simulated(
     server = SimulatorServer(exchange, wires_for(exchange), clock)
     kept = KeptMessages()
     async with serving(server, "127.0.0.1", 0) as url:
-        ingest = Ingest(symbols=SYMBOLS, reconnect_after=reconnect_after, queue_rows=queue_rows, batch_age=0.04)
-        settings = settings_at(url, ingest)
+        ingest = Ingest(
+            symbols=SYMBOLS,
+            reconnect_after=reconnect_after,
+            queue_rows=queue_rows,
+            batch_age=0.04,
+            reference_interval=reference_interval,
+        )
+        settings = settings_at(url, ingest=ingest)
         async with (
             Publisher(kept, BatchPolicy.of(settings.ingest)) as publisher,
             RestClient(venue, clock) as rest,
             aiohttp.ClientSession() as session,
         ):
-            service = VenueService(feed_for(venue, settings), settings.ingest, publisher, rest, session, clock)
+            service = VenueService(feed_of(feed_for(venue, settings)), settings.ingest, publisher, rest, session, clock)
             simulated_venue = SimulatedVenue(venue, server, kept, service)
             try:
                 await simulated_venue.listen()

@@ -11,18 +11,13 @@ import yaml
 
 from deploy.grafana.src.limits import BEHIND_ALARM_SECONDS, BEHIND_WARNING_SECONDS, DEAD_LETTERS_ALLOWED
 from deploy.grafana.src.panels import read_sql
+from liqheat.domain.signals import AlertKind
 
 DATASOURCE_UID = "liqheat-clickhouse"
 _HEADER = "# Generated from deploy/grafana/src/alert_rules.py by `make dashboards`; change it there.\n"
 
-KINDS = {
-    "approaching": "price nears a large cluster of {side}s",
-    "entered": "price reached the outer edge of a large cluster of {side}s",
-    "caution": "a cluster of {side}s outgrew the cautious share of daily volume",
-    "swept": "price went through a cluster of {side}s",
-    "cascade": "{side}s are being liquidated far above the usual",
-}
-"""What each kind of market alert says; the numbers stand in the view `alerts`, in its column `message`."""
+KINDS = {kind.value: kind.meaning for kind in AlertKind}
+"""What each kind of market alert says; the numbers are in the view `alerts`, in its column `message`."""
 
 
 @dataclass(frozen=True, slots=True)

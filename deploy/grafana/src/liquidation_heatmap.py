@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import common as common_builder
 from grafana_foundation_sdk.builders import dashboard as builder
-from grafana_foundation_sdk.builders import heatmap, timeseries, xychart
+from grafana_foundation_sdk.builders import heatmap, table, timeseries, xychart
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import VariableHide
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
@@ -17,8 +17,10 @@ from deploy.grafana.src.panels import (
     dress,
     lines,
     new_dashboard,
+    of_venues,
     override,
     query_variable,
+    rows,
     target,
 )
 
@@ -52,43 +54,77 @@ def build() -> builder.Dashboard:
     board.with_panel(_map_now())
     board.with_panel(_executed())
     board.with_panel(
-        lines(
-            "Open interest",
-            "One-sided open interest in USD by venue: each dollar is one of longs and one of shorts.",
-            "heatmap/open_interest",
-            "currencyUSD",
+        of_venues(
+            lines(
+                "Open interest",
+                "One-sided open interest in USD by venue: each dollar is one of longs and one of shorts.",
+                "heatmap/open_interest",
+                "currencyUSD",
+            )
         )
     )
     board.with_panel(
-        lines(
-            "Funding rate",
-            "The current funding rate by venue. Above zero longs pay shorts.",
-            "heatmap/funding_rate",
-            "percentunit",
+        of_venues(
+            lines(
+                "Funding rate",
+                "The current funding rate by venue. Above zero longs pay shorts.",
+                "heatmap/funding_rate",
+                "percentunit",
+            )
         )
     )
     board.with_panel(
-        lines(
-            "Coverage",
-            "Observed notional over open interest. 0 means that everything shown for the venue is inferred.",
-            "heatmap/coverage",
-            "percentunit",
+        of_venues(
+            lines(
+                "Coverage",
+                "Observed notional over open interest. 0 means that everything shown for the venue is inferred.",
+                "heatmap/coverage",
+                "percentunit",
+            )
         )
     )
     board.with_panel(
         lines(
             "Calibration",
-            "Scale: the factor that holds each side to open interest, 1 when nothing had to be scaled. Reach: the "
-            "estimated share of open interest that is near liquidation at all.",
+            "At risk: the factor that fits each side's levels to open interest, 1 when nothing had to be scaled. "
+            "Expected: what is executed per modelled notional, learned from the venue's liquidations.",
             "heatmap/calibration",
             "none",
         )
     )
+    for panel in _record():
+        board.with_panel(panel)
     return board
+
+
+def _record() -> list[timeseries.Panel | table.Panel]:
+    amount = lines(
+        "Record: predicted and executed",
+        "Per hour: the expected notional that price swept of the map, beside what was executed; longs below zero, "
+        "shorts above. Written once and never corrected. Venues that publish a sample execute more than is seen.",
+        "heatmap/record_amount",
+        "currencyUSD",
+    )
+    place = lines(
+        "Record: place",
+        "How well maps frozen for 6, 24 and 72 hours said where liquidations were: above 0 is better than no idea, "
+        "above 'distance alone' is better than knowing only that it is denser further away.",
+        "heatmap/record_place",
+        "none",
+    )
+    months = rows(
+        "Record by month",
+        "The same per month and horizon, beside one line (trailing liquidations per squared move). Unproven until 50 "
+        "hours and sides with liquidations were judged.",
+        "heatmap/record_months",
+        height=7,
+    )
+    return [amount, place, months]
 
 
 def _variables() -> list[builder.QueryVariable | builder.CustomVariable]:
     spans = ("5", "10", "20", "40")
+    amounts = ("at_risk_usd", "expected_usd")
     return [
         query_variable("symbol", "Symbol", "The coin."),
         all_of(query_variable("venue", "Venue", "Venues to add up.")),
@@ -100,6 +136,12 @@ def _variables() -> list[builder.QueryVariable | builder.CustomVariable]:
         .values(",".join(spans))
         .current(dashboard.VariableOption(selected=True, text="10", value="10"))
         .options([dashboard.VariableOption(selected=span == "10", text=span, value=span) for span in spans]),
+        builder.CustomVariable("amount")
+        .label("Amount")
+        .description("at_risk_usd: positions whose liquidation price is there; expected_usd: what would be executed.")
+        .values(",".join(amounts))
+        .current(dashboard.VariableOption(selected=True, text=amounts[0], value=amounts[0]))
+        .options([dashboard.VariableOption(selected=each == amounts[0], text=each, value=each) for each in amounts]),
         *(query_variable(*names).hide(VariableHide.HIDE_VARIABLE) for names in _HIDDEN),
     ]
 
@@ -148,8 +190,9 @@ def _map(side: str, scheme: str, moved: str, where: str) -> heatmap.Panel:
     )
     return dress(
         panel,
-        f"{side.capitalize()} liquidations at risk",
-        f"Notional of {side}s that would be liquidated if mark price {moved}; they lie {where} the price. "
+        f"{side.capitalize()} liquidations",
+        f"Notional of {side}s at risk if mark price {moved}, or what would be executed (variable Amount); they lie "
+        f"{where} the price. "
         "A cell is the average over its step, summed over the chosen venues, leverage bands and bases.",
         24,
         11,
@@ -177,7 +220,7 @@ def _overlay() -> xychart.Panel:
         .interval("1m")
         .max_data_points(180)
         .mapping(SeriesMapping.MANUAL)
-        .series([series("liquidations", 0, "price", "at_risk_usd"), series("mark", 1, "mark price", None)])
+        .series([series("liquidations", 0, "price", "cell"), series("mark", 1, "mark price", None)])
         .show(XYShowMode.POINTS)
         .point_shape(PointShape.SQUARE)
         .point_size(xychart.XychartFieldConfigPointSize().fixed(4))
@@ -186,7 +229,7 @@ def _overlay() -> xychart.Panel:
         .unit("currencyUSD")
         .override_by_name(*override("mark price", custom__show="lines", custom__lineWidth=2))
         .override_by_name(
-            *override("at_risk_usd", color={"mode": "continuous-RdYlGr"}, unit="currencyUSD", custom__show="points")
+            *override("cell", color={"mode": "continuous-RdYlGr"}, unit="currencyUSD", custom__show="points")
         )
     )
     return dress(
@@ -208,8 +251,8 @@ def _map_now() -> xychart.Panel:
         .line_width(1)
         .fill_opacity(20)
         .unit("currencyUSD")
-        .override_by_name(*override("long at risk", color={"mode": "fixed", "fixedColor": GREEN}))
-        .override_by_name(*override("short at risk", color={"mode": "fixed", "fixedColor": RED}))
+        .override_by_name(*override("long", color={"mode": "fixed", "fixedColor": GREEN}))
+        .override_by_name(*override("short", color={"mode": "fixed", "fixedColor": RED}))
     )
     return dress(
         panel,

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import common
 
 from deploy.grafana.src.liquidation_heatmap import UID as HEATMAP_UID
 from deploy.grafana.src.panels import lines, new_dashboard, override, rows
+from liqheat.domain.signals import AlertKind
 
 
 def build() -> builder.Dashboard:
@@ -23,7 +24,7 @@ def build() -> builder.Dashboard:
     board.with_panel(
         rows(
             "Alerts",
-            "Approaching, entered, caution, swept and cascade, newest first; each entry of a cluster is one alert.",
+            f"{', '.join(AlertKind).capitalize()}: newest first; each entry of a cluster is one alert.",
             "overview/alerts",
             height=8,
         ).override_by_name(*override("notional", unit="currencyUSD"))

@@ -11,6 +11,8 @@ from grafana_foundation_sdk.cog import variants
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, VariableRefresh
 
+from liqheat.domain.venues import VENUE_FACTS
+
 QUERIES = Path(__file__).parents[1] / "queries"
 DATASOURCE_TYPE = "grafana-clickhouse-datasource"
 DATASOURCE = common.DataSourceRef(type_val=DATASOURCE_TYPE, uid="${datasource}")
@@ -80,6 +82,15 @@ def lines(title: str, description: str, query: str, unit: str, width: int = 12, 
     panel = timeseries.Panel().with_target(target(query)).unit(unit).line_width(1).fill_opacity(5)
     panel.legend(common_builder.VizLegendOptions().display_mode(common.LegendDisplayMode.LIST).show_legend(True))
     return dress(panel, title, description, width, height)
+
+
+def of_venues(panel: timeseries.Panel) -> timeseries.Panel:
+    """Give each venue's line the label and colour of its record; series are named by the label `venue`."""
+    for facts in VENUE_FACTS.values():
+        colour = {"mode": "fixed", "fixedColor": facts.colour}
+        name, values = override(f"/\\b{facts.venue.value}\\b/", displayName=facts.label, color=colour)
+        panel.override_by_regexp(name, values)
+    return panel
 
 
 def rows(

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
 from deploy.grafana.src.limits import BEHIND_ALARM_SECONDS, BEHIND_WARNING_SECONDS
-from deploy.grafana.src.panels import GREEN, RED, TABLE, dress, lines, new_dashboard, rows, target
+from deploy.grafana.src.panels import GREEN, RED, TABLE, dress, lines, new_dashboard, of_venues, rows, target
 
 
 def build() -> builder.Dashboard:
@@ -20,19 +20,31 @@ def build() -> builder.Dashboard:
     )
     board.with_panel(_freshness())
     board.with_panel(
-        lines(
-            "Minutes a minute",
-            "Market minutes written for each minute of time, averaged over symbols: 1 is whole, below 1 has holes.",
-            "health/minutes",
-            "none",
+        rows(
+            "Silent markets",
+            "Markets that wrote within a day and have been silent for ten minutes. They are left out of "
+            "every view of now.",
+            "health/silent",
         )
     )
     board.with_panel(
-        lines(
-            "Late rows",
-            "Events that came after their minute had closed; they are counted here and in `late_rows`.",
-            "health/late_rows",
-            "short",
+        of_venues(
+            lines(
+                "Minutes per minute",
+                "Market minutes written for each minute of time, averaged over symbols: 1 is whole, below 1 has holes.",
+                "health/minutes",
+                "none",
+            )
+        )
+    )
+    board.with_panel(
+        of_venues(
+            lines(
+                "Late rows",
+                "Events that came after their minute had closed; they are counted here and in `late_rows`.",
+                "health/late_rows",
+                "short",
+            )
         )
     )
     board.with_panel(
@@ -62,7 +74,7 @@ def _freshness() -> stat.Panel:
     return dress(
         panel,
         "Behind",
-        "Seconds since the end of the newest minute of each venue. "
+        "Seconds since the end of the newest minute of each venue's market in the middle. "
         f"Orange from {BEHIND_WARNING_SECONDS} s, red from {BEHIND_ALARM_SECONDS} s.",
         24,
         5,

@@ -4,40 +4,49 @@ Pure; used by the feed on start and each reference interval, and by the mapper i
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ingest.venues.binance.messages import ContractInfo, ExchangeInfo, LeverageBracket
+from ingest.venues.binance.messages import ContractInfo, LeverageBracket
 from ingest.venues.interface import Listings
-from liqheat.domain.events import NAN, Contract
+from ingest.venues.wire import Refusal, number_or_nan
+from liqheat.domain.events import Contract
 from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
+from liqheat.platform.errors import PoisonMessage
 
 QUOTES = ("USDT", "USDC")
 
 
-def listings_of(info: ExchangeInfo, event_time: int) -> Listings:
-    """Return the linear USDT and USDC perpetuals of an exchangeInfo answer, others counted by reason."""
+def listings_of(entries: Iterable[ContractInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
+    """Return the linear USDT and USDC perpetuals of exchangeInfo, TradFi ones among them; others counted by reason."""
     contracts: list[Contract] = []
-    ignored: Counter[str] = Counter()
-    for entry in info.symbols:
-        if entry.contract_type != "PERPETUAL":
-            ignored[(entry.contract_type or "no contract type").lower()] += 1
-        elif entry.quote_asset not in QUOTES:
-            ignored["quoted in another asset"] += 1
-        elif contract := _contract_of(entry, event_time):
-            contracts.append(contract)
+    left_out: dict[str, str] = {}
+    unreadable = list(refused)
+    for entry in entries:
+        try:
+            found = _contract_of(entry, event_time)
+        except PoisonMessage as poison:
+            unreadable.append(Refusal(entry.symbol, poison.reason))
+            continue
+        if isinstance(found, Contract):
+            contracts.append(found)
         else:
-            ignored["name not understood"] += 1
-    return Listings(tuple(contracts), ignored)
+            left_out[entry.symbol] = found
+    return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
 
 
-def _contract_of(entry: ContractInfo, event_time: int) -> Contract | None:
+def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
+    """Return the contract, or why it is left out."""
+    if not entry.contract_type.endswith("PERPETUAL"):
+        return (entry.contract_type or "no contract type").lower()
+    if entry.quote_asset not in QUOTES:
+        return "quoted in another asset"
     instrument = parse_instrument(Venue.BINANCE, entry.symbol)
     if instrument is None:
-        return None
-    tick = next((rule.tick_size for rule in entry.filters if rule.filter_type == "PRICE_FILTER"), NAN)
-    step = next((rule.step_size for rule in entry.filters if rule.filter_type == "LOT_SIZE"), NAN)
+        return "name not understood"
+    tick = number_or_nan(next((rule.tick_size for rule in entry.filters if rule.filter_type == "PRICE_FILTER"), None))
+    step = number_or_nan(next((rule.step_size for rule in entry.filters if rule.filter_type == "LOT_SIZE"), None))
     coins = instrument.coins_per_unit
     return Contract(
         Venue.BINANCE,

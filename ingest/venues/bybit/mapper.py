@@ -4,15 +4,29 @@ Traps held here: tickers come as a snapshot and then deltas, open interest count
 field is the newer single-sided one, and a liquidation's `S` is the side of the position that died.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of
-from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
+from ingest.venues.depth import DEPTH, Book, depth_of
+from ingest.venues.wire import (
+    RowReader,
+    Text,
+    decoder_of,
+    fields_in,
+    name_in,
+    number_or_nan,
+    price_or_nan,
+    read,
+    text_of,
+    time_or_zero,
+    timely,
+)
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
@@ -20,22 +34,27 @@ from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
-_TRADES = decoder_of(list[raw.Trade])
-_LIQUIDATIONS = decoder_of(list[raw.Liquidation])
-_TICKER = decoder_of(raw.Ticker)
 _RESULT = decoder_of(raw.Result)
-_MARKER = decoder_of(raw.Marker)
+_BARS = decoder_of(raw.Bars)
+_TRADES = RowReader(raw.Trade, "a Bybit trade")
+_LIQUIDATIONS = RowReader(raw.Liquidation, "a Bybit liquidation")
+_BAR_ROWS = RowReader(raw.BarRow, "a Bybit bar")
+_TICKER = decoder_of(raw.Ticker)
 _INSTRUMENT = decoder_of(raw.InstrumentInfo)
 _RISK_LIMIT = decoder_of(raw.RiskLimit)
 _OPEN_INTEREST = decoder_of(raw.OpenInterestPoint)
-_BARS = decoder_of(raw.Bars)
 _RECENT_TRADE = decoder_of(raw.RecentTrade)
+_ORDER_BOOK = decoder_of(raw.OrderBook)
 
+_SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "liquidation", "orderbook", "priceLimit"})
+"""Documented topics that say nothing about positions, or less than the one that is read; others are notices."""
+_KIND_FIELDS = ("contractType", "riskLimitValue", "lastPrice", "markPrice", "execId", "openInterest")
+"""What tells the kind of a row of a REST list; the first that it has counts."""
 _TAKER_SIDES = {"Buy": int(TakerSide.BUY), "Sell": int(TakerSide.SELL)}
 _POSITION_SIDES = {"Buy": int(Side.LONG), "Sell": int(Side.SHORT)}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _TickerState:
     """What a symbol's ticker says by now, in the venue's units."""
 
@@ -45,191 +64,223 @@ class _TickerState:
     next_funding_time: int = 0
 
 
-class BybitMapper:
+class BybitMapper(BaseMapper):
     """Maps one Bybit connection; remembers each ticker's snapshot. See `ingest.venues.interface.Mapper`."""
 
     venue = Venue.BYBIT
 
     def __init__(
-        self,
-        instruments: Sequence[Instrument] | None = None,
-        contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
+        self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
-        """Map frames of `instruments`, or (None) of every linear perpetual that a frame names."""
-        self.duplicates = 0
-        self.instruments = InstrumentBook(Venue.BYBIT, instruments)
+        super().__init__(instruments, contract_values)
         self._trades = Recent()
         self._liquidations = Recent()
         self._tickers: dict[str, _TickerState] = {}
 
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or REST body; see `ingest.venues.interface.Mapper.map`."""
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of a WebSocket frame or REST body."""
         message = read(_FRAME, frame, "a Bybit frame")
         topic = message.topic
         if message.stream:
-            yield from self._map_request(message, received_at)
-        elif not topic:
-            yield from self._map_answer(message, received_at)
-        elif topic.startswith(("publicTrade.", "trade.")):
-            yield from self._map_trades(message.data)
-        elif topic.startswith("tickers."):
-            yield from self._map_ticker(read(_TICKER, message.data, "a Bybit ticker"), message.ts or received_at)
-        elif topic.startswith("allLiquidation."):
-            yield from self._map_liquidations(message.data)
-
-    def _map_trades(self, data: Raw) -> Iterator[Event]:
-        for trade in read(_TRADES, data, "Bybit trades"):
-            yield from self._map_trade(trade.s, trade.T, trade.p, trade.v, trade.S, trade.i)
-
-    def _map_liquidations(self, data: Raw) -> Iterator[Event]:
-        for liquidation in read(_LIQUIDATIONS, data, "Bybit liquidations"):
-            instrument = self.instruments.get(liquidation.s)
-            if instrument is None:
-                continue
-            if not self._liquidations.add((liquidation.s, liquidation.T, liquidation.S, liquidation.v, liquidation.p)):
-                self.duplicates += 1
-                continue
-            coins = instrument.coins_per_unit
-            price = liquidation.p / coins
-            yield Liquidation(
-                Venue.BYBIT,
-                instrument.symbol,
-                instrument.name,
-                liquidation.T,
-                _side(_POSITION_SIDES, liquidation.S),
-                price,
-                liquidation.v * coins,
-                price,
+            return self._map_request(message, received_at)
+        if not topic:
+            return self._map_answer(message, received_at)
+        if topic.startswith(("publicTrade.", "trade.")):
+            trades = _TRADES.read(message.data, self.report, self.instruments.get)
+            return self.report.each(
+                trades,
+                lambda row: row.s,
+                lambda row: self._trade(row.s, row.T, row.p, row.v, row.S, row.i, received_at),
             )
+        if topic.startswith("tickers."):
+            at = time_or_zero(message.ts) or received_at
+            return self.report.each((message.data,), name_in, lambda row: self._ticker(row, at, received_at))
+        if topic.startswith("allLiquidation."):
+            liquidations = _LIQUIDATIONS.read(message.data, self.report, self.instruments.get)
+            return self.report.each(liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at))
+        self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
+        return iter(())
 
-    def _map_ticker(self, ticker: raw.Ticker, event_time: int) -> Iterator[Event]:
+    def _trade(
+        self, name: str, event_time: int, price: float, size: float, side: str, trade_id: Text, received_at: int
+    ) -> Iterable[Event]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return ()
+        taker_side = _side(_TAKER_SIDES, side)
+        timely(event_time, received_at)
+        if trade_id and not self._trades.add((name, trade_id)):
+            self.duplicates += 1
+            return ()
+        coins = instrument.coins_per_unit
+        where = (Venue.BYBIT, instrument.symbol, instrument.name, event_time)
+        return (Trade(*where, price / coins, size * coins, taker_side),)
+
+    def _liquidation(self, row: raw.Liquidation, received_at: int) -> Iterable[Event]:
+        instrument = self.instruments.get(row.s)
+        if instrument is None:
+            return ()
+        side = _side(_POSITION_SIDES, row.S)
+        timely(row.T, received_at)
+        if not self._liquidations.add((row.s, row.T, row.S, row.v, row.p)):
+            self.duplicates += 1
+            return ()
+        coins = instrument.coins_per_unit
+        price = row.p / coins
+        where = (Venue.BYBIT, instrument.symbol, instrument.name, row.T)
+        return (Liquidation(*where, side, price, row.v * coins, price),)
+
+    def _ticker(self, row: Raw, event_time: int, received_at: int) -> Iterator[Event]:
+        ticker = read(_TICKER, row, "a Bybit ticker")
         instrument = self.instruments.get(ticker.symbol)
         if instrument is None:
             return
-        where = (Venue.BYBIT, instrument.symbol, instrument.name, event_time)
+        where = (Venue.BYBIT, instrument.symbol, instrument.name, timely(event_time, received_at))
         coins = instrument.coins_per_unit
+        quantity, turnover = _one_sided(ticker), number_or_nan(ticker.turnover_24h)
         if mark := self._updated_mark(ticker):
             next_funding_time = mark.next_funding_time
             yield Mark(*where, mark.mark_price / coins, mark.index_price / coins, mark.funding_rate, next_funding_time)
-        quantity = _one_sided(ticker)
-        if quantity is not None:
+        if quantity >= 0:
             yield OpenInterest(*where, quantity * coins)
         # A spot ticker is named alike, and has no mark.
-        if ticker.turnover_24h is not None and self._tickers[ticker.symbol].mark_price > 0:
-            yield Turnover(*where, ticker.turnover_24h)
+        if turnover >= 0 and self._tickers[ticker.symbol].mark_price > 0:
+            yield Turnover(*where, turnover)
 
     def _updated_mark(self, ticker: raw.Ticker) -> _TickerState | None:
         """Return the mark after this ticker; None where the ticker changes nothing of it, or there is none yet."""
-        state = self._tickers.setdefault(ticker.symbol, _TickerState())
-        changed = False
-        if ticker.mark_price is not None:
-            state.mark_price, changed = ticker.mark_price, True
-        if ticker.index_price is not None:
-            state.index_price, changed = ticker.index_price, True
-        if ticker.funding_rate is not None:
-            state.funding_rate, changed = number_or_nan(ticker.funding_rate), True
-        if ticker.next_funding_time is not None:
-            state.next_funding_time, changed = ticker.next_funding_time, True
-        return state if changed and state.mark_price > 0 else None
+        known = self._tickers.get(ticker.symbol, _TickerState())
+        state = _TickerState(
+            known.mark_price if ticker.mark_price is None else price_or_nan(ticker.mark_price),
+            known.index_price if ticker.index_price is None else price_or_nan(ticker.index_price),
+            known.funding_rate if ticker.funding_rate is None else number_or_nan(ticker.funding_rate),
+            known.next_funding_time if ticker.next_funding_time is None else time_or_zero(ticker.next_funding_time),
+        )
+        told = (ticker.mark_price, ticker.index_price, ticker.funding_rate, ticker.next_funding_time)
+        self._tickers[ticker.symbol] = state
+        return state if any(value is not None for value in told) and state.mark_price > 0 else None
 
     def _map_answer(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         if message.success is False:
+            if "already subscribed" in message.ret_msg:
+                self.report.notice("already subscribed")
+                return
             raise PoisonMessage(f"Bybit refused the operation {message.op!r}: {message.ret_msg}")
-        if message.ret_code != 0:
+        if text_of(message.ret_code) not in ("0", ""):
             raise PoisonMessage(f"Bybit answered {message.ret_code}: {message.rest_message}")
         if not len(bytes(message.result)):
             return
         result = read(_RESULT, message.result, "a Bybit result")
         if result.category not in ("", "linear"):
             return
-        if not result.items or bytes(result.items[0]).startswith(b"["):
-            return  # Klines: rows without names, which the history reader asks for and maps itself.
-        at = message.time or received_at
-        marker = read(_MARKER, result.items[0], "a Bybit list")
-        if marker.contract_type is not None:
-            for item in result.items:
-                yield from self._map_instrument(read(_INSTRUMENT, item, "a Bybit instrument"), at)
-        elif marker.risk_limit_value is not None:
-            yield from self._map_risk_limits(result, at)
-        elif marker.mark_price is not None:
-            for item in result.items:
-                yield from self._map_ticker(read(_TICKER, item, "a Bybit ticker"), at)
-        elif marker.open_interest is not None:
-            yield from self._map_open_interest(result)
-        elif marker.execution is not None:
+        at = time_or_zero(message.time) or received_at
+        limits: list[raw.RiskLimit] = []
+        rows = [(row, _kind_of(row)) for row in result.items]
+        if not any(kind for _, kind in rows):
+            self.report.notice("an answer of another kind")
+            return
+        if any(kind in ("execId", "openInterest") for _, kind in rows):
             # Past things come newest first.
-            for item in reversed(result.items):
-                trade = read(_RECENT_TRADE, item, "a Bybit trade")
-                yield from self._map_trade(
-                    trade.symbol, trade.time, trade.price, trade.size, trade.side, trade.execution
-                )
+            rows.reverse()
 
-    def _map_instrument(self, info: raw.InstrumentInfo, event_time: int) -> Iterator[Event]:
+        def events_of(item: tuple[Raw, str]) -> Iterable[Event]:
+            row, kind = item
+            if kind == "contractType":
+                return self._instrument(row, at)
+            if kind in ("lastPrice", "markPrice"):
+                return self._ticker(row, at, received_at)
+            if kind == "execId":
+                trade = read(_RECENT_TRADE, row, "a Bybit trade")
+                name, trade_id = trade.symbol, trade.execution
+                return self._trade(name, trade.time, trade.price, trade.size, trade.side, trade_id, received_at)
+            if kind == "openInterest":
+                return self._open_interest(row, result.symbol, received_at)
+            if kind != "riskLimitValue":
+                raise PoisonMessage(f"Not a row that Bybit documents: {bytes(row)[:80].decode(errors='replace')}")
+            limits.append(read(_RISK_LIMIT, row, "a Bybit risk limit"))
+            return ()
+
+        yield from self.report.each(rows, lambda item: name_in(item[0]), events_of, self.instruments.get)
+        if limits:
+            yield from self._risk_limits(limits, at)
+
+    def _instrument(self, row: Raw, event_time: int) -> Iterable[Event]:
+        info = read(_INSTRUMENT, row, "a Bybit instrument")
         if info.contract_type != "LinearPerpetual":
             self.instruments.ignored[info.symbol] = info.contract_type
-        elif (instrument := self.instruments.get(info.symbol)) is not None:
-            yield contract(instrument, info, event_time)
+            return ()
+        instrument = self.instruments.get(info.symbol)
+        return () if instrument is None else (contract(instrument, info, event_time),)
 
-    def _map_risk_limits(self, result: raw.Result, event_time: int) -> Iterator[Event]:
-        """Yield each symbol's table; a broken one is refused after the others have been read."""
-        limits = [read(_RISK_LIMIT, item, "a Bybit risk limit") for item in result.items]
-        tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.symbol)])
+    def _risk_limits(self, limits: list[raw.RiskLimit], event_time: int) -> Iterator[Event]:
+        """Yield each symbol's table; a broken one is refused, the others are read."""
+        incomplete = {refusal.instrument for refusal in self.report.refused}
+        tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.symbol)], incomplete)
         for name, tiers in tables.items():
-            instrument = self.instruments.get(name)
-            if instrument is not None:
+            if instrument := self.instruments.get(name):
                 yield from tiers.to_events(Venue.BYBIT, instrument.symbol, name, event_time)
-        if refused:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-            raise PoisonMessage(f"Margin tiers of Bybit contradict themselves: {reasons}")
+        for name, reason in refused.items():
+            self.report.refuse(name, f"The margin tiers of Bybit contradict themselves: {reason}")
+        if not tables:
+            self.report.nothing_read()
 
-    def _map_open_interest(self, result: raw.Result) -> Iterator[Event]:
-        instrument = self.instruments.get(result.symbol)
-        if instrument is None:
-            return
-        for item in reversed(result.items):
-            point = read(_OPEN_INTEREST, item, "Bybit open interest")
-            quantity = _one_sided(point)
-            if quantity is not None:
-                yield OpenInterest(
-                    Venue.BYBIT,
-                    instrument.symbol,
-                    instrument.name,
-                    point.timestamp,
-                    quantity * instrument.coins_per_unit,
-                )
-
-    def _map_trade(
-        self, name: str, event_time: int, price: float, size: float, side: str, trade_id: str
-    ) -> Iterator[Event]:
+    def _open_interest(self, row: Raw, name: str, received_at: int) -> Iterable[Event]:
         instrument = self.instruments.get(name)
         if instrument is None:
-            return
-        if trade_id and not self._trades.add(trade_id):
-            self.duplicates += 1
-            return
-        coins = instrument.coins_per_unit
-        taker_side = _side(_TAKER_SIDES, side)
-        yield Trade(
-            Venue.BYBIT, instrument.symbol, instrument.name, event_time, price / coins, size * coins, taker_side
-        )
+            return ()
+        point = read(_OPEN_INTEREST, row, "Bybit open interest")
+        quantity = _one_sided(point)
+        if not quantity >= 0:
+            return ()
+        where = (Venue.BYBIT, instrument.symbol, instrument.name, timely(point.timestamp, received_at))
+        return (OpenInterest(*where, quantity * instrument.coins_per_unit),)
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; bars need that name."""
         answer = read(_FRAME, message.data, "a Bybit answer")
         name, _, stream = message.stream.partition("@")
+        if stream == DEPTH:
+            yield from self._depth(name, answer, received_at)
+            return
         instrument = self.instruments.get(name) if stream in ("kline", "mark-price-kline") else None
-        if instrument is None or answer.ret_code != 0:
+        if instrument is None or text_of(answer.ret_code) not in ("0", ""):
             yield from self._map_answer(answer, received_at)
             return
-        rows = read(_BARS, answer.result, "Bybit bars").rows
-        coins = instrument.coins_per_unit
-        for row in reversed(rows):
-            bar = Bar(row.start, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
-            if stream == "mark-price-kline":
-                yield from marks_of(instrument, bar)
-            elif row.volume > 0:
-                quantity = row.volume * coins
-                yield from trades_of(instrument, bar, quantity, row.turnover / quantity)
+        rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report, name=name)
+        events_of = _mark_bar if stream == "mark-price-kline" else _trade_bar
+        bars = distinct(rows[::-1], lambda row: row.start)
+        yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row))
+
+    def _depth(self, name: str, answer: raw.Frame, received_at: int) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if text_of(answer.ret_code) not in ("0", "") or instrument is None:
+            yield from self._map_answer(answer, received_at)
+            return
+        book = read(_ORDER_BOOK, answer.result, "a Bybit order book")
+        at = timely(time_or_zero(book.ts) or received_at, received_at)
+        # The longer side says how many levels were asked for.
+        if depth := depth_of(instrument, at, [Book(book.bids, book.asks, max(len(book.bids), len(book.asks)))]):
+            yield depth
+
+
+def _kind_of(row: Raw) -> str:
+    """Return the field that tells what kind of row it is; "" where none does, as in bars."""
+    fields = fields_in(row)
+    return next((field for field in _KIND_FIELDS if field in fields), "")
+
+
+def _bar(instrument: Instrument, row: raw.BarRow) -> Bar:
+    coins = instrument.coins_per_unit
+    return Bar(row.start, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
+
+
+def _mark_bar(instrument: Instrument, row: raw.BarRow) -> Iterator[Event]:
+    return marks_of(instrument, _bar(instrument, row))
+
+
+def _trade_bar(instrument: Instrument, row: raw.BarRow) -> Iterable[Event]:
+    quantity = row.volume * instrument.coins_per_unit
+    return trades_of(instrument, _bar(instrument, row), quantity, row.turnover / quantity) if quantity > 0 else ()
 
 
 def _side(sides: dict[str, int], text: str) -> int:
@@ -239,8 +290,7 @@ def _side(sides: dict[str, int], text: str) -> int:
         raise PoisonMessage(f"Expected the side Buy or Sell, was {text!r}") from None
 
 
-def _one_sided(ticker: raw.Ticker | raw.OpenInterestPoint) -> float | None:
-    """Return open interest counted once, in quoted units; `openInterest` is the sum of both sides."""
-    if ticker.single_open_interest is not None:
-        return ticker.single_open_interest
-    return None if ticker.open_interest is None else ticker.open_interest / 2
+def _one_sided(ticker: raw.Ticker | raw.OpenInterestPoint) -> float:
+    """Return open interest counted once, in quoted units, NaN where unknown; `openInterest` sums both sides."""
+    quantity = number_or_nan(ticker.single_open_interest)
+    return quantity if quantity >= 0 else number_or_nan(ticker.open_interest) / 2

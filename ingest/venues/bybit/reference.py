@@ -4,62 +4,80 @@ Pure; used by the feed on start and each reference interval, and by the mapper i
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from ingest.venues.bybit.messages import InstrumentInfo, RiskLimit
 from ingest.venues.interface import Listings
-from ingest.venues.wire import number_or_nan
+from ingest.venues.wire import Refusal, number_or_nan
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.platform.errors import PoisonMessage
 
 
-def listings_of(infos: Iterable[InstrumentInfo], event_time: int) -> Listings:
+def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
     """Return the linear USDT and USDC perpetuals, others counted by reason."""
     contracts: list[Contract] = []
-    ignored: Counter[str] = Counter()
+    left_out: dict[str, str] = {}
+    unreadable = list(refused)
     for info in infos:
         instrument = parse_instrument(Venue.BYBIT, info.symbol)
         if info.contract_type != "LinearPerpetual":
-            ignored[info.contract_type] += 1
+            left_out[info.symbol] = info.contract_type or "no contract type"
         elif instrument is None:
-            ignored["name not understood"] += 1
+            left_out[info.symbol] = "name not understood"
         else:
-            contracts.append(contract(instrument, info, event_time))
-    return Listings(tuple(contracts), ignored)
+            try:
+                contracts.append(contract(instrument, info, event_time))
+            except PoisonMessage as poison:
+                unreadable.append(Refusal(info.symbol, poison.reason))
+    return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
 
 
 def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> Contract:
-    """Return the instrument's contract, prices and sizes in single coins."""
+    """Return the instrument's contract, prices and sizes in single coins.
+
+    Raises:
+        PoisonMessage: a number of it is none.
+    """
     coins = instrument.coins_per_unit
+    interval = number_or_nan(info.funding_interval)
     # No venue settles more often than hourly, so a number below 60 is in hours.
-    unit = HOUR_MS if info.funding_interval < 60 else MINUTE_MS
+    unit = HOUR_MS if interval < 60 else MINUTE_MS
     return Contract(
         Venue.BYBIT,
         instrument.symbol,
         instrument.name,
         event_time,
         info.status.lower(),
-        info.price_filter.tick_size / coins,
-        info.lot_size_filter.quantity_step * coins,
+        number_or_nan(info.price_filter.tick_size) / coins,
+        number_or_nan(info.lot_size_filter.quantity_step) * coins,
         coins,
-        info.funding_interval * unit,
+        round(interval * unit) if 0 < interval < 1e5 else 0,
     )
 
 
-def tables_of(limits: Iterable[RiskLimit]) -> tuple[dict[str, MarginTiers], dict[str, str]]:
-    """Return the tier tables by instrument, and why others were refused."""
+def tables_of(
+    limits: Iterable[RiskLimit], incomplete: Collection[str] = ()
+) -> tuple[dict[str, MarginTiers], dict[str, str]]:
+    """Return the tier tables by instrument, and why others were refused.
+
+    `incomplete` names instruments of which a step could not be read: a table with a hole would join what is around it.
+    """
     steps: dict[str, list[RiskLimit]] = {}
     for limit in limits:
         steps.setdefault(limit.symbol, []).append(limit)
     tables: dict[str, MarginTiers] = {}
     refused: dict[str, str] = {}
     for name, own in steps.items():
+        if name in incomplete:
+            refused[name] = "a step of its margin tiers cannot be read"
+            continue
         try:
             tables[name] = _table(own)
-        except BrokenMarginTiers as error:
+        except (BrokenMarginTiers, PoisonMessage) as error:
             refused[name] = str(error)
     return tables, refused
 
@@ -69,7 +87,7 @@ def _table(limits: list[RiskLimit]) -> MarginTiers:
     for limit in sorted(limits, key=lambda each: each.risk_limit_value):
         # Rates are fractions in newer and percents in older answers; initial margin is 1 / leverage in either.
         scale = 100 if limit.initial_margin * limit.max_leverage > 10 else 1
-        amount = number_or_nan(limit.deduction or "0")
+        amount = number_or_nan(limit.deduction or 0.0)
         floor = rows[-1][1] if rows else 0.0
         rows.append([floor, limit.risk_limit_value, limit.max_leverage, limit.maintenance_margin / scale, amount])
     return MarginTiers.of(rows)

@@ -1,14 +1,74 @@
 """What a clearinghouse state says of its positions, and our own liquidation prices beside the venue's. Pure."""
 
 from collections.abc import Iterator, Mapping
+from math import isnan
 
-from ingest.venues.hyperliquid.messages import ClearinghouseState, PositionDetail
+import msgspec
+
+from ingest.venues.hyperliquid.messages import (
+    AssetPosition,
+    ClearinghouseAnswer,
+    ClearinghouseState,
+    PositionDetail,
+)
 from ingest.venues.hyperliquid.wallets import Holding
-from ingest.venues.wire import number_or_nan
+from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, price_or_nan, read
+from liqheat.domain.events import NAN, Position
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.liquidation_models import ModelName, Terms, liquidation_price_at_tier
+from liqheat.domain.liquidation_models import Terms, liquidation_price_at_tier
 from liqheat.domain.margin_tiers import MarginTiers
-from liqheat.domain.market import Side
+from liqheat.domain.market import ModelName, Side, Venue
+from liqheat.platform.errors import PoisonMessage
+
+_ANSWER = decoder_of(ClearinghouseAnswer)
+_POSITIONS = RowReader(AssetPosition, "a Hyperliquid position")
+
+
+def state_of(body: bytes | msgspec.Raw, report: Report) -> ClearinghouseState:
+    """Read a `clearinghouseState` position by position; those that cannot be read go to `report`.
+
+    Raises:
+        PoisonMessage: it is none.
+    """
+    answer = read(_ANSWER, body, "a Hyperliquid account")
+    return ClearinghouseState(
+        _POSITIONS.read(answer.asset_positions, report),
+        answer.time,
+        answer.margin_summary,
+        answer.cross_margin_summary,
+        answer.cross_maintenance_margin_used,
+    )
+
+
+def position_of(
+    instrument: Instrument, side: int, position: PositionDetail, state: ClearinghouseState, user: str
+) -> Position:
+    """Return a position of an account as an event.
+
+    Raises:
+        PoisonMessage: a number of it is none.
+    """
+    coins = instrument.coins_per_unit
+    if not abs(position.szi) < 1e18:
+        raise PoisonMessage(f"Expected a size, was {position.szi!r}")
+    account_value = number_or_nan(state.margin_summary.account_value)
+    if isnan(account_value):
+        account_value = number_or_nan(state.cross_margin_summary.account_value)
+    return Position(
+        Venue.HYPERLIQUID,
+        instrument.symbol,
+        instrument.name,
+        state.time,
+        user,
+        side,
+        abs(position.szi) * coins,
+        price_or_nan(position.entry_price) / coins,
+        number_or_nan(position.leverage.value),
+        position.leverage.type == "cross",
+        price_or_nan(position.liquidation_price) / coins,
+        number_or_nan(position.margin_used),
+        account_value,
+    )
 
 
 def holdings_of(state: ClearinghouseState, instruments: Mapping[str, Instrument]) -> Iterator[Holding]:
@@ -17,14 +77,15 @@ def holdings_of(state: ClearinghouseState, instruments: Mapping[str, Instrument]
         instrument = instruments.get(position.coin)
         if instrument is None:
             continue
-        mark_price = position.position_value / abs(position.szi)
-        liquidation_price = number_or_nan(position.liquidation_price)
+        value = _value_of(position)
+        mark_price = value / abs(position.szi)
+        liquidation_price = _price_of(position)
         quantity = position.szi * instrument.coins_per_unit
         if liquidation_price > 0 and mark_price > 0:
             distance = abs(mark_price - liquidation_price) / mark_price
-            yield Holding(instrument.symbol, quantity, position.position_value, distance)
+            yield Holding(instrument.symbol, quantity, value, distance)
         else:
-            yield Holding(instrument.symbol, quantity, position.position_value)
+            yield Holding(instrument.symbol, quantity, value)
 
 
 def price_differences(state: ClearinghouseState, tables: Mapping[str, MarginTiers]) -> Iterator[float]:
@@ -33,9 +94,9 @@ def price_differences(state: ClearinghouseState, tables: Mapping[str, MarginTier
     `tables` holds margin tiers by coin; a coin without is passed over.
     """
     for position in _open_positions(state):
-        theirs = number_or_nan(position.liquidation_price)
+        theirs = _price_of(position)
         tiers = tables.get(position.coin)
-        if tiers is None or not theirs > 0 or not position.position_value > 0:
+        if tiers is None or not theirs > 0 or not _value_of(position) > 0:
             continue
         ours = own_liquidation_price(position, state, tiers)
         if ours > 0:
@@ -49,7 +110,7 @@ def own_liquidation_price(position: PositionDetail, state: ClearinghouseState, t
     the maintenance margin of all its cross positions.
     """
     quantity = abs(position.szi)
-    mark_price = position.position_value / quantity
+    mark_price = _value_of(position) / quantity
     is_cross = position.leverage.type == "cross"
     terms = Terms(
         side=int(Side.LONG if position.szi > 0 else Side.SHORT),
@@ -66,3 +127,20 @@ def _open_positions(state: ClearinghouseState) -> Iterator[PositionDetail]:
     for item in state.asset_positions:
         if item.position.szi != 0:
             yield item.position
+
+
+def _value_of(position: PositionDetail) -> float:
+    """Return the position's notional (USD), 0 where the venue does not say."""
+    try:
+        value = number_or_nan(position.position_value)
+    except PoisonMessage:
+        return 0.0
+    return value if value > 0 else 0.0
+
+
+def _price_of(position: PositionDetail) -> float:
+    """Return the venue's liquidation price, NaN where there is none."""
+    try:
+        return price_or_nan(position.liquidation_price)
+    except PoisonMessage:
+        return NAN

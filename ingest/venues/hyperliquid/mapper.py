@@ -4,17 +4,29 @@ The only venue whose positions are public: an account's state becomes absolute p
 left it becomes a position of zero. Builder-deployed exchanges (`xyz:AAPL`) are left out on purpose.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.base_mapper import BaseMapper
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.reference import contract, margin_tiers
-from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
-from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
+from ingest.venues.hyperliquid.accounts import position_of, state_of
+from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
+from ingest.venues.wire import (
+    Report,
+    RowReader,
+    decoder_of,
+    fields_in,
+    name_in,
+    number_or_nan,
+    price_or_nan,
+    read,
+    timely,
+)
+from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
@@ -22,20 +34,31 @@ from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
-_MARKER = decoder_of(raw.Marker)
-_TRADES = decoder_of(list[raw.Trade])
 _ACTIVE = decoder_of(raw.ActiveContext)
 _ALL_CONTEXTS = decoder_of(raw.AllContexts)
-_CONTEXTS = decoder_of(list[raw.Context])
-_META = decoder_of(raw.Meta)
-_STATE = decoder_of(raw.ClearinghouseState)
-_CANDLES = decoder_of(list[raw.Candle])
-_FILLS = decoder_of(raw.Fills)
+_CONTEXT = decoder_of(raw.Context)
+_FILL_LIST = decoder_of(raw.Fills)
+_TRADES = RowReader(raw.Trade, "a Hyperliquid trade")
+_CANDLES = RowReader(raw.Candle, "a Hyperliquid candle")
+_FILLS = RowReader(raw.Fill, "a Hyperliquid fill")
+_ORDER_BOOK = decoder_of(raw.OrderBook)
 
+SIGNIFICANT_FIGURES = (2, 3, 4)
+"""Aggregations of a book that are read, coarse first: with each figure more, its levels reach a tenth as far."""
+LEVELS = 20
+"""Levels per side that the venue gives."""
+# What lies far from mid changes slowly, but a coarse reading that is older says nothing of now.
+_BOOK_LASTS_MS = 120_000
+
+_SILENT_CHANNELS = frozenset(
+    {"subscriptionResponse", "pong", "post", "activeSpotAssetCtx", "allMids", "bbo", "candle", "l2Book"}
+)
+"""Channels that answer what we sent, or say nothing about positions; others that are not read are notices."""
+_GREETING = b"Websocket connection established"
 _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
 
-class HyperliquidMapper:
+class HyperliquidMapper(BaseMapper):
     """Maps Hyperliquid; remembers the universe, recent trade ids, and which coins each account holds.
 
     Args:
@@ -49,16 +72,16 @@ class HyperliquidMapper:
     def __init__(
         self,
         instruments: Sequence[Instrument] | None = None,
-        contract_values: Mapping[str, float] | None = None,  # noqa: ARG002 - the venue counts in coins
+        contract_values: Mapping[str, float] | None = None,
         traders: dict[str, float] | None = None,
     ) -> None:
-        self.duplicates = 0
-        self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
+        super().__init__(instruments, contract_values)
         self._wanted = tuple(instruments or ())
         self._traders = traders
         self.universe: list[str] = []
         self._trades = Recent()
         self._fills = Recent()
+        self._books: dict[str, dict[int, tuple[int, Book]]] = {}  # coin -> figures -> time, book
         self._holdings: dict[str, dict[str, int]] = {}
         self._readers: dict[str, Callable[[Raw, int], Iterator[Event]]] = {
             "trades": self._map_trades,
@@ -69,94 +92,127 @@ class HyperliquidMapper:
         }
 
     def want(self, instruments: Sequence[Instrument]) -> None:
-        """Map these instruments from now on, those listed while running among them."""
+        """Map exactly these instruments from now on, those listed while running among them."""
         if tuple(instruments) != self._wanted:
             self._wanted = tuple(instruments)
-            self.instruments = InstrumentBook(Venue.HYPERLIQUID, instruments)
+            super().want(instruments)
 
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or answer; see `ingest.venues.interface.Mapper.map`.
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of a WebSocket frame or answer.
 
         A `clearinghouseState` answer does not name its account, so it comes wrapped:
         `{"channel": "clearinghouseState", "user": "0x...", "data": {...}}`.
         """
         if frame.lstrip().startswith(b"["):
-            yield from self._map_list(frame, received_at)
-            return
+            return self._map_list(frame, received_at)
+        if frame.startswith(_GREETING):
+            self.report.notice("greeting")
+            return iter(())
         message = read(_FRAME, frame, "a Hyperliquid frame")
+        if f"@{DEPTH}-" in message.stream:
+            return self._depth(message.stream, message.data, received_at)
         if message.stream:
-            yield from self.map(bytes(message.data), received_at)
-        elif reader := self._readers.get(message.channel):
-            yield from reader(message.data, received_at)
-        elif message.channel == "clearinghouseState":
-            yield from self._map_positions(message)
-        elif message.channel == "error":
-            raise PoisonMessage(f"Hyperliquid refused: {bytes(message.data).decode(errors='replace')}")
+            body = bytes(message.data)
+            if not body.lstrip().startswith(b"["):
+                raise PoisonMessage(f"Expected a list, was {body[:80].decode(errors='replace')}")
+            return self._map_list(body, received_at)
+        if reader := self._readers.get(message.channel):
+            return reader(message.data, received_at)
+        if message.channel == "clearinghouseState":
+            return self._map_positions(message, received_at)
+        if message.channel == "error":
+            self._take_error(bytes(message.data).decode(errors="replace"))
         elif len(bytes(message.universe)):
-            yield from self._map_meta(read(_META, frame, "a Hyperliquid universe"), received_at)
+            return self._map_meta(universe_of(frame, self.report), received_at)
+        elif message.channel:
+            self.report.notice(message.channel, _SILENT_CHANNELS)
+        return iter(())
+
+    def _take_error(self, text: str) -> None:
+        if "already subscribed" not in text.lower():
+            raise PoisonMessage(f"Hyperliquid refused: {text}")
+        self.report.notice("already subscribed")
 
     def _map_list(self, frame: bytes, received_at: int) -> Iterator[Event]:
         items = read(_ITEMS, frame, "a Hyperliquid answer")
-        if not items or not bytes(items[0]).startswith(b"{"):
+        fields = [fields_in(item) for item in items]
+        if not any(fields):
             return
-        marker = read(_MARKER, items[0], "a Hyperliquid list")
-        if marker.candle is not None:
-            yield from self._map_candles(frame)
-        elif marker.tid is not None:
-            yield from self._map_trades(Raw(frame), received_at)
-        elif len(bytes(marker.universe)):
+        if "universe" in fields[0]:
             # Either one universe with its contexts, or the universes of all exchanges, the venue's own first.
-            yield from self._map_meta(read(_META, items[0], "a Hyperliquid universe"), received_at)
-            for other in items[1:]:
+            yield from self._map_meta(universe_of(items[0], self.report), received_at)
+            for other, told in zip(items[1:], fields[1:], strict=True):
                 if bytes(other).startswith(b"["):
-                    yield from self._map_contexts(read(_CONTEXTS, other, "Hyperliquid contexts"), received_at)
-                else:
-                    for coin in read(_META, other, "a Hyperliquid universe").universe:
-                        self.instruments.ignored[coin.name] = "a builder-deployed market"
+                    yield from self._map_contexts(other, received_at)
+                elif "universe" in told:
+                    for name in universe_of(other, Report()).names:
+                        self.instruments.ignored[name] = "a builder-deployed market"
+        elif any("tid" in row for row in fields):
+            yield from self._map_trades(Raw(frame), received_at)
+        elif any("t" in row for row in fields):
+            candles = _CANDLES.read(frame, self.report, self.instruments.get)
+            bars = distinct(candles, lambda row: (row.s, row.t))
+            yield from self.report.each(bars, lambda row: row.s, self._candle)
+        else:
+            self.report.notice("an answer of another kind")
 
-    def _map_candles(self, frame: bytes) -> Iterator[Event]:
-        """Yield bars of trading as trades and, for the venue keeps no history of marks, as marks too."""
-        for candle in read(_CANDLES, frame, "Hyperliquid candles"):
-            instrument = self.instruments.get(candle.s)
-            if instrument is None:
-                continue
-            coins = instrument.coins_per_unit
-            bar = Bar(candle.t, candle.o / coins, candle.h / coins, candle.l / coins, candle.c / coins)
-            first, second, third, last = marks_of(instrument, bar)
-            yield from (first, second)
-            yield from trades_of(instrument, bar, candle.v * coins, (bar.open + bar.high + bar.low + bar.close) / 4)
-            yield from (third, last)
+    def _depth(self, stream: str, data: Raw, received_at: int) -> Iterator[Event]:
+        """Join the aggregations of one book: coarse ones are kept until the finest comes."""
+        book = read(_ORDER_BOOK, data, "a Hyperliquid order book")
+        instrument = self.instruments.get(book.coin)
+        if instrument is None:
+            return
+        timely(book.time, received_at)
+        bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
+        known = self._books.setdefault(book.coin, {})
+        figures = int(stream.rpartition("-")[2])
+        known[figures] = (book.time, Book(bids, asks, LEVELS))
+        if figures < SIGNIFICANT_FIGURES[-1]:
+            return
+        recent = [each for _, (time, each) in sorted(known.items(), reverse=True) if book.time - time <= _BOOK_LASTS_MS]
+        if depth := depth_of(instrument, book.time, recent):
+            yield depth
 
-    def _map_trades(self, data: Raw, _: int) -> Iterator[Event]:
-        trades = read(_TRADES, data, "Hyperliquid trades")
+    def _candle(self, candle: raw.Candle) -> Iterator[Event]:
+        """Yield a bar of trading as trades and, for the venue keeps no history of marks, as marks too."""
+        instrument = self.instruments.get(candle.s)
+        if instrument is None:
+            return
+        timely(candle.t, 0)
+        coins = instrument.coins_per_unit
+        bar = Bar(candle.t, candle.o / coins, candle.h / coins, candle.l / coins, candle.c / coins)
+        first, second, third, last = marks_of(instrument, bar)
+        yield from (first, second)
+        yield from trades_of(instrument, bar, candle.v * coins, (bar.open + bar.high + bar.low + bar.close) / 4)
+        yield from (third, last)
+
+    def _map_trades(self, data: Raw, received_at: int) -> Iterator[Event]:
+        trades = _TRADES.read(data, self.report, self.instruments.get)
         if len(trades) > 1:
             trades.sort(key=lambda trade: (trade.time, trade.tid))
-        for trade in trades:
-            instrument = self.instruments.get(trade.coin)
-            if instrument is None:
-                continue
-            # The first message after subscribing is backlog.
-            if trade.tid >= 0 and not self._trades.add((trade.coin, trade.tid)):
-                self.duplicates += 1
-                continue
-            coins = instrument.coins_per_unit
-            if self._traders is not None:
-                for user in trade.users or ():
-                    self._traders[user] = self._traders.get(user, 0.0) + trade.px * trade.sz
-            yield Trade(
-                Venue.HYPERLIQUID,
-                instrument.symbol,
-                instrument.name,
-                trade.time,
-                trade.px / coins,
-                trade.sz * coins,
-                _taker_side(trade.side),
-                trade.tid,
-            )
+        return self.report.each(trades, lambda row: row.coin, lambda row: self._trade(row, received_at))
+
+    def _trade(self, trade: raw.Trade, received_at: int) -> Iterable[Event]:
+        instrument = self.instruments.get(trade.coin)
+        if instrument is None:
+            return ()
+        side = _taker_side(trade.side)
+        timely(trade.time, received_at)
+        # The first message after subscribing is backlog.
+        if trade.tid >= 0 and not self._trades.add((trade.coin, trade.tid)):
+            self.duplicates += 1
+            return ()
+        coins = instrument.coins_per_unit
+        if self._traders is not None:
+            for user in filter(None, trade.users or ()):
+                address = user.lower()
+                self._traders[address] = self._traders.get(address, 0.0) + trade.px * trade.sz
+        where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, trade.time)
+        return (Trade(*where, trade.px / coins, trade.sz * coins, side, trade.tid),)
 
     def _map_active(self, data: Raw, received_at: int) -> Iterator[Event]:
         active = read(_ACTIVE, data, "a Hyperliquid context")
-        yield from self._map_context(active.coin, active.ctx, received_at)
+        return self._each_context([(active.coin, active.ctx)], received_at)
 
     def _map_all_contexts(self, data: Raw, received_at: int) -> Iterator[Event]:
         for exchange, contexts in read(_ALL_CONTEXTS, data, "Hyperliquid contexts").ctxs:
@@ -165,96 +221,120 @@ class HyperliquidMapper:
             else:
                 yield from self._map_contexts(contexts, received_at)
 
-    def _map_contexts(self, contexts: list[raw.Context], received_at: int) -> Iterator[Event]:
+    def _map_contexts(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Map contexts by their place in the universe, which only grows at its end."""
+        contexts = read(_ITEMS, data, "Hyperliquid contexts")
         if contexts and not self.universe:
             raise PoisonMessage("The universe of Hyperliquid is not known: read its meta first")
-        for name, context in zip(self.universe, contexts, strict=False):
-            yield from self._map_context(name, context, received_at)
+        if len(contexts) > len(self.universe):
+            self.report.notice("contexts of coins past the universe")
+        return self._each_context(list(zip(self.universe, contexts, strict=False)), received_at)
 
-    def _map_context(self, name: str, context: raw.Context, received_at: int) -> Iterator[Event]:
+    def _each_context(self, contexts: Sequence[tuple[str, Raw]], received_at: int) -> Iterator[Event]:
+        return self.report.each(contexts, lambda pair: pair[0], lambda pair: self._context(*pair, received_at))
+
+    def _context(self, name: str, row: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
         if instrument is None:
             return
+        context = read(_CONTEXT, row, "a Hyperliquid context")
         where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, received_at)
         coins = instrument.coins_per_unit
-        mark_price = number_or_nan(context.mark_price)
+        mark_price, oracle_price = price_or_nan(context.mark_price), price_or_nan(context.oracle_price)
+        funding_rate, turnover = number_or_nan(context.funding), number_or_nan(context.day_notional_volume)
+        open_interest = number_or_nan(context.open_interest)
         if mark_price > 0:
-            oracle_price = number_or_nan(context.oracle_price)
             # Funding is paid at every full hour.
             next_funding_time = window_start(received_at, HOUR_MS) + HOUR_MS
-            index_price = oracle_price / coins if oracle_price > 0 else NAN
-            yield Mark(*where, mark_price / coins, index_price, number_or_nan(context.funding), next_funding_time)
-        yield OpenInterest(*where, context.open_interest * coins)
-        yield Turnover(*where, context.day_notional_volume)
+            yield Mark(*where, mark_price / coins, oracle_price / coins, funding_rate, next_funding_time)
+        if open_interest >= 0:
+            yield OpenInterest(*where, open_interest * coins)
+        if turnover >= 0:
+            yield Turnover(*where, turnover)
 
-    def _map_meta(self, meta: raw.Meta, received_at: int) -> Iterator[Event]:
-        """Yield contracts and margin tiers; a broken table is refused after the others have been read."""
-        self.universe = [coin.name for coin in meta.universe]
-        tables = dict(meta.margin_tables)
-        broken: list[str] = []
-        for coin in meta.universe:
+    def _map_meta(self, universe: Universe, received_at: int) -> Iterator[Event]:
+        """Yield contracts and margin tiers; a broken table is refused, the others are read."""
+        self.universe = list(universe.names)
+
+        tables, refused = tables_of(universe, universe.names)
+
+        def events_of(coin: raw.Coin) -> Iterator[Event]:
             instrument = self.instruments.get(coin.name)
             if instrument is None:
-                continue
+                return
             yield contract(instrument, coin, received_at)
             if coin.is_delisted:
-                continue
-            try:
-                tiers = margin_tiers(coin, tables)
-            except BrokenMarginTiers as error:
-                broken.append(f"{coin.name}: {error}")
-                continue
+                return
+            if coin.name in refused:
+                raise PoisonMessage(f"Broken margin tiers of Hyperliquid: {refused[coin.name]}")
+            tiers = tables[coin.name]
             yield from tiers.to_events(Venue.HYPERLIQUID, instrument.symbol, instrument.name, received_at)
-        if broken:
-            raise PoisonMessage(f"Broken margin tiers of Hyperliquid: {'; '.join(broken)}")
 
-    def _map_positions(self, message: raw.Frame) -> Iterator[Event]:
+        coins = [coin for coin in universe.coins if coin is not None]
+        return self.report.each(coins, lambda coin: coin.name, events_of)
+
+    def _map_positions(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Yield the account's positions as they are now, and a zero for each that it no longer holds.
 
         An account that is seen for the first time may have left any coin while nobody looked, so then every
-        wanted one that it does not hold is ended.
+        wanted one that it does not hold is ended. A position that cannot be read stays as it was.
         """
-        if not message.user:
+        user = message.user.lower()
+        if not user:
             raise PoisonMessage("Expected the user of a clearinghouse state beside it")
-        state = read(_STATE, message.data, "a Hyperliquid account")
-        held = self._holdings.get(message.user)
+        state = state_of(message.data, self.report)
+        timely(state.time, received_at)
+        held = self._holdings.get(user)
         if held is None:
             held = dict.fromkeys((instrument.name for instrument in self._wanted), int(Side.LONG))
         holding: dict[str, int] = {}
-        for item in state.asset_positions:
-            position = item.position
-            instrument = self.instruments.get(position.coin)
-            if instrument is None or position.szi == 0:
-                continue
-            side = int(Side.LONG if position.szi > 0 else Side.SHORT)
-            holding[instrument.name] = side
-            yield _position(instrument, side, position, state, message.user)
-        for name, side in held.items():
-            instrument = self.instruments.get(name)
-            if name not in holding and instrument is not None:
-                yield Position(Venue.HYPERLIQUID, instrument.symbol, name, state.time, message.user, side, quantity=0.0)
-        self._holdings[message.user] = holding
 
-    def _map_fills(self, data: Raw, _: int) -> Iterator[Event]:
-        """Yield liquidations among the fills of watched accounts; there is no market-wide feed."""
-        fills = read(_FILLS, data, "Hyperliquid fills")
-        for fill in sorted(fills.fills, key=lambda each: (each.time, each.tid)):
-            instrument = self.instruments.get(fill.coin)
-            if fill.liquidation is None or instrument is None or not self._fills.add((fill.coin, fill.tid)):
+        def events_of(item: raw.AssetPosition) -> Iterable[Event]:
+            instrument = self.instruments.get(item.position.coin)
+            if instrument is None or item.position.szi == 0:
+                return ()
+            side = int(Side.LONG if item.position.szi > 0 else Side.SHORT)
+            event = position_of(instrument, side, item.position, state, user)
+            holding[instrument.name] = side
+            return (event,)
+
+        yield from self.report.each(state.asset_positions, lambda item: item.position.coin, events_of)
+        unread = {refusal.instrument for refusal in self.report.refused}
+        for name, side in held.items():
+            if name in holding:
                 continue
-            # The liquidated account's order takes, so where the account of the fill is not named, taking tells.
-            is_own = fills.user == fill.liquidation.liquidated_user if fills.user else fill.crossed
-            order_side = _taker_side(fill.side) * (1 if is_own else -1)
-            yield Liquidation(
-                Venue.HYPERLIQUID,
-                instrument.symbol,
-                instrument.name,
-                fill.time,
-                -order_side,
-                fill.px / instrument.coins_per_unit,
-                fill.sz * instrument.coins_per_unit,
-            )
+            instrument = self.instruments.get(name)
+            if any(not name_in(refusal.row) for refusal in self.report.refused) or name in unread:
+                holding[name] = side
+            elif instrument is not None:
+                yield Position(Venue.HYPERLIQUID, instrument.symbol, name, state.time, user, side, quantity=0.0)
+        self._holdings[user] = holding
+
+    def _map_fills(self, data: Raw, received_at: int) -> Iterator[Event]:
+        """Yield liquidations among the fills of watched accounts; there is no market-wide feed."""
+        told = read(_FILL_LIST, data, "Hyperliquid fills")
+        if not len(bytes(told.fills)):
+            return iter(())
+        fills = _FILLS.read(told.fills, self.report, self.instruments.get)
+        fills.sort(key=lambda each: (each.time, each.tid))
+        user = told.user.lower()
+        return self.report.each(fills, lambda fill: fill.coin, lambda fill: self._fill(fill, user, received_at))
+
+    def _fill(self, fill: raw.Fill, user: str, received_at: int) -> Iterable[Event]:
+        instrument = self.instruments.get(fill.coin)
+        if fill.liquidation is None or instrument is None:
+            return ()
+        # The liquidated account's order takes, so where the account of the fill is not named, taking tells.
+        is_own = user == (fill.liquidation.liquidated_user or "").lower() if user else fill.crossed
+        order_side = _taker_side(fill.side) * (1 if is_own else -1)
+        timely(fill.time, received_at)
+        # Both sides of a fill report it, each under its own account.
+        if not self._fills.add((fill.coin, fill.tid)):
+            self.duplicates += 1
+            return ()
+        coins = instrument.coins_per_unit
+        where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, fill.time)
+        return (Liquidation(*where, -order_side, fill.px / coins, fill.sz * coins),)
 
 
 def _taker_side(text: str) -> int:
@@ -262,24 +342,3 @@ def _taker_side(text: str) -> int:
         return _TAKER_SIDES[text]
     except KeyError:
         raise PoisonMessage(f"Expected the side A or B, was {text!r}") from None
-
-
-def _position(
-    instrument: Instrument, side: int, position: raw.PositionDetail, state: raw.ClearinghouseState, user: str
-) -> Position:
-    coins = instrument.coins_per_unit
-    return Position(
-        Venue.HYPERLIQUID,
-        instrument.symbol,
-        instrument.name,
-        state.time,
-        user,
-        side,
-        abs(position.szi) * coins,
-        number_or_nan(position.entry_price) / coins,
-        position.leverage.value,
-        position.leverage.type == "cross",
-        number_or_nan(position.liquidation_price) / coins,
-        number_or_nan(position.margin_used),
-        number_or_nan(state.margin_summary.account_value or state.cross_margin_summary.account_value),
-    )

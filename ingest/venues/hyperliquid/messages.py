@@ -5,7 +5,7 @@ Sizes are coins of the quoted unit (kPEPE is a thousand). Most numbers are text;
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import Number, WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Frame(Struct, gc=False):
@@ -27,30 +27,30 @@ class Trade(Struct, gc=False):
     sz: WireQuantity
     time: WireTime  # ms
     tid: int = -1  # unique
-    users: tuple[str, str] | None = None  # buyer, seller; older recordings lack it
+    users: list[str | None] | None = None  # buyer, seller; older recordings lack it
 
 
 class Context(Struct, gc=False):
     """The state of one coin's market."""
 
-    open_interest: WireQuantity = field(name="openInterest")  # one-sided
-    mark_price: str | None = field(default=None, name="markPx")
-    oracle_price: str | None = field(default=None, name="oraclePx")
-    funding: str | None = None  # rate of this hour
-    day_notional_volume: WireUsd = field(default=0.0, name="dayNtlVlm")  # USD, 24 h
+    open_interest: Number = field(default=None, name="openInterest")  # one-sided
+    mark_price: Number = field(default=None, name="markPx")
+    oracle_price: Number = field(default=None, name="oraclePx")
+    funding: Number = None  # rate of this hour
+    day_notional_volume: Number = field(default=None, name="dayNtlVlm")  # USD, 24 h
 
 
 class ActiveContext(Struct, gc=False):
     """`activeAssetCtx`."""
 
     coin: str
-    ctx: Context
+    ctx: Raw  # a `Context`
 
 
 class AllContexts(Struct, gc=False):
     """`allDexsAssetCtxs`: contexts of each exchange, aligned with its universe; the venue's own is named ""."""
 
-    ctxs: list[tuple[str, list[Context]]]
+    ctxs: list[tuple[str, Raw]]  # of each exchange a list of `Context`
 
 
 class Coin(Struct, gc=False):
@@ -76,19 +76,18 @@ class MarginTable(Struct, gc=False):
     steps: list[MarginStep] = field(name="marginTiers")
 
 
-class Meta(Struct, gc=False):
-    """`meta`: the universe of one exchange, the venue's own or a builder's."""
+class MetaAnswer(Struct, gc=False):
+    """`meta`: the universe of one exchange, the venue's own or a builder's, as it comes; see `reference.meta_of`."""
 
-    universe: list[Coin]
-    margin_tables: list[tuple[int, MarginTable]] = field(default_factory=list, name="marginTables")
-    collateral: int = field(default=0, name="collateralToken")  # 0 is USDC
+    universe: Raw  # a list of `Coin`
+    margin_tables: list[Raw] = field(default_factory=list, name="marginTables")  # each a number and a `MarginTable`
 
 
 class Leverage(Struct, gc=False):
     """How a position is margined."""
 
     type: str = "cross"  # cross or isolated
-    value: WireUsd = 0.0  # times
+    value: Number = None  # times
 
 
 class PositionDetail(Struct, gc=False):
@@ -96,10 +95,10 @@ class PositionDetail(Struct, gc=False):
 
     coin: str
     szi: float  # signed size: above 0 long
-    entry_price: str | None = field(default=None, name="entryPx")
-    position_value: WireUsd = field(default=0.0, name="positionValue")  # USD at mark
-    liquidation_price: str | None = field(default=None, name="liquidationPx")  # null where there is none
-    margin_used: str | None = field(default=None, name="marginUsed")  # USD; isolated: with unrealised profit
+    entry_price: Number = field(default=None, name="entryPx")
+    position_value: Number = field(default=None, name="positionValue")  # USD at mark
+    liquidation_price: Number = field(default=None, name="liquidationPx")  # null where there is none
+    margin_used: Number = field(default=None, name="marginUsed")  # USD; isolated: with unrealised profit
     leverage: Leverage = field(default_factory=Leverage)
 
 
@@ -112,7 +111,7 @@ class AssetPosition(Struct, gc=False):
 class MarginSummary(Struct, gc=False):
     """An account's totals, USD."""
 
-    account_value: str = field(default="", name="accountValue")
+    account_value: Number = field(default=None, name="accountValue")
 
 
 class ClearinghouseState(Struct, gc=False):
@@ -122,13 +121,23 @@ class ClearinghouseState(Struct, gc=False):
     time: WireTime  # ms
     margin_summary: MarginSummary = field(default_factory=MarginSummary, name="marginSummary")
     cross_margin_summary: MarginSummary = field(default_factory=MarginSummary, name="crossMarginSummary")
-    cross_maintenance_margin_used: str = field(default="", name="crossMaintenanceMarginUsed")
+    cross_maintenance_margin_used: Number = field(default=None, name="crossMaintenanceMarginUsed")
+
+
+class ClearinghouseAnswer(Struct, gc=False):
+    """The same before its positions are read one by one."""
+
+    asset_positions: Raw = field(name="assetPositions")  # a list of `AssetPosition`
+    time: WireTime  # ms
+    margin_summary: MarginSummary = field(default_factory=MarginSummary, name="marginSummary")
+    cross_margin_summary: MarginSummary = field(default_factory=MarginSummary, name="crossMarginSummary")
+    cross_maintenance_margin_used: Number = field(default=None, name="crossMaintenanceMarginUsed")
 
 
 class FillLiquidation(Struct, gc=False):
     """Whose liquidation a fill belongs to."""
 
-    liquidated_user: str = field(default="", name="liquidatedUser")
+    liquidated_user: str | None = field(default=None, name="liquidatedUser")
 
 
 class Fill(Struct, gc=False):
@@ -147,7 +156,7 @@ class Fill(Struct, gc=False):
 class Fills(Struct, gc=False):
     """`user` and `userFills`."""
 
-    fills: list[Fill] = field(default_factory=list)
+    fills: Raw = field(default_factory=Raw)  # a list of `Fill`
     user: str = ""  # `userFills` only
 
 
@@ -167,18 +176,25 @@ class LeaderboardRow(Struct, gc=False):
     """One trader of the leaderboard."""
 
     address: str = field(name="ethAddress")
-    account_value: float = field(default=0.0, name="accountValue")  # USD
+    account_value: Number = field(default=None, name="accountValue")  # USD
 
 
 class Leaderboard(Struct, gc=False):
     """The leaderboard file: more than 30,000 traders."""
 
-    rows: list[LeaderboardRow] = field(name="leaderboardRows")
+    rows: Raw = field(name="leaderboardRows")  # a list of `LeaderboardRow`
 
 
-class Marker(Struct, gc=False):
-    """The first item of an answer that is a list, by the field that only its kind has."""
+class BookLevel(Struct, gc=False):
+    """One level of `l2Book`, aggregated to the significant figures that were asked for, away from mid."""
 
-    universe: Raw = field(default_factory=Raw)  # metaAndAssetCtxs, allPerpMetas
-    tid: int | None = None  # recentTrades
-    candle: WireTime | None = field(default=None, name="t")  # candleSnapshot
+    px: WirePrice
+    sz: WireQuantity
+
+
+class OrderBook(Struct, gc=False):
+    """`l2Book`: at most 20 levels per side, best first; `null` for a coin that the venue does not know."""
+
+    coin: str
+    time: WireTime  # ms
+    levels: tuple[list[BookLevel], list[BookLevel]]  # bids, asks

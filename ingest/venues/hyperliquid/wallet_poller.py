@@ -9,24 +9,27 @@ import json
 from collections.abc import Awaitable, Callable
 
 import structlog
+from msgspec import Raw
 
+from ingest.venues.base import BaseFeed
 from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.accounts import holdings_of, price_differences
+from ingest.venues.hyperliquid.accounts import holdings_of, price_differences, state_of
 from ingest.venues.hyperliquid.mapper import HyperliquidMapper
-from ingest.venues.hyperliquid.reference import margin_tiers
+from ingest.venues.hyperliquid.reference import tables_of, universe_of
 from ingest.venues.hyperliquid.wallets import WalletBook
-from ingest.venues.interface import Context, RateLimit, Request
-from ingest.venues.wire import decoder_of, read
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from ingest.venues.interface import Context, Request
+from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, read
+from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform import metrics
 from liqheat.platform.errors import PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
 
-LIMIT = RateLimit("hyperliquid", 1_200.0, 60.0)
-"""1,200 weight a minute an address."""
-LEADERBOARD_LIMIT = RateLimit("hyperliquid leaderboard", 1.0, 60.0)
+LIMIT = VENUE_FACTS[Venue.HYPERLIQUID].budgets["weight"]
+"""1,200 weight per minute and address."""
+LEADERBOARD_LIMIT = VENUE_FACTS[Venue.HYPERLIQUID].budgets["leaderboard"]
 STATE_WEIGHT = 2.0
 CONTEXTS_WEIGHT = 20.0
 
@@ -38,9 +41,10 @@ MARKET_SECONDS = 60.0
 LEADERBOARD_SECONDS = 6 * 3_600.0
 LEADERBOARD_WALLETS = 2_000
 
-_STATE = decoder_of(raw.ClearinghouseState)
-_CONTEXTS = decoder_of(tuple[raw.Meta, list[raw.Context]])
+_CONTEXTS = decoder_of(tuple[Raw, Raw])
+_MARKETS = RowReader(raw.Context, "a Hyperliquid context")
 _LEADERBOARD = decoder_of(raw.Leaderboard)
+_TRADERS = RowReader(raw.LeaderboardRow, "a trader of Hyperliquid's leaderboard")
 
 
 class WalletPoller:
@@ -77,7 +81,7 @@ class WalletPoller:
         request = self._info({"type": "clearinghouseState", "user": address}, STATE_WEIGHT)
         try:
             body = await self._context.rest.fetch(request, attempts=1)
-            state = read(_STATE, body, "a Hyperliquid account")
+            state = state_of(body, Report())
         except (TransientError, PoisonMessage) as error:
             log.warning("A wallet cannot be read", wallet=address, error=str(error))
             self._book.note_failure(address, self._context.clock.now_ms())
@@ -92,15 +96,14 @@ class WalletPoller:
     async def read_markets(self) -> None:
         """Read margin tables and open interest, and publish the coverage of each coin."""
         request = self._info({"type": "metaAndAssetCtxs"}, CONTEXTS_WEIGHT)
-        meta, contexts = read(_CONTEXTS, await self._context.rest.fetch(request), "Hyperliquid's contexts")
-        shared = dict(meta.margin_tables)
-        for coin in meta.universe:
-            try:
-                self._tables[coin.name] = margin_tiers(coin, shared)
-            except BrokenMarginTiers as error:
-                log.warning("Margin tiers contradict themselves", instrument=coin.name, reason=str(error))
+        answer, contexts = read(_CONTEXTS, await self._context.rest.fetch(request), "Hyperliquid's contexts")
+        universe = universe_of(answer, Report())
+        self._tables |= BaseFeed.checked(*tables_of(universe, universe.names))
+        markets = _MARKETS.read_aligned(contexts, Report())
         open_interest = {
-            coin.name: context.open_interest for coin, context in zip(meta.universe, contexts, strict=False)
+            name: number_or_nan(market.open_interest)
+            for name, market in zip(universe.names, markets, strict=False)
+            if market is not None
         }
         observed = self._book.observed()
         for instrument in self._context.instruments:
@@ -112,9 +115,11 @@ class WalletPoller:
     async def read_leaderboard(self) -> None:
         """Discover the accounts of largest value."""
         body = await self._context.rest.fetch(Request(self._leaderboard_url, LEADERBOARD_LIMIT), attempts=2)
-        rows = read(_LEADERBOARD, body, "Hyperliquid's leaderboard").rows
-        largest = sorted(rows, key=lambda row: row.account_value, reverse=True)[:LEADERBOARD_WALLETS]
-        self._book.discover({row.address: row.account_value for row in largest}, self._context.clock.now_ms())
+        rows = _TRADERS.read(read(_LEADERBOARD, body, "Hyperliquid's leaderboard").rows, Report())
+        values = {row.address.lower(): number_or_nan(row.account_value) for row in rows}
+        known = {address: value for address, value in values.items() if value >= 0}
+        largest = sorted(known.items(), key=lambda item: item[1], reverse=True)[:LEADERBOARD_WALLETS]
+        self._book.discover(dict(largest), self._context.clock.now_ms())
 
     async def _repeat(self, name: str, work: Callable[[], Awaitable[None]], interval: float) -> None:
         while True:

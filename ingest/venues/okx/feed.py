@@ -9,175 +9,146 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 import structlog
 from msgspec import Raw
 
-from ingest.venues.bars import whole_minutes
-from ingest.venues.interface import (
-    NOTHING_RECOVERED,
-    Connection,
-    Context,
-    Listings,
-    Mapper,
-    Ping,
-    Poll,
-    RateLimit,
-    Recovery,
-    Request,
-    Rest,
-    wrap,
-)
+from ingest.venues.base import BaseFeed
+from ingest.venues.depth import DEPTH
+from ingest.venues.interface import Context, Listings, Mapper, Ping, Poll, Recovery, Request, Rest, wrap
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
+from ingest.venues.okx.liquidations import ENDPOINT, LiquidationReader
 from ingest.venues.okx.mapper import OkxMapper
-from ingest.venues.okx.reference import listings_of, margin_tiers
-from ingest.venues.wire import decoder_of, read, split
+from ingest.venues.okx.reference import listings_of, tables_of
+from ingest.venues.paged import Page, read_pages
+from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.platform.errors import PoisonMessage, SequenceGap, TransientError
+from liqheat.platform.errors import PoisonMessage, TransientError
+from liqheat.platform.seen import Recent
 from liqheat.platform.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_PING = Ping("ping", 15.0)
-"""OKX drops a socket after 30 s of silence."""
 _CHANNELS = ("trades", "mark-price", "funding-rate", "open-interest")
-_ARGUMENTS_A_MESSAGE = 40
-_LIMITED = "50011"
-_FAMILIES_A_REQUEST = 5
+_ARGUMENTS_PER_MESSAGE = 40
+_FAMILIES_PER_REQUEST = 5
 _RECOVERY_PAGES = 10
-
-# Each endpoint has its own budget, requests in 2 s.
-_REQUESTS_IN_2_S = {
-    "public/instruments": 20,
-    "public/position-tiers": 10,
-    "public/mark-price": 10,
-    "market/tickers": 20,
-    "market/trades": 100,
-    "market/history-trades": 20,
-    "market/history-candles": 20,
-    "market/history-mark-price-candles": 10,
-    "rubik/stat/contracts/open-interest-history": 10,
-}
+_LIQUIDATIONS_REMEMBERED = 50_000
+DEPTH_LEVELS = 5_000
+"""Most levels a side that `books-full` gives; its snapshots are up to a second old."""
 
 _FRAME = decoder_of(raw.Frame)
-_INSTRUMENTS = decoder_of(list[raw.Instrument])
-_MARKS = decoder_of(list[raw.MarkPrice])
-_TIERS = decoder_of(list[raw.PositionTier])
-_TRADES = decoder_of(list[raw.Trade])
+_INSTRUMENTS = RowReader(raw.Instrument, "an OKX instrument")
+_MARKS = RowReader(raw.MarkPrice, "an OKX mark")
+_TIERS = RowReader(raw.PositionTier, "an OKX position tier")
+_TRADES = RowReader(raw.Trade, "an OKX trade")
 
 
-class OkxFeed:
-    """See `ingest.venues.interface.VenueFeed`."""
+class OkxFeed(BaseFeed):
+    """See `ingest.venues.base.BaseFeed`; a page holds 100 one-minute bars."""
 
     venue = Venue.OKX
+    mapper_of = OkxMapper
     history_window = 100 * MINUTE_MS
-    """A page holds 100 one-minute bars."""
+    # OKX drops a socket after 30 s of silence.
+    ping = Ping("ping", 15.0)
+    # At most 3 requests a second on a connection.
+    subscription_pause = 0.35
+    # books-full has a budget of its own.
+    depth_share = 0.75
 
     def __init__(self, settings: Settings) -> None:
-        self._websocket_url = settings.okx.websocket_url
-        self._rest_url = settings.okx.rest_url
-        self._connections = settings.ingest.connections
-        self._turnover_interval = settings.ingest.turnover_interval
+        """Read addresses and intervals from `settings`."""
+        super().__init__(settings)
+        self._liquidations = Recent(_LIQUIDATIONS_REMEMBERED)
 
     def mapper(self, instruments: Sequence[Instrument]) -> Mapper:
-        """Return a mapper of these instruments only, with the contract values that they carry."""
-        return OkxMapper(instruments)
+        """Return a mapper of these instruments, which shares the liquidations seen with the others of the feed."""
+        return OkxMapper(instruments, liquidations=self._liquidations)
+
+    def tasks(self, context: Context) -> Sequence[Awaitable[None]]:
+        """Return the reading of liquidations, for the stream carries a sample of them."""
+
+        def ask(parameters: Mapping[str, str]) -> Request:
+            return self._ask(ENDPOINT, parameters)
+
+        return (LiquidationReader(context, ask, self.ingest.liquidation_interval).run(),)
 
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read all swaps."""
-        body = await rest.fetch(self._request("public/instruments", {"instType": "SWAP"}))
-        infos = read(_INSTRUMENTS, _data(body), "OKX instruments")
-        return listings_of(infos, event_time)
+        body = await rest.fetch(self._ask("public/instruments", {"instType": "SWAP"}))
+        report = Report()
+        infos = _INSTRUMENTS.read(_data(body), report)
+        return listings_of(infos, event_time, report.refused)
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read position tiers, five families at a time, and value them at the mark prices of now."""
-        body = await rest.fetch(self._request("public/mark-price", {"instType": "SWAP"}))
-        marks = {mark.instrument: mark.mark_price for mark in read(_MARKS, _data(body), "OKX marks")}
+        body = await rest.fetch(self._ask("public/mark-price", {"instType": "SWAP"}))
+        # The mark of a market that has none yet is left out; its tiers are read when it has.
+        marks = {mark.instrument: mark.mark_price for mark in _MARKS.read(_data(body), Report())}
         tables: dict[str, MarginTiers] = {}
         wanted = [instrument for instrument in instruments if instrument.name in marks]
-        for start in range(0, len(wanted), _FAMILIES_A_REQUEST):
-            page = wanted[start : start + _FAMILIES_A_REQUEST]
+        for start in range(0, len(wanted), _FAMILIES_PER_REQUEST):
+            page = wanted[start : start + _FAMILIES_PER_REQUEST]
             families = ",".join(instrument.name.removesuffix("-SWAP") for instrument in page)
             parameters = {"instType": "SWAP", "tdMode": "isolated", "instFamily": families}
             try:
-                answer = await rest.fetch(self._request("public/position-tiers", parameters))
-                steps = read(_TIERS, _data(answer), "OKX position tiers")
+                answer = await rest.fetch(self._ask("public/position-tiers", parameters))
+                report = Report()
+                steps = _TIERS.read(_data(answer), report)
             except (PoisonMessage, TransientError) as error:
                 log.warning("Margin tiers cannot be read", families=families, error=str(error))
                 continue
-            for instrument in page:
-                own = [step for step in steps if f"{step.family}-SWAP" == instrument.name]
-                usd_a_contract = instrument.contract_value * marks[instrument.name]
-                try:
-                    tables[instrument.name] = margin_tiers(own, usd_a_contract)
-                except BrokenMarginTiers as error:
-                    log.warning("Margin tiers contradict themselves", instrument=instrument.name, reason=str(error))
+            usd_per_contract = {item.name: item.contract_value * marks[item.name] for item in page}
+            incomplete = {f"{refusal.instrument}-SWAP" for refusal in report.refused}
+            tables |= self.checked(*tables_of(steps, usd_per_contract, incomplete))
         return tables
 
-    def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
-        """Return public sockets; liquidations are subscribed for all swaps, for OKX offers no other way."""
-        return [
-            Connection(
-                name=f"public-{number}",
-                url=f"{self._websocket_url}/ws/v5/public",
-                instruments=own,
-                subscriptions=tuple(_subscriptions(own)),
-                # At most 3 requests a second on a connection.
-                subscription_pause=0.35,
-                ping=_PING,
-            )
-            for number, own in enumerate(split(instruments, self._connections), start=1)
-        ]
+    def socket(self, number: int, instruments: tuple[Instrument, ...]) -> tuple[str, str, tuple[str, ...]]:
+        """Return a public socket; liquidations are subscribed for all swaps, for OKX offers no other way."""
+        return f"public-{number}", f"{self.websocket_url}/ws/v5/public", tuple(_subscriptions(instruments))
 
-    def polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:  # noqa: ARG002 - one request has all
+    def own_polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
         """Return the 24 h volumes, all swaps in one request."""
-        tickers = self._request("market/tickers", {"instType": "SWAP"}, "swaps@tickers")
-        return (Poll("turnover", self._turnover_interval, (tickers,)),)
+        tickers = self._ask("market/tickers", {"instType": "SWAP"}, "swaps@tickers")
+        return (Poll("turnover", self.ingest.turnover_interval, (tickers,)),) if instruments else ()
 
-    async def fill(self, gap: SequenceGap, instrument: Instrument, rest: Rest) -> Recovery:  # noqa: ARG002 - as below
-        """Return nothing: the stream joins trades of one order, so its numbers jump and tell no gap."""
-        return NOTHING_RECOVERED
+    def depth_requests(self, instrument: Instrument) -> Sequence[Request]:
+        """Return the request for the full book."""
+        parameters = {"instId": instrument.name, "sz": str(DEPTH_LEVELS)}
+        return (self._ask("market/books-full", parameters, f"{instrument.name}@{DEPTH}"),)
 
-    async def recover(self, instrument: Instrument, start: int, end: int, rest: Rest) -> Recovery:
-        """Read trades back to `start`, a limited number of pages, and mark bars of the missing whole minutes."""
-        frames: list[bytes] = []
+    async def missed_trades(self, instrument: Instrument, start: int, end: int, rest: Rest) -> Recovery:
+        """Read trades back to `start`, a limited number of pages."""
+        if start >= end:
+            return Recovery(complete=True)
         name = instrument.name
-        request = self._request("market/trades", {"instId": name, "limit": "500"})
-        complete = False
-        for _ in range(_RECOVERY_PAGES):
-            body = await rest.fetch(request)
-            trades = read(_TRADES, _data(body), "OKX trades")
-            # Pages go back in time, and a mapper wants the oldest first.
-            frames.insert(0, wrap(f"{name}@trades", body))
-            if complete := not trades or min(trade.ts for trade in trades) <= start:
-                break
+        report = Report()
+
+        def read_page(body: bytes) -> Page:
+            trades = _TRADES.read(_data(body), report)
+            frame = wrap(f"{name}@trades", body)
+            if not trades or min(trade.ts for trade in trades) <= start:
+                return Page(frame, not report.refused)
             before = str(min(trade.trade_id for trade in trades))
-            request = self._request("market/history-trades", {"instId": name, "after": before, "limit": "100"})
-        if minutes := whole_minutes(start, end, self.history_window):
-            marks = self._bars(MARK_CANDLES, instrument, *minutes)
-            frames.append(wrap(marks.stream, await rest.fetch(marks)))
-        return Recovery(tuple(frames), complete)
+            older = self._ask("market/history-trades", {"instId": name, "after": before, "limit": "100"})
+            return Page(frame, is_complete=False, following=older)
+
+        first = self._ask("market/trades", {"instId": name, "limit": "500"})
+        return await read_pages(rest, first, read_page, _RECOVERY_PAGES + 1, newest_first=True)
 
     def history(self, instrument: Instrument, start: int, end: int) -> Sequence[Request]:
         """Return requests for bars, mark bars and open interest of `[start, end)`."""
-        open_interest = {
-            "instId": instrument.name,
-            "period": "5m",
-            "begin": str(start),
-            "end": str(end),
-            "limit": "100",
-        }
+        points = {"instId": instrument.name, "period": "5m", "begin": str(start), "end": str(end), "limit": "100"}
         return [
             self._bars(CANDLES, instrument, start, end),
-            self._bars(MARK_CANDLES, instrument, start, end),
-            self._request(
-                "rubik/stat/contracts/open-interest-history", open_interest, f"{instrument.name}@{OPEN_INTEREST}"
-            ),
+            self.mark_bars(instrument, start, end),
+            self._ask("rubik/stat/contracts/open-interest-history", points, f"{instrument.name}@{OPEN_INTEREST}"),
         ]
 
-    def tasks(self, context: Context) -> Sequence[Awaitable[None]]:  # noqa: ARG002 - none
-        """Return nothing."""
-        return ()
+    def mark_bars(self, instrument: Instrument, start: int, end: int) -> Request:
+        """Return the request for mark bars of `[start, end)`."""
+        return self._bars(MARK_CANDLES, instrument, start, end)
 
     def _bars(self, endpoint: str, instrument: Instrument, start: int, end: int) -> Request:
         """Return a request for one-minute bars; `after` and `before` are exclusive, and after means earlier."""
@@ -188,11 +159,11 @@ class OkxFeed:
             "before": str(start - 1),
             "limit": "100",
         }
-        return self._request(f"market/{endpoint}", parameters, f"{instrument.name}@{endpoint}")
+        return self._ask(f"market/{endpoint}", parameters, f"{instrument.name}@{endpoint}")
 
-    def _request(self, endpoint: str, parameters: Mapping[str, str], stream: str = "") -> Request:
-        limit = RateLimit(f"okx {endpoint}", float(_REQUESTS_IN_2_S[endpoint]), 2.0)
-        return Request(f"{self._rest_url}/api/v5/{endpoint}", limit, parameters, stream=stream)
+    def _ask(self, endpoint: str, parameters: Mapping[str, str], stream: str = "") -> Request:
+        """Return a request; each endpoint has its own budget."""
+        return self.request(f"/api/v5/{endpoint}", self.facts.budgets[endpoint], parameters, stream=stream)
 
 
 def _subscriptions(instruments: Sequence[Instrument]) -> Iterator[str]:
@@ -201,14 +172,12 @@ def _subscriptions(instruments: Sequence[Instrument]) -> Iterator[str]:
         {"channel": "index-tickers", "instId": instrument.name.removesuffix("-SWAP")} for instrument in instruments
     ]
     arguments.append({"channel": "liquidation-orders", "instType": "SWAP"})
-    for start in range(0, len(arguments), _ARGUMENTS_A_MESSAGE):
-        yield json.dumps({"op": "subscribe", "args": arguments[start : start + _ARGUMENTS_A_MESSAGE]})
+    for start in range(0, len(arguments), _ARGUMENTS_PER_MESSAGE):
+        yield json.dumps({"op": "subscribe", "args": arguments[start : start + _ARGUMENTS_PER_MESSAGE]})
 
 
 def _data(body: bytes) -> Raw:
     answer = read(_FRAME, body, "an OKX answer")
-    if answer.code == _LIMITED:
-        raise TransientError(f"OKX limits our requests: {answer.msg}", retry_after=2.0)
-    if answer.code != "0":
+    if text_of(answer.code) not in ("0", ""):
         raise PoisonMessage(f"OKX refused: {answer.msg or 'no reason given'} (code {answer.code})")
     return answer.data

@@ -1,12 +1,13 @@
 """OKX's REST history as events: candles, mark candles and open interest, which do not say whose they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, marks_of, trades_of
+from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.okx import messages as raw
-from ingest.venues.wire import decoder_of, read
+from ingest.venues.wire import Report, RowReader, timely
 from liqheat.domain.events import Event, OpenInterest
 from liqheat.domain.instruments import Instrument
 
@@ -16,31 +17,38 @@ OPEN_INTEREST = "open-interest-history"
 HISTORY_STREAMS = frozenset({CANDLES, MARK_CANDLES, OPEN_INTEREST})
 """Names of the streams that `map_history` reads."""
 
-_CANDLES = decoder_of(raw.CandleAnswer)
-_MARK_CANDLES = decoder_of(raw.MarkCandleAnswer)
-_OPEN_INTEREST = decoder_of(raw.OpenInterestAnswer)
+_ROWS: dict[str, RowReader[Any]] = {
+    CANDLES: RowReader(raw.CandleRow, "an OKX candle"),
+    MARK_CANDLES: RowReader(raw.MarkCandleRow, "an OKX mark candle"),
+    OPEN_INTEREST: RowReader(raw.OpenInterestRow, "a point of OKX's open-interest history"),
+}
 
 
-def map_history(stream: str, instrument: Instrument, answer: Raw, coins_a_contract: float) -> Iterator[Event]:
-    """Yield the events of a history answer, oldest first.
+def map_history(
+    stream: str, instrument: Instrument, data: Raw, coins_per_contract: float, report: Report
+) -> Iterator[Event]:
+    """Yield the events of a history answer's `data`, oldest first; rows that cannot be read go to `report`.
 
     Raises:
-        PoisonMessage: the answer is not of the shape that OKX documents for `stream`.
+        PoisonMessage: it is no list of rows.
     """
-    if stream == OPEN_INTEREST:
-        for point in reversed(read(_OPEN_INTEREST, answer, "OKX open-interest history").data):
-            quantity = point.oi * coins_a_contract
-            yield OpenInterest(instrument.venue, instrument.symbol, instrument.name, point.ts, quantity)
-    elif stream == MARK_CANDLES:
-        for mark in reversed(read(_MARK_CANDLES, answer, "OKX mark candles").data):
-            yield from marks_of(instrument, _bar(instrument, mark))
-    else:
-        for candle in reversed(read(_CANDLES, answer, "OKX candles").data):
-            quantity = candle.volume * coins_a_contract
-            if quantity > 0:
-                yield from trades_of(instrument, _bar(instrument, candle), quantity, candle.volume_quote / quantity)
+
+    def events_of(row: Any) -> Iterable[Event]:
+        if isinstance(row, raw.OpenInterestRow):
+            where = (instrument.venue, instrument.symbol, instrument.name, timely(row.ts, 0))
+            return (OpenInterest(*where, row.oi * coins_per_contract),)
+        if isinstance(row, raw.MarkCandleRow):
+            return marks_of(instrument, _bar(instrument, row))
+        quantity = row.volume * coins_per_contract
+        if not quantity > 0:
+            return ()
+        return trades_of(instrument, _bar(instrument, row), quantity, row.volume_quote / quantity)
+
+    rows = distinct(_ROWS[stream].read(data, report, name=instrument.name)[::-1], lambda row: row.ts)
+    yield from report.each(rows, lambda _: instrument.name, events_of)
 
 
 def _bar(instrument: Instrument, row: raw.CandleRow | raw.MarkCandleRow) -> Bar:
     coins = instrument.coins_per_unit
+    timely(row.ts, 0)
     return Bar(row.ts, row.open / coins, row.high / coins, row.low / coins, row.close / coins)

@@ -4,34 +4,38 @@ Traps held here: sizes are contracts and their value differs a coin, so it is al
 the first liquidation message after subscribing is backlog; margin tiers are cut by contracts, not by USD.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import Raw
 
+from ingest.venues.base_mapper import BaseMapper
+from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
-from ingest.venues.okx.reference import contract, margin_tiers
-from ingest.venues.wire import InstrumentBook, decoder_of, number_or_nan, read
+from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
+from ingest.venues.okx.reference import contract, tables_of
+from ingest.venues.wire import (
+    RowReader,
+    decoder_of,
+    number_or_nan,
+    read,
+    text_of,
+    time_or_zero,
+    timely,
+)
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
-_MARKER = decoder_of(raw.Marker)
-_TRADES = decoder_of(list[raw.Trade])
-_MARKS = decoder_of(list[raw.MarkPrice])
-_INDEXES = decoder_of(list[raw.IndexTicker])
-_FUNDING = decoder_of(list[raw.FundingRate])
-_OPEN_INTEREST = decoder_of(list[raw.OpenInterest])
-_LIQUIDATIONS = decoder_of(list[raw.LiquidationOrders])
-_TICKERS = decoder_of(list[raw.Ticker])
-_INSTRUMENTS = decoder_of(list[raw.Instrument])
-_TIERS = decoder_of(list[raw.PositionTier])
+_ORDER_BOOKS = decoder_of(list[raw.OrderBook])
+_DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
 
 # OKX sends a mark every 10 s at least, so an older one is not the mark of now.
 _MARK_LASTS_MS = 10_000
@@ -50,13 +54,14 @@ class _MarkState:
     next_funding_time: int = 0
 
 
-class OkxMapper:
+class OkxMapper(BaseMapper):
     """Maps OKX connections; remembers contract values, marks, and which liquidations it has seen.
 
     Args:
         instruments: the only ones wanted; None for every linear perpetual that a frame names.
-        contract_values: coins of one contract by the venue's symbol, for offline use; instruments that pass
+        contract_values: coins per contract by the venue's symbol, for offline use; instruments that pass
             through add to them.
+        liquidations: those seen so far, where several mappers hear of the same ones (stream and REST).
     """
 
     venue = Venue.OKX
@@ -65,99 +70,120 @@ class OkxMapper:
         self,
         instruments: Sequence[Instrument] | None = None,
         contract_values: Mapping[str, float] | None = None,
+        liquidations: Recent | None = None,
     ) -> None:
-        self.duplicates = 0
-        self.instruments = InstrumentBook(Venue.OKX, instruments)
-        self.contract_values = {item.name: item.contract_value * item.coins_per_unit for item in instruments or ()}
-        self.contract_values.update(contract_values or {})
+        super().__init__(instruments, contract_values)
         self._last_trade: dict[str, tuple[int, int]] = {}
         self._marks: dict[str, _MarkState] = {}
-        self._liquidations = Recent()
+        self._liquidations = Recent() if liquidations is None else liquidations
         self._waiting_tiers: dict[str, tuple[list[raw.PositionTier], int]] = {}
-        self._readers: dict[str, Callable[[Raw, int], Iterator[Event]]] = {
-            "trades": self._map_trades,
-            "trades-all": self._map_trades,
-            "mark-price": self._map_marks,
-            "index-tickers": self._map_indexes,
-            "funding-rate": self._map_funding,
-            "open-interest": self._map_open_interest,
-            "liquidation-orders": self._map_liquidations,
-            "tickers": self._map_tickers,
-            "instruments": self._map_instruments,
+        self._mappers: dict[str, Callable[[Sequence[Any], int], Iterator[Event]]] = {
+            "ctVal": self._instruments,
+            "mmr": self._tiers,
+            "oi": self._each(self._open_interest),
+            "markPx": self._each(self._mark_price),
+            "idxPx": self._each(self._index_price, suffix="-SWAP"),
+            "volCcy24h": self._each(self._ticker),
+            "tradeId": self._trades,
+            "fundingRate": self._each(self._funding),
+            "details": self._liquidation_orders,
         }
 
-    def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a WebSocket frame or REST body; see `ingest.venues.interface.Mapper.map`."""
-        if frame == b"pong":
-            return
+    def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
+        """Yield the events of a WebSocket frame or REST body."""
+        if frame.strip() == b"pong":
+            return iter(())
         message = read(_FRAME, frame, "an OKX frame")
         _check_accepted(message)
         if message.event:
-            return
-        if message.stream:
-            yield from self._map_request(message, received_at)
+            if message.event not in ANSWERS:
+                self.report.notice(message.event)
+        elif message.stream:
+            return self._map_request(message, received_at)
         elif message.arg is None:
-            yield from self._map_answer(message.data, received_at)
-        elif reader := self._readers.get(message.arg.channel):
-            yield from reader(message.data, received_at)
+            return self._map_answer(message.data, received_at)
+        elif kind := KIND_OF_CHANNEL.get(message.arg.channel):
+            rows = READERS[kind].read(message.data, self.report, self._is_wanted)
+            return self._mappers[kind](rows, received_at)
+        else:
+            self.report.notice(message.arg.channel, SILENT_CHANNELS)
+        return iter(())
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""
         name, _, stream = message.stream.partition("@")
         answer = read(_FRAME, message.data, "an OKX answer")
         _check_accepted(answer)
-        if stream not in HISTORY_STREAMS:
+        if stream == DEPTH:
+            yield from self._depth(name, answer.data, received_at)
+        elif stream not in HISTORY_STREAMS:
             yield from self._map_answer(answer.data, received_at)
         elif (instrument := self.instruments.get(name)) is not None:
-            yield from map_history(stream, instrument, message.data, self._coins_a_contract(name))
+            coins = self._coins_per_contract(name)
+            yield from map_history(stream, instrument, answer.data, coins, self.report)
+
+    def _depth(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return
+        # Prices are of one quoted unit, and so is a contract's value here.
+        units = self._coins_per_contract(name) / instrument.coins_per_unit
+        for book in read(_ORDER_BOOKS, data, "OKX order books"):
+            bids, asks = ([(row.price, row.size) for row in side] for side in (book.bids, book.asks))
+            at = timely(time_or_zero(book.ts) or received_at, received_at)
+            # The longer side says how many levels were asked for.
+            if depth := depth_of(instrument, at, [Book(bids, asks, max(len(bids), len(asks)))], units):
+                yield depth
 
     def _map_answer(self, data: Raw, received_at: int) -> Iterator[Event]:
-        """Map a REST answer, whose kind only its items tell."""
+        """Map a REST answer, whose kind only its rows tell: that of most of them."""
         items = read(_ITEMS, data, "an OKX answer") if len(bytes(data)) else []
-        if not items or not bytes(items[0]).startswith(b"{"):
-            return  # Candles: rows without names, which the history reader asks for and maps itself.
-        marker = read(_MARKER, items[0], "an OKX list")
-        if marker.contract_value is not None:
-            yield from self._map_instruments(data, received_at)
-        elif marker.maintenance_margin_rate is not None:
-            yield from self._map_tiers(data, received_at)
-        elif marker.oi is not None:
-            yield from self._map_open_interest(data, received_at)
-        elif marker.mark_price is not None:
-            yield from self._map_marks(data, received_at)
-        elif marker.index_price is not None:
-            yield from self._map_indexes(data, received_at)
-        elif marker.volume is not None:
-            yield from self._map_tickers(data, received_at)
-        elif marker.trade_id is not None:
-            yield from self._map_trades(data, received_at)
-        elif marker.funding_rate is not None:
-            yield from self._map_funding(data, received_at)
+        # Rows without names are candles, which the history reader asks for and maps itself.
+        kinds = Counter(filter(None, map(kind_of, items)))
+        if not kinds:
+            if items:
+                self.report.notice("an answer of another kind")
+            return
+        ((kind, _),) = kinds.most_common(1)
+        rows = READERS[kind].read(data, self.report, self._is_wanted)
+        yield from self._mappers[kind](rows, received_at)
 
-    def _map_trades(self, data: Raw, _: int) -> Iterator[Event]:
-        trades = read(_TRADES, data, "OKX trades")
-        if len(trades) > 1:
-            trades.sort(key=lambda trade: (trade.ts, trade.trade_id))
-        for trade in trades:
-            instrument = self.instruments.get(trade.instrument)
-            if instrument is None:
-                continue
-            if self._is_old(trade):
-                self.duplicates += 1
-                continue
-            side = _TAKER_SIDES.get(trade.side)
-            if side is None:
-                raise PoisonMessage(f"Expected the side buy or sell, was {trade.side!r}")
-            yield Trade(
-                Venue.OKX,
-                instrument.symbol,
-                instrument.name,
-                trade.ts,
-                trade.px / instrument.coins_per_unit,
-                trade.sz * self._coins_a_contract(instrument.name),
-                side,
-                trade.trade_id,
-            )
+    def _is_wanted(self, name: str) -> Instrument | None:
+        return self.instruments.get(name if name.endswith("-SWAP") else f"{name}-SWAP")
+
+    def _each(
+        self, events_of: Callable[[Any, Instrument, int], Iterable[Event]], suffix: str = ""
+    ) -> Callable[[Sequence[Any], int], Iterator[Event]]:
+        """Return a mapper of rows read one by one, each of a wanted instrument; `suffix` completes its name."""
+
+        def mapped(rows: Sequence[Any], received_at: int) -> Iterator[Event]:
+            def of_row(row: Any) -> Iterable[Event]:
+                instrument = self.instruments.get(row.instrument + suffix)
+                return () if instrument is None else events_of(row, instrument, received_at)
+
+            return self.report.each(rows, lambda row: row.instrument, of_row)
+
+        return mapped
+
+    def _trades(self, rows: Sequence[raw.Trade], received_at: int) -> Iterator[Event]:
+        if len(rows) > 1:
+            rows = sorted(rows, key=lambda trade: (trade.ts, trade.trade_id))
+        return self.report.each(rows, lambda row: row.instrument, lambda row: self._trade(row, received_at))
+
+    def _trade(self, trade: raw.Trade, received_at: int) -> Iterable[Event]:
+        instrument = self.instruments.get(trade.instrument)
+        if instrument is None:
+            return ()
+        side = _TAKER_SIDES.get(trade.side)
+        if side is None:
+            raise PoisonMessage(f"Expected the side buy or sell, was {trade.side!r}")
+        quantity = trade.sz * self._coins_per_contract(instrument.name)
+        timely(trade.ts, received_at)
+        if self._is_old(trade):
+            self.duplicates += 1
+            return ()
+        price = trade.px / instrument.coins_per_unit
+        return (Trade(Venue.OKX, instrument.symbol, instrument.name, trade.ts, price, quantity, side, trade.trade_id),)
 
     def _is_old(self, trade: raw.Trade) -> bool:
         """Whether the trade was seen: ids rise; a smaller id at a later time means that OKX counts anew."""
@@ -167,115 +193,118 @@ class OkxMapper:
         self._last_trade[trade.instrument] = (trade.trade_id, trade.ts)
         return False
 
-    def _map_marks(self, data: Raw, _: int) -> Iterator[Event]:
-        for mark in read(_MARKS, data, "OKX marks"):
-            instrument = self.instruments.get(mark.instrument)
-            if instrument is None:
-                continue
-            state = self._mark_of(instrument.name)
-            state.mark_price, state.marked_at = mark.mark_price / instrument.coins_per_unit, mark.ts
-            yield self._mark(instrument, mark.ts)
-            if instrument.name in self._waiting_tiers:
-                yield from self._tiers_of(instrument, *self._waiting_tiers.pop(instrument.name))
+    def _mark_price(self, mark: raw.MarkPrice, instrument: Instrument, received_at: int) -> Iterator[Event]:
+        timely(mark.ts, received_at)
+        state = self._mark_of(instrument.name)
+        state.mark_price, state.marked_at = mark.mark_price / instrument.coins_per_unit, mark.ts
+        yield self._mark(instrument, mark.ts)
+        if waiting := self._waiting_tiers.pop(instrument.name, None):
+            yield from self._tiers_of(instrument, *waiting)
 
-    def _map_indexes(self, data: Raw, _: int) -> Iterator[Event]:
-        """Note index prices; they travel with the next mark. The index BTC-USDT belongs to BTC-USDT-SWAP."""
-        for index in read(_INDEXES, data, "OKX index prices"):
-            instrument = self.instruments.get(f"{index.instrument}-SWAP")
-            if instrument is not None:
-                self._mark_of(instrument.name).index_price = index.index_price / instrument.coins_per_unit
-        yield from ()
+    def _index_price(self, index: raw.IndexTicker, instrument: Instrument, received_at: int) -> Iterable[Event]:
+        """Note an index price; it travels with the next mark. The index BTC-USDT belongs to BTC-USDT-SWAP."""
+        timely(index.ts, received_at)
+        self._mark_of(instrument.name).index_price = index.index_price / instrument.coins_per_unit
+        return ()
 
-    def _map_funding(self, data: Raw, _: int) -> Iterator[Event]:
-        for funding in read(_FUNDING, data, "OKX funding rates"):
-            instrument = self.instruments.get(funding.instrument)
-            if instrument is None or funding.realized_rate is not None:
-                continue
-            state = self._mark_of(instrument.name)
-            state.funding_rate = number_or_nan(funding.funding_rate)
-            state.next_funding_time = funding.funding_time
-            if funding.funding_time <= funding.ts and funding.next_funding_time:
-                state.next_funding_time = int(number_or_nan(funding.next_funding_time))
-            if state.mark_price > 0 and abs(funding.ts - state.marked_at) <= _MARK_LASTS_MS:
-                yield self._mark(instrument, funding.ts)
+    def _funding(self, funding: raw.FundingRate, instrument: Instrument, received_at: int) -> Iterable[Event]:
+        if funding.realized_rate is not None:
+            return ()
+        rate = number_or_nan(funding.funding_rate)
+        settles_at, next_at = time_or_zero(funding.funding_time), time_or_zero(funding.next_funding_time)
+        told_at = timely(time_or_zero(funding.ts) or received_at, received_at)
+        state = self._mark_of(instrument.name)
+        state.funding_rate = rate
+        state.next_funding_time = next_at if settles_at <= told_at and next_at else settles_at
+        is_marked = state.mark_price > 0 and abs(told_at - state.marked_at) <= _MARK_LASTS_MS
+        return (self._mark(instrument, told_at),) if is_marked else ()
 
-    def _map_open_interest(self, data: Raw, received_at: int) -> Iterator[Event]:
-        for point in read(_OPEN_INTEREST, data, "OKX open interest"):
-            instrument = self.instruments.get(point.instrument)
-            if instrument is None:
-                continue
-            coins = self.contract_values.get(instrument.name)
-            quantity = number_or_nan(point.oi_coins) if coins is None else point.oi * coins
-            if not quantity >= 0:
-                quantity = point.oi * self._coins_a_contract(instrument.name)
-            yield OpenInterest(Venue.OKX, instrument.symbol, instrument.name, point.ts or received_at, quantity)
+    def _open_interest(self, point: raw.OpenInterest, instrument: Instrument, received_at: int) -> Iterable[Event]:
+        coins = self.contract_values.get(instrument.name)
+        quantity = number_or_nan(point.oi_coins) if coins is None else number_or_nan(point.oi) * coins
+        if not quantity >= 0:
+            quantity = number_or_nan(point.oi) * self._coins_per_contract(instrument.name)
+        if not quantity >= 0:
+            raise PoisonMessage(f"Expected open interest, was {point.oi!r} contracts")
+        at = timely(time_or_zero(point.ts) or received_at, received_at)
+        return (OpenInterest(Venue.OKX, instrument.symbol, instrument.name, at, quantity),)
 
-    def _map_liquidations(self, data: Raw, _: int) -> Iterator[Event]:
-        """Yield what is new, oldest first; an instrument whose contract value is unknown is refused after the rest."""
-        orders = read(_LIQUIDATIONS, data, "OKX liquidations")
-        pairs = [(order.instrument, detail) for order in orders for detail in order.details]
-        unknown: set[str] = set()
-        for name, detail in sorted(pairs, key=lambda pair: pair[1].ts):
-            instrument = self.instruments.get(name)
-            if instrument is None:
-                continue
-            if name not in self.contract_values:
-                unknown.add(name)
-                continue
-            side = _side_that_died(detail)
-            if not self._liquidations.add((name, detail.ts, side, detail.sz, detail.bankruptcy_price)):
-                self.duplicates += 1
-                continue
-            price = detail.bankruptcy_price / instrument.coins_per_unit
-            quantity = detail.sz * self.contract_values[name]
-            yield Liquidation(Venue.OKX, instrument.symbol, name, detail.ts, side, price, quantity, price)
-        for name in sorted(unknown):
-            self._coins_a_contract(name)
+    def _liquidation_orders(self, orders: Sequence[raw.LiquidationOrders], received_at: int) -> Iterator[Event]:
+        """Yield what is new, oldest first."""
+        details: list[tuple[str, raw.LiquidationDetail]] = []
+        for order in orders:
+            if self.instruments.get(order.instrument) is not None:
+                found = _DETAILS.each(order.details, self.report, order.instrument)
+                details += [(order.instrument, detail) for detail in found]
+        details.sort(key=lambda pair: pair[1].ts)
+        return self.report.each(details, lambda pair: pair[0], lambda pair: self._liquidation(*pair, received_at))
 
-    def _map_tickers(self, data: Raw, received_at: int) -> Iterator[Event]:
-        """Yield turnovers: OKX publishes the 24 h volume in coins, so it is valued at the last price."""
-        for ticker in read(_TICKERS, data, "OKX tickers"):
-            instrument = self.instruments.get(ticker.instrument)
-            if instrument is None:
-                continue
-            turnover = number_or_nan(ticker.volume_coins) * number_or_nan(ticker.last)
-            if turnover >= 0:
-                at = ticker.ts or received_at
-                yield Turnover(Venue.OKX, instrument.symbol, instrument.name, at, turnover)
+    def _liquidation(self, name: str, detail: raw.LiquidationDetail, received_at: int) -> Iterable[Event]:
+        instrument = self.instruments.get(name)
+        if instrument is None:
+            return ()
+        side = _side_that_died(detail)
+        quantity = detail.sz * self._coins_per_contract(name)
+        timely(detail.ts, received_at)
+        if not self._liquidations.add((name, detail.ts, side, detail.sz, detail.bankruptcy_price)):
+            self.duplicates += 1
+            return ()
+        price = detail.bankruptcy_price / instrument.coins_per_unit
+        return (Liquidation(Venue.OKX, instrument.symbol, name, detail.ts, side, price, quantity, price),)
 
-    def _map_instruments(self, data: Raw, received_at: int) -> Iterator[Event]:
-        for info in read(_INSTRUMENTS, data, "OKX instruments"):
-            if info.contract_type != "linear":
-                self.instruments.ignored[info.instrument] = f"{info.contract_type or info.instrument_type} contract"
-            elif (instrument := self.instruments.get(info.instrument)) is not None:
-                listed = contract(instrument, info, received_at)
-                self.contract_values[instrument.name] = listed.contract_value
-                yield listed
+    def _ticker(self, ticker: raw.Ticker, instrument: Instrument, received_at: int) -> Iterable[Event]:
+        """Yield turnover: OKX publishes the 24 h volume in coins, so it is valued at the last price."""
+        turnover = number_or_nan(ticker.volume_coins) * number_or_nan(ticker.last)
+        if not turnover >= 0:
+            return ()
+        at = timely(time_or_zero(ticker.ts) or received_at, received_at)
+        return (Turnover(Venue.OKX, instrument.symbol, instrument.name, at, turnover),)
 
-    def _map_tiers(self, data: Raw, received_at: int) -> Iterator[Event]:
+    def _instruments(self, infos: Sequence[raw.Instrument], received_at: int) -> Iterator[Event]:
+        return self.report.each(infos, lambda info: info.instrument, lambda info: self._instrument(info, received_at))
+
+    def _instrument(self, info: raw.Instrument, received_at: int) -> Iterable[Event]:
+        if info.contract_type != "linear":
+            self.instruments.ignored[info.instrument] = f"{info.contract_type or info.instrument_type} contract"
+            return ()
+        instrument = self.instruments.get(info.instrument)
+        if instrument is None:
+            return ()
+        listed = contract(instrument, info, received_at)
+        self.contract_values[instrument.name] = listed.contract_value
+        return (listed,)
+
+    def _tiers(self, rows: Sequence[raw.PositionTier], received_at: int) -> Iterator[Event]:
         """Yield the tables whose mark is known; the others wait for theirs, for USD tiers need a price."""
+        incomplete = {refusal.instrument for refusal in self.report.refused}
         tables: dict[str, list[raw.PositionTier]] = {}
-        for tier in read(_TIERS, data, "OKX position tiers"):
+        for tier in rows:
             if tier.family:
-                tables.setdefault(f"{tier.family}-SWAP", []).append(tier)
-        for name, tiers in tables.items():
-            instrument = self.instruments.get(name)
+                tables.setdefault(tier.family, []).append(tier)
+
+        def events_of(table: tuple[str, list[raw.PositionTier]]) -> Iterable[Event]:
+            family, tiers = table
+            instrument = self.instruments.get(f"{family}-SWAP")
             if instrument is None:
-                continue
-            if self._mark_of(name).mark_price > 0:
-                yield from self._tiers_of(instrument, tiers, received_at)
-            else:
-                self._waiting_tiers[name] = (tiers, received_at)
+                return ()
+            if family in incomplete:
+                raise PoisonMessage("A step of its margin tiers cannot be read")
+            if self._mark_of(instrument.name).mark_price > 0:
+                return self._tiers_of(instrument, tiers, received_at)
+            self._waiting_tiers[instrument.name] = (tiers, received_at)
+            return ()
 
-    def _tiers_of(self, instrument: Instrument, tiers: list[raw.PositionTier], event_time: int) -> Iterator[Event]:
-        usd = self._coins_a_contract(instrument.name) * self._mark_of(instrument.name).mark_price
-        try:
-            table = margin_tiers(tiers, usd)
-        except BrokenMarginTiers as error:
-            raise PoisonMessage(f"Broken margin tiers of {instrument.name}: {error}") from error
-        yield from table.to_events(Venue.OKX, instrument.symbol, instrument.name, event_time)
+        yield from self.report.each(tables.items(), lambda table: f"{table[0]}-SWAP", events_of)
 
-    def _coins_a_contract(self, name: str) -> float:
+    def _tiers_of(self, instrument: Instrument, tiers: list[raw.PositionTier], event_time: int) -> Iterable[Event]:
+        name = instrument.name
+        usd = self._coins_per_contract(name) * self._mark_of(name).mark_price
+        tables, refused = tables_of(tiers, {name: usd})
+        if name in refused:
+            raise PoisonMessage(f"Broken margin tiers of {name}: {refused[name]}")
+        return tables[name].to_events(Venue.OKX, instrument.symbol, name, event_time)
+
+    def _coins_per_contract(self, name: str) -> float:
         try:
             return self.contract_values[name]
         except KeyError:
@@ -303,7 +332,7 @@ class OkxMapper:
 
 def _check_accepted(message: raw.Frame) -> None:
     # A notice has a code too: it announces that the connection will be closed for maintenance.
-    if message.event == "error" or (not message.event and message.code != "0"):
+    if message.event == "error" or (not message.event and text_of(message.code) not in ("0", "")):
         raise PoisonMessage(f"OKX refused: {message.msg or 'no reason given'} (code {message.code})")
 
 

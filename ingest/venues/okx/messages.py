@@ -1,12 +1,12 @@
 """OKX v5 swaps as they arrive: WebSocket frames and REST bodies, field for field (okx.com/docs-v5).
 
-Sizes are contracts, never coins, unless a name says `Ccy`. OKX writes all numbers as text and leaves what
-does not apply as "".
+Sizes are contracts, never coins, unless a name says `Ccy`. OKX writes all numbers as text and leaves what does not
+apply as ""; a `Number`, `Moment` or `Text` may also come as a number, as null or not at all.
 """
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Argument(Struct, gc=False):
@@ -23,8 +23,8 @@ class Frame(Struct, gc=False):
     arg: Argument | None = None  # WebSocket only
     data: Raw = field(default_factory=Raw)
     event: str = ""  # subscribe, unsubscribe, error, notice, channel-conn-count
-    code: str = "0"  # "0" is well
-    msg: str = ""  # why not
+    code: Text = "0"  # "0" is well
+    msg: Text = ""  # why not
 
 
 class Trade(Struct, gc=False):
@@ -58,46 +58,49 @@ class FundingRate(Struct, gc=False):
     """`funding-rate`: the rate that settles at `funding_time`."""
 
     instrument: str = field(name="instId")
-    funding_rate: str = field(default="", name="fundingRate")
-    funding_time: WireTime = field(default=0, name="fundingTime")  # this settlement, ms
-    next_funding_time: str = field(default="", name="nextFundingTime")  # the one after, ms
-    ts: WireTime = 0  # ms
-    realized_rate: str | None = field(default=None, name="realizedRate")  # history only
+    funding_rate: Number = field(default=None, name="fundingRate")
+    funding_time: Moment = field(default=None, name="fundingTime")  # this settlement, ms
+    next_funding_time: Moment = field(default=None, name="nextFundingTime")  # the one after, ms
+    ts: Moment = None  # ms
+    realized_rate: Number = field(default=None, name="realizedRate")  # history only
 
 
 class OpenInterest(Struct, gc=False):
     """`open-interest`, one-sided."""
 
     instrument: str = field(name="instId")
-    oi: WireQuantity  # contracts
-    oi_coins: str = field(default="", name="oiCcy")  # coins
-    ts: WireTime = 0  # ms
+    oi: Number = None  # contracts
+    oi_coins: Number = field(default=None, name="oiCcy")  # coins
+    ts: Moment = None  # ms
 
 
 class LiquidationDetail(Struct, gc=False):
     """One order of `liquidation-orders`."""
 
     bankruptcy_price: WirePrice = field(name="bkPx")
+    sz: WireQuantity  # contracts
+    ts: WireTime  # ms
     position_side: str = field(default="", name="posSide")  # long, short; net or "" in net mode
     side: str = ""  # of the closing order: buy or sell
-    sz: WireQuantity = 0.0  # contracts
-    ts: WireTime = 0  # ms
 
 
 class LiquidationOrders(Struct, gc=False):
-    """`liquidation-orders`: a sample, about one a second a contract, in no order."""
+    """`liquidation-orders`: as a stream a sample, about one per second and contract, in no order; over REST all.
+
+    Each of `details` is a `LiquidationDetail`.
+    """
 
     instrument: str = field(name="instId")
-    details: list[LiquidationDetail]
+    details: list[Raw]
 
 
 class Ticker(Struct, gc=False):
     """`tickers` and REST `/market/tickers`."""
 
     instrument: str = field(name="instId")
-    last: str = ""
-    volume_coins: str = field(default="", name="volCcy24h")  # coins for linear swaps
-    ts: WireTime = 0  # ms
+    last: Number = None
+    volume_coins: Number = field(default=None, name="volCcy24h")  # coins for linear swaps
+    ts: Moment = None  # ms
 
 
 class Instrument(Struct, gc=False):
@@ -106,12 +109,12 @@ class Instrument(Struct, gc=False):
     instrument: str = field(name="instId")
     instrument_type: str = field(default="", name="instType")  # SWAP, FUTURES, SPOT, ...
     contract_type: str = field(default="", name="ctType")  # linear or inverse
-    contract_value: str = field(default="", name="ctVal")  # value of one contract, in `contract_currency`
-    contract_multiplier: str = field(default="", name="ctMult")
+    contract_value: Number = field(default=None, name="ctVal")  # value of one contract, in `contract_currency`
+    contract_multiplier: Number = field(default=None, name="ctMult")
     contract_currency: str = field(default="", name="ctValCcy")
     settle_currency: str = field(default="", name="settleCcy")
-    tick_size: str = field(default="", name="tickSz")
-    lot_size: str = field(default="", name="lotSz")  # contracts
+    tick_size: Number = field(default=None, name="tickSz")
+    lot_size: Number = field(default=None, name="lotSz")  # contracts
     state: str = ""  # live, suspend, preopen, test, expired
 
 
@@ -124,19 +127,6 @@ class PositionTier(Struct, gc=False):
     maintenance_margin_rate: WireUsd = field(name="mmr")
     max_leverage: WireLeverage = field(name="maxLever")
     family: str = field(default="", name="instFamily")  # e.g. BTC-USDT; "" for margin trading
-
-
-class Marker(Struct, gc=False):
-    """One item of a REST answer, by the field that only its kind has."""
-
-    contract_value: str | None = field(default=None, name="ctVal")  # instruments
-    maintenance_margin_rate: str | None = field(default=None, name="mmr")  # position-tiers
-    oi: str | None = None  # open-interest
-    mark_price: str | None = field(default=None, name="markPx")  # mark-price
-    index_price: str | None = field(default=None, name="idxPx")  # index-tickers
-    volume: str | None = field(default=None, name="volCcy24h")  # tickers
-    trade_id: str | None = field(default=None, name="tradeId")  # trades
-    funding_rate: str | None = field(default=None, name="fundingRate")  # funding-rate
 
 
 class CandleRow(Struct, gc=False, array_like=True):
@@ -170,19 +160,16 @@ class OpenInterestRow(Struct, gc=False, array_like=True):
     oi_coins: WireQuantity
 
 
-class CandleAnswer(Struct, gc=False):
-    """A REST answer of candles."""
+class BookRow(Struct, gc=False, array_like=True):
+    """One level of an order book; the number of its orders follows."""
 
-    data: list[CandleRow]
-
-
-class MarkCandleAnswer(Struct, gc=False):
-    """A REST answer of mark candles."""
-
-    data: list[MarkCandleRow]
+    price: WirePrice
+    size: WireQuantity  # contracts
 
 
-class OpenInterestAnswer(Struct, gc=False):
-    """A REST answer of open-interest history."""
+class OrderBook(Struct, gc=False):
+    """REST `/market/books-full`: levels best first; it does not say whose it is."""
 
-    data: list[OpenInterestRow]
+    bids: list[BookRow]
+    asks: list[BookRow]
+    ts: Moment = None  # ms

@@ -5,38 +5,41 @@ the edges. In USD the edges hold for the mark price of the moment; they are read
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import isnan
 
 from ingest.venues.interface import Listings
 from ingest.venues.okx.messages import Instrument as InstrumentInfo
 from ingest.venues.okx.messages import PositionTier
-from ingest.venues.wire import number_or_nan
+from ingest.venues.wire import Refusal, number_or_nan
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
-from liqheat.domain.margin_tiers import MarginTiers
+from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
 _NO_LIMIT_USD = 1e15
+_MOST_COINS = 1e12
+"""Coins per contract; SATS and PEPE have ten millions."""
 
 
-def listings_of(infos: Iterable[InstrumentInfo], event_time: int) -> Listings:
-    """Return the linear USDT and USDC swaps, others counted by reason.
-
-    Raises:
-        PoisonMessage: a linear swap has no contract value.
-    """
+def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
+    """Return the linear USDT and USDC swaps, others counted by reason; one without a contract value is refused."""
     contracts: list[Contract] = []
-    ignored: Counter[str] = Counter()
+    left_out: dict[str, str] = {}
+    unreadable = list(refused)
     for info in infos:
         instrument = parse_instrument(Venue.OKX, info.instrument)
         if info.contract_type != "linear":
-            ignored[info.contract_type or info.instrument_type] += 1
+            left_out[info.instrument] = info.contract_type or info.instrument_type
         elif instrument is None:
-            ignored["not settled in USDT or USDC"] += 1
+            left_out[info.instrument] = "not settled in USDT or USDC"
         else:
-            contracts.append(contract(instrument, info, event_time))
-    return Listings(tuple(contracts), ignored)
+            try:
+                contracts.append(contract(instrument, info, event_time))
+            except PoisonMessage as poison:
+                unreadable.append(Refusal(info.instrument, poison.reason))
+    return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
 
 
 def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> Contract:
@@ -45,10 +48,14 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
     Raises:
         PoisonMessage: the contract value is missing, for no size could be read without it.
     """
-    coins = number_or_nan(info.contract_value) * number_or_nan(info.contract_multiplier or "1")
+    multiplier = number_or_nan(info.contract_multiplier)
+    coins = number_or_nan(info.contract_value) * (1.0 if isnan(multiplier) else multiplier)
     coins *= instrument.coins_per_unit
-    if not coins > 0:
-        raise PoisonMessage(f"Expected a contract value of {info.instrument}, was {info.contract_value!r}")
+    if not 0 < coins <= _MOST_COINS:
+        raise PoisonMessage(
+            f"Expected a contract value, was {info.contract_value!r} times {info.contract_multiplier!r} "
+            f"({info.state or 'no state'})"
+        )
     return Contract(
         Venue.OKX,
         instrument.symbol,
@@ -61,17 +68,35 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
     )
 
 
-def margin_tiers(tiers: Sequence[PositionTier], usd_a_contract: float) -> MarginTiers:
-    """Build the table from OKX's steps, valued at `usd_a_contract`.
+def tables_of(
+    steps: Iterable[PositionTier], usd_per_contract: Mapping[str, float], incomplete: Collection[str] = ()
+) -> tuple[dict[str, MarginTiers], dict[str, str]]:
+    """Return the tier tables of the instruments in `usd_per_contract`, and why others were refused.
 
-    A step's `minSz` is the size after the `maxSz` before it, so each step starts at that `maxSz`.
-
-    Raises:
-        BrokenMarginTiers: the steps are no tier table.
+    `incomplete` names instruments of which a step could not be read.
     """
+    by_name: dict[str, list[PositionTier]] = {name: [] for name in usd_per_contract}
+    for step in steps:
+        if (own := by_name.get(f"{step.family}-SWAP")) is not None:
+            own.append(step)
+    tables: dict[str, MarginTiers] = {}
+    refused: dict[str, str] = {}
+    for name, own in by_name.items():
+        if name in incomplete:
+            refused[name] = "a step of its margin tiers cannot be read"
+            continue
+        try:
+            tables[name] = _table(own, usd_per_contract[name])
+        except BrokenMarginTiers as error:
+            refused[name] = str(error)
+    return tables, refused
+
+
+def _table(tiers: Sequence[PositionTier], usd_per_contract: float) -> MarginTiers:
+    """A step's `minSz` is the size after the `maxSz` before it, so each step starts at that `maxSz`."""
     rows: list[list[float]] = []
     for step in sorted(tiers, key=lambda each: each.tier):
         floor = rows[-1][1] if rows else 0.0
-        cap = min(step.maximum_size * usd_a_contract, _NO_LIMIT_USD)
+        cap = min(step.maximum_size * usd_per_contract, _NO_LIMIT_USD)
         rows.append([floor, cap, step.max_leverage, step.maintenance_margin_rate, 0.0])
     return MarginTiers.of(rows)

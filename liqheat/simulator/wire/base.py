@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from liqheat.domain.market import Venue
 from liqheat.simulator.history import VenueMarket
+from liqheat.simulator.order_book import BookLevels
 
 Payload = dict[str, Any] | list[Any]
 Query = Mapping[str, Any]
@@ -53,6 +54,8 @@ class Wire(Protocol):
     """One venue's formats."""
 
     venue: Venue
+    notice: str
+    """A frame that is no event, as the venue would write it: of maintenance, or of a channel that is new."""
     socket_paths: tuple[str, ...]
     rate_limit: RateLimit
     silence_limit: float | None
@@ -85,6 +88,30 @@ class Wire(Protocol):
     def weight(self, path: str, query: Query) -> int:
         """Return what a request costs."""
         ...
+
+
+class BaseWire:
+    """What most venues do alike: sockets that start without topics, one form of frame for all, requests that cost 1."""
+
+    silence_limit: float | None = None
+
+    def connect(self, path: str, query: Query) -> Subscriber:
+        """Return a socket without topics: they come by message."""
+        return Subscriber()
+
+    def encode(self, frame: Frame, subscriber: Subscriber) -> str:
+        """Return the frame as JSON."""
+        return dumps(frame.payload)
+
+    def weight(self, path: str, query: Query) -> int:
+        """Return 1."""
+        return 1
+
+
+def rows_of(levels: BookLevels, size_per_coin: float = 1.0) -> Iterator[tuple[str, str, int]]:
+    """Yield price, size and number of orders of each level, sizes as coins times `size_per_coin`."""
+    for price, quantity, orders in zip(*(column.tolist() for column in levels), strict=True):
+        yield number(price), number(quantity * size_per_coin), orders
 
 
 def dumps(payload: Payload) -> str:

@@ -13,17 +13,17 @@ import numpy as np
 from liqheat.domain.market import Venue
 from liqheat.simulator.history import LiquidationRow, TradeRow, VenueMarket
 from liqheat.simulator.tape import latest_each_second
-from liqheat.simulator.wire.base import Frame, Payload, Query, RateLimit, Subscriber, dumps, number
+from liqheat.simulator.wire.base import BaseWire, Frame, Payload, Query, RateLimit, Subscriber, dumps, number
 from liqheat.simulator.wire.binance_rest import BinanceRest
 
 
-class BinanceWire:
+class BinanceWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.BINANCE
+    notice = '{"e":"simulatedNotice","E":1}'
     socket_paths: tuple[str, ...] = ("/market/ws", "/market/stream", "/market/ws/{streams}")
     rate_limit = RateLimit(2_400, 60.0)
-    silence_limit: float | None = None
 
     def __init__(self, views: dict[str, VenueMarket]) -> None:
         self._views = views

@@ -8,7 +8,7 @@ from typing import Any
 
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from liqheat.simulator.history import Bar, VenueMarket
-from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, window
+from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, rows_of, window
 
 INTERVALS: dict[str, int] = {
     "1m": MINUTE_MS,
@@ -18,6 +18,9 @@ INTERVALS: dict[str, int] = {
     "1h": HOUR_MS,
 }
 _WEIGHTS: dict[str, int] = {"/fapi/v1/aggTrades": 20, "/fapi/v1/klines": 5, "/fapi/v1/markPriceKlines": 5}
+
+_DEPTH_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1_000, 20))
+"""Levels of an order book and what they weigh."""
 
 
 class BinanceRest:
@@ -29,6 +32,7 @@ class BinanceRest:
             "/fapi/v1/time": lambda _: {"serverTime": self._now},
             "/fapi/v1/exchangeInfo": self._exchange_info,
             "/fapi/v1/openInterest": self._open_interest,
+            "/fapi/v1/depth": self._depth,
             "/fapi/v1/premiumIndex": lambda query: self._each(query, premium_index),
             "/fapi/v1/ticker/24hr": lambda query: self._each(query, self._ticker),
             "/fapi/v1/aggTrades": self._agg_trades,
@@ -50,6 +54,8 @@ class BinanceRest:
         """Return the documented weight of a request."""
         if path == "/fapi/v1/ticker/24hr" and "symbol" not in query:
             return 40
+        if path == "/fapi/v1/depth":
+            return next(weight for limit, weight in _DEPTH_WEIGHTS if int(query.get("limit", 500)) <= limit)
         return _WEIGHTS.get(path, 1)
 
     @property
@@ -84,6 +90,11 @@ class BinanceRest:
         """List one contract that is no perpetual, as the real venue lists many: readers must leave it out."""
         info = _symbol_info(next(iter(self._views.values())))
         return info | {"symbol": f"{info['symbol']}_301227", "contractType": "CURRENT_QUARTER"}
+
+    def _depth(self, query: Query) -> Payload:
+        book = self._view(query).book(int(query.get("limit", 500)))
+        bids, asks = ([[price, size] for price, size, _ in rows_of(side)] for side in (book.bids, book.asks))
+        return {"lastUpdateId": book.update_id, "E": book.time, "T": book.time, "bids": bids, "asks": asks}
 
     def _open_interest(self, query: Query) -> Payload:
         view = self._view(query)

@@ -12,16 +12,17 @@ from typing import Any
 
 from liqheat.domain.market import Venue
 from liqheat.simulator.history import TradeRow, VenueMarket
-from liqheat.simulator.wire.base import Frame, Payload, Query, RateLimit, Subscriber, dumps, number
+from liqheat.simulator.wire.base import BaseWire, Frame, Payload, Query, RateLimit, Subscriber, dumps, number
 from liqheat.simulator.wire.bybit_rest import BybitRest, ticker
 
 _TOPICS = ("publicTrade", "tickers", "allLiquidation")
 
 
-class BybitWire:
+class BybitWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.BYBIT
+    notice = '{"topic":"simulatedNotice","ts":1,"data":{}}'
     socket_paths: tuple[str, ...] = ("/v5/public/linear",)
     rate_limit = RateLimit(600, 5.0)
     silence_limit: float | None = 600.0
@@ -30,10 +31,6 @@ class BybitWire:
         self._views = views
         self._rest = BybitRest(views)
         self._tickers: dict[str, dict[str, Any]] = {}
-
-    def connect(self, path: str, query: Query) -> Subscriber:  # noqa: ARG002 - all topics come by message
-        """Return a socket without topics."""
-        return Subscriber()
 
     def publish(self, view: VenueMarket) -> Iterator[Frame]:
         """Yield the trades, the ticker's change and the liquidations of a step."""
@@ -91,17 +88,9 @@ class BybitWire:
                 time = self._views[name].time
                 yield dumps({"topic": topic, "type": "snapshot", "data": data, "cs": time, "ts": time})
 
-    def encode(self, frame: Frame, subscriber: Subscriber) -> str:  # noqa: ARG002 - one form for all
-        """Return the frame as JSON."""
-        return dumps(frame.payload)
-
     def answer(self, path: str, query: Query) -> Payload:
         """Answer a request; see `bybit_rest`."""
         return self._rest.answer(path, query)
-
-    def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - every request counts one
-        """Return what a request costs."""
-        return 1
 
     def _is_known(self, topic: str) -> bool:
         kind, _, name = topic.partition(".")

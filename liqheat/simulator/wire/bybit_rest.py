@@ -9,7 +9,7 @@ from typing import Any
 
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.simulator.history import VenueMarket
-from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, window
+from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, rows_of, window
 
 _INTERVALS: dict[str, int] = {
     "1": MINUTE_MS,
@@ -32,6 +32,7 @@ class BybitRest:
             "/v5/market/risk-limit": self._risk_limit,
             "/v5/market/tickers": self._tickers,
             "/v5/market/open-interest": self._open_interest,
+            "/v5/market/orderbook": self._order_book,
             "/v5/market/kline": self._kline,
             "/v5/market/mark-price-kline": self._mark_price_kline,
             "/v5/market/recent-trade": self._recent_trade,
@@ -101,6 +102,15 @@ class BybitRest:
         ]
         cursor = str(page[0][0] - 1) if len(rows) > limit else ""
         return {"symbol": query["symbol"], "category": "linear", "list": points, "nextPageCursor": cursor}
+
+    def _order_book(self, query: Query) -> dict[str, Any]:
+        views = self._chosen(query)
+        if len(views) != 1:
+            return {}
+        book = views[0].book(min(int(query.get("limit", 25)), 500))
+        bids, asks = ([[price, size] for price, size, _ in rows_of(side)] for side in (book.bids, book.asks))
+        rest = {"ts": book.time, "u": book.update_id, "seq": book.update_id, "cts": book.time}
+        return {"s": query["symbol"], "b": bids, "a": asks, **rest}
 
     def _kline(self, query: Query) -> dict[str, Any]:
         return self._bars(query, of_marks=False)

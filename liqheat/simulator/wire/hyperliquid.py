@@ -10,7 +10,7 @@ from typing import Any
 
 from liqheat.domain.market import Venue
 from liqheat.simulator.history import LiquidationRow, TradeRow, VenueMarket
-from liqheat.simulator.wire.base import Frame, Payload, Query, RateLimit, Subscriber, dumps, number
+from liqheat.simulator.wire.base import BaseWire, Frame, Payload, Query, RateLimit, Subscriber, dumps, number
 from liqheat.simulator.wire.hyperliquid_info import HyperliquidInfo, context
 
 _BACKLOG = 10
@@ -19,10 +19,11 @@ _ACCOUNT_CHANNELS = ("userEvents", "userFills")
 _WEIGHTS = {"clearinghouseState": 2, "allMids": 2, "l2Book": 2, "exchangeStatus": 2, "": 0}
 
 
-class HyperliquidWire:
+class HyperliquidWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.HYPERLIQUID
+    notice = '{"channel":"simulatedNotice","data":{}}'
     socket_paths: tuple[str, ...] = ("/ws",)
     rate_limit = RateLimit(1_200, 60.0)
     silence_limit: float | None = 60.0
@@ -30,10 +31,6 @@ class HyperliquidWire:
     def __init__(self, views: dict[str, VenueMarket]) -> None:
         self._views = views
         self._info = HyperliquidInfo(views)
-
-    def connect(self, path: str, query: Query) -> Subscriber:  # noqa: ARG002 - all channels come by message
-        """Return a socket without channels."""
-        return Subscriber()
 
     def publish(self, view: VenueMarket) -> Iterator[Frame]:
         """Yield the trades and the context of a step, and liquidation fills for who watches their account."""
@@ -82,15 +79,11 @@ class HyperliquidWire:
             backlog = view.recent_trades(latest=_BACKLOG)[-_BACKLOG:]
             yield dumps({"channel": "trades", "data": [self._trade(view, trade) for trade in backlog]})
 
-    def encode(self, frame: Frame, subscriber: Subscriber) -> str:  # noqa: ARG002 - one form for all
-        """Return the frame as JSON."""
-        return dumps(frame.payload)
-
     def answer(self, path: str, query: Query) -> Payload:
         """Answer `/info` and the leaderboard; see `hyperliquid_info`."""
         return self._info.answer(path, query)
 
-    def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - the weight is the request type's
+    def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - the type stands in the body
         """Return the documented weight of a request; the leaderboard is another host's."""
         return _WEIGHTS.get(str(query.get("type", "")), 20)
 

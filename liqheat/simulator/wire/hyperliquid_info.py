@@ -5,6 +5,7 @@ recorded bodies of the test data.
 """
 
 from collections.abc import Callable
+from math import floor, log10
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from liqheat.simulator.history import VenueMarket
 from liqheat.simulator.makers import maker_account
 from liqheat.simulator.traders import TraderKind
 from liqheat.simulator.truth import account_address
-from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, window
+from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, rows_of, window
 
 _INTERVALS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "15m": 15 * MINUTE_MS, "1h": HOUR_MS}
 _LEADERS = 100
+_BOOK_LEVELS = 20
 _MARGIN_TABLES: dict[int, int] = {10: 52, 40: 56}
 """Numbers of the tiered margin tables, by their first leverage; others have one tier and its leverage as number."""
 _CROSS_KINDS = (TraderKind.CROSS, TraderKind.HEDGER, TraderKind.MAKER)
@@ -34,6 +36,7 @@ class HyperliquidInfo:
             "metaAndAssetCtxs": lambda _: [meta(list(views.values())), [context(view) for view in views.values()]],
             "allMids": lambda _: {name: number(view.mark_price) for name, view in views.items()},
             "clearinghouseState": self._clearinghouse_state,
+            "l2Book": self._book,
             "candleSnapshot": self._candles,
             "recentTrades": self._recent_trades,
             "fundingHistory": self._funding_history,
@@ -68,6 +71,20 @@ class HyperliquidInfo:
         cross = [each["position"] for each in positions if each["position"]["leverage"]["type"] == "cross"]
         notionals = [float(position["positionValue"]) for position in cross]
         return account_state(view.time, positions, value, float(view.listing.tiers.maintenance_margin(notionals).sum()))
+
+    def _book(self, query: Query) -> Payload:
+        """Answer with 20 levels a side, their prices rounded to `nSigFigs` figures."""
+        view = self._view(str(query.get("coin", "")))
+        figures = query.get("nSigFigs")
+        step = None
+        if figures is not None:
+            step = max(10.0 ** (floor(log10(view.mark_price)) + 1 - int(figures)), view.listing.tick_size)
+        book = view.book(_BOOK_LEVELS, step)
+        levels = [
+            [{"px": price, "sz": size, "n": orders} for price, size, orders in rows_of(side)]
+            for side in (book.bids, book.asks)
+        ]
+        return {"coin": view.listing.instrument, "time": book.time, "levels": levels}
 
     def _candles(self, query: Query) -> Payload:
         request = query.get("req") or {}

@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 
 from liqheat.domain.market import Venue
-from liqheat.simulator.history import LiquidationRow, VenueMarket
+from liqheat.simulator.history import VenueMarket
 from liqheat.simulator.tape import latest_each_second
-from liqheat.simulator.wire.base import Frame, Payload, Query, RateLimit, Subscriber, dumps, number
-from liqheat.simulator.wire.okx_rest import OkxRest, contracts, funding_rate, mark_price, open_interest, ticker
+from liqheat.simulator.wire.base import BaseWire, Frame, Payload, Query, RateLimit, Subscriber, dumps, number
+from liqheat.simulator.wire.okx_rest import (
+    OkxRest,
+    contracts,
+    funding_rate,
+    liquidation_orders,
+    mark_price,
+    open_interest,
+    ticker,
+)
 
 _LIQUIDATIONS = "liquidation-orders"
 _CHANNELS = (
@@ -31,10 +39,11 @@ _CHANNELS = (
 _BACKLOG = 20
 
 
-class OkxWire:
+class OkxWire(BaseWire):
     """See `base.Wire`."""
 
     venue = Venue.OKX
+    notice = '{"event":"simulatedNotice","code":"64008","msg":"will be closed for an upgrade"}'
     socket_paths: tuple[str, ...] = ("/ws/v5/public", "/ws/v5/business")
     rate_limit = RateLimit(20, 2.0, is_by_path=True)
     silence_limit: float | None = 30.0
@@ -43,10 +52,6 @@ class OkxWire:
         self._views = views
         self._rest = OkxRest(views)
         self._past: deque[dict[str, Any]] = deque(maxlen=_BACKLOG)
-
-    def connect(self, path: str, query: Query) -> Subscriber:  # noqa: ARG002 - all channels come by message
-        """Return a socket without channels."""
-        return Subscriber()
 
     def publish(self, view: VenueMarket) -> Iterator[Frame]:
         """Yield the trades, prices, funding, open interest and let-through liquidations of a step."""
@@ -76,7 +81,7 @@ class OkxWire:
         latest = latest_each_second(np.array([row.time for row in liquidations], np.int64))
         for row, is_latest in zip(liquidations, latest, strict=True):
             if is_latest:
-                order = liquidation_order(view, row)
+                order = liquidation_orders(view, [row])
                 self._past.append(order)
                 yield Frame(f"{_LIQUIDATIONS}:SWAP", _liquidations([order]))
 
@@ -109,45 +114,19 @@ class OkxWire:
             if operation == "subscribe" and channel == _LIQUIDATIONS and self._past:
                 yield dumps(_liquidations(list(self._past)))
 
-    def encode(self, frame: Frame, subscriber: Subscriber) -> str:  # noqa: ARG002 - one form for all
-        """Return the frame as JSON."""
-        return dumps(frame.payload)
-
     def answer(self, path: str, query: Query) -> Payload:
         """Answer a request; see `okx_rest`."""
         return self._rest.answer(path, query)
 
-    def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - limits are by path
-        """Return what a request costs: open-interest history is allowed 10 in 2 s, all else 20."""
-        return 2 if "/rubik/" in path else 1
+    def weight(self, path: str, query: Query) -> int:
+        """Return what a request costs: open-interest history and full books are allowed 10 in 2 s, all else 20."""
+        is_scarce = any(part in path for part in ("/rubik/", "/books-full"))
+        return 2 if is_scarce else super().weight(path, query)
 
     def _is_known(self, channel: str, name: str) -> bool:
         if channel == _LIQUIDATIONS:
             return name == "SWAP"
         return (f"{name}-SWAP" if channel == "index-tickers" else name) in self._views
-
-
-def liquidation_order(view: VenueMarket, row: LiquidationRow) -> dict[str, Any]:
-    """Return one order of liquidation-orders: `posSide` died, at its bankruptcy price, in contracts."""
-    family = view.listing.instrument.removesuffix("-SWAP")
-    bankruptcy = row.bankruptcy_price if row.bankruptcy_price == row.bankruptcy_price else row.price
-    return {
-        "details": [
-            {
-                "bkLoss": "0",
-                "bkPx": number(bankruptcy),
-                "ccy": "",
-                "posSide": "long" if row.side > 0 else "short",
-                "side": "sell" if row.side > 0 else "buy",
-                "sz": contracts(view, row.quantity),
-                "ts": str(row.time),
-            }
-        ],
-        "instFamily": family,
-        "instId": view.listing.instrument,
-        "instType": "SWAP",
-        "uly": family,
-    }
 
 
 def _frame(channel: str, name: str, data: list[Any]) -> Frame:

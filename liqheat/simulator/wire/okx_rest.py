@@ -3,12 +3,12 @@
 Shapes: okx.com/docs-v5, public data, market data and trading statistics, and the recorded test data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
-from liqheat.simulator.history import Bar, VenueMarket
-from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int
+from liqheat.simulator.history import Bar, LiquidationRow, VenueMarket
+from liqheat.simulator.wire.base import Payload, Query, RequestRefused, number, optional_int, rows_of
 
 _INTERVALS: dict[str, int] = {"1m": MINUTE_MS, "5m": 5 * MINUTE_MS, "15m": 15 * MINUTE_MS, "1H": HOUR_MS}
 
@@ -27,8 +27,10 @@ class OkxRest:
             "/api/v5/public/mark-price": lambda query: self._each(query, mark_price),
             "/api/v5/public/funding-rate": lambda query: self._each(query, funding_rate),
             "/api/v5/public/funding-rate-history": self._funding_history,
+            "/api/v5/public/liquidation-orders": self._liquidation_orders,
             "/api/v5/market/tickers": lambda query: self._each(query, ticker),
             "/api/v5/market/ticker": lambda query: self._each(query, ticker),
+            "/api/v5/market/books-full": self._books,
             "/api/v5/market/trades": self._trades,
             "/api/v5/market/history-trades": self._trades,
             "/api/v5/market/candles": lambda query: self._candles(query, of_marks=False),
@@ -52,6 +54,31 @@ class OkxRest:
         if name not in self._views:
             raise RequestRefused(200, {"code": "51001", "data": [], "msg": "Instrument ID doesn't exist."})
         return self._views[name]
+
+    def _liquidation_orders(self, query: Query) -> list[Any]:
+        """Answer with all liquidations of a family, newest first; `after` means earlier than."""
+        name = f"{query.get('instFamily') or query.get('uly')}-SWAP"
+        if name not in self._views:
+            raise RequestRefused(200, {"code": "51000", "data": [], "msg": "Parameter instFamily error"})
+        view, earlier_than = self._views[name], optional_int(query, "after")
+        limit = min(int(query.get("limit", "100")), 100)
+        rows: list[LiquidationRow] = []
+        for step in reversed(view.history.steps):
+            died = reversed(view.liquidations_of(step))
+            rows += [row for row in died if earlier_than is None or row.time < earlier_than]
+            if len(rows) >= limit:
+                break
+        return [liquidation_orders(view, rows[:limit])] if rows else []
+
+    def _books(self, query: Query) -> list[Any]:
+        view = self._view(query)
+        book = view.book(min(int(query.get("sz", 1)), 5_000))
+        contracts_per_coin = 1 / view.listing.contract_value
+        bids, asks = (
+            [[price, size, str(orders)] for price, size, orders in rows_of(side, contracts_per_coin)]
+            for side in (book.bids, book.asks)
+        )
+        return [{"asks": asks, "bids": bids, "ts": str(book.time)}]
 
     def _position_tiers(self, query: Query) -> list[Any]:
         """Answer with tiers in contracts, as the venue cuts them, from tables that are in USD at the first price."""
@@ -146,6 +173,29 @@ def _page(query: Query, rows: list[Any], most: int) -> list[Any]:
         if (older_than is None or row.time < older_than) and (newer_than is None or row.time > newer_than)
     ]
     return chosen[-min(int(query.get("limit", most)), most) :][::-1]
+
+
+def liquidation_orders(view: VenueMarket, rows: Sequence[LiquidationRow]) -> dict[str, Any]:
+    """Return orders of liquidation-orders: `posSide` died, at its bankruptcy price, in contracts."""
+    family = view.listing.instrument.removesuffix("-SWAP")
+    return {
+        "details": [
+            {
+                "bkLoss": "0",
+                "bkPx": number(row.bankruptcy_price if row.bankruptcy_price == row.bankruptcy_price else row.price),
+                "ccy": "",
+                "posSide": "long" if row.side > 0 else "short",
+                "side": "sell" if row.side > 0 else "buy",
+                "sz": contracts(view, row.quantity),
+                "ts": str(row.time),
+            }
+            for row in rows
+        ],
+        "instFamily": family,
+        "instId": view.listing.instrument,
+        "instType": "SWAP",
+        "uly": family,
+    }
 
 
 def contracts(view: VenueMarket, coins: float) -> str:

@@ -1,10 +1,15 @@
 // The page's state, its controls, and the loop that keeps the picture fresh.
 
-import { Chart, scaleOf } from "./chart.js";
-import { age, price } from "./format.js";
+import * as address from "./address.js";
+import { Chart } from "./chart.js";
+import { csv, png } from "./download.js";
+import { age, price, usd } from "./format.js";
 import * as panels from "./panels.js";
 import { Picture } from "./picture.js";
+import { SymbolSearch } from "./search.js";
 import { signals } from "./signals.js";
+import { scaleOf } from "./traces.js";
+import { cascadeCard, WhatIf } from "./whatif.js";
 
 const REFRESH_MS = 2000;
 const WHOLE_EVERY_MS = 60_000;
@@ -12,17 +17,30 @@ const STALE_MS = 90_000;
 const MOVING_MS = 20_000;
 
 const byId = (id) => document.getElementById(id);
-const address = new URLSearchParams(location.search);
-const state = {
-  symbol: address.get("symbol") ?? "",
-  range: address.get("range") ?? "6h",
-  span: address.get("span") ?? "10",
-  scale: address.get("scale") ?? "log",
-  venues: null, bases: null, bands: null,
-};
-const chart = new Chart(byId("chart"), byId("hover"));
+const state = address.read(location.search);
+const lists = new URLSearchParams(location.search);
+const chart = new Chart(byId("chart"), byId("hover"), zoom);
+const whatIf = new WhatIf(chart, (target) => { state.what = target; remember(); whatIf.show(picture, target); });
+const search = new SymbolSearch(byId("symbol"), byId("symbols"), (symbol) => {
+  Object.assign(state, { symbol, what: 0, from: 0, to: 0, low: 0, high: 0 });
+  picture = null;
+  refresh();
+});
 const changed = new Map(); // symbol and venue -> its numbers, when this page first saw them, and that they have changed since it opened
-let offered = null, markets = [], picture = null, wholeAt = 0, timer = 0, request = null;
+let offered = null, markets = [], picture = null, wholeAt = 0, timer = 0, request = null, behindAtFirst = 0;
+
+// Stops of the slider for the least notional drawn: off, then from $1k to $100M in even steps of the logarithm.
+const leastOf = (stop) => (stop > 0 ? 1e3 * 10 ** (((stop - 1) / 99) * 5) : 0);
+const stopOf = (usdValue) => (usdValue > 0 ? Math.round(1 + (99 * Math.log10(usdValue / 1e3)) / 5) : 0);
+
+chart.drawn = () => { if (picture) whatIf.show(picture, state.what); };
+
+function zoom(stretch) {
+  if (!stretch && !state.from && !state.low) { if (picture) draw(); return; }
+  Object.assign(state, stretch ?? { from: 0, to: 0, low: 0, high: 0 });
+  picture = null;
+  refresh();
+}
 
 function setControl(id, values, label, chosen, exclusive, choose) {
   const group = byId(id);
@@ -45,7 +63,12 @@ function setControl(id, values, label, chosen, exclusive, choose) {
 }
 
 function controls() {
-  const one = (name) => (value) => { state[name] = String(value); picture = name === "scale" ? picture : null; refresh(); };
+  const one = (name) => (value) => {
+    state[name] = String(value);
+    if (name === "range" || name === "span") Object.assign(state, { from: 0, to: 0, low: 0, high: 0 });
+    if (name !== "scale" && name !== "style") picture = null;
+    refresh();
+  };
   const toggle = (name) => (value) => {
     if (!state[name].delete(value)) state[name].add(value);
     picture = null;
@@ -55,39 +78,19 @@ function controls() {
   const same = (value) => value;
   setControl("range", offered.ranges, same, state.range, true, one("range"));
   setControl("span", offered.spans, (value) => `±${value}%`, state.span, true, one("span"));
-  setControl("venues", present, same, state.venues, false, toggle("venues"));
+  setControl("venues", present, (venue) => offered.venue_labels[venue] ?? venue, state.venues, false, toggle("venues"));
   setControl("bases", offered.bases, same, state.bases, false, toggle("bases"));
   setControl("bands", offered.bands, same, state.bands, false, toggle("bands"));
   setControl("scale", ["log", "linear"], same, state.scale, true, one("scale"));
-}
-
-function symbols() {
-  const select = byId("symbol");
-  const names = markets.map((market) => market.symbol);
-  if (select.dataset.names === names.join()) return;
-  select.dataset.names = names.join();
-  select.replaceChildren(...names.map((name) => new Option(name, name, false, name === state.symbol)));
-  select.disabled = names.length === 0;
-}
-
-function filter(name) {
-  const chosen = state[name];
-  return chosen && chosen.size < offered[name].length ? [...chosen].join() : null;
-}
-
-function parameters() {
-  const query = new URLSearchParams({ symbol: state.symbol, range: state.range, span: state.span });
-  for (const name of ["venues", "bases", "bands"]) {
-    const chosen = filter(name);
-    if (chosen !== null) query.set(name, chosen);
-  }
-  return query;
+  setControl("style", ["line", "candles"], same, state.style, true, one("style"));
+  setControl("measure", offered.measures, (value) => value.replace("_", " "), state.measure, true, one("measure"));
+  byId("unzoom").hidden = !state.from && !state.low;
+  byId("least").value = stopOf(state.least);
+  byId("least-text").textContent = state.least ? usd(state.least) : "all";
 }
 
 function remember() {
-  const query = parameters();
-  if (state.scale !== "log") query.set("scale", state.scale);
-  history.replaceState(null, "", `?${query}`);
+  history.replaceState(null, "", address.write(state, offered));
 }
 
 class Unanswered extends Error {}
@@ -122,15 +125,16 @@ async function askMarkets(signal) {
   markets = answer.symbols;
   if (!offered) {
     offered = answer.offered;
-    for (const name of ["venues", "bases", "bands"]) {
-      const wanted = address.get(name);
+    for (const name of address.LISTS) {
+      const wanted = lists.get(name);
       state[name] = new Set(wanted === null ? offered[name] : wanted.split(",").filter((value) => offered[name].includes(value)));
     }
     if (!offered.ranges.includes(state.range)) state.range = "6h";
     if (!offered.spans.map(String).includes(state.span)) state.span = "10";
+    if (!offered.measures.includes(state.measure)) state.measure = offered.measures[0];
   }
   if (!markets.some((market) => market.symbol === state.symbol) && markets.length && !state.symbol) state.symbol = markets[0].symbol;
-  symbols();
+  search.show(markets, state.symbol);
 }
 
 // How old each venue's numbers are: by its latest minute where that is behind, else by when they last changed here.
@@ -145,16 +149,27 @@ function ages(answer) {
   return result;
 }
 
-function tellLive(answer, old) {
+// How far history has arrived: from where this page first saw it, to now.
+function progressOf(behind) {
+  behindAtFirst = Math.max(behindAtFirst, behind);
+  const done = 1 - behind / behindAtFirst;
+  byId("progress").hidden = false;
+  byId("progress").value = done;
+  return `${Math.floor(100 * done)}%`;
+}
+
+function showLive(answer, old) {
+  byId("progress").hidden = true;
   const youngest = Math.min(...old.values());
   const moved = Math.max(...answer.quality.map((row) => changed.get(`${answer.symbol} ${row.venue}`).moved));
-  if (youngest <= STALE_MS) live("fresh", `live, data ${age(youngest)} old`);
-  else if (Date.now() - moved < MOVING_MS) live("stale", `catching up, ${age(youngest)} behind`);
+  if (state.to && state.to < answer.now - STALE_MS) live("stale", "a stretch of the past");
+  else if (youngest <= STALE_MS) { behindAtFirst = 0; live("fresh", `live, data ${age(youngest)} old`); }
+  else if (Date.now() - moved < MOVING_MS) live("stale", `catching up, ${progressOf(youngest)}, ${age(youngest)} behind`);
   else live("stale", `no news for ${age(youngest)}`);
 }
 
 async function takePicture(signal) {
-  const query = parameters();
+  const query = address.question(state, offered);
   const whole = !picture || Date.now() - wholeAt > WHOLE_EVERY_MS;
   if (!whole) {
     // The last two columns may still change; older ones come again with the whole picture.
@@ -178,14 +193,20 @@ async function draw() {
   panels.figures(picture, market, state.venues);
   panels.ladder(picture);
   signals(picture);
-  panels.told(picture);
+  panels.news(picture);
+  panels.record(picture);
+  cascadeCard(picture);
   panels.trust(picture, state.venues, old);
   panels.gaps(picture);
   panels.legend(picture, scaleOf(picture), logarithmic);
   panels.summary(picture, state.symbol);
-  await chart.draw(picture, { logarithmic, identity: `${state.symbol}|${state.range}|${state.span}` });
+  const prices = state.low ? [state.low, state.high] : null;
+  const identity = [state.symbol, state.range, state.span, state.from, state.to, state.low, state.high].join("|");
+  await chart.draw(picture, { logarithmic, identity, prices, least: state.least, style: state.style });
+  whatIf.target = state.what;
+  whatIf.show(picture, state.what);
   document.title = `${price(picture.mark)} ${state.symbol} · liqheat`;
-  tellLive(answer, old);
+  showLive(answer, old);
 }
 
 async function step(signal) {
@@ -198,7 +219,7 @@ async function step(signal) {
   }
   const outcome = await takePicture(signal);
   if (outcome === "ready") {
-    notice(picture.now.total ? "" : "Nothing at risk in this selection: switch a venue, basis or leverage band on.");
+    notice(picture.now.total ? "" : "Nothing at risk in this selection: switch a venue, basis or band on.");
     await draw();
   } else {
     live("waiting", "waiting");
@@ -225,7 +246,15 @@ async function refresh() {
   if (request === own) timer = setTimeout(refresh, document.hidden ? 10 * REFRESH_MS : REFRESH_MS);
 }
 
-byId("symbol").addEventListener("change", (event) => { state.symbol = event.target.value; picture = null; refresh(); });
+byId("unzoom").addEventListener("click", () => zoom(null));
+byId("least").addEventListener("input", (event) => {
+  state.least = leastOf(Number(event.target.value));
+  byId("least-text").textContent = state.least ? usd(state.least) : "all";
+  remember();
+  if (picture) draw();
+});
+byId("png").addEventListener("click", () => { if (picture) png(picture, byId("chart")); });
+byId("csv").addEventListener("click", () => { if (picture) csv(picture, state.least); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => { if (picture) draw(); });
 refresh();

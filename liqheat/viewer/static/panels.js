@@ -5,11 +5,31 @@ import { convictionCard } from "./signals.js";
 
 const byId = (id) => document.getElementById(id);
 
+// What was predicted and executed over the last days, and how well it was said where.
+export function record(picture) {
+  const element = byId("record"), rows = picture.answer.record;
+  const streamed = rows.find((row) => row.horizon_hours === 0);
+  if (!streamed?.judged) {
+    element.replaceChildren(make("p", "Unproven for this symbol: no prediction has been judged yet.", "quiet"));
+    return;
+  }
+  const lines = make("ul");
+  const ratio = streamed.predicted_usd > 0 ? streamed.executed_usd / streamed.predicted_usd : null;
+  lines.append(make("li", `Of what this map predicted in ${streamed.days} days, ${ratio == null ? "nothing" : ratio.toFixed(2)} was executed (${usd(streamed.executed_usd)} of ${usd(streamed.predicted_usd)}).`));
+  for (const row of rows) {
+    if (row.horizon_hours === 0 || row.place_score == null) continue;
+    const signed = (value) => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
+    lines.append(make("li", `Place, ${row.horizon_hours} h ahead: ${signed(row.place_score)} over uniform (distance alone: ${signed(row.kernel_score)}).`));
+  }
+  if (!streamed.proven) lines.append(make("li", `Unproven for this symbol: ${streamed.judged} of ${streamed.needed} hours with liquidations.`, "warn"));
+  element.replaceChildren(lines);
+}
+
 const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] || 0), 0);
 
 export function figures(picture, market, chosen) {
   const { quality, heat, now: time } = picture.answer;
-  const rows = quality.filter((row) => chosen.has(row.venue));
+  const rows = quality.filter((row) => chosen.has(row.venue) && !row.is_stale);
   const near = picture.within(heat.focus);
   const imbalance = near.long + near.short > 0 ? (near.long - near.short) / (near.long + near.short) : null;
   const lead = rows.find((row) => row.venue === picture.answer.price.venue) ?? rows[0];
@@ -22,12 +42,14 @@ export function figures(picture, market, chosen) {
     [`Shorts within +${heat.focus}%`, usd(near.short), ofAdv(near.short), "short"],
     ["Imbalance", percent(imbalance, 0, true), imbalance == null ? "" : imbalance > 0 ? "more longs at risk near price" : "more shorts at risk near price"],
     ["Funding", lead ? percent(lead.funding_rate, 4, true) : "–", lead?.next_funding_time > time ? `settles in ${countdown(lead.next_funding_time - time)}` : "per interval"],
-    convictionCard(picture.answer.reading),
+    convictionCard(picture.answer.signals.reading),
     ["Observed", picture.now.total ? percent(picture.now.observed / picture.now.total, 0) : "–", "of the map; the rest is inferred"],
   ];
   byId("figures").replaceChildren(...cards.map(([name, value, note, tone, title]) => {
     const card = make("div", "", "", title);
-    card.append(make("dt", name), make("dd", value, tone), make("small", note));
+    const content = make("dd", value, tone);
+    content.append(make("small", note));
+    card.append(make("dt", name), content);
     return card;
   }));
   byId("price").textContent = price(picture.mark);
@@ -37,7 +59,7 @@ export function figures(picture, market, chosen) {
 
 // Clusters where the pipeline has found some, else the heaviest buckets in view: in falling price, like an order book.
 export function ladder(picture) {
-  const { heat, clusters } = picture.answer;
+  const { heat, signals: { clusters } } = picture.answer;
   const levels = { short: [], long: [] };
   for (const side of ["short", "long"]) {
     levels[side] = clusters.length
@@ -68,13 +90,14 @@ export function ladder(picture) {
   byId("ladder").replaceChildren(head, ...levels.short.map(rung("short")), mark, ...levels.long.map(rung("long")));
 }
 
-export function told(picture) {
+export function news(picture) {
+  const { alerts, catalysts } = picture.answer.signals;
   const lines = [
-    ...picture.answer.alerts.map((one) => [one.time, one.kind, one.message.replace(`${picture.answer.symbol} ${one.kind}: `, ""), one.side]),
-    ...picture.answer.catalysts.map((one) => [one.time, one.source, one.title, "news"]),
+    ...alerts.map((one) => [one.event_time, one.kind, one.message.replace(`${picture.answer.symbol} ${one.kind}: `, ""), one.side]),
+    ...catalysts.map((one) => [one.event_time, one.source, one.title, "news"]),
   ].sort((a, b) => b[0] - a[0]).slice(0, 30);
-  byId("told-section").hidden = lines.length === 0;
-  byId("told").replaceChildren(...lines.map(([time, kind, text, tone]) => {
+  byId("news-section").hidden = lines.length === 0;
+  byId("news").replaceChildren(...lines.map(([time, kind, text, tone]) => {
     const line = make("li", "", tone);
     line.append(make("time", clock(time)), make("b", kind), document.createTextNode(` ${text}`));
     return line;
@@ -85,7 +108,7 @@ export function trust(picture, chosen, ages) {
   const table = make("table");
   const head = make("tr");
   for (const [name, title] of [["venue", ""], ["positions", "observed: read from the venue; inferred: estimated from open interest and trades"],
-    ["cover", "observed notional over open interest"], ["scale", "factor that holds each side to open interest, long / short; 1 needs no correction"], ["age", "time since the venue's numbers last changed"]]) {
+    ["cover", "observed notional over open interest"], ["scale", "factor learned from executed liquidations, long / short: expected per modelled USD"], ["age", "time since the venue's numbers last changed"]]) {
     head.append(make("th", name, "", title));
   }
   table.append(head);
@@ -97,6 +120,9 @@ export function trust(picture, chosen, ages) {
     const factor = (value) => (value == null || value === 0 ? "–" : value.toFixed(2));
     line.append(name, make("td", row.coverage > 0 ? "observed" : "inferred"), make("td", percent(row.coverage || 0, 0)),
       make("td", `${factor(row.scale_long)} / ${factor(row.scale_short)}`), make("td", age(old)));
+    if (row.is_stale) line.className = "off";
+    if (row.warming_up) name.append(make("small", " warming up", "warn"));
+    if (row.is_stale) name.append(make("small", " silent", "warn"));
     if (row.late_rows > 0) line.title = `${row.late_rows} rows came after their minute had closed`;
     table.append(line);
   }
@@ -125,7 +151,8 @@ export function legend(picture, scale, logarithmic) {
   }), make("small", unit));
   byId("key-price").textContent = `mark price (${picture.answer.price.venue}), band: its low to high`;
   const observed = picture.answer.quality.filter((row) => row.coverage > 0).map((row) => row.venue);
-  byId("honesty").textContent = `Inferred, not observed: exchanges${observed.length ? ` other than ${observed.join(", ")}` : ""} publish no positions, so levels are estimated from open interest, trades and margin tiers. An estimate, not advice.`;
+  const silent = picture.answer.quality.filter((row) => row.is_stale).map((row) => row.venue);
+  byId("honesty").textContent = `Inferred, not observed: exchanges${observed.length ? ` other than ${observed.join(", ")}` : ""} publish no positions, so levels are estimated from open interest, trades and margin tiers. An estimate, not advice.${silent.length ? ` Silent and left out: ${silent.join(", ")}.` : ""}`;
 }
 
 // A width without a float's last digits and without an exponent.

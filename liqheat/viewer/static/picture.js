@@ -54,7 +54,7 @@ export class Picture {
     this.#takeCurrent(answer.current);
   }
 
-  // The map as it stands, which is also the last column: each venue's latest minute, whichever turned first.
+  // The map now, which is also the last column: each venue's latest minute, whichever turned first.
   #takeCurrent(current) {
     this.now = { long: new Float64Array(this.rows), short: new Float64Array(this.rows), venues: new Map(), observed: 0, total: 0 };
     for (const [row, venue, basis, long, short] of current) {
@@ -71,6 +71,15 @@ export class Picture {
     }
   }
 
+  // First column in which there is a price or anything on the map.
+  get first() {
+    const priced = this.answer.price.column[0] ?? this.columns - 1;
+    for (let column = 0; column < priced; column++) {
+      for (let row = 0; row < this.rows; row++) if (this.long[row * this.columns + column] || this.short[row * this.columns + column]) return column;
+    }
+    return priced;
+  }
+
   edge(row) { return this.grid.edges[row]; }
   middle(row) { return (this.grid.edges[row] + this.grid.edges[row + 1]) / 2; }
   time(column) { return this.start + column * this.step; }
@@ -80,7 +89,7 @@ export class Picture {
     return close[close.length - 1];
   }
 
-  // What stands within `percent` of the mark price on each side, USD.
+  // Notional within `percent` of the mark price on each side, USD.
   within(percent) {
     const low = this.mark * (1 - percent / 100), high = this.mark * (1 + percent / 100);
     const sums = { long: 0, short: 0 };

@@ -33,13 +33,14 @@ function table(heads) {
 
 function agreed(count) {
   if (!count) return "no agreement";
-  return `${Math.abs(count)} of 3 venues ${count > 0 ? "rise" : "fall"}`;
+  const venues = Math.abs(count);
+  return `${venues} large venue${venues > 1 ? "s" : ""} ${count > 0 ? "up" : "down"}`;
 }
 
 function moves(reading) {
   const result = table([["a move of", "what the mark would liquidate on its way, USD"], ...STEPS.map((step) => [`${step}%`])]);
-  row(result, ["down", ...reading.down_usd.map(usd)], ["", ...STEPS.map(() => "long")]);
-  row(result, ["up", ...reading.up_usd.map(usd)], ["", ...STEPS.map(() => "short")]);
+  row(result, ["down", ...STEPS.map((step) => usd(reading[`down_${step}_usd`]))], ["", ...STEPS.map(() => "long")]);
+  row(result, ["up", ...STEPS.map((step) => usd(reading[`up_${step}_usd`]))], ["", ...STEPS.map(() => "short")]);
   return result;
 }
 
@@ -54,10 +55,10 @@ function venues(reading, markets) {
 }
 
 export function signals(picture) {
-  const { reading, markets } = picture.answer;
+  const { reading, venues: markets } = picture.answer.signals;
   byId("signals-section").hidden = !reading;
   if (!reading) return;
-  const parts = Object.entries(PARTS).map(([name, of]) => `${words(name)} ${reading[name].toFixed(0)}/${of}`).join(", ");
+  const parts = Object.entries(PARTS).map(([name, of]) => `${words(name)} ${reading[`conviction_${name}`].toFixed(0)}/${of}`).join(", ");
   const payer = reading.funding_direction > 0 ? "longs pay" : reading.funding_direction < 0 ? "shorts pay" : "nobody pays";
   const pain = (side) => (reading[`max_pain_${side}_price`] ? `${side}s ${price(reading[`max_pain_${side}_price`])} (${usd(reading[`max_pain_${side}_usd`])})` : `no ${side}s`);
   const hour = agreed(reading.open_interest_agreement_1h), four = agreed(reading.open_interest_agreement_4h);

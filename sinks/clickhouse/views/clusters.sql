@@ -13,10 +13,6 @@ SELECT
     peak_micro_usd / 1e6 AS peak_usd, -- Notional of its heaviest bucket, USD
     swept_micro_usd / 1e6 AS swept_usd, -- Notional that price has swept of it since birth, USD
     if(isNaN(observed_share), NULL, observed_share) AS observed_share, -- Share of its notional that is observed, the rest is inferred; NULL where unknown
-    if(isNaN(share_binance), NULL, share_binance) AS share_binance, -- Share of its notional on Binance; NULL where unknown
-    if(isNaN(share_bybit), NULL, share_bybit) AS share_bybit, -- Share on Bybit; NULL where unknown
-    if(isNaN(share_okx), NULL, share_okx) AS share_okx, -- Share on OKX; NULL where unknown
-    if(isNaN(share_hyperliquid), NULL, share_hyperliquid) AS share_hyperliquid, -- Share on Hyperliquid; NULL where unknown
     if(isNaN(share_1_5x), NULL, share_1_5x) AS share_1_5x, -- Share at leverage 1 to 5; NULL where unknown
     if(isNaN(share_5_10x), NULL, share_5_10x) AS share_5_10x, -- Share at leverage 5 to 10; NULL where unknown
     if(isNaN(share_10_25x), NULL, share_10_25x) AS share_10_25x, -- Share at leverage 10 to 25; NULL where unknown

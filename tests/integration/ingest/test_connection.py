@@ -14,7 +14,7 @@ from ingest.watch import EXPECTED_KINDS, Stream
 from liqheat.domain.events import Kind
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
-from liqheat.platform.clock import SystemClock
+from liqheat.platform.clock import ManualClock, SystemClock
 from liqheat.platform.retry import BackOff
 
 TAO = Instrument(Venue.BINANCE, "TAOUSDT", "TAO")
@@ -68,6 +68,7 @@ async def running(
     resume_from: int | None = None,
     instruments: tuple[Instrument, ...] = (TAO,),
     ping: Ping | None = None,
+    handler: Handler | None = None,
 ) -> AsyncIterator[Handler]:
     """Serve each connection by `session_of(socket, number)` and run a runner against it."""
     numbers = iter(range(1_000))
@@ -85,7 +86,7 @@ async def running(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    handler = Handler()
+    handler = handler or Handler()
     connection = Connection("market", f"http://127.0.0.1:{port}/market", instruments, ('{"subscribe":1}',), ping=ping)
     async with aiohttp.ClientSession() as session:
         feed = ConnectionRunner(Venue.BINANCE, connection, handler, policy, SystemClock(), session, resume_from)
@@ -104,6 +105,56 @@ async def speak(socket: web.WebSocketResponse, text: str, times: int = 10_000) -
         for _ in range(times):
             await socket.send_str(text)
             await asyncio.sleep(0.02)
+
+
+async def test_a_greeting_is_no_answer_to_the_subscriptions() -> None:
+    """What REST says has to join on to what the venue sends once it has read our subscriptions, not before."""
+    subscribed = asyncio.Event()
+
+    async def serve(socket: web.WebSocketResponse, _: int) -> None:
+        await socket.send_str('{"type":"connected","connection_id":"1"}')
+        await socket.receive_str()
+        await asyncio.sleep(0.3)
+        subscribed.set()
+        await socket.send_str('{"type":"subscribed"}')
+        await speak(socket, "TAO")
+
+    class Late(Handler):
+        async def recover(
+            self, connection: Connection, start: int, end: int, reason: str, lost: Collection[Stream] = ()
+        ) -> None:
+            assert subscribed.is_set(), "recovered before the venue had our subscriptions"
+            await super().recover(connection, start, end, reason, lost)
+
+    async with running(serve, resume_from=1, handler=Late()) as handler:
+        await until(lambda: len(handler.frames) > 3)
+    assert handler.order[:3] == ["recovery", '{"type":"connected","connection_id":"1"}', '{"type":"subscribed"}']
+
+
+@pytest.mark.parametrize(("status", "headers", "seconds"), [(403, {}, 300.0), (429, {"Retry-After": "7"}, 7.0)])
+async def test_a_handshake_that_is_refused_by_a_ban_is_waited_out(
+    status: int, headers: dict[str, str], seconds: float
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/market", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    connection = Connection("market", f"http://127.0.0.1:{runner.addresses[0][1]}/market", (TAO,))
+    clock = ManualClock()
+    async with aiohttp.ClientSession() as session:
+        feed = ConnectionRunner(Venue.BINANCE, connection, Handler(), QUICK, clock, session)
+        task = asyncio.create_task(feed.run())
+        try:
+            await until(lambda: clock.slept)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await runner.cleanup()
+    assert clock.slept[0] == pytest.approx(seconds)
 
 
 async def test_it_subscribes_and_hands_frames_over() -> None:

@@ -1,14 +1,16 @@
 """The REST client against a server on loopback, on a clock that the tests move: budgets, bans, failures."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 
 import pytest
 from aiohttp import web
 
 from ingest.poller import Poller
-from ingest.rest import RestClient
+from ingest.rest import BannedError, RestClient
 from ingest.venues.interface import Poll, RateLimit, Request, wrap
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import ManualClock
@@ -29,7 +31,12 @@ class Venues:
 
 
 @asynccontextmanager
-async def served(answer: Callable[[int], web.Response], clock: ManualClock | None = None) -> AsyncIterator[Venues]:
+async def served(
+    answer: Callable[[int], web.Response],
+    clock: ManualClock | None = None,
+    venue: Venue = Venue.BINANCE,
+    patience: float | None = None,
+) -> AsyncIterator[Venues]:
     seen: list[web.Request] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -44,7 +51,7 @@ async def served(answer: Callable[[int], web.Response], clock: ManualClock | Non
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     clock = clock or ManualClock()
     try:
-        async with RestClient(Venue.BINANCE, clock) as client:
+        async with RestClient(venue, clock, patience=patience) as client:
             yield Venues(client, clock, f"http://127.0.0.1:{runner.addresses[0][1]}/path", seen)
     finally:
         await runner.cleanup()
@@ -62,7 +69,7 @@ async def test_a_body_is_handed_back_whole_and_parameters_go_out() -> None:
 async def test_no_window_holds_more_than_the_budget() -> None:
     spent: list[float] = []
 
-    async with served(lambda _: web.Response()) as venue:
+    async with served(lambda _: web.Response(text="[]")) as venue:
         for _ in range(60):
             await venue.client.fetch(venue.request(weight=5))
             spent.append(venue.clock.monotonic())
@@ -73,7 +80,7 @@ async def test_no_window_holds_more_than_the_budget() -> None:
 
 
 async def test_what_the_venue_counts_is_believed_when_it_counts_more() -> None:
-    async with served(lambda _: web.Response(headers={"x-used": "100"})) as venue:
+    async with served(lambda _: web.Response(text="[]", headers={"x-used": "100"})) as venue:
         await venue.client.fetch(venue.request())
         assert venue.clock.slept == []
         await venue.client.fetch(venue.request(weight=10))
@@ -101,7 +108,7 @@ class SharedClock(ManualClock):
 async def test_a_heavy_request_is_not_starved_by_light_ones() -> None:
     """As Hyperliquid's wallets, which ask for all that comes in, beside a recovery of ten times their weight."""
     clock = SharedClock()
-    async with served(lambda _: web.Response(), clock) as venue:
+    async with served(lambda _: web.Response(text="[]"), clock) as venue:
 
         async def ask_on() -> None:
             while True:
@@ -121,7 +128,7 @@ async def test_a_heavy_request_is_not_starved_by_light_ones() -> None:
 async def test_a_budget_that_is_used_up_holds_up_no_other() -> None:
     clock = SharedClock()
     slow = RateLimit("slow", weight=1, seconds=3_600)
-    async with served(lambda _: web.Response(), clock) as venue:
+    async with served(lambda _: web.Response(text="[]"), clock) as venue:
         waiting = [asyncio.create_task(venue.client.fetch(Request(venue.url, slow))) for _ in range(20)]
         await clock.step_until(lambda: len(venue.seen) == 1, at_most=60)
         await clock.step_until(asyncio.create_task(venue.client.fetch(venue.request())).done, at_most=60)
@@ -145,10 +152,69 @@ async def test_a_ban_is_obeyed_by_every_request(status: int) -> None:
 
 
 async def test_a_ban_without_a_time_is_a_minute() -> None:
-    async with served(lambda number: web.Response(status=429 if number == 1 else 200)) as venue:
+    async with served(lambda number: web.Response(status=429 if number == 1 else 200, text="[]")) as venue:
         started = venue.clock.monotonic()
         await venue.client.fetch(venue.request())
         assert venue.clock.monotonic() - started >= 60
+
+
+async def test_a_ban_by_403_stops_all_requests_for_ten_minutes() -> None:
+    def answer(number: int) -> web.Response:
+        return web.Response(status=403, text="too frequent") if number == 1 else web.Response(body=b"ok")
+
+    async with served(answer, venue=Venue.BYBIT) as venue:
+        started = venue.clock.monotonic()
+        assert await venue.client.fetch(venue.request()) == b"ok"
+        assert venue.clock.monotonic() - started >= 600
+        assert len(venue.seen) == 2
+
+
+async def test_the_end_of_a_ban_is_read_from_the_message_and_from_a_date() -> None:
+    def answer(number: int) -> web.Response:
+        now = venue.clock.now_ms()
+        if number == 1:
+            until = f"Way too many requests; IP banned until {now + 90_000}."
+            return web.json_response({"code": -1003, "msg": until}, status=418)
+        if number == 2:
+            date = formatdate((now + 40_000) / 1_000, usegmt=True)
+            return web.Response(status=429, headers={"Retry-After": date})
+        return web.Response(body=b"ok")
+
+    async with served(answer) as venue:
+        started = venue.clock.monotonic()
+        assert await venue.client.fetch(venue.request()) == b"ok"
+        assert 128 <= venue.clock.monotonic() - started <= 150
+
+
+async def test_busy_with_status_200_is_asked_again() -> None:
+    busy = (
+        {"retCode": 10006, "retMsg": "Too many visits!", "result": {}},
+        {"retCode": 10016, "retMsg": "server busy", "result": {}},
+    )
+    good = {"retCode": 0, "retMsg": "OK", "result": {"list": []}}
+    async with served(lambda number: web.json_response((*busy, good)[number - 1]), venue=Venue.BYBIT) as venue:
+        started = venue.clock.monotonic()
+        assert json.loads(await venue.client.fetch(venue.request())) == good
+        assert venue.clock.monotonic() - started >= 5
+    async with served(lambda _: web.json_response(busy[0]), venue=Venue.BYBIT) as venue:
+        with pytest.raises(TransientError, match="Too many visits"):
+            await venue.client.fetch(venue.request(), attempts=3)
+        assert len(venue.seen) == 3
+
+
+async def test_a_web_page_with_status_200_is_no_body() -> None:
+    async with served(lambda _: web.Response(text="<html>checking</html>", content_type="text/html")) as venue:
+        with pytest.raises(TransientError, match=r"web page \(HTML\)"):
+            await venue.client.fetch(venue.request(), attempts=2)
+
+
+async def test_a_command_that_somebody_waits_for_says_a_long_ban_at_once() -> None:
+    async with served(lambda _: web.Response(status=403), patience=10.0) as venue:
+        with pytest.raises(BannedError, match="403"):
+            await venue.client.fetch(venue.request())
+        with pytest.raises(BannedError, match="limits our requests for another 300 s"):
+            await venue.client.fetch(venue.request())
+        assert len(venue.seen) == 1, "a ban is not asked into"
 
 
 async def test_maintenance_is_tried_again_and_given_up_as_transient() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -9,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from typer.testing import CliRunner
 
 from liqheat.cli.main import app, load_commands
-from liqheat.platform.settings import Settings
+from liqheat.domain.market import Venue
+from liqheat.platform.settings import Settings, load
 from tests.support.compose_file import COMPOSE, OURS, ROOT, TEXT, substituted
 
 
@@ -34,6 +37,8 @@ def test_the_file_is_valid_compose() -> None:
 def test_every_variable_is_a_setting() -> None:
     known = variables_of(Settings, "LIQHEAT_")
     for name, service in OURS.items():
+        # The folder of secrets is read before any setting is.
+        known.add("LIQHEAT_SECRETS_DIRECTORY")
         unknown = {variable for variable in service["environment"] if variable.startswith("LIQHEAT_")} - known
         assert not unknown, f"{name} sets {unknown}"
 
@@ -71,7 +76,7 @@ def test_every_service_is_hardened() -> None:
         assert "healthcheck" in service, name
         assert service["restart"] in ("unless-stopped", "on-failure"), name
         tag = service["image"].rpartition(":")[2]
-        assert re.match(r"^\d+\.\d+", tag), f"{name} is not pinned: {service['image']}"
+        assert re.fullmatch(r"\d+(\.\d+){2,3}", tag), f"{name} is not pinned exactly: {service['image']}"
 
 
 def test_only_grafana_is_published_and_on_loopback() -> None:
@@ -80,11 +85,65 @@ def test_only_grafana_is_published_and_on_loopback() -> None:
     assert published["grafana"][0].startswith("${GRAFANA_BIND:-127.0.0.1}:")
 
 
-def test_a_start_without_passwords_is_refused() -> None:
-    passwords = set(re.findall(r"\$\{(\w+PASSWORD)[^}]*\}", TEXT))
-    assert passwords == set(re.findall(r"\$\{(\w+PASSWORD):\?[^}]+\}", TEXT))
-    example = (ROOT / ".env.example").read_text()
-    assert all(re.search(rf"^{name}=$", example, re.MULTILINE) for name in passwords)
+def test_every_password_is_a_file_that_the_script_makes(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    command = [str(ROOT / "deploy" / "make_secrets.sh"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    made = {file.name: file.read_text() for file in folder.iterdir()}
+    assert {f"${{LIQHEAT_SECRETS:-./secrets}}/{name}" for name in made} == {
+        secret["file"] for secret in COMPOSE["secrets"].values()
+    }
+    assert all(len(text) == 48 for text in made.values())
+    assert len(set(made.values())) == len(made)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    # What is there stays.
+    subprocess.run(command, check=True, capture_output=True)
+    assert made == {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def test_no_environment_holds_a_password_and_each_service_gets_only_its_own() -> None:
+    assert not re.search(r"PASSWORD: (?!/run/secrets)", TEXT)
+    given = {
+        name: {secret if isinstance(secret, str) else secret["source"] for secret in service.get("secrets", ())}
+        for name, service in COMPOSE["services"].items()
+    }
+    for name in OURS:
+        expected = {"kafka_password"}
+        if name == "sink":
+            expected |= {"clickhouse_writer_password"}
+        if name == "schema":
+            expected = {f"clickhouse_{user}_password" for user in ("admin", "writer", "reader", "grafana")}
+        assert given[name] == expected, name
+    assert given["kafka"] == {"kafka_password"}
+    assert given["clickhouse"] == {"clickhouse_admin_password"}
+    assert given["grafana"] == {"grafana_admin_password", "clickhouse_grafana_password"}
+
+
+def test_secrets_have_the_names_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {name.lower() for name in variables_of(Settings, "LIQHEAT_")}
+    for service in OURS.values():
+        for secret in service["secrets"]:
+            assert secret["target"] in known
+    (tmp_path / "liqheat_kafka__sasl_password").write_text("of Kafka")
+    (tmp_path / "liqheat_clickhouse__password").write_text("of the writer")
+    monkeypatch.setenv("LIQHEAT_SECRETS_DIRECTORY", str(tmp_path))
+    for variable, value in substituted(OURS["sink"]["environment"]).items():
+        if variable != "LIQHEAT_SECRETS_DIRECTORY":
+            monkeypatch.setenv(variable, value)
+    loaded = load()
+    assert loaded.kafka.sasl_password is not None
+    assert loaded.kafka.sasl_password.get_secret_value() == "of Kafka"
+    assert loaded.clickhouse.password is not None
+    assert loaded.clickhouse.password.get_secret_value() == "of the writer"
+
+
+def test_only_what_speaks_to_the_world_can_reach_it() -> None:
+    networks = COMPOSE["networks"]
+    assert networks["pipeline"]["internal"]
+    assert networks["dashboards"]["internal"]
+    outside = {name for name, service in COMPOSE["services"].items() if "outside" in service["networks"]}
+    ingests = {f"ingest-{venue.value}" for venue in Venue if f"ingest-{venue.value}" in OURS}
+    assert outside == ingests | {"alerts-webhook", "catalysts", "grafana"}
 
 
 def test_the_image_runs_as_a_user_without_rights() -> None:

@@ -9,7 +9,8 @@ WITH windows AS (
     GROUP BY step
 ),
 cells AS (
-    SELECT $__timeInterval(window_start) AS step, toInt64(floor(price_low / ${price_step} + 1e-6)) AS bucket, at_risk_usd
+    SELECT $__timeInterval(window_start) AS step, toInt64(floor(price_low / ${price_step} + 1e-6)) AS bucket,
+           ifNull(${amount}, 0) AS usd
     FROM heatmap
     WHERE $__interval_s < 3600 AND $__timeFilter(window_start) AND symbol = ${symbol:singlequote} AND side = '{side}'
       AND $__conditionalAll(venue IN (${venue:singlequote}), $venue)
@@ -17,7 +18,7 @@ cells AS (
       AND $__conditionalAll(basis IN (${basis:singlequote}), $basis)
       AND price_low >= ${price_low} AND price_low < ${price_low} + ${price_step} * ${price_rows}
     UNION ALL
-    SELECT $__timeInterval(window_start), toInt64(floor(price_low / ${price_step} + 1e-6)), at_risk_usd
+    SELECT $__timeInterval(window_start), toInt64(floor(price_low / ${price_step} + 1e-6)), ifNull(${amount}, 0)
     FROM heatmap_1h
     WHERE $__interval_s >= 3600 AND $__timeFilter(window_start) AND symbol = ${symbol:singlequote} AND side = '{side}'
       AND $__conditionalAll(venue IN (${venue:singlequote}), $venue)
@@ -28,7 +29,7 @@ cells AS (
 SELECT time, toString(round(bucket * ${price_step}, 12)) AS bucket, sum(usd) AS "Value"
 FROM (
     SELECT cells.step + toIntervalSecond($__interval_s) AS time, cells.bucket AS bucket,
-           cells.at_risk_usd / greatest(windows.counted, 1) AS usd
+           cells.usd / greatest(windows.counted, 1) AS usd
     FROM cells LEFT JOIN windows ON windows.step = cells.step
     UNION ALL
     SELECT toStartOfInterval($__fromTime, INTERVAL $__interval_s second) + toIntervalSecond($__interval_s * (number + 1)),

@@ -1,3 +1,3 @@
-WITH (SELECT argMax(mark_close, window_start) FROM market_minutes
-      WHERE symbol = ${symbol:singlequote} AND mark_close > 0) AS mark
+WITH (SELECT argMax(mark_close, window_start) FROM market_hours
+      WHERE symbol = ${symbol:singlequote} AND mark_close > 0 AND window_start <= now() + INTERVAL 2 MINUTE) AS mark
 SELECT toString(toUInt32(ceil(2 * mark * ${span} / 100 / ${price_step})) + 1) AS price_rows

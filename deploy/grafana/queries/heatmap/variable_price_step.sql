@@ -1,10 +1,11 @@
 -- Height of a price row: about 120 rows within the span, never finer than the stored buckets, and a 1-2-5 number,
 -- so that buckets of the grid nest in it.
-WITH (SELECT argMax(mark_close, window_start) FROM market_minutes
-      WHERE symbol = ${symbol:singlequote} AND mark_close > 0) AS mark,
-     (SELECT max(window_start) FROM market_minutes WHERE symbol = ${symbol:singlequote}) AS latest,
+WITH (SELECT argMax(mark_close, window_start) FROM market_hours
+      WHERE symbol = ${symbol:singlequote} AND mark_close > 0 AND window_start <= now() + INTERVAL 2 MINUTE) AS mark,
+     (SELECT max(window_start) FROM market_hours
+      WHERE symbol = ${symbol:singlequote} AND window_start <= now() + INTERVAL 2 MINUTE) AS latest,
      (SELECT max(price_high - price_low) FROM heatmap
-      WHERE symbol = ${symbol:singlequote} AND window_start >= latest - INTERVAL 3 MINUTE
+      WHERE symbol = ${symbol:singlequote} AND window_start > latest - INTERVAL 3 MINUTE AND window_start <= latest
         AND price_low > mark * (1 - ${span} / 100) AND price_high < mark * (1 + ${span} / 100)) AS stored,
      greatest(mark * ${span} / 100 / 60, stored * 0.999) AS wanted,
      exp10(floor(log10(wanted))) AS unit

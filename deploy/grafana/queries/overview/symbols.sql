@@ -12,8 +12,9 @@ SELECT symbol,
        conviction AS "conviction",
        multiIf(direction > 0, 'up', direction < 0, 'down', '') AS "points",
        coiled_spring AS "coiled spring",
-       window_start AS "as of"
+       window_start AS "as of",
+       if(window_start < least($__toTime, now()) - INTERVAL 10 MINUTE, 'silent', '') AS "state"
 FROM symbol_signals
-WHERE window_start > $__toTime - INTERVAL 1 HOUR AND window_start <= $__toTime
+WHERE window_start > $__toTime - INTERVAL 1 HOUR AND window_start <= least($__toTime, now() + INTERVAL 2 MINUTE)
 ORDER BY symbol, window_start DESC
 LIMIT 1 BY symbol

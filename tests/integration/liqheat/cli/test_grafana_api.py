@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.containers.grafana_api import DATASOURCE, PASSWORDS, Grafana, compose_project, environment_file
+from tests.containers.grafana_api import (
+    DATASOURCE,
+    GRAFANA_PASSWORD,
+    Grafana,
+    compose_project,
+    environment_file,
+    make_secrets,
+)
 from tests.support.compose_file import OURS, SERVICES, TEXT
 
 FULL = "SELECT full WHERE $__timeFilter(t) AND $__conditionalAll(v IN (${venue:singlequote}), $venue)"
@@ -137,17 +144,15 @@ def test_compose_is_given_the_project_file_and_the_demos_environment(
     docker.write_text(f'#!/bin/sh\necho "$@" >> {recorded}\n')
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    passwords = dict.fromkeys([*PASSWORDS, "GRAFANA_ADMIN_PASSWORD"], "a-password")
     file = tmp_path / ".env"
-    file.write_text(environment_file(passwords, 31_000, "liqheat-test"))
+    file.write_text(environment_file(tmp_path / "secrets", 31_000, "liqheat-test"))
     project = compose_project(file)
     project.start()
     project.stop()
     before = f"compose -f docker-compose.yml --env-file {file}"
     assert recorded.read_text().splitlines() == [f"{before} up --build --detach", f"{before} down --volumes"]
     given = dict(line.split("=", 1) for line in file.read_text().splitlines())
-    assert {name for name in given if name.endswith("_PASSWORD")} == {
-        name for name in passwords if f"${{{name}:?" in TEXT
-    }
+    passwords = make_secrets(Path(given["LIQHEAT_SECRETS"]))
+    assert all(f"${{LIQHEAT_SECRETS:-./secrets}}/{name}" in TEXT for name in [*passwords, GRAFANA_PASSWORD])
     assert "${GRAFANA_PORT:-" in SERVICES["grafana"]["ports"][0]
     assert given["COMPOSE_PROFILES"] in OURS["simulator"]["profiles"]

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from liqheat import __version__
 from liqheat.local.data_directory import fresh_data_directory
+from liqheat.local.restarts import RestartPolicy, Restarts
+from liqheat.local.stack import LIQHEAT
 from liqheat.local.supervisor import Health, Service, Supervisor, free_port, require_free_port
 from liqheat.platform.errors import ConfigurationError, FatalError
 
@@ -168,3 +171,81 @@ def test_a_database_of_someone_else_is_never_removed(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "clickhouse").exists()
+
+
+def checked_until(supervisor: Supervisor, condition: Callable[[], bool], patience: float = 20.0) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline
+        supervisor.check()
+        time.sleep(0.05)
+
+
+def test_a_killed_service_is_started_again_and_said_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Supervisor(tmp_path / "logs") as supervisor:
+        supervisor.launch(fake(tmp_path, "first"))
+        assert supervisor.wait_healthy(["first"], 10, never)
+        supervisor.keep_running(RestartPolicy(), said.append)
+        before = supervisor.pid("first")
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        checked_until(supervisor, lambda: supervisor.pid("first") not in (None, before))
+        assert supervisor.wait_healthy(["first"], 10, never)
+    assert said == [
+        "first ended with status -9; it is started again in 1 s",
+        "first was started again (restart 1)",
+    ]
+
+
+def test_a_service_that_ends_time_and_again_is_given_up(tmp_path: Path) -> None:
+    dying = Service("dying", [sys.executable, "-c", "print('the disk is full'); raise SystemExit(3)"])
+    said: list[str] = []
+    with Supervisor(tmp_path / "logs") as supervisor:
+        supervisor.launch(dying)
+        supervisor.keep_running(RestartPolicy(limit=3, longest=0.1), said.append)
+        with pytest.raises(FatalError, match=r"(?s)dying ended with status 3.*disk is full\nIt was started again 3"):
+            checked_until(supervisor, lambda: False)
+    assert sum("was started again" in line for line in said) == 3
+
+
+def test_a_wrong_setting_is_not_tried_again(tmp_path: Path) -> None:
+    wrong = Service("wrong", [sys.executable, "-c", "print('Set the password'); raise SystemExit(2)"])
+    with Supervisor(tmp_path / "logs") as supervisor:
+        supervisor.launch(wrong)
+        supervisor.keep_running(RestartPolicy(), lambda line: None)
+        with pytest.raises(FatalError, match=r"(?s)wrong ended with status 2.*Set the password"):
+            checked_until(supervisor, lambda: False)
+
+
+def test_restarts_wait_longer_each_time_and_are_forgotten_after_the_window() -> None:
+    restarts = Restarts(RestartPolicy(limit=4, window=100.0, longest=5.0))
+    assert [restarts.ended(1, 10.0 * number) for number in range(5)] == [1.0, 2.0, 4.0, 5.0, None]
+    assert restarts.ended(1, 1_000.0) == 1.0
+
+
+def test_a_service_that_hangs_is_ended_and_started_again(tmp_path: Path) -> None:
+    service = fake(tmp_path, "hanging", problem="the event loop is blocked")
+    hanging = Service(
+        service.name,
+        [sys.executable, "-c", FAKE.replace('"/healthz"', '"/livez"')],
+        service.environment,
+        service.port,
+    )
+    said: list[str] = []
+    with Supervisor(tmp_path / "logs") as supervisor:
+        supervisor.launch(hanging)
+        eventually(lambda: supervisor._get("hanging", "/livez") is not None)
+        supervisor.keep_running(RestartPolicy(), said.append)
+        checked_until(supervisor, lambda: any("was started again" in line for line in said))
+    assert said[0] == "hanging hangs and is ended"
+
+
+def test_a_folder_named_liqheat_beside_the_command_is_not_run(tmp_path: Path) -> None:
+    impostor = tmp_path / "liqheat"
+    impostor.mkdir()
+    (impostor / "__init__.py").write_text("")
+    (impostor / "__main__.py").write_text("open('ran', 'w').close()")
+    done = subprocess.run([*LIQHEAT, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == __version__, done.stderr
+    assert not (tmp_path / "ran").exists()

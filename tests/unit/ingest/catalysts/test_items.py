@@ -1,5 +1,7 @@
 """Catalysts: which symbols a text names, feeds and CSV read into events."""
 
+import time
+
 import pytest
 
 from ingest.catalysts.items import Tagger, event, read_csv, read_feed, to_batches
@@ -101,3 +103,21 @@ def test_an_event_without_title_is_refused() -> None:
 def test_catalysts_survive_the_codec() -> None:
     batches = to_batches(read_feed(RSS, "wire", NOW, Tagger(SYMBOLS)))
     assert [batch.symbols[0] for batch in batches] == ["FET", "TAO", "VIRTUAL"]
+
+
+@pytest.mark.parametrize("unit", ["<", "<a", "<b>", "A", "$A", "fetch.", "&", "&lt;", "<a href=", "<!--", " "])
+def test_cleaning_takes_time_in_proportion_to_the_text(unit: str) -> None:
+    tagger = Tagger(("FET", "TAO"))
+
+    def seconds(length: int) -> float:
+        text = (unit * (length // len(unit))).replace("&", "&amp;").replace("<", "&lt;")
+        document = (
+            '<rss version="2.0"><channel><title>News</title><item><title>TAO</title>'
+            f"<description>{text}</description></item></channel></rss>"
+        )
+        began = time.process_time()
+        read_feed(document.encode(), "news", 0, tagger)
+        return time.process_time() - began
+
+    # 320,000 characters took 60 s of processor time for the first of these; a linear reader needs a second or two.
+    assert seconds(320_000) < 6.0

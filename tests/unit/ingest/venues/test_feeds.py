@@ -15,7 +15,7 @@ from liqheat.domain.events import Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.platform.errors import PoisonMessage, TransientError
+from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Ingest, Settings
 
 NOW = 1_767_225_600_000
@@ -71,12 +71,6 @@ async def test_bybit_reads_every_page_of_its_listing() -> None:
     assert [contract.instrument for contract in listings.contracts] == ["WLDUSDT", "TAOPERP"]
     assert listings.ignored == {"LinearFutures": 1}
     assert [dict(request.parameters).get("cursor") for request in rest.requests] == [None, "2"]
-
-
-async def test_bybit_tells_its_limit_in_the_body() -> None:
-    rest = CannedRest(instruments_info=lambda _: {"retCode": 10006, "retMsg": "Too many visits!", "result": {}})
-    with pytest.raises(TransientError, match="Too many visits"):
-        await BybitFeed(Settings()).listings(rest, NOW)
 
 
 async def test_a_broken_or_refused_table_is_left_out() -> None:
@@ -185,9 +179,6 @@ async def test_okx_says_why_it_refused() -> None:
     rest = CannedRest(instruments=lambda _: {"code": "51001", "msg": "Instrument ID doesn't exist", "data": []})
     with pytest.raises(PoisonMessage, match="doesn't exist"):
         await OkxFeed(Settings()).listings(rest, NOW)
-    limited = CannedRest(instruments=lambda _: {"code": "50011", "msg": "Too Many Requests", "data": []})
-    with pytest.raises(TransientError, match="Too Many Requests"):
-        await OkxFeed(Settings()).listings(limited, NOW)
 
 
 async def test_okx_lists_linear_swaps_with_their_value_in_coins() -> None:

@@ -10,24 +10,25 @@ from typer.testing import CliRunner
 from liqheat.cli import liquidation_price as command
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
+from tests.support.field_cases import cases
 
 VIRTUAL = "--venue binance --symbol VIRTUALUSDT --side long --entry 1.00 --leverage 10 --notional 5000"
 
 
-def run(arguments: str, stdin: bytes | None = None) -> str:
+def run(arguments: str, stdin: bytes | None = None, status: int = 0) -> str:
     app = typer.Typer()
     command.register(app)
     app.callback()(lambda: None)
     result = CliRunner().invoke(app, ["liquidation-price", *arguments.split()], input=stdin)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == status, result.output
     return result.stdout
 
 
-def ask(*queries: dict[str, Any] | str) -> list[dict[str, Any]]:
+def ask(*queries: dict[str, Any] | str, status: int = 0) -> list[dict[str, Any]]:
     lines = [query if isinstance(query, str) else json.dumps(query) for query in queries]
-    return [json.loads(line) for line in run("--jsonl", "\n".join(lines).encode()).splitlines()]
+    return [json.loads(line) for line in run("--jsonl", "\n".join(lines).encode(), status).splitlines()]
 
 
 def test_a_position_is_answered_in_words() -> None:
@@ -57,7 +58,7 @@ def test_a_leverage_that_the_venue_does_not_allow_is_said(capfd: pytest.CaptureF
     command.liquidation_price(
         venue=Venue.BINANCE, symbol="VIRTUALUSDT", side="long", entry=1.0, leverage=60, notional=1e6, quantity=None,
         margin=None, extra_margin=0.0, taker_fee_rate=0.0, maintenance_margin_rate=None, maintenance_amount=0.0,
-        model=None, as_json=True, jsonl=False,
+        model=None, as_json=True, jsonl=False, strict=False,
     )  # fmt: skip
     assert "allows at most 4x at $1,000,000 of VIRTUALUSDT" in capfd.readouterr().err
 
@@ -116,7 +117,9 @@ def test_lines_are_answered_in_order() -> None:
     ],
 )
 def test_a_bad_line_says_why_and_the_rest_goes_on(query: dict[str, Any] | str, sentence: str) -> None:
-    bad, good = ask(query, {"id": 2, "model": "simple", "side": "long", "entry_price": 1, "quantity": 1, "leverage": 2})
+    bad, good = ask(
+        query, {"id": 2, "model": "simple", "side": "long", "entry_price": 1, "quantity": 1, "leverage": 2}, status=1
+    )
     assert set(bad) == {"id", "error"}
     assert bad["id"] in (1, None)
     assert sentence.replace("\\", "") in bad["error"]
@@ -125,6 +128,72 @@ def test_a_bad_line_says_why_and_the_rest_goes_on(query: dict[str, Any] | str, s
 
 def test_lines_that_are_not_text_and_blank_lines() -> None:
     good = b'{"id": 1, "model": "simple", "side": "long", "entry_price": 1, "quantity": 1, "leverage": 2}'
-    first, second = run("--jsonl", b"\xff\xfe\n\n" + good + b"\r\n").splitlines()
+    first, second = run("--jsonl", b"\xff\xfe\n\n" + good + b"\r\n", status=1).splitlines()
     assert "error" in json.loads(first)
     assert json.loads(second)["liquidation_price"] == 0.5
+
+
+def test_bad_lines_are_said_with_their_numbers_and_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    good = '{"id": 1, "model": "simple", "side": "long", "entry_price": 1, "leverage": 2}'
+    lines = f"{good}\n\nnonsense\n{good}\n[2]\n".encode()
+    app = typer.Typer()
+    command.register(app)
+    app.callback()(lambda: None)
+    result = CliRunner().invoke(app, ["liquidation-price", "--jsonl"], input=lines)
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 4
+    first, second, count = result.stderr.splitlines()
+    assert first.startswith("line 3: Not JSON")
+    assert second == "line 5: Expected a JSON object"
+    assert count == "2 lines or parts of lines could not be read"
+    strict = CliRunner().invoke(app, ["liquidation-price", "--jsonl", "--strict"], input=lines)
+    assert (strict.exit_code, len(strict.stdout.splitlines())) == (1, 2), "it stops at the first bad line"
+
+
+def test_the_model_simple_needs_no_size() -> None:
+    assert ask({"id": 1, "model": "simple", "side": "short", "entry_price": 2, "leverage": 4}) == [
+        {"id": 1, "liquidation_price": 2.5}
+    ]
+    answer = json.loads(run("--model SIMPLE --side long --entry 100 --leverage 10 --json"))
+    assert (answer["liquidation_price"], answer["bankruptcy_price"]) == (pytest.approx(90), pytest.approx(90))
+    with pytest.raises(ConfigurationError, match="--notional"):
+        run("--model simple --side long --entry 100 --leverage 10 --extra-margin 5")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        ("--symbol BTCUSDT --side long --entry 100000 --leverage 20 --notional 5e9", "past the last margin tier"),
+        ("--symbol BTCUSDT --side long --entry 100000 --leverage 20 --notional 5e9", "at or above the entry"),
+        ("--symbol BTCUSDT --side long --entry 100000 --leverage 1 --notional 1e12", "past the last margin tier"),
+        ("--symbol BTCUSDT --side long --entry 100000 --margin 0 --notional 1000", "at or above the entry"),
+        ("--symbol BTCUSDT --side short --entry 100000 --margin 0 --notional 1000", "at or below the entry"),
+    ],
+)
+def test_an_answer_that_contradicts_its_question_carries_a_note(arguments: str, note: str) -> None:
+    assert any(note in text for text in json.loads(run(arguments + " --json"))["notes"])
+
+
+def test_an_ordinary_answer_carries_no_note() -> None:
+    assert json.loads(run(VIRTUAL + " --json"))["notes"] == []
+
+
+def test_added_margin_moves_bankruptcy_beyond_liquidation() -> None:
+    answer = json.loads(
+        run("--symbol BTCUSDT --side long --entry 100000 --leverage 10 --notional 1000 --extra-margin 500 --json")
+    )
+    assert answer["bankruptcy_price"] == pytest.approx(40_000)
+    assert answer["bankruptcy_price"] < answer["liquidation_price"] == pytest.approx(40_160, abs=5)
+
+
+def test_the_field_queries_are_answered_line_by_line() -> None:
+    (case,) = [case for case in cases("elsewhere") if case.id == "F21"]
+    answers = [json.loads(line) for line in run("--jsonl", case.path.read_bytes(), status=1).splitlines()]
+    prices = {answer["id"]: answer.get("liquidation_price") for answer in answers}
+    assert prices["eth-cross"] == pytest.approx(1_153.26, abs=0.01), "Binance's own worked example"
+    assert prices["btc-cross"] == pytest.approx(26_316.89, abs=0.01)
+    assert prices["1x-long"] is None
+    assert prices["1x-short"] == pytest.approx(2 / 1.01)
+    errors = {answer["id"] for answer in answers if "error" in answer}
+    assert errors == {"str", "upper", "buy", "nan", "qty0"}
+    assert len(answers) == 13

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from liqheat.cli.main import app, load_commands
 from liqheat.cli.settings_table import sections, settings_page
+from liqheat.domain.market import Venue
 from tests.unit.deploy.test_compose import variables_of
 
 PAGE = Path(__file__).parents[4] / "deploy" / "settings.md"
@@ -25,7 +26,7 @@ def test_every_setting_has_a_row_and_no_row_is_invented() -> None:
 
 def test_types_and_limits_are_said_in_words() -> None:
     rows = {row[0]: row[1:] for _, _, section in sections() for row in section}
-    assert rows["LIQHEAT_VENUES"][0] == "list of `binance` or `bybit` or `okx` or `hyperliquid`"
+    assert rows["LIQHEAT_VENUES"][0] == "list of " + " or ".join(f"`{venue.value}`" for venue in Venue)
     assert rows["LIQHEAT_SERVICE__PORT"] == (
         "integer",
         "0",

@@ -7,7 +7,6 @@ import pytest
 
 from liqheat.domain.liquidation_models import (
     MissingTerm,
-    ModelName,
     Terms,
     UnsupportedTerm,
     liquidation_price,
@@ -15,7 +14,7 @@ from liqheat.domain.liquidation_models import (
 )
 from liqheat.domain.liquidation_price import bankruptcy, hyperliquid, linear_at_tier
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables, with_deductions
-from liqheat.domain.market import Venue
+from liqheat.domain.market import ModelName, Venue
 
 LONG, SHORT = 1, -1
 

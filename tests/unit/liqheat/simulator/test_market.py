@@ -8,11 +8,12 @@ import pytest
 
 from liqheat.domain.liquidation_price import linear_at_tier
 from liqheat.domain.market import Venue
+from liqheat.simulator.crowd_market import CrowdMarket
 from liqheat.simulator.listings import coin_of, listings_of
 from liqheat.simulator.market import Market
 from liqheat.simulator.price_paths import make_path
 from liqheat.simulator.regimes import REGIME_NAMES
-from liqheat.simulator.simulation import SimulationConfig, make_market
+from liqheat.simulator.simulation import SCORED_VENUES, SimulationConfig, make_market
 from liqheat.simulator.tape import Step
 from liqheat.simulator.traders import Population, TraderKind
 
@@ -112,7 +113,7 @@ def test_liquidation_prices_are_the_venues_own() -> None:
         )
         assert np.array_equal(alone.price, table.liquidation_price[row], equal_nan=True)
         checked.add(listing.venue)
-    assert checked == set(Venue)
+    assert checked == set(SCORED_VENUES)
 
 
 def test_leverage_stays_within_the_tier_of_its_notional() -> None:
@@ -160,7 +161,7 @@ def test_forced_orders_push_the_price_of_a_thin_book() -> None:
         path = make_path("crash", coin.price, coin.volatility, generator)
         # Chance is drawn for the path alone, so that both books see the same prices.
         people = np.random.default_rng(5)
-        market = Market(coin, listings_of(coin, (Venue.BINANCE,)), SMALL, path, people, 0)
+        market = CrowdMarket(coin, listings_of(coin, (Venue.BINANCE,)), SMALL, path, people, 0)
         return min(step.index_price for step in walk(market, 360, step_ms=30_000))
 
     assert lowest(depth_usd=1e5) < 0.98 * lowest(depth_usd=1e12)

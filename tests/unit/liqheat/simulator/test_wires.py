@@ -11,6 +11,7 @@ from ingest.venues.interface import Mapper
 from ingest.venues.registry import mapper_for
 from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.history import VenueMarket
 from liqheat.simulator.running import wires_for
@@ -18,12 +19,7 @@ from liqheat.simulator.truth import account_address, truth_of
 from liqheat.simulator.wire.base import Frame, RequestRefused, Subscriber, Wire
 
 RECORDED = Path(__file__).parents[3] / "data" / "recorded"
-NAMES = {
-    Venue.BINANCE: "FARTCOINUSDT",
-    Venue.BYBIT: "FARTCOINUSDT",
-    Venue.OKX: "FARTCOIN-USDT-SWAP",
-    Venue.HYPERLIQUID: "FARTCOIN",
-}
+NAMES = {venue: facts.name_of("FARTCOIN") for venue, facts in VENUE_FACTS.items()}
 
 
 def recorded(path: str) -> Any:

@@ -10,20 +10,22 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.thresholds import HEAT_LEVELS_PERCENT_OF_ADV, heat_scale
-from liqheat.domain.windows import MINUTE_MS
+from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.viewer import picture
 from liqheat.viewer.grid import MAXIMUM_ROWS, display_grid
-from liqheat.viewer.request import BadRequest, MapRequest
+from liqheat.viewer.request import MAXIMUM_COLUMNS, BadRequest, MapRequest
 from tests.support.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
 
 pytestmark = pytest.mark.clickhouse
 
 START = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 NOW = START + 10 * MINUTE_MS
+STALE = 5 * MINUTE_MS
 
 
 def shown(client: Client, **query: str) -> dict[str, Any]:
-    return picture.heatmap_picture(client, MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"} | query), 5, NOW)
+    request = MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"} | query)
+    return picture.heatmap_picture(client, request, 5, NOW, STALE)
 
 
 def cells(answer: dict[str, Any]) -> dict[tuple[int, float], tuple[float, float]]:
@@ -39,11 +41,12 @@ def cells(answer: dict[str, Any]) -> dict[tuple[int, float], tuple[float, float]
     }
 
 
-def near(expected: Any) -> Any:
-    """Return what equals `expected` as the map is stored, in steps of one percent."""
-    if isinstance(expected, dict):
-        return {key: near(value) for key, value in expected.items()}
-    return pytest.approx(expected, rel=0.0051)
+def assert_cells(answer: dict[str, Any], expected: dict[tuple[int, float], tuple[float, float]]) -> None:
+    """Levels are stored in steps of 1%, so a cell is right to half of that."""
+    found = cells(answer)
+    assert found.keys() == expected.keys()
+    for key, amounts in expected.items():
+        assert found[key] == pytest.approx(amounts, rel=0.006), key
 
 
 def test_a_cell_is_the_sum_over_venues_and_bands_of_its_minute(clickhouse: Client) -> None:
@@ -53,7 +56,7 @@ def test_a_cell_is_the_sum_over_venues_and_bands_of_its_minute(clickhouse: Clien
     insert_minute(clickhouse, "bybit", START, 1.0, [Level("long", 0.9519, 3.0), Level("short", 1.052, 7.5)])
     answer = shown(clickhouse)
     assert (answer["state"], answer["columns"]) == ("ready", 60)
-    assert cells(answer) == near({(59, 0.95): (123.0, 0.0), (59, 1.05): (0.0, 7.5)})
+    assert_cells(answer, {(59, 0.95): (123.0, 0.0), (59, 1.05): (0.0, 7.5)})
 
 
 def test_a_wide_column_shows_the_level_of_its_last_minute_and_sums_flows(clickhouse: Client) -> None:
@@ -65,10 +68,10 @@ def test_a_wide_column_shows_the_level_of_its_last_minute_and_sums_flows(clickho
             START + minute * MINUTE_MS,
             1.0,
             [Level("long", 0.95, 100.0 + minute)],
-            liquidated_long_micro_usd=2_000_000,
+            liquidated_long_usd=2_000_000,
         )
     answer = shown(clickhouse, range="24h")
-    assert cells(answer) == near({(287, 0.95): (104.0, 0.0)})
+    assert_cells(answer, {(287, 0.95): (104.0, 0.0)})
     assert answer["flows"]["liquidated_long"][287] == 10.0
 
 
@@ -76,7 +79,7 @@ def test_only_the_newest_revision_of_a_minute_counts(clickhouse: Client) -> None
     insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 100.0)], revision=1)
     insert_minute(clickhouse, "binance", START, 1.01, [Level("long", 0.95, 60.0)], revision=2)
     answer = shown(clickhouse)
-    assert cells(answer) == near({(59, 0.95): (60.0, 0.0)})
+    assert_cells(answer, {(59, 0.95): (60.0, 0.0)})
     assert answer["price"]["close"] == [1.01]
 
 
@@ -97,8 +100,8 @@ def test_each_filter_takes_away_what_it_names(clickhouse: Client, filters: dict[
     insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 10.0), Level("long", 0.95, 1.0, "50x+")])
     insert_minute(clickhouse, "hyperliquid", START, 1.0, [Level("long", 0.95, 100.0, basis="observed")], coverage=0.3)
     answer = shown(clickhouse, **filters)
-    assert sum(long for long, _ in cells(answer).values()) == near(expected)
-    assert sum(row[3] for row in answer["current"]) == near(expected)
+    assert sum(long for long, _ in cells(answer).values()) == pytest.approx(expected, rel=0.006)
+    assert sum(row[3] for row in answer["current"]) == pytest.approx(expected, rel=0.006)
 
 
 def test_the_current_map_takes_each_venue_at_its_own_latest_minute(clickhouse: Client) -> None:
@@ -107,37 +110,8 @@ def test_the_current_map_takes_each_venue_at_its_own_latest_minute(clickhouse: C
     insert_minute(clickhouse, "bybit", START, 1.0, [Level("long", 0.95, 1.0)])
     answer = shown(clickhouse)
     row = int(np.searchsorted(answer["grid"]["edges"], 0.95))
-    assert [held[:3] for held in answer["current"]] == [[row, "binance", "inferred"], [row, "bybit", "inferred"]]
-    assert [held[3] for held in answer["current"]] == near([10.0, 1.0])
-
-
-def test_a_venue_that_is_silent_is_left_out_of_the_map_of_now_and_said_to_be(clickhouse: Client) -> None:
-    insert_minute(clickhouse, "okx", START, 1.0, [Level("long", 0.95, 50.0)])
-    insert_minute(clickhouse, "bybit", START + 3 * MINUTE_MS, 1.0, [Level("long", 0.95, 5.0)])
-    insert_minute(clickhouse, "binance", START + 12 * MINUTE_MS, 1.0, [Level("long", 0.95, 10.0)])
-    answer = shown(clickhouse)
-    assert [held[1] for held in answer["current"]] == ["binance", "bybit"]
-    assert {row["venue"]: row["silent"] for row in answer["quality"]} == {"binance": 0, "bybit": 0, "okx": 1}
-    (item,) = picture.market_list(clickhouse)["symbols"]
-    assert (item["venues"], item["silent"]) == (["binance", "bybit", "okx"], ["okx"])
-
-
-def test_a_minute_far_ahead_hides_no_other_market(clickhouse: Client) -> None:
-    """One broken clock or poisoned symbol: its own future row is not shown, and every other market is as before."""
-    now = round(time.time() * 1_000) // MINUTE_MS * MINUTE_MS
-    for symbol, venue in (("VIRTUAL", "binance"), ("TAO", "binance"), ("TAO", "okx")):
-        insert_minute(clickhouse, venue, now - MINUTE_MS, 1.0, [Level("long", 0.95, 10.0)], symbol=symbol)
-    before = picture.market_list(clickhouse)
-    map_before = shown(clickhouse)
-    for days, symbol in ((1, "TAO"), (365, "FET")):
-        ahead = now + days * 24 * 60 * MINUTE_MS
-        insert_minute(clickhouse, "binance", ahead, 9.0, [Level("long", 8.0, 1.0)], symbol=symbol)
-    assert picture.market_list(clickhouse) == before
-    assert shown(clickhouse) == map_before
-    insert_minute(clickhouse, "okx", now + 24 * 60 * MINUTE_MS, 9.0, [])
-    answer = shown(clickhouse)
-    assert answer["latest"] == now - MINUTE_MS
-    assert [row["venue"] for row in answer["quality"]] == ["binance"]
+    current = [[*each[:3], round(each[3], 1), each[4]] for each in answer["current"]]
+    assert current == [[row, "binance", "inferred", 10.0, 0.0], [row, "bybit", "inferred", 1.0, 0.0]]
 
 
 def test_a_page_that_holds_the_grid_gets_only_the_columns_it_asks_for(clickhouse: Client) -> None:
@@ -146,7 +120,7 @@ def test_a_page_that_holds_the_grid_gets_only_the_columns_it_asks_for(clickhouse
     whole = shown(clickhouse)
     assert whole["since"] == whole["start"]
     later = shown(clickhouse, since=str(START + 2 * MINUTE_MS), grid=whole["grid"]["name"])
-    assert cells(later) == near({(59, 1.05): (0.0, 12.0)})
+    assert_cells(later, {(59, 1.05): (0.0, 12.0)})
     other = shown(clickhouse, since=str(START + 2 * MINUTE_MS), grid="another")
     assert other["since"] == other["start"]
     assert len(cells(other)) == 3
@@ -182,7 +156,7 @@ def test_a_minute_without_a_mark_keeps_the_price_of_the_one_before(clickhouse: C
 
 
 def test_liquidations_gaps_and_quality_come_with_their_numbers(clickhouse: Client) -> None:
-    insert_minute(clickhouse, "binance", START, 1.0, [], at_risk_scale_long=0.8, late_rows=3)
+    insert_minute(clickhouse, "binance", START, 1.0, [], expected_scale_long=0.8, late_rows=3)
     insert_liquidation(clickhouse, "binance", START + 5_000, "long", 0.99, 200.0)
     insert_liquidation(clickhouse, "bybit", START + 6_000, "short", 1.01, 100.0)
     insert_gap(clickhouse, "binance", START - 60_000, START - 30_000, filled=False)
@@ -201,28 +175,87 @@ def test_clusters_alerts_conviction_and_news_are_those_of_the_symbol_and_the_tim
     swept = ["VIRTUAL", moment(START), "swept", "short", "swept", 1.04, 1.05, 1.04, 1_000_000_000_000]
     names = ["symbol", "window_start", "cluster_id", "side", "state", "price_low", "price_high", "nearer_edge"]
     clickhouse.insert("clusters_raw", [standing, swept], column_names=[*names, "at_risk_micro_usd"])
-    told = [
+    minutes = [["VIRTUAL", moment(START), 1.0], ["VIRTUAL", moment(NOW + 365 * DAY_MS), 9.0]]
+    clickhouse.insert("symbol_signals_raw", minutes, column_names=["symbol", "window_start", "mark_price"])
+    alerts = [
         ["VIRTUAL", moment(START + 1_000), "entered-a", "entered", "long", "price entered"],
         ["VIRTUAL", moment(START + 1_000), "swept-a", "swept", "long", "price swept"],
         ["TAO", moment(START + 1_000), "b", "entered", "long", "another token's"],
         ["VIRTUAL", moment(START - 90 * MINUTE_MS), "c", "entered", "long", "before the hour"],
     ]
-    names = ["symbol", "event_time", "alert_id", "rule", "side", "message"]
-    clickhouse.insert("alerts_raw", told, column_names=names)
-    answer = shown(clickhouse)
-    assert [(one["price_low"], one["at_risk_usd"]) for one in answer["clusters"]] == [(0.94, 6e6)]
-    assert [(one["time"], one["message"]) for one in answer["alerts"]] == [
+    names = ["symbol", "event_time", "alert_id", "kind", "side", "message"]
+    clickhouse.insert("alerts_raw", alerts, column_names=names)
+    signals = shown(clickhouse)["signals"]
+    assert [(one["price_low"], one["at_risk_usd"]) for one in signals["clusters"]] == [(0.94, 6e6)]
+    assert [(one["event_time"], one["message"]) for one in signals["alerts"]] == [
         (START + 1_000, "price swept"),
         (START + 1_000, "price entered"),
     ]
-    assert (answer["reading"], answer["markets"], answer["catalysts"]) == (None, [], [])
+    # A row of next year hides nothing.
+    assert signals["reading"]["mark_price"] == 1.0
+    assert (signals["venues"], signals["catalysts"]) == ([], [])
+
+
+def test_a_minute_of_the_far_future_hides_no_symbol_and_no_minute(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.95, 10.0)])
+    insert_minute(clickhouse, "bybit", NOW + 365 * DAY_MS, 5.0, [Level("long", 4.5, 99.0)])
+    insert_minute(clickhouse, "binance", NOW + 365 * DAY_MS, 5.0, [], symbol="TAO")
+
+    answer = shown(clickhouse)
+
+    assert (answer["latest"], answer["price"]["close"]) == (START, [1.0])
+    assert [row["venue"] for row in answer["quality"]] == ["binance"]
+    assert [row[1] for row in answer["current"]] == ["binance"]
+    assert [item["symbol"] for item in picture.market_list(clickhouse, NOW)["symbols"]] == ["VIRTUAL"]
+
+
+def test_a_venue_that_fell_silent_is_not_in_the_map_of_now_and_is_marked(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START + 9 * MINUTE_MS, 1.0, [Level("long", 0.95, 10.0)])
+    insert_minute(clickhouse, "bybit", START + 3 * MINUTE_MS, 1.0, [Level("long", 0.95, 7.0)])
+
+    answer = shown(clickhouse)
+
+    assert [(row["venue"], row["is_stale"]) for row in answer["quality"]] == [("binance", False), ("bybit", True)]
+    assert [row[1] for row in answer["current"]] == ["binance"]
+    assert answer["heat"]["adv_usd"] == 50e6
+
+
+def test_open_interest_is_that_of_the_venues_which_are_there_throughout(clickhouse: Client) -> None:
+    for minute in range(10):
+        insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=30e6)
+    for minute in (0, 1, 2, 7, 8, 9):
+        insert_minute(clickhouse, "okx", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=5e6)
+    for minute in range(6, 10):
+        insert_minute(clickhouse, "bybit", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=20e6)
+
+    flows = shown(clickhouse)["flows"]
+
+    assert flows["open_interest_venues"] == ["binance", "okx"]
+    assert flows["open_interest"][50:] == [35e6] * 10
+    assert shown(clickhouse, venues="bybit")["flows"]["open_interest"][56:] == [20e6] * 4
+
+
+def test_a_stretch_chosen_by_hand_gets_the_narrowest_columns_and_its_own_prices(clickhouse: Client) -> None:
+    for minute in range(10):
+        insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [Level("long", 0.951, 10.0 + minute)])
+    stretch = {"from": str(START + 2 * MINUTE_MS + 5_000), "to": str(START + 5 * MINUTE_MS)}
+
+    answer = shown(clickhouse, low="0.94", high="1.01", **stretch)
+
+    assert (answer["step"], answer["columns"]) == (MINUTE_MS, 3)
+    assert [long for long, _ in cells(answer).values()] == pytest.approx([12.0, 13.0, 14.0], rel=0.006)
+    assert answer["grid"]["edges"][0] <= 0.94
+    assert answer["grid"]["edges"][-1] >= 1.01
+    assert answer["latest"] == START + 4 * MINUTE_MS
+    wide = MapRequest.parse({"symbol": "VIRTUAL", "from": str(START), "to": str(START + 30 * DAY_MS)})
+    assert wide.length // wide.step <= MAXIMUM_COLUMNS
 
 
 def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: Client) -> None:
-    insert_minute(clickhouse, "binance", START, 1.0, [])
+    insert_minute(clickhouse, "binance", START - MINUTE_MS, 1.0, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 1.1, [])
     insert_minute(clickhouse, "binance", START + MINUTE_MS, 300.0, [], symbol="TAO", turnover_24h_usd=90e6)
-    symbols = picture.market_list(clickhouse)["symbols"]
+    symbols = picture.market_list(clickhouse, NOW)["symbols"]
     assert [item["symbol"] for item in symbols] == ["TAO", "VIRTUAL"]
     assert symbols[1]["change"] == pytest.approx(0.1)
     assert symbols[1]["latest"] == START + MINUTE_MS
@@ -230,13 +263,11 @@ def test_the_selector_lists_the_largest_token_first_with_its_change(clickhouse: 
 
 def test_a_day_of_four_venues_is_quick(clickhouse: Client) -> None:
     clickhouse.command(
-        "INSERT INTO heatmap_levels_raw (symbol, venue, side, basis, leverage_band, window_start, bucket, at_risk_steps,"
-        " expected_steps, opened_steps, closed_steps, swept_micro_usd, liquidated_micro_usd, confidence, grid_factor,"
-        " model_version, revision) SELECT 'VIRTUAL', ['binance','bybit','okx','hyperliquid'][number % 4 + 1],"
-        " if(intDiv(number, 4) % 2, 'long', 'short'), 'inferred', '10-25x',"
-        " toDateTime(1767225600 + 60 * intDiv(number, 8)), range(-40, 60) AS buckets,"
-        " arrayMap(bucket -> 1000, buckets) AS steps, steps, steps, steps, steps, steps, arrayMap(bucket -> 0.5, buckets),"
-        " 5, 2, 1 FROM numbers(11520)"
+        "INSERT INTO heatmap_raw (symbol, venue, side, basis, leverage_band, window_start, price_low, price_high,"
+        " at_risk_micro_usd, revision) SELECT 'VIRTUAL', ['binance','bybit','okx','hyperliquid'][number % 4 + 1],"
+        " if(number % 2, 'long', 'short'), 'inferred', '10-25x', toDateTime(1767225600 + 60 * intDiv(number, 400)),"
+        " 0.8 + 0.005 * (intDiv(number, 4) % 100), 0.805 + 0.005 * (intDiv(number, 4) % 100), 1000000, 1"
+        " FROM numbers(576000)"
     )
     for venue in ("binance", "bybit", "okx", "hyperliquid"):
         insert_minute(clickhouse, venue, START + 1_439 * MINUTE_MS, 1.0, [])
@@ -258,6 +289,13 @@ def test_a_day_of_four_venues_is_quick(clickhouse: Client) -> None:
         {"symbol": "VIRTUAL", "venues": "binance,mtgox"},
         {"symbol": "VIRTUAL", "since": "9" * 30},
         {"symbol": "VIRTUAL", "bands": "x' OR 1=1"},
+        {"symbol": "VIRTUAL", "measure": "at_risk_usd) FROM system.users --"},
+        {"symbol": "VIRTUAL", "from": "2000", "to": "1000"},
+        {"symbol": "VIRTUAL", "from": "1"},
+        {"symbol": "VIRTUAL", "from": "0", "to": str(START)},
+        {"symbol": "VIRTUAL", "low": "nan", "high": "1"},
+        {"symbol": "VIRTUAL", "low": "2", "high": "1"},
+        {"symbol": "VIRTUAL", "low": "-1"},
     ],
 )
 def test_a_wrong_parameter_is_refused_with_a_sentence(query: dict[str, str]) -> None:

@@ -53,7 +53,7 @@ def test_a_short_cluster_is_entered_from_below() -> None:
     assert rules(story.minute(0.96, shorts=shorts)) == ["approaching"]
     assert rules(story.minute(0.97, shorts=shorts, high=0.9799)) == []
     (alert,) = story.minute(0.97, shorts=shorts, high=0.98)
-    assert (alert.rule, alert.side, alert.edge_price) == ("entered", -1, 0.98)
+    assert (alert.kind, alert.side, alert.edge_price) == ("entered", -1, 0.98)
 
 
 def test_a_jump_over_the_edge_between_two_minutes_is_an_entry() -> None:
@@ -137,7 +137,7 @@ def test_entering_is_judged_by_the_cluster_as_it_stood_a_minute_before() -> None
     """By the end of the minute price took half of it: the edge is deeper and what is left is below the 5M."""
     story = Story()
     story.minute(0.90, longs=WALL)
-    (alert,) = [each for each in story.minute(0.852, low=0.851, **eaten(0.85, 0.86)) if each.rule == "entered"]
+    (alert,) = [each for each in story.minute(0.852, low=0.851, **eaten(0.85, 0.86)) if each.kind == "entered"]
     assert (alert.edge_price, alert.notional_usd) == (0.87, 8_000_000 * MICRO_USD_PER_USD)
     cluster = story.latest_clusters()[0]
     assert (cluster.price_high, cluster.at_risk_usd) == (0.85, 4_000_000 * MICRO_USD_PER_USD)
@@ -148,7 +148,7 @@ def test_swept_over_several_minutes_is_told_once_when_half_of_it_is_taken() -> N
     assert rules(story.minute(0.90, longs=WALL)) == ["approaching"]
     assert rules(story.minute(0.865, **eaten(0.86))) == ["entered"]
     (alert,) = story.minute(0.855, longs={0.83: 2e6, 0.84: 2e6}, swept_longs={0.85: 2e6})
-    assert alert.rule == "swept"
+    assert alert.kind == "swept"
     assert alert.message == (
         "VIRTUAL swept: price took $4.00M of the long cluster 0.83-0.87, which held $8.00M; $4.00M still stand"
     )
@@ -208,7 +208,7 @@ def test_a_cluster_that_is_missing_for_a_minute_is_entered_all_the_same() -> Non
     assert story.latest_clusters()[0].window_start == START
     left = {price: usd for price, usd in level.items() if price < 0.87}
     (alert,) = story.minute(0.868, longs=left, swept_longs={0.87: 3e6, 0.88: 3e6})
-    assert (alert.rule, alert.edge_price) == ("entered", 0.87)
+    assert (alert.kind, alert.edge_price) == ("entered", 0.87)
     assert alert.notional_usd == 6_000_000 * MICRO_USD_PER_USD
 
 
@@ -219,7 +219,7 @@ def test_of_two_clusters_that_joined_one_is_entered() -> None:
     assert [cluster.price_low for cluster in story.latest_clusters()] == [0.82, 0.86]
     story.minute(0.90, longs={price / 100: 6e6 for price in range(82, 87)})
     (alert,) = story.minute(0.869, longs={price / 100: 6e6 for price in range(82, 87)})
-    assert (alert.rule, alert.notional_usd) == ("entered", 30_000_000 * MICRO_USD_PER_USD)
+    assert (alert.kind, alert.notional_usd) == ("entered", 30_000_000 * MICRO_USD_PER_USD)
 
 
 def test_a_cluster_that_grows_where_price_stands_is_not_approached_but_entered() -> None:
@@ -237,7 +237,7 @@ def test_a_cascade_is_ten_times_the_usual() -> None:
         assert story.minute(0.95, longs=CLUSTER, liquidated_long_usd=20_000 * MICRO_USD_PER_USD) == []
     assert story.minute(0.95, longs=CLUSTER, liquidated_long_usd=199_000 * MICRO_USD_PER_USD) == []
     (alert,) = story.minute(0.95, longs=CLUSTER, liquidated_long_usd=600_000 * MICRO_USD_PER_USD)
-    assert (alert.rule, alert.side, alert.cluster_id) == ("cascade", 1, "")
+    assert (alert.kind, alert.side, alert.cluster_id) == ("cascade", 1, "")
     assert alert.message == "VIRTUAL cascade: $600.0k of longs liquidated in a minute, 23 times the usual or more"
 
 

@@ -135,9 +135,12 @@ def test_a_cluster_tells_its_size_shares_and_round_number() -> None:
     (cluster,) = story.latest_clusters()
     assert cluster.at_risk_usd == 8_000_000 * MICRO_USD_PER_USD
     assert cluster.peak_usd == 6_000_000 * MICRO_USD_PER_USD
+    shares = {venue: row for venue, row in story.cluster_shares if row.window_start == second}
+    assert {venue: row.share for venue, row in shares.items()} == {"binance": 0.75, "hyperliquid": 0.25}
+    assert sum(row.at_risk_usd for row in shares.values()) == cluster.at_risk_usd
+    assert {row.cluster_id for row in shares.values()} == {cluster.cluster_id}
     assert cluster.peak_price == pytest.approx(0.855)
     assert cluster.percent_of_adv == pytest.approx(10.0)
-    assert (cluster.share_binance, cluster.share_hyperliquid, cluster.share_okx) == (0.75, 0.25, 0.0)
     assert (cluster.share_10_25x, cluster.share_50x_up, cluster.share_1_5x) == (0.75, 0.25, 0.0)
     assert cluster.observed_share == 0.25
     assert cluster.confidence == pytest.approx((6 * 0.5 + 2 * 1.0) / 8)

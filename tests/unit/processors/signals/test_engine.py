@@ -102,7 +102,7 @@ def test_hours_of_history_that_come_at_once_are_no_minutes_range_or_flow() -> No
         window = START + 60 * MINUTE_MS
         story.hear(market(window, 0.95, heatmap_frame(window, LONGS, {1.10: 6e6}), venue=venue))
     assert judged(story)[-1] == (60, 3)
-    assert [alert.rule for alert in story.alerts] == []
+    assert [alert.kind for alert in story.alerts] == []
     assert {cluster.swept_usd for cluster in story.clusters} == {0}
 
 
@@ -136,7 +136,9 @@ def test_other_outputs_are_ignored() -> None:
     assert frame == []
 
 
-@pytest.mark.parametrize("kind", [Kind.CLUSTERS, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS])
+@pytest.mark.parametrize(
+    "kind", [Kind.CLUSTERS, Kind.CLUSTER_SHARES, Kind.ALERTS, Kind.SYMBOL_SIGNALS, Kind.MARKET_SIGNALS]
+)
 def test_every_kind_of_output_can_be_read_back(kind: Kind) -> None:
     from liqheat.platform.codec import decode, encode
     from processors.signals.state import SignalState

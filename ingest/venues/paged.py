@@ -1,0 +1,47 @@
+"""History of trades page by page: the one loop with which every venue closes a hole by REST.
+
+A venue says how a page is read: whether it closes the hole, and which request gives the next one.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ingest.venues.interface import Recovery, Request, Rest
+
+
+class Page(NamedTuple):
+    """What one answer holds: the frame for the mapper, whether the hole is closed, and how to go on.
+
+    `following` is None where the venue has no more, or tells no more.
+    """
+
+    frame: bytes | None
+    is_complete: bool
+    following: Request | None = None
+
+
+async def read_pages(
+    rest: Rest, first: Request, read_page: Callable[[bytes], Page], at_most: int, *, newest_first: bool = False
+) -> Recovery:
+    """Read pages from `first` on until one closes the hole, there is no other, or `at_most` were read.
+
+    Args:
+        rest: the venue's client.
+        first: the request of the first page.
+        read_page: reads an answer; pages come in order, each once.
+        at_most: how many pages may be asked for.
+        newest_first: whether pages go back in time; a mapper wants the oldest first.
+    """
+    frames: list[bytes] = []
+    request: Request | None = first
+    is_complete = False
+    for _ in range(at_most):
+        if request is None:
+            break
+        page = read_page(await rest.fetch(request))
+        if page.frame is not None:
+            frames.append(page.frame)
+        is_complete, request = page.is_complete, page.following
+        if is_complete:
+            break
+    return Recovery(tuple(reversed(frames)) if newest_first else tuple(frames), is_complete)

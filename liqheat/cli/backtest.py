@@ -1,0 +1,158 @@
+"""`liqheat backtest`: how well the map would have done on a real history, beside the methods in use.
+
+Composition only: files or ClickHouse into bars, the walk forward, judgement, JSON and a page.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from liqheat.scoring.bars import Bars, Executed
+
+WARM_UP_DAYS = 28
+"""Days before the first judged hour where neither --from nor a short history says otherwise."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(backtest)
+
+
+def backtest(
+    events: Path = typer.Argument(None, help="File of normalised events, one JSON a line, as `normalise` prints them."),
+    bars: Path = typer.Option(None, help="CSV of bars: time, open, high, low, close, volume, open_interest."),
+    liquidations: Path = typer.Option(None, help="CSV of executed liquidations: time, long..., short... in USD."),
+    clickhouse: bool = typer.Option(False, "--clickhouse", help="Read the minutes that the sink stored."),
+    data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
+    market: str = typer.Option("", help="venue:SYMBOL, where the source has several markets."),
+    liquidations_from: str = typer.Option("", help="ISO 8601 or ms: before it no liquidations were recorded."),
+    start: str = typer.Option("", "--from", help="First judged time.  [default: after 4 weeks, at most a third]"),
+    end: str = typer.Option("", "--until", help="End of the judged time.  [default: the end of the data]"),
+    sampled: bool = typer.Option(False, "--sampled", help="The liquidations are a sample of what was executed."),
+    rivals: bool = typer.Option(True, help="Run the methods in use beside the model."),
+    draws: int = typer.Option(200, min=0, max=10_000, help="How often weeks are drawn again for the intervals."),
+    as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
+    report: Path = typer.Option(None, help="Write a page with pictures to this HTML file."),
+) -> None:
+    """Judge the map on a real history: how much is executed where price goes, and where.
+
+    Walks forward without a look ahead: the map is asked before each bar, a liquidation is shown once its interval has
+    ended. `streamed` renews the map with every bar, `frozen` with every hour; `place` is over 6, 24 and 72 hours.
+    Bars and liquidations in CSV may be gzipped; columns are found by how their names begin. The venue is then
+    `combined`.
+    """
+    from liqheat.cli.backtest_run import judge
+
+    history, executed, name = _read(events, bars, liquidations, clickhouse, data_dir, market, liquidations_from)
+    span = (_time(start, "--from"), _time(end, "--until"))
+    is_sampled = sampled or name.split(":")[0] == "binance"
+    with _progress(len(history)) as advance:
+        result = judge(history, executed, name, span, draws, advance, is_sampled=is_sampled, with_rivals=rivals)
+    if as_json:
+        print(json.dumps(result.figures, indent=2, default=_plain))
+    else:
+        _print_tables(result.figures)
+    if report is not None:
+        from liqheat.scoring.backtest_report import page
+
+        report.write_text(page(result.figures, result.pictures))
+        print(f"Wrote {report}", file=sys.stderr)
+
+
+def _read(
+    events: Path | None,
+    bars: Path | None,
+    liquidations: Path | None,
+    clickhouse: bool,
+    data_dir: Path | None,
+    market: str,
+    liquidations_from: str,
+) -> "tuple[Bars, Executed, str]":
+    from liqheat.cli.bar_files import read_csv, read_events_file
+    from liqheat.platform.errors import ConfigurationError
+
+    known_from = _time(liquidations_from, "--liquidations-from")
+    stored = clickhouse or data_dir is not None
+    if (bars is None) != (liquidations is None) or [events is not None, bars is not None, stored].count(True) != 1:
+        raise ConfigurationError("Expected a file of events, or --bars with --liquidations, or --clickhouse")
+    for file in (events, bars, liquidations):
+        if file is not None and not file.is_file():
+            raise ConfigurationError(f"There is no file {file}")
+    if events is not None:
+        return read_events_file(events, market, known_from)
+    if stored:
+        from liqheat.cli.stored_bars import read_stored
+
+        return read_stored(data_dir, market, known_from)
+    assert bars is not None and liquidations is not None  # noqa: S101, PT018 - for the type checker; said above
+    return *read_csv(bars, liquidations, known_from), market if ":" in market else f"combined:{market or 'BARS'}"
+
+
+def _time(text: str, option: str) -> int | None:
+    """Read ms or ISO 8601, UTC where it names no zone; None for an empty text."""
+    from datetime import UTC, datetime
+
+    from liqheat.platform.errors import ConfigurationError
+
+    if not text:
+        return None
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"Expected {option} in ms or as 2026-01-31T12:00, was {text!r}") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("Bars"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("bars", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _print_tables(figures: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(
+        f"{figures['market']}, judged {figures['judged_hours']} hours, {figures['from']} to {figures['until']}"
+    )
+    for part in ("streamed", "frozen"):
+        table = Table(title=f"Amount, {part}", title_justify="left")
+        for heading in ("method", "Spearman", "Pearson", "partial", "MAE of log10", "predicted / executed"):
+            table.add_column(heading, justify="left" if heading == "method" else "right")
+        for name, row in figures[part].items():
+            keys = ("spearman", "pearson", "partial", "mae_log", "ratio")
+            table.add_row(name, *(f"{row[key]:.3g}" for key in keys))
+        console.print(table)
+    table = Table(title="Place: nats over uniform / AUC", title_justify="left")
+    horizons = [key for key in figures["place"] if key.isdigit()]
+    for heading in ("method", *(f"{hours} h" for hours in horizons)):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for name in figures["streamed"]:
+        rows = [figures["place"][hours]["methods"][name] for hours in horizons]
+        table.add_row(name, *(f"{row['nats']:+.3f} / {row['auc']:.3f}" for row in rows))
+    if horizons:
+        console.print(table)
+    ours = next(iter(figures["streamed"].values()))
+    by_month = ", ".join(f"{month} {row['ratio']:.2f}" for month, row in ours["by_month"].items())
+    by_move = ", ".join(f"{move}% {ratio:.2f}" for move, ratio in ours["ratio_by_move"].items())
+    console.print(f"Predicted / executed, streamed: {by_month}; by hourly move: {by_move}")

@@ -1,0 +1,143 @@
+"""Asks the broker every second or two how it is, on a thread and a connection of its own.
+
+The clients that carry data cannot say it: they wait, try again and stay silent for as long as a minute. The health
+endpoint of every service has a watch, which also measures how far the service's consumer group is behind.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
+
+from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.kafka import client_settings, unreachable
+from liqheat.platform.lag import LagJudge
+from liqheat.platform.settings import Kafka
+
+ANSWER_SECONDS = 3.0
+"""How long a broker may take to answer a question that costs it nothing."""
+_PAUSE_SECONDS = 1.5
+_LATE_SECONDS = 8.0
+"""A watch that has not finished a round for so long is itself stuck at the broker."""
+
+
+class BrokerWatch:
+    """Says whether the broker answers and the group keeps up; a context manager around its thread."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        group: str | None = None,
+        topics: Sequence[str] = (),
+        *,
+        connect: Callable[[Kafka], Any] | None = None,
+    ) -> None:
+        """Watch the cluster, and the lag of `group` (its full name) on `topics` where one is given.
+
+        `connect` opens the client, kafka-python's by default.
+        """
+        self._kafka = kafka
+        self._group = group
+        self._topics = tuple(topics)
+        self._connect = connect or _connect
+        self._client: Any = None
+        self._problem: str | None = None
+        self._failing_since: float | None = None
+        self._judge = LagJudge()
+        self._has_lag = group is not None
+        self._round_ended = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="broker watch", daemon=True)
+
+    def broker(self) -> str | None:
+        """Return what is wrong with the broker, None while it answers."""
+        problem, since = self._problem, self._failing_since
+        if problem is not None and since is not None:
+            return f"{problem} (for {time.monotonic() - since:.0f} s)"
+        late = time.monotonic() - self._round_ended
+        if late > _LATE_SECONDS:
+            return f"Kafka at {self._kafka.bootstrap_servers} has not answered for {late:.0f} s"
+        return None
+
+    def lag(self) -> str | None:
+        """Return how the group falls behind, None while it keeps up or nothing is known."""
+        return None if self._problem is not None else self._judge.problem()
+
+    def __enter__(self) -> "BrokerWatch":
+        self._round_ended = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._ask()
+            self._round_ended = time.monotonic()
+            self._ended.wait(_PAUSE_SECONDS)
+        self._drop()
+
+    def _ask(self) -> None:
+        try:
+            if self._client is None:
+                self._client = self._connect(self._kafka)
+            self._client.describe_cluster()
+            if self._has_lag:
+                self._measure()
+        except (KafkaError, OSError) as error:
+            self._problem = _sentence(self._kafka, error)
+            self._failing_since = self._failing_since or time.monotonic()
+            self._drop()
+            return
+        self._problem = self._failing_since = None
+
+    def _measure(self) -> None:
+        """Hand the judge the committed and the last offsets of each partition that has both."""
+        assert self._group is not None  # noqa: S101 - measured only with a group
+        committed = self._committed(self._group)
+        if not committed:
+            return
+        ends = self._client.list_partition_offsets(dict.fromkeys(committed, OffsetSpec.LATEST))
+        behind = {
+            f"{place.topic}[{place.partition}]": (committed[place], int(end.offset)) for place, end in ends.items()
+        }
+        self._judge.note(time.monotonic(), behind)
+
+    def _committed(self, group: str) -> Mapping[TopicPartition, int]:
+        offsets = self._client.list_group_offsets(group).get(group, {})
+        return {
+            place: int(found.offset)
+            for place, found in offsets.items()
+            if found.offset >= 0 and (not self._topics or place.topic in self._topics)
+        }
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            client.close()
+        except (KafkaError, OSError, RuntimeError):
+            # It is given up because it does not work; a second failure says nothing new.
+            return
+
+
+def _sentence(kafka: Kafka, error: Exception) -> str:
+    found = unreachable(kafka, error)
+    if isinstance(error, (RequestTimedOutError, KafkaTimeoutError)) and not isinstance(found, ConfigurationError):
+        return f"Kafka at {kafka.bootstrap_servers} does not answer"
+    return str(found)
+
+
+def _connect(kafka: Kafka) -> KafkaAdminClient:
+    limit = round(ANSWER_SECONDS * 1_000)
+    return KafkaAdminClient(
+        **(client_settings(kafka) | {"bootstrap_timeout_ms": limit}),
+        request_timeout_ms=limit,
+        reconnect_backoff_max_ms=1_000,
+    )

@@ -1,0 +1,38 @@
+"""Settings of what runs beside the pipeline; `liqheat.platform.settings` is the tree."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from liqheat.platform.section import Section
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Local(Section):
+    """The broker that `demo` and `live` start."""
+
+    broker: Literal["auto", "kafka", "tansu"] = Field(
+        "auto", description="auto: Apache Kafka where Java and its jars are, else the embedded Tansu"
+    )
+    kafka_jars: Path = Field(Path(".cache/kafka/lib"), description="Apache Kafka's jars; `make kafka` puts them there")
+    log_megabytes: int = Field(
+        64, ge=16, le=100_000, description="size at which Kafka deletes the oldest of a topic's partition"
+    )
+    memory_megabytes: int = Field(
+        2_000, ge=200, description="memory at which an embedded Tansu is begun afresh, since it deletes nothing"
+    )
+
+
+class Grafana(Section):
+    """An existing Grafana that `liqheat grafana push` writes to, and how its datasource reaches ClickHouse."""
+
+    url: str = Field("http://127.0.0.1:3000", description="address with scheme")
+    token: SecretStr | None = Field(None, description="token of a service account")
+    clickhouse_host: str = Field("clickhouse", description="ClickHouse as Grafana reaches it")
+    clickhouse_port: Port = Field(9000, description="native protocol")
+    clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
+    clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
+    clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")

@@ -1,0 +1,87 @@
+"""The alert `fragile`: a small move would set off a chain of liquidations that the order books do not hold.
+
+Judged by `processors.signals.engine` from a minute's cascade rows. It comes once when the trigger comes within
+`fragile_percent` of the mark at an amplification of at least `fragile_amplification`, and again only after the
+trigger was `rearm_percent` further away than that, and after `cooldown_minutes`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from liqheat.domain.market import Side
+from liqheat.domain.money import usd_text
+from liqheat.domain.signals import Alert, AlertKind, Cascade
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.settings import Signals
+from processors.signals.alerts import Minute, percent_of_adv
+
+LEAST_COVERAGE = 0.5
+"""Share of open interest whose books must be known for a market to be called fragile: a book not read is not thin."""
+
+
+class FragileWatch(msgspec.Struct):
+    """One direction of a symbol: whether it is fragile now, and when that was last said (window, ms; 0 never)."""
+
+    is_fragile: bool = False
+    said: int = 0
+
+
+def fragile_alerts(
+    minute: Minute, rows: Sequence[Cascade], watches: dict[int, FragileWatch], settings: Signals
+) -> list[Alert]:
+    """Return the alerts of one minute, and move `watches`, by side, on."""
+    alerts = []
+    for row in rows:
+        watch = watches.setdefault(row.side, FragileWatch())
+        if not _is_far(row, settings):
+            if not watch.is_fragile and _is_fragile(row, settings):
+                watch.is_fragile = True
+                if not watch.said or minute.window - watch.said >= settings.cooldown_minutes * MINUTE_MS:
+                    watch.said = minute.window
+                    alerts.append(_alert(minute, row))
+        else:
+            watch.is_fragile = False
+    return alerts
+
+
+def amplification(row: Cascade) -> float:
+    """Return rest over move at the trigger; infinite where the known book does not hold the chain."""
+    return row.trigger_rest_percent / row.trigger_percent
+
+
+def _is_fragile(row: Cascade, settings: Signals) -> bool:
+    return (
+        row.trigger_percent <= settings.fragile_percent
+        and row.book_coverage >= LEAST_COVERAGE
+        and amplification(row) >= settings.fragile_amplification
+    )
+
+
+def _is_far(row: Cascade, settings: Signals) -> bool:
+    return math.isnan(row.trigger_percent) or row.trigger_percent > settings.fragile_percent + settings.rearm_percent
+
+
+def _alert(minute: Minute, row: Cascade) -> Alert:
+    side = Side(row.side)
+    liquidated = row.trigger_liquidated_usd
+    times = amplification(row)
+    how = "further than the known books reach" if math.isinf(times) else f"{times:.1f} times as far"
+    return Alert(
+        event_time=minute.window + MINUTE_MS,
+        alert_id=f"{AlertKind.FRAGILE}-{minute.symbol}-{side.label}-{minute.window // MINUTE_MS}",
+        kind=AlertKind.FRAGILE,
+        side=row.side,
+        cluster_id="",
+        mark_price=minute.mark,
+        edge_price=row.trigger_price,
+        notional_usd=liquidated,
+        percent_of_adv=percent_of_adv(liquidated, minute.adv),
+        distance=row.trigger_percent,
+        message=(
+            f"{minute.symbol} fragile: a move of {row.trigger_percent:.1f}% to {row.trigger_price:.8g} would be "
+            f"carried {how} by liquidations of {side.label}s worth {usd_text(liquidated)}"
+        ),
+        revision=minute.revision,
+    )

@@ -1,0 +1,123 @@
+"""Whether ClickHouse holds what an uninterrupted run over the same log leaves, row for row."""
+
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+
+from liqheat.local.child import ChildProcess
+from liqheat.local.stack import LIQHEAT
+from liqheat.platform.clickhouse import open_clickhouse
+from liqheat.platform.kafka import create_topics, producer
+from liqheat.platform.settings import ClickHouse, Kafka, Sink
+from liqheat.platform.topics import Topic
+from sinks.clickhouse.tables import TOPICS
+from tests.chaos.pipeline import SINK_SETTINGS
+from tests.support.services import kafka_environment
+from tests.support.workers import read_topic, wait_until_assigned, wait_until_done
+
+LOG_TOPICS = (Topic.POSITION_EVENTS, Topic.GAPS)
+"""What the ingests write; all else in ClickHouse is made of it."""
+_APART = ("dead_letters",)
+"""Dead letters name the topic they came from, which the copy has under another name."""
+
+Contents = dict[str, Counter[str]]
+
+
+def uninterrupted(kafka: Kafka, directory: Path) -> Path:
+    """Run one worker and one sink over a copy of the log; return the folder of what they left in ClickHouse."""
+    copy = kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}whole-"})
+    _create_log(copy)
+    create_topics(copy)
+    _copy_log(kafka, copy)
+    environment = kafka_environment(copy)
+    data = directory / "whole"
+    storage = {"LIQHEAT_CLICKHOUSE__INTERFACE": "chdb", "LIQHEAT_CLICKHOUSE__DATA_DIRECTORY": str(data)}
+    with (
+        ChildProcess("worker", [*LIQHEAT, "process"], directory / "whole-worker.log", environment) as worker,
+        ChildProcess(
+            "sink", [*LIQHEAT, "sink", "--migrate"], directory / "whole-sink.log", environment | storage | SINK_SETTINGS
+        ) as sink,
+    ):
+        wait_until_assigned(worker)
+        drain(copy, [worker], [sink])
+    return data
+
+
+def drain(kafka: Kafka, workers: list[ChildProcess], sinks: list[ChildProcess], patience: float = 300.0) -> None:
+    """Wait until all of the log is processed and stored, and stop the processes cleanly in that order."""
+    wait_until_done(kafka, workers, patience)
+    for worker in workers:
+        assert worker.stop(30.0) == 0, worker.last_words(40)
+    wait_until_done(kafka, sinks, patience, group=Sink().group, topics=TOPICS)
+    for sink in sinks:
+        assert sink.stop(30.0) == 0, sink.last_words(40)
+
+
+def differences(left: Path, right: Path) -> list[str]:
+    """Return a line for each view in which two ClickHouse folders differ; empty where they are equal."""
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as readers:
+        found, reference = readers.map(_contents, (left, right))
+    assert found.keys() == reference.keys()
+    lines = []
+    for view, rows in reference.items():
+        missing, invented = rows - found[view], found[view] - rows
+        if missing or invented:
+            examples = [*list(missing.elements())[:2], *list(invented.elements())[:2]]
+            lines.append(f"{view}: {missing.total()} missing, {invented.total()} invented: {examples}")
+    return lines
+
+
+def sizes(directory: Path) -> Mapping[str, int]:
+    """Return the rows of each view."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as reader:
+        return {view: rows.total() for view, rows in reader.submit(_contents, directory).result().items()}
+
+
+def _create_log(kafka: Kafka) -> None:
+    """Create the log's topics so that they keep the times that their messages are given."""
+    times = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(1 << 60)}
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.create_topics(
+        [
+            NewTopic(
+                kafka.topic(topic), topic.partitions(kafka.partitions), 1, topic_configs=topic.configuration() | times
+            )
+            for topic in LOG_TOPICS
+        ]
+    )
+    admin.close()
+
+
+def _copy_log(source: Kafka, target: Kafka) -> None:
+    """Write the log again, each message to the partition and with the time that it has."""
+    sender = producer(target)
+    for topic in LOG_TOPICS:
+        for message in read_topic(source, topic):
+            sender.send(
+                target.topic(topic),
+                key=message.key,
+                value=message.value,
+                headers=message.headers,
+                partition=message.partition,
+                timestamp_ms=message.timestamp,
+            )
+    sender.flush()
+    sender.close()
+
+
+def _contents(directory: Path) -> Contents:
+    client = open_clickhouse(ClickHouse(interface="chdb", data_directory=directory), readonly=True)
+    names = client.query("SELECT name FROM system.tables WHERE database = 'liqheat' AND engine = 'View'").result_rows
+    # As text, so that an unknown value (NaN) equals itself.
+    contents = {
+        name: Counter(map(repr, client.query(f"SELECT * FROM {name}").result_rows))
+        for (name,) in names
+        if name not in _APART
+    }
+    client.close()
+    return contents

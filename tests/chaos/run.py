@@ -1,0 +1,146 @@
+"""Random faults one after another; then ClickHouse against an uninterrupted run over the same log.
+
+    python -m tests.chaos.run [--faults 200] [--seed 1] [--directory DIR]
+
+`make chaos` runs 200, CI 20. Prints a table: each fault, seconds until it was reported, seconds until all was well.
+"""
+
+import argparse
+import contextlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tests.chaos.exact import differences, drain, sizes, uninterrupted
+from tests.chaos.faults import GONE, Fault, draw
+from tests.chaos.messages import MessageWriter
+from tests.chaos.pipeline import CLICKHOUSE, EXCHANGE, INGESTS, SINKS, WORKERS, Pipeline, running
+
+REPORT_SECONDS = 10.0
+WELL_SECONDS = 90.0
+_UNSEEN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a fault; None where it was over before it could be reported."""
+
+    fault: str
+    reported: float | None
+    well: float
+    missed: tuple[str, ...] = ()
+
+
+def suffer(pipeline: Pipeline, fault: Fault) -> Outcome:
+    """Let one fault happen, wait until it is reported, heal it, and wait until all is well."""
+    began = time.monotonic()
+    fault.begin()
+    waiting = set(fault.expected)
+    try:
+        while waiting and time.monotonic() - began < REPORT_SECONDS:
+            for name, (status, problems) in pipeline.ask().items():
+                wanted = fault.expected.get(name)
+                if (wanted == GONE and status == 0) or (wanted is not None and wanted in problems):
+                    waiting.discard(name)
+                elif wanted is not None and fault.heals_itself and status == 0:
+                    # The service went down with what was killed, and is started again with it.
+                    waiting.discard(name)
+            time.sleep(0.1)
+        took = time.monotonic() - began
+        if not fault.expected:
+            time.sleep(_UNSEEN_SECONDS)
+    finally:
+        fault.heal()
+    well = pipeline.wait_well(WELL_SECONDS)
+    if fault.heals_itself and waiting:
+        # Seen by some or by none: what was killed was back before the next look of the others.
+        return Outcome(fault.name, None, well)
+    return Outcome(fault.name, took if fault.expected else None, well, tuple(sorted(waiting)))
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Return the outcomes for people, by kind: how often, and the worst seconds."""
+    kinds: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        kinds.setdefault(outcome.fault, []).append(outcome)
+    lines = [f"{'fault':<36} {'times':>5} {'reported s':>10} {'well s':>7}"]
+    for name, found in sorted(kinds.items()):
+        told = [outcome.reported for outcome in found if outcome.reported is not None]
+        worst = f"{max(told):.1f}" if told else "-"
+        lines.append(f"{name:<36} {len(found):>5} {worst:>10} {max(outcome.well for outcome in found):>7.1f}")
+    return "\n".join(lines)
+
+
+def chaos(faults: int, seed: int, directory: Path, without: Sequence[str] = ()) -> list[str]:
+    """Run it all but faults that have one of the words `without`; return what was wrong, empty where all held."""
+    chance = random.Random(seed)
+    wrong: list[str] = []
+    outcomes: list[Outcome] = []
+    with running(directory) as (pipeline, can_fill_disk):
+        _say(
+            f"all well; disk full: {'yes' if can_fill_disk else 'not possible here'}; "
+            f"clocks: {'yes' if pipeline.has_faketime else 'not possible here (no libfaketime)'}"
+        )
+        writer = MessageWriter(pipeline.kafka, seed)
+        writer.start()
+        time.sleep(3)
+        drawn = draw(pipeline, writer, can_fill_disk, chance)
+        wanted = (fault for fault in drawn if not any(word in fault.name for word in without))
+        for number, fault in enumerate(islice(wanted, faults), start=1):
+            outcome = suffer(pipeline, fault)
+            outcomes.append(outcome)
+            told = "" if outcome.reported is None else f"reported in {outcome.reported:.1f} s, "
+            _say(f"{number:>3}/{faults}  {fault.name}: {told}well in {outcome.well:.1f} s")
+            wrong += [f"{fault.name} was not reported by {name} in {REPORT_SECONDS:g} s" for name in outcome.missed]
+        writer.end()
+        _say(f"{writer.written:,} messages written; waiting for the rest")
+        supervisor = pipeline.supervisor
+        supervisor.stop([*INGESTS, EXCHANGE])
+        processes = supervisor.processes()
+        drain(pipeline.kafka, [processes[name] for name in WORKERS], [processes[name] for name in SINKS])
+        supervisor.stop([*WORKERS, *SINKS, CLICKHOUSE])
+        _say("an uninterrupted run over the same log")
+        whole = uninterrupted(pipeline.kafka, directory)
+        wrong += differences(pipeline.clickhouse_directory, whole)
+        rows = sizes(whole)
+        if min(rows.get(view, 0) for view in ("heatmap", "market_minutes", "liquidations")) == 0:
+            wrong.append(f"a view that matters is empty: {rows}")
+        print(table(outcomes), flush=True)
+        _say(f"{sum(rows.values()):,} rows in {len(rows)} views compared; {len(pipeline.said)} lines of restarts")
+    return wrong
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+
+def main() -> None:
+    """Run from the command line; exit status 1 when something did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--seed", type=int, default=1, help="of the choice of faults and of the log (default 1)")
+    parser.add_argument("--without", nargs="*", default=(), help="leave out faults whose name has one of these words")
+    parser.add_argument("--directory", type=Path, help="where logs and data stay; a temporary folder by default")
+    arguments = parser.parse_args()
+    directory = arguments.directory or Path(tempfile.mkdtemp(prefix="chaos-"))
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(parents=True)
+    wrong = chaos(arguments.faults, arguments.seed, directory, arguments.without)
+    for line in wrong:
+        print(f"WRONG: {line}", file=sys.stderr)
+    if wrong:
+        print(f"Logs are in {directory}", file=sys.stderr)
+        raise SystemExit(1)
+    if arguments.directory is None:
+        shutil.rmtree(directory, ignore_errors=True)
+    print("Every row is what an uninterrupted run leaves, and health said what was the matter.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Settings as people write them: plain lists, words in any case, and one sentence where neither is meant."""
+
+import json
+
+import pytest
+
+from liqheat.domain.market import Venue
+from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.settings import load
+from tests.support.field_cases import cases
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        ("VIRTUAL,FET", ("VIRTUAL", "FET")),
+        (" virtual , fet,", ("VIRTUAL", "FET")),
+        ('["virtual","FET"]', ("VIRTUAL", "FET")),
+        ("All", ("all",)),
+        ("kPEPE", ("kPEPE",)),
+        ("币安人生", ("币安人生",)),
+    ],
+)
+def test_symbols_are_written_in_any_way(monkeypatch: pytest.MonkeyPatch, text: str, symbols: tuple[str, ...]) -> None:
+    monkeypatch.setenv("LIQHEAT_INGEST__SYMBOLS", text)
+    assert load().ingest.symbols == symbols
+
+
+def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (
+        ("LIQHEAT_VENUES", "Binance,OKX"),
+        ("LIQHEAT_SERVICE__LOG_LEVEL", "DEBUG"),
+        ("LIQHEAT_SERVICE__LOG_STYLE", "Console"),
+        ("LIQHEAT_KAFKA__SECURITY_PROTOCOL", "ssl"),
+        ("LIQHEAT_INGEST__BACKFILL", "6H"),
+        ("LIQHEAT_CATALYSTS__FEEDS", "https://a.example/rss, https://b.example/rss"),
+        ("LIQHEAT_CATALYSTS__NAMES", '{"FET": ["fetch.ai"]}'),
+    ):
+        monkeypatch.setenv(name, text)
+    settings = load()
+    assert settings.venues == (Venue.BINANCE, Venue.OKX)
+    assert (settings.service.log_level, settings.service.log_style) == ("debug", "console")
+    assert settings.kafka.security_protocol == "SSL"
+    assert settings.catalysts.feeds == ("https://a.example/rss", "https://b.example/rss")
+    assert settings.catalysts.names == {"FET": ("fetch.ai",)}
+    monkeypatch.setenv("LIQHEAT_CATALYSTS__FEEDS", "")
+    assert load().catalysts.feeds == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        (
+            "LIQHEAT_INGEST__SYMBOLS",
+            '["VIRTUAL"',
+            r'LIQHEAT_INGEST__SYMBOLS: Expected a list such as a,b or \["a","b"\]',
+        ),
+        ("LIQHEAT_INGEST__SYMBOLS", "", "LIQHEAT_INGEST__SYMBOLS: Expected at least one symbol"),
+        ("LIQHEAT_VENUES", "mtgox", "LIQHEAT_VENUES: Input should be 'binance'"),
+        ("LIQHEAT_SIGNALS__OVERRIDES", "BTC", "LIQHEAT_SIGNALS__OVERRIDES: Expected a JSON object"),
+        ("LIQHEAT_INGEST", "{", "LIQHEAT_INGEST: Expected a JSON object"),
+    ],
+)
+def test_what_is_neither_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, text: str, sentence: str) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(ConfigurationError, match=sentence) as error:
+        load()
+    assert "\n" not in str(error.value)
+
+
+def test_lists_are_plain_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    (case,) = [case for case in cases("elsewhere") if case.id == "F32"]
+    given = json.loads(case.path.read_bytes())
+    for item in (given, *given["also"]):
+        with monkeypatch.context() as patched:
+            for name, text in item["env"].items():
+                patched.setenv(name, text)
+            if text.startswith("["):
+                with pytest.raises(ConfigurationError, match=name):
+                    load()
+            else:
+                settings = load()
+                assert settings.ingest.symbols == ("VIRTUAL", "FET") or settings.venues == (Venue.BINANCE,)

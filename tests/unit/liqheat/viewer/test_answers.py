@@ -1,0 +1,160 @@
+"""Answers of the page: worked out once for all who ask, dropped when nobody waits, kept within bounds."""
+
+import asyncio
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from liqheat.platform.clock import ManualClock
+from liqheat.viewer.answers import Answers, Busy, Limits
+from liqheat.viewer.queries import Client
+
+
+class Held:
+    """A client whose queries wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Semaphore(0), threading.Event()
+        self.queries = 0
+
+    def query(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
+        self.queries += 1
+        self.begun.release()
+        assert self.go.wait(10)
+        return query
+
+    def query_np(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
+        return self.query(query)
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    client = Held()
+    yield client
+    client.go.set()
+
+
+def answers_of(client: Held, clock: ManualClock | None = None, **limits: int) -> Answers:
+    return Answers(lambda: client, clock or ManualClock(), Limits(**{"threads": 1} | limits))
+
+
+def asking(*texts: str) -> Any:
+    def work(client: Client) -> dict[str, Any]:
+        return {"said": [client.query(text) for text in texts]}
+
+    return work
+
+
+async def begun(client: Held) -> None:
+    assert await asyncio.to_thread(client.begun.acquire, timeout=10)
+
+
+async def test_all_who_ask_the_same_get_one_answer(held: Held) -> None:
+    answers = answers_of(held)
+    waiting = [asyncio.create_task(answers.get("a", asking("one"))) for _ in range(50)]
+    await begun(held)
+    held.go.set()
+
+    got = await asyncio.gather(*waiting)
+
+    assert held.queries == 1
+    assert {json.loads(gzip.decompress(each.packed))["said"][0] for each in got} == {"one"}
+    assert answers.questions == 0
+    answers.close()
+
+
+async def test_an_answer_is_kept_for_a_moment_and_then_asked_again(held: Held) -> None:
+    clock = ManualClock()
+    answers = answers_of(held, clock, kept_ms=1_000)
+    held.go.set()
+    first = await answers.get("a", asking("one"))
+    clock.advance(0.9)
+    assert await answers.get("a", asking("one")) is first
+    clock.advance(0.2)
+
+    assert await answers.get("a", asking("one")) is not first
+    assert held.queries == 2
+    answers.close()
+
+
+async def test_when_the_last_viewer_goes_away_no_further_query_is_asked(held: Held) -> None:
+    answers = answers_of(held)
+    waiting = [asyncio.create_task(answers.get("a", asking("one", "two", "three"))) for _ in range(2)]
+    await begun(held)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    assert answers.questions == 1
+    waiting[1].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert answers.questions == 0
+    held.go.set()
+
+    other = await answers.get("b", asking("four"))
+
+    assert json.loads(other.plain) == {"said": ["four"]}
+    assert held.queries == 2
+    answers.close()
+
+
+async def test_a_question_that_nobody_waits_for_is_dropped_before_it_begins(held: Held) -> None:
+    answers = answers_of(held)
+    running = asyncio.create_task(answers.get("a", asking("one")))
+    await begun(held)
+    gone = [asyncio.create_task(answers.get(f"gone {number}", asking("never"))) for number in range(20)]
+    await asyncio.sleep(0)
+    for each in gone:
+        each.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    held.go.set()
+
+    await running
+
+    assert held.queries == 1
+    answers.close()
+
+
+async def test_more_questions_than_the_queue_takes_are_refused_at_once(held: Held) -> None:
+    answers = answers_of(held, questions=2)
+    taken = [asyncio.create_task(answers.get(key, asking(key))) for key in ("a", "b")]
+    await begun(held)
+    with pytest.raises(Busy):
+        await answers.get("c", asking("c"))
+    # Who asks the same as another still joins.
+    joined = asyncio.create_task(answers.get("a", asking("a")))
+    held.go.set()
+
+    assert (await joined).plain == (await taken[0]).plain
+    await taken[1]
+    answers.close()
+
+
+async def test_kept_answers_take_no_more_than_their_bound(held: Held) -> None:
+    answers = answers_of(held, kept_bytes=400)
+    held.go.set()
+    for number in range(30):
+        await answers.get(str(number), asking("x" * 100))
+        assert answers.kept_bytes <= 400
+
+    assert answers.kept_bytes > 0
+    answers.close()
+
+
+async def test_an_error_reaches_all_who_wait_and_is_not_kept(held: Held) -> None:
+    answers = answers_of(held)
+
+    def failing(client: Client) -> dict[str, Any]:
+        client.query("one")
+        raise LookupError("no table")
+
+    waiting = [asyncio.create_task(answers.get("a", failing)) for _ in range(2)]
+    await begun(held)
+    held.go.set()
+    for each in waiting:
+        with pytest.raises(LookupError):
+            await each
+    assert json.loads((await answers.get("a", asking("fine"))).plain) == {"said": ["fine"]}
+    answers.close()
