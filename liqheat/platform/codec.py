@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.domain.events import MARKET_COLUMNS, Batch, Column, Kind, Schema, schema_of
-from liqheat.domain.units import MAXIMUM_LIST
+from liqheat.domain.events import MARKET_COLUMNS, Batch, Column, Kind, schema_of
 from liqheat.platform import arrow_stream
-from liqheat.platform.arrow_stream import Lists, Table, Texts
+from liqheat.platform.arrow_stream import Table, Texts
+from liqheat.platform.column_checks import DTYPES, check_values, sane_columns
 from liqheat.platform.errors import PoisonMessage
 
 MAXIMUM_ROWS = 200_000
@@ -33,17 +33,7 @@ IntArray = npt.NDArray[np.int64]
 
 _NAMES: dict[bytes, str] = {}
 """Names of up to 12 bytes by their Arrow views: the same ones come again and again."""
-_VERIFIED: dict[tuple[Kind, int], tuple[dict[str, Any], tuple[str, ...]]] = {}
-"""Arrow schemas (kept alive here) whose types are those of a kind, and which of its columns they have."""
-_VERIFIED_SCHEMAS = 1_000
 _REQUIRED_HEADERS = ("kind", "schema_version", "venue")
-_DTYPES: dict[Any, str] = {
-    pl.Int64(): "<i8",
-    pl.Float64(): "<f8",
-    pl.Int8(): "|i1",
-    pl.Int32(): "<i4",
-    pl.Float32(): "<f4",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +136,7 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
     """
     texts, kind = _texts_and_kind(headers)
     table = _checked(value)
-    columns = _sane_columns(table, schema_of(kind))
+    columns = sane_columns(table, schema_of(kind))
     _runs(table, texts)
     for values in table.columns.values():
         if isinstance(values, Texts):
@@ -181,7 +171,7 @@ def decode_rows(
     texts, kind = _texts_and_kind(headers)
     table = _checked(value)
     schema = schema_of(kind)
-    columns = _sane_columns(table, schema, check=check)
+    columns = sane_columns(table, schema, check=check)
     markets, starts = _runs(table, texts)
     decoded: dict[str, Any] = {}
     for column in schema.columns:
@@ -207,7 +197,7 @@ def check_rows(messages: Sequence[Rows]) -> None:
     for kind, parts in kinds.items():
         for column in schema_of(kind).columns:
             if column.dtype.is_numeric():
-                _check_values(column, np.concatenate([part.columns[column.name] for part in parts]), "Row")
+                check_values(column, np.concatenate([part.columns[column.name] for part in parts]), "Row")
 
 
 def _texts_and_kind(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> tuple[dict[str, str], Kind]:
@@ -237,80 +227,10 @@ def _checked(value: bytes | None) -> Table:
     return table
 
 
-def _sane_columns(table: Table, schema: Schema, *, check: bool = True) -> dict[str, Any]:
-    """Return the columns of `schema` that the table has, each of its type and within its unit."""
-    known = _VERIFIED.get((schema.kind, id(table.fields)))
-    if not check and known is not None and known[0] is table.fields and not any(table.nulls.values()):
-        return {name: table.columns[name] for name in known[1]}
-    columns: dict[str, Any] = {}
-    for column in schema.columns:
-        values = table.columns.get(column.name)
-        if values is None:
-            if column.default is None:
-                raise PoisonMessage(f"The column {column.name!r} is missing")
-            continue
-        if not _is_of_type(values, column.dtype):
-            raise PoisonMessage(
-                f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}"
-            )
-        if table.nulls[column.name]:
-            raise PoisonMessage(f"The column {column.name!r} has {table.nulls[column.name]} nulls")
-        if isinstance(values, Lists):
-            _check_list(column, values)
-        elif check and isinstance(values, np.ndarray) and values.dtype != np.bool_:
-            _check_values(column, values, "Row")
-        columns[column.name] = values
-    if schema.lists:
-        _check_parallel(schema.lists, columns)
-    elif len(_VERIFIED) < _VERIFIED_SCHEMAS:
-        _VERIFIED[schema.kind, id(table.fields)] = table.fields, tuple(columns)
-    return columns
-
-
-def _check_list(column: Column, lists: Lists) -> None:
-    lengths = np.diff(lists.offsets)
-    if lengths.max(initial=0) > MAXIMUM_LIST:
-        raise PoisonMessage(f"The column {column.name!r} has a list of {lengths.max()} elements, over {MAXIMUM_LIST}")
-    if lists.nulls:
-        raise PoisonMessage(f"The column {column.name!r} has {lists.nulls} nulls in its lists")
-    _check_values(column, lists.values[lists.offsets[0] : lists.offsets[-1]], "Element")
-
-
-def _check_parallel(names: tuple[str, ...], columns: Mapping[str, Any]) -> None:
-    """Refuse a row whose parallel lists differ in length, or whose first list, the buckets, does not rise."""
-    first, *others = names
-    lists: Lists = columns[first]
-    lengths = np.diff(lists.offsets)
-    for name in others:
-        if not np.array_equal(np.diff(columns[name].offsets), lengths):
-            raise PoisonMessage(f"The lists {first!r} and {name!r} of a row differ in length")
-    begin, end = int(lists.offsets[0]), int(lists.offsets[-1])
-    falls = np.diff(lists.values[begin:end]) <= 0
-    seams = lists.offsets[1:-1] - begin
-    falls[seams[(seams > 0) & (seams < end - begin)] - 1] = False
-    if falls.any():
-        raise PoisonMessage(f"The list {first!r} of a row does not rise")
-
-
-def _is_of_type(values: arrow_stream.Column, dtype: pl.DataType) -> bool:
-    if isinstance(values, Texts):
-        return dtype == pl.String()
-    if isinstance(values, Lists):
-        return isinstance(dtype, pl.List) and values.values.dtype.str == _DTYPES[dtype.inner]
-    if values.dtype == np.bool_:
-        return dtype == pl.Boolean()
-    return _DTYPES.get(dtype) == values.dtype.str
-
-
-def _type_name(table: Table, column: Column) -> str:
-    field = table.fields[column.name]
-    return np.dtype(field.dtype).name if field.form == "number" else field.form
-
-
 def _defaults(column: Column, height: int) -> Any:
     if column.dtype == pl.String():
         return [column.default] * height
-    return np.full(height, column.default, dtype=np.bool_ if column.dtype == pl.Boolean() else _DTYPES[column.dtype])
+    return np.full(height, column.default, dtype=np.bool_ if column.dtype == pl.Boolean() else DTYPES[column.dtype])
 
 
 def _runs(table: Table, texts: Mapping[str, str]) -> tuple[tuple[tuple[str, str], ...], IntArray]:
@@ -337,21 +257,3 @@ def _runs(table: Table, texts: Mapping[str, str]) -> tuple[tuple[tuple[str, str]
         if len(symbol) > MAXIMUM_NAME or len(instrument) > MAXIMUM_NAME:
             raise PoisonMessage(f"A symbol or instrument is longer than {MAXIMUM_NAME} characters")
     return tuple(markets), np.array(starts, np.int64)
-
-
-def _check_values(column: Column, values: Array, what: str) -> None:
-    if not values.size:
-        return
-    unit = column.unit
-    largest = np.finfo(np.float64).max
-    lowest = -largest if unit.minimum is None else unit.minimum
-    highest = largest if unit.maximum is None else unit.maximum
-    # NaN makes both of these false, so only a column that has some takes the slower way.
-    if values.min() >= lowest and values.max() <= highest:
-        return
-    sane = (values >= lowest) & (values <= highest)
-    if unit.nullable:
-        sane |= np.isnan(values)
-    if not sane.all():
-        place = int(np.argmin(sane))
-        raise PoisonMessage(f"{what} {place} of the column {column.name!r} ({unit.name}) is {values[place]}")

@@ -8,7 +8,6 @@ are gathered into the open minutes, then those minutes close together.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ from liqheat.platform.codec import Rows, rows_of
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap import closing, gathering, plausibility
-from processors.heatmap.minutes import EMPTY_SLOT, NOT_STARTED, UNTIMED, Closing, Plan, plan_of
+from processors.heatmap.minutes import EMPTY_SLOT, NOT_STARTED, Closing, Plan, plan_of
 from processors.heatmap.observing import observe
 from processors.heatmap.rows import ClosedMinutes, Output
+from processors.heatmap.span import KIND_CODES, TIMED_KINDS, Gathered, gathered_of
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.inferred import MODEL_VERSION
@@ -30,9 +30,6 @@ from processors.positions.inferred import MODEL_VERSION
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 
-TIMED_KINDS = (Kind.TRADES, Kind.MARKS, Kind.OPEN_INTEREST, Kind.LIQUIDATIONS)
-"""Kinds that move the watermark. The others are absolute facts, often read when a service starts and older or newer
-than its history: they hold from where they stand in the log, whatever their time."""
 ACCEPTED_KINDS = frozenset({*TIMED_KINDS, Kind.POSITIONS, Kind.MARGIN_TIERS, Kind.TURNOVER, Kind.CONTRACTS, Kind.DEPTH})
 """Kinds that `apply` takes; any other on its topic is a mistake."""
 
@@ -71,7 +68,7 @@ def apply_span(state: PartitionState, span: Sequence[Rows], judge: Judge | None 
     for rows in span:
         if rows.kind not in ACCEPTED_KINDS:
             raise PoisonMessage(f"Expected position events, was {rows.kind.value!r}")
-    gathered = _gathered(state, span)
+    gathered = gathered_of(state, span)
     before = state.before(gathered.markets, gathered.symbols)
     try:
         with np.errstate(all="ignore"):
@@ -136,106 +133,11 @@ def load(state: PartitionState, data: bytes) -> str:
     return state.load(data)
 
 
-@dataclass(slots=True, eq=False)
-class _Gathered:
-    """The rows of a span: market, symbol and rank of each row in log order, shape (n,), and each kind's columns.
-
-    `kind` is a code per row, `source` the row's place in the columns of its kind.
-    """
-
-    market: IntArray
-    symbol: IntArray
-    rank: IntArray
-    times: IntArray
-    kind: IntArray
-    source: IntArray
-    columns: dict[Kind, dict[str, Any]]
-    instruments: dict[int, str]
-    markets: IntArray
-    symbols: IntArray
-    counts: IntArray
-    written_at: IntArray | None
-
-
-_CODES = {kind: code for code, kind in enumerate(Kind)}
-
-
-def _gathered(state: PartitionState, span: Sequence[Rows]) -> _Gathered:
-    instruments: dict[int, str] = {}
-    numbers: list[int] = []
-    known = state.numbers
-    for rows in span:
-        venue = rows.venue
-        for symbol, instrument in rows.markets:
-            number = known.get((venue, symbol))
-            if number is None:
-                number = state.number_of(venue, symbol)
-            numbers.append(number)
-            instruments[number] = instrument
-    heights = np.array([rows.height for rows in span])
-    begins = np.cumsum(heights) - heights
-    starts = np.concatenate([rows.starts + begin for rows, begin in zip(span, begins.tolist(), strict=True)])
-    total = int(heights.sum())
-    market = np.repeat(np.array(numbers), np.diff(starts, append=total))
-    kind = np.repeat(np.array([_CODES[rows.kind] for rows in span]), heights)
-    pieces: dict[Kind, list[Rows]] = {}
-    for rows in span:
-        pieces.setdefault(rows.kind, []).append(rows)
-    source, times = np.empty(total, np.int64), np.full(total, UNTIMED)
-    for each, parts in pieces.items():
-        own = np.flatnonzero(kind == _CODES[each])
-        source[own] = np.arange(len(own))
-        if each in TIMED_KINDS:
-            times[own] = np.concatenate([part.columns["event_time"] for part in parts])
-    columns = {kind: _columns_of(kind, parts) for kind, parts in pieces.items()}
-    symbol = state.symbol_of[market]
-    order = np.argsort(symbol, kind="stable")
-    ordered = symbol[order]
-    heads = np.flatnonzero(np.diff(ordered, prepend=-1))
-    counts = np.diff(heads, append=len(ordered))
-    rank = np.empty(len(ordered), np.int64)
-    rank[order] = np.arange(len(ordered)) - np.repeat(heads, counts)
-    return _Gathered(
-        market,
-        symbol,
-        rank,
-        times,
-        kind,
-        source,
-        columns,
-        instruments,
-        np.unique(market),
-        ordered[heads],
-        counts,
-        None if any(rows.written_at is None for rows in span) else _written_at(span, heights),
-    )
-
-
-def _written_at(span: Sequence[Rows], heights: IntArray) -> IntArray:
-    return np.repeat(np.array([rows.written_at for rows in span], np.int64), heights)
-
-
-def _columns_of(kind: Kind, parts: list[Rows]) -> dict[str, Any]:
-    first = parts[0].columns
-    if len(parts) == 1:
-        columns = dict(first)
-    else:
-        columns = {
-            name: np.concatenate([part.columns[name] for part in parts])
-            if isinstance(values, np.ndarray)
-            else [value for part in parts for value in part.columns[name]]
-            for name, values in first.items()
-        }
-    if kind in (Kind.TRADES, Kind.LIQUIDATIONS):
-        columns["micro_usd"] = gathering.micro_usd(columns["price"], columns["quantity"])
-    return columns
-
-
 def _output(state: PartitionState) -> Output:
     return Output(state.venues, state.symbols, state.instruments, state.settings.grid_factor, MODEL_VERSION)
 
 
-def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:
+def _run(state: PartitionState, gathered: Gathered, before: Before) -> Output:
     output = _output(state)
     _heal(state, gathered)
     plan = plan_of(
@@ -266,7 +168,7 @@ def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:
     return output
 
 
-def _heal(state: PartitionState, gathered: _Gathered) -> None:
+def _heal(state: PartitionState, gathered: Gathered) -> None:
     """Let markets begin again whose watermark is further ahead of the broker's time than any event may be.
 
     Only a clock that was wrong, or a state from before the lead was judged, puts it there; everything that comes would
@@ -301,7 +203,7 @@ def close(state: PartitionState, closings: Closing, output: Output, before: Befo
             markets, until, revisions = markets[goes_on], until[goes_on], revisions[goes_on]
 
 
-def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntArray, before: Before) -> None:
+def _gather(state: PartitionState, gathered: Gathered, plan: Plan, places: IntArray, before: Before) -> None:
     """Apply rows between two closings: those ahead of the open minute go into the next one, late ones are counted."""
     rows = plan.order[places]
     market, kinds, sources = plan.market[places], gathered.kind[rows], gathered.source[rows]
@@ -314,7 +216,7 @@ def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntA
     observe(state, gathered.columns, market, kinds, sources, open_start, before)
     for kind, columns in gathered.columns.items():
         if kind in TIMED_KINDS or kind in _LASTING:
-            own = np.flatnonzero(kinds == _CODES[kind]) if len(gathered.columns) > 1 else slice(None)
+            own = np.flatnonzero(kinds == KIND_CODES[kind]) if len(gathered.columns) > 1 else slice(None)
             if len(market[own]):
                 _gather_kind(state, kind, columns, market[own], sources[own], open_start[own])
 
@@ -332,7 +234,7 @@ def _plausible(
             (Kind.OPEN_INTEREST, "quantity", settings.plausible_interest_step),
         )
     ):
-        own = np.flatnonzero(kinds == _CODES[kind]) if kind in columns else np.zeros(0, np.int64)
+        own = np.flatnonzero(kinds == KIND_CODES[kind]) if kind in columns else np.zeros(0, np.int64)
         if own.size:
             first = np.flatnonzero(np.diff(market[own], prepend=-1))
             markets = market[own][first]

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from liqheat.domain.events import Kind
 from liqheat.domain.price_grid import IntArray
 from liqheat.domain.windows import MINUTE_MS
+from processors.heatmap.span import KIND_CODES
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.observed import ObservedPositions
 
-_CODES = {kind: code for code, kind in enumerate(Kind)}
-_POSITION, _MARK, _TRADE = (_CODES[kind] for kind in (Kind.POSITIONS, Kind.MARKS, Kind.TRADES))
+_POSITION, _MARK, _TRADE = (KIND_CODES[kind] for kind in (Kind.POSITIONS, Kind.MARKS, Kind.TRADES))
 _FIELDS = ("account", "side", "quantity", "liquidation_price", "leverage")
 
 

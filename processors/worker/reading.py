@@ -15,7 +15,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform.codec import Rows, check_rows, decode_rows
 from liqheat.platform.errors import Origin, PoisonMessage
 from liqheat.platform.partitions import partition_of
-from processors.heatmap.engine import TIMED_KINDS
+from processors.heatmap.span import TIMED_KINDS
 from processors.worker.deaths import is_mark
 from processors.worker.engine import INPUT_KINDS
 

@@ -12,7 +12,8 @@ from liqheat.platform.codec import Rows, rows_of
 from liqheat.platform.errors import PoisonMessage
 from processors.heatmap import engine
 from processors.heatmap.state import PartitionState
-from tests.support.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
+from tests.support.engine_oracle import SETTINGS, slow_rows
+from tests.support.random_log import Step, events_of, plan_of
 
 plans = st.builds(plan_of, st.integers(0, 2**32 - 1), st.integers(1, 90))
 RELAXED = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
