@@ -11,11 +11,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner, Result
 
 from liqheat.cli.main import app, load_commands
 from liqheat.domain.events import Kind
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
+from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.errors import ConfigurationError, FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.export import Step, step_for
@@ -102,7 +104,7 @@ def test_sql_prints_json_csv_and_parquet(run: Command) -> None:
     ],
 )
 def test_sql_neither_writes_nor_leaves_the_database(run: Command, query: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="allowed here|outside the database|writes a file"):
+    with pytest.raises(ConfigurationError, match=r"allowed here|outside the database|writes a file"):
         run("sql", query.replace("{folder}", str(tmp_path)))
     assert list(tmp_path.iterdir()) == []
 
@@ -111,9 +113,9 @@ def test_a_reader_of_embedded_clickhouse_is_read_only_even_past_the_check(module
     reader = open_clickhouse(module_settings.clickhouse, readonly=True)
     try:
         for statement in ("TRUNCATE TABLE gaps_raw", "SELECT 1 SETTINGS max_memory_usage = 0", "SET readonly = 0"):
-            with pytest.raises(DatabaseError, match="READONLY|readonly"):
+            with pytest.raises(DatabaseError, match=r"READONLY|readonly"):
                 reader.command(statement)
-        with pytest.raises(DatabaseError, match="MEMORY_LIMIT|memory limit"):
+        with pytest.raises(DatabaseError, match=r"MEMORY_LIMIT|memory limit"):
             reader.query("SELECT groupArray(number) FROM numbers(1000000000)")
     finally:
         reader.close()

@@ -132,7 +132,7 @@ def test_a_table_without_a_record_and_a_record_without_a_table_stop_the_migratio
         migrate(clickhouse, settings)
     clickhouse.command("DROP TABLE forgotten_raw")
     clickhouse.command("DROP TABLE gaps_raw SYNC")
-    with pytest.raises(FatalError, match="gaps_raw are in .* no migration creates them"):
+    with pytest.raises(FatalError, match=r"gaps_raw are in .* no migration creates them"):
         migrate(clickhouse, settings)
 
 

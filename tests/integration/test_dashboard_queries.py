@@ -9,18 +9,20 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from deploy.grafana.src.build import OUTPUT
+from liqheat.domain.events import Kind
 from liqheat.domain.market import Venue
-from liqheat.platform import codec
+from liqheat.platform.codec import rows_of as as_rows
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Engine, Settings, Signals
 from liqheat.simulator.simulation import SimulationConfig, simulate
 from processors.pipeline import Pipeline
-from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.rows import hours_of_minutes, rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.grafana_frontend.frames import long_to_wide
 from tests.grafana_frontend.node import display_names, require_node
 from tests.support.grafana_macros import Dashboard, expand
+from tests.support.sink_fakes import filled_batch
 
 pytestmark = pytest.mark.clickhouse
 
@@ -40,7 +42,7 @@ HEATMAPS = [
     for panel in board["panels"]
     if panel["type"] == "heatmap"
 ]
-QUIET = {"Gaps", "Dead letters"}
+QUIET = {"Gaps", "Dead letters", "Silent markets"}
 """Panels that are rightly empty where nothing went wrong."""
 
 
@@ -63,9 +65,27 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
         if not isinstance(item, list):
             continue
         for batch in item:
-            for output in pipeline.apply(state, [codec.rows_of(batch)]):
+            for output in pipeline.apply(state, [as_rows(batch)]):
                 table = STORED[output.kind].table.name
-                gathered.setdefault(table, []).append(rows_of(output, Origin("test", 0, 0)))
+                rows = rows_of(output, Origin("test", 0, 0))
+                gathered.setdefault(table, []).append(rows)
+                if output.kind is Kind.MARKET_MINUTES:
+                    gathered.setdefault("market_hours_raw", []).append(hours_of_minutes(rows))
+    hours = range(HOURS)
+    record = {"mark_price": 1.0, "feed": "whole", "model_version": 2, "coverage": 1.0, "place_weight": 5.0}
+    amounts = {
+        "predicted_long_usd": 5_000_000,
+        "executed_long_usd": 4_000_000,
+        "place_score": 0.1,
+        "kernel_score": 0.05,
+    }
+    records = [
+        record | amounts | {"window_start": START_MS + hour * 3_600_000, "horizon_hours": horizon}
+        for hour in hours
+        for horizon in (0, 6)
+    ]
+    judged = filled_batch(Kind.TRACK_RECORD, *records, symbol=SYMBOL, venue="binance")
+    gathered["track_record_raw"] = [rows_of(judged, Origin("test", 0, 0))]
     for table, frames in gathered.items():
         writer.insert(table, frames)
     return module_clickhouse

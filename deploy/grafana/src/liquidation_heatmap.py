@@ -100,22 +100,22 @@ def build() -> builder.Dashboard:
 def _record() -> list[timeseries.Panel | table.Panel]:
     amount = lines(
         "Record: predicted and executed",
-        "Per hour: the expected notional that price swept of the map, beside what was executed; longs below zero, shorts "
-        "above. Written once and never corrected. Venues that publish a sample execute more than is seen.",
+        "Per hour: the expected notional that price swept of the map, beside what was executed; longs below zero, "
+        "shorts above. Written once and never corrected. Venues that publish a sample execute more than is seen.",
         "heatmap/record_amount",
         "currencyUSD",
     )
     place = lines(
         "Record: place",
-        "How well maps frozen for 6, 24 and 72 hours said where liquidations were: above 0 is better than no idea, above "
-        "'distance alone' is better than knowing only that it is denser further away.",
+        "How well maps frozen for 6, 24 and 72 hours said where liquidations were: above 0 is better than no idea, "
+        "above 'distance alone' is better than knowing only that it is denser further away.",
         "heatmap/record_place",
         "none",
     )
     months = rows(
         "Record by month",
-        "The same per month and horizon, beside one line (trailing liquidations per squared move). Unproven until 50 hours "
-        "and sides with liquidations were judged.",
+        "The same per month and horizon, beside one line (trailing liquidations per squared move). Unproven until 50 "
+        "hours and sides with liquidations were judged.",
         "heatmap/record_months",
         height=7,
     )
@@ -191,8 +191,8 @@ def _map(side: str, scheme: str, moved: str, where: str) -> heatmap.Panel:
     return dress(
         panel,
         f"{side.capitalize()} liquidations",
-        f"Notional of {side}s at risk if mark price {moved}, or what would be executed (variable Amount); they lie {where} "
-        "the price. "
+        f"Notional of {side}s at risk if mark price {moved}, or what would be executed (variable Amount); they lie "
+        f"{where} the price. "
         "A cell is the average over its step, summed over the chosen venues, leverage bands and bases.",
         24,
         11,

@@ -20,6 +20,14 @@ def build() -> builder.Dashboard:
     )
     board.with_panel(_freshness())
     board.with_panel(
+        rows(
+            "Silent markets",
+            "Markets that wrote within a day and have been silent for ten minutes. They are left out of "
+            "every view of now.",
+            "health/silent",
+        )
+    )
+    board.with_panel(
         of_venues(
             lines(
                 "Minutes a minute",
@@ -66,7 +74,7 @@ def _freshness() -> stat.Panel:
     return dress(
         panel,
         "Behind",
-        "Seconds since the end of the newest minute of each venue. "
+        "Seconds since the end of the newest minute of each venue's market in the middle. "
         f"Orange from {BEHIND_WARNING_SECONDS} s, red from {BEHIND_ALARM_SECONDS} s.",
         24,
         5,

@@ -72,7 +72,7 @@ def test_no_panels_overlap(name: str) -> None:
 
 def test_the_maps_draw_a_true_price_axis_from_lower_edges() -> None:
     maps = [panel for panel in panels(BOARDS["liquidation_heatmap"]) if panel["type"] == "heatmap"]
-    assert [panel["title"] for panel in maps] == ["Long liquidations at risk", "Short liquidations at risk"]
+    assert [panel["title"] for panel in maps] == ["Long liquidations", "Short liquidations"]
     for panel in maps:
         assert panel["options"]["calculate"] is False
         assert panel["options"]["rowsFrame"] == {
