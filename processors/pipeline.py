@@ -4,7 +4,7 @@
 both see the same minutes and a symbol's checkpoint holds both at the same row of the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -65,6 +65,10 @@ class Pipeline:
     def snapshot(self, state: PipelineState, only: Sequence[str] | None = None) -> list[Batch]:
         """Return the rows of open minutes that changed, or of the symbols `only`; signals speak of closed ones only."""
         return engine.snapshot(state.positions, only)
+
+    def counts(self, state: PipelineState) -> Mapping[str, int]:
+        """Return how many rows were held as implausible and how many watermarks healed since the state was made."""
+        return state.positions.counts
 
     def dump(self, state: PipelineState, symbol: str) -> bytes:
         """Return what is known of `symbol` as bytes from which `load` makes the same."""

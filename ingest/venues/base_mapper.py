@@ -39,13 +39,15 @@ class BaseMapper(ABC):
 
     def map(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events of a frame, and say at its end what was left out or is missing; see `Mapper.map`."""
-        self.report.begin()
+        report = self.report
+        report.begin()
         yield from self.events_of(frame, received_at)
-        self.report.finish()
+        if report.refused or report.gaps:
+            report.finish()
 
     @abstractmethod
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
-        """Yield the events of a frame, oldest first; rows that cannot be read go to `report`.
+        """Return the events of a frame, oldest first; rows that cannot be read go to `report`.
 
         Raises:
             PoisonMessage: nothing of the frame can be read.

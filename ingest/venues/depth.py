@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.events import DEPTH_DISTANCES, Depth
+from liqheat.domain.events import Depth
 from liqheat.domain.instruments import Instrument
+from liqheat.domain.order_book import DEPTH_DISTANCES
 
 DEPTH = "depth"
 """Name of the polls of order books, and of their streams: `<instrument>@depth`, `@depth-3` of an aggregation."""

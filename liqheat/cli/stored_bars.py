@@ -12,7 +12,7 @@ from liqheat.platform.settings import load
 from liqheat.scoring.bars import Bars, Executed
 
 _MARKETS = "SELECT DISTINCT concat(venue, ':', symbol) FROM market_minutes ORDER BY 1"
-_MINUTES = """SELECT toUnixTimestamp64Milli(toDateTime64(window_start, 3, 'UTC')) AS time,
+_MINUTES = """SELECT toInt64(toUnixTimestamp(window_start)) * 1000 AS time,
     mark_open, mark_high, mark_low, mark_close, taker_buy_usd, taker_sell_usd, open_interest,
     liquidated_long_usd, liquidated_short_usd
 FROM market_minutes

@@ -129,7 +129,7 @@ def walk(
     methods: dict[str, BarMethod] = {OURS: ours}
     if with_rivals:
         methods.update(rivals(float(bars.low.min()), float(bars.high.max())))
-    told, is_known = executed.by_bar(bars)
+    shown, is_known = executed.by_bar(bars)
     streamed = {name: np.zeros((len(hours.start), 2)) for name in methods}
     frozen = {name: np.zeros((len(hours.start), 2)) for name in methods}
     kept = np.cumsum(asked) - 1
@@ -144,7 +144,7 @@ def walk(
         if asked[hour] and first:
             at_risk[kept[hour]] = ours.at_risk_cells()
         for place in range(first, after):
-            known = (float(told[place, 0]), float(told[place, 1])) if is_known[place] else None
+            known = (float(shown[place, 0]), float(shown[place, 1])) if is_known[place] else None
             bar = bars.at(place, known)
             for name, method in methods.items():
                 streamed[name][hour] += method.expect(min(bar.low, bar.open), max(bar.high, bar.open))

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 import polars as pl
 
-from liqheat.domain.heatmap import HeatmapLevels, MarketMinute, TrackRecord
+from liqheat.domain.heatmap import HeatmapBucket, HeatmapLevels, MarketMinute, TrackRecord
 from liqheat.domain.market import Venue
 from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.units import (
@@ -23,7 +23,6 @@ from liqheat.domain.units import (
     Flag,
     Identifier,
     Leverage,
-    MicroUsd,
     OptionalPrice,
     OptionalQuantity,
     OptionalTime,
@@ -32,7 +31,6 @@ from liqheat.domain.units import (
     Price,
     Quantity,
     Rate,
-    Revision,
     Share,
     SideSign,
     Text,
@@ -167,10 +165,6 @@ class Gap(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.GAPS.value):
     filled: Flag = False
 
 
-DEPTH_DISTANCES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Distances from mid, in %, within which `Depth` adds up resting orders, nearest first."""
-
-
 class Depth(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.DEPTH.value):
     """Resting orders of one order book at one moment: USD within each of `DEPTH_DISTANCES` of mid, both sides.
 
@@ -198,30 +192,6 @@ class Depth(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.DEPTH.valu
     ask_2_usd: Usd
     ask_5_usd: Usd
     ask_10_usd: Usd
-
-
-DEPTH_BIDS, DEPTH_ASKS = (
-    tuple(f"{side}_{distance:g}".replace(".", "_") + "_usd" for distance in DEPTH_DISTANCES) for side in ("bid", "ask")
-)
-"""Columns of `Depth` in the order of `DEPTH_DISTANCES`."""
-
-
-class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
-    """One price bucket in one minute, as versions before 2 wrote it; `HeatmapLevels` has taken its place."""
-
-    window_start: Time
-    side: SideSign
-    basis: Text
-    leverage_band: Text
-    price_low: Price
-    price_high: Price
-    at_risk_usd: MicroUsd
-    opened_usd: MicroUsd
-    closed_usd: MicroUsd
-    swept_usd: MicroUsd
-    liquidated_usd: MicroUsd
-    confidence: Share
-    revision: Revision
 
 
 STRUCTS: dict[Kind, type[msgspec.Struct]] = {

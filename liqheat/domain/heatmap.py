@@ -149,3 +149,21 @@ class TrackRecord(msgspec.Struct, frozen=True, gc=False):
     warming_up: Flag
     model_version: Version
     revision: Revision
+
+
+class HeatmapBucket(msgspec.Struct, frozen=True, gc=False):
+    """One price bucket in one minute, as versions before 2 wrote it; `HeatmapLevels` has taken its place."""
+
+    window_start: Time
+    side: SideSign
+    basis: Text
+    leverage_band: Text
+    price_low: Price
+    price_high: Price
+    at_risk_usd: MicroUsd
+    opened_usd: MicroUsd
+    closed_usd: MicroUsd
+    swept_usd: MicroUsd
+    liquidated_usd: MicroUsd
+    confidence: Share
+    revision: Revision

@@ -54,6 +54,7 @@ class Rows:
         starts: first row of each run, ascending from 0, shape (runs,).
         columns: the kind's own columns, numbers and flags as arrays of shape (height,), texts as lists.
         height: number of rows.
+        written_at: the broker's time of the message, ms; None where it is not known.
     """
 
     kind: Kind
@@ -62,6 +63,7 @@ class Rows:
     starts: IntArray
     columns: dict[str, Any]
     height: int
+    written_at: int | None = None
 
     def select(self, rows: IntArray) -> "Rows":
         """Return the rows at the places `rows`, ascending."""
@@ -72,7 +74,7 @@ class Rows:
             for name, values in self.columns.items()
         }
         markets = tuple(self.markets[each] for each in run[firsts].tolist())
-        return Rows(self.kind, self.venue, markets, firsts, columns, len(rows))
+        return Rows(self.kind, self.venue, markets, firsts, columns, len(rows), self.written_at)
 
     def batch(self) -> Batch:
         """Return the same as a batch."""

@@ -28,6 +28,7 @@ EVENTS_PUBLISHED = _counter("events_published", "Rows published to position-even
 MESSAGES_PUBLISHED = _counter("messages_published", "Messages published", "topic")
 MESSAGES_CONSUMED = _counter("messages_consumed", "Messages consumed", "topic")
 ROWS_CONSUMED = _counter("rows_consumed", "Rows consumed from messages", "kind")
+ENGINE_COUNTS = _gauge("engine_counts", "Rows held as implausible, watermarks healed, since the start", "what")
 DEAD_LETTERS = _counter("dead_letters", "Messages given up as poison", "stage")
 DUPLICATES_DROPPED = _counter("duplicates_dropped", "Events dropped as already seen", "venue", "stream")
 INSTRUMENTS_IGNORED = _counter("instruments_ignored", "Listed instruments left out on purpose", "venue", "reason")

@@ -120,6 +120,10 @@ class Engine(Section):
     """The estimate itself."""
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
+    plausible_price_step: float = Field(
+        3.0, gt=1, description="factor by which a mark or trade may leap before it is held until confirmed"
+    )
+    plausible_interest_step: float = Field(10.0, gt=1, description="the same factor of open interest")
     warm_up_hours: float = Field(
         24.0, ge=0, description="hours of a market's past before its estimate counts as warmed up"
     )

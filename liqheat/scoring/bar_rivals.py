@@ -1,7 +1,7 @@
 """What a map must beat, over bars: rules of distance, the methods in use, and B1 of the study of real BTC.
 
 Each is a `BarMethod`, written afresh from its description. Where a method was made for single trades, its docstring
-says what stands in for them.
+says what is used instead.
 """
 
 from math import erf, sqrt
@@ -160,7 +160,7 @@ class CandleDirection(LogLadder):
 class LargeTrades(LogLadder):
     """Every large trade at 10, 25, 50 and 100x, buys as longs, sells as shorts, until price comes.
 
-    Bars hold no single trades: what a bar's taker buys and sells exceed twice their mean of a day by stands in.
+    Bars hold no single trades: instead, that by which a bar's taker buys or sells exceed its usual turnover.
     """
 
     LEVERAGES = (10.0, 25.0, 50.0, 100.0)

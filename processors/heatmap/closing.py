@@ -98,7 +98,7 @@ def add_open_minutes(
     swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
     left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
     columns = facts.published(revisions, left)
-    changed = swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels
+    changed = np.asarray(swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels)
     for place, market in enumerate(markets.tolist()):
         observed = state.observed.get(market)
         if 2 * market in state.executed or (observed is not None and observed.has_flows()):

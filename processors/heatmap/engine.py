@@ -19,8 +19,8 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import Rows, rows_of
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap import closing, gathering
-from processors.heatmap.minutes import NOT_STARTED, UNTIMED, Closing, Plan, plan_of
+from processors.heatmap import closing, gathering, plausibility
+from processors.heatmap.minutes import EMPTY_SLOT, NOT_STARTED, UNTIMED, Closing, Plan, plan_of
 from processors.heatmap.observing import observe
 from processors.heatmap.rows import ClosedMinutes, Output
 from processors.heatmap.state import Before, PartitionState
@@ -151,6 +151,7 @@ class _Gathered:
     markets: IntArray
     symbols: IntArray
     counts: IntArray
+    written_at: IntArray | None
 
 
 _CODES = {kind: code for code, kind in enumerate(Kind)}
@@ -203,7 +204,12 @@ def _gathered(state: PartitionState, span: Sequence[Rows]) -> _Gathered:
         np.unique(market),
         ordered[heads],
         counts,
+        None if any(rows.written_at is None for rows in span) else _written_at(span, heights),
     )
+
+
+def _written_at(span: Sequence[Rows], heights: IntArray) -> IntArray:
+    return np.repeat(np.array([rows.written_at for rows in span], np.int64), heights)
 
 
 def _columns_of(kind: Kind, parts: list[Rows]) -> dict[str, Any]:
@@ -228,6 +234,7 @@ def _output(state: PartitionState) -> Output:
 
 def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:
     output = _output(state)
+    _heal(state, gathered)
     plan = plan_of(
         gathered.market, gathered.symbol, gathered.rank, gathered.times, state.table, state.settings.lateness_ms
     )
@@ -250,6 +257,27 @@ def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:
     return output
 
 
+def _heal(state: PartitionState, gathered: _Gathered) -> None:
+    """Let markets begin again whose watermark is further ahead of the broker's time than any event may be.
+
+    Only a clock that was wrong, or a state from before the lead was judged, puts it there; everything that comes would
+    be late until then. The minutes that were opened too early are written again with what now comes.
+    """
+    if gathered.written_at is None:
+        return
+    markets, first = np.unique(gathered.market, return_index=True)
+    limit = gathered.written_at[first] + state.settings.maximum_lead_ms
+    poisoned = markets[state.table["watermark"][markets] > limit]
+    for market in poisoned.tolist():
+        for name in ("start", "watermark", "closed"):
+            state.table[name][market] = NOT_STARTED
+        state.table["open_interest_time"][market] = -1
+        state.slots[2 * market : 2 * market + 2] = EMPTY_SLOT
+        for slot in (2 * market, 2 * market + 1):
+            state.executed.pop(slot, None)
+        state.counts["healed"] += 1
+
+
 def close(state: PartitionState, closings: Closing, output: Output, before: Before) -> None:
     """Close the minutes of one round, each market up to the minute that is open then."""
     markets, until = closings.market, closings.until
@@ -268,12 +296,42 @@ def _gather(state: PartitionState, gathered: _Gathered, plan: Plan, places: IntA
     """Apply rows between two closings: those ahead of the open minute go into the next one, late ones are counted."""
     rows = plan.order[places]
     market, kinds, sources = plan.market[places], gathered.kind[rows], gathered.source[rows]
-    observe(state, gathered.columns, market, kinds, sources, plan.open_start[places], before)
+    open_start = plan.open_start[places]
+    good = _plausible(state, gathered.columns, market, kinds, sources)
+    if not good.all():
+        gathering.count_held(state.slots, market[~good])
+        state.counts["held"] += int((~good).sum())
+        market, kinds, sources, open_start = market[good], kinds[good], sources[good], open_start[good]
+    observe(state, gathered.columns, market, kinds, sources, open_start, before)
     for kind, columns in gathered.columns.items():
         if kind in TIMED_KINDS or kind in _LASTING:
             own = np.flatnonzero(kinds == _CODES[kind]) if len(gathered.columns) > 1 else slice(None)
             if len(market[own]):
-                _gather_kind(state, kind, columns, market[own], sources[own], plan.open_start[places][own])
+                _gather_kind(state, kind, columns, market[own], sources[own], open_start[own])
+
+
+def _plausible(
+    state: PartitionState, columns: dict[Kind, dict[str, Any]], market: IntArray, kinds: IntArray, sources: IntArray
+) -> npt.NDArray[np.bool_]:
+    """Return which rows may change anything: no mark, trade or open interest that leaps without confirmation."""
+    good = np.ones(len(market), np.bool_)
+    settings = state.settings
+    for number, (kind, name, step) in enumerate(
+        (
+            (Kind.MARKS, "mark_price", settings.plausible_price_step),
+            (Kind.TRADES, "price", settings.plausible_price_step),
+            (Kind.OPEN_INTEREST, "quantity", settings.plausible_interest_step),
+        )
+    ):
+        own = np.flatnonzero(kinds == _CODES[kind]) if kind in columns else np.zeros(0, np.int64)
+        if own.size:
+            first = np.flatnonzero(np.diff(market[own], prepend=-1))
+            markets = market[own][first]
+            past = state.table["accepted"][markets, number], state.table["held"][markets, number]
+            values = columns[kind][name][sources[own]]
+            good[own], accepted, held = plausibility.judge(values, first, *past, step)
+            state.table["accepted"][markets, number], state.table["held"][markets, number] = accepted, held
+    return good
 
 
 def _gather_kind(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.events import DEPTH_DISTANCES
+from liqheat.domain.order_book import DEPTH_DISTANCES
 from liqheat.domain.price_grid import IntArray
 from liqheat.domain.windows import MINUTE_MS
 
@@ -74,14 +74,17 @@ MARKET = np.dtype(
         ("ask_reach", "f8"),
         ("bid_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
         ("ask_depth_usd", "f8", (len(DEPTH_DISTANCES),)),
+        ("accepted", "f8", (3,)),
+        ("held", "f8", (3,)),
     ]
 )
 """One market: start of the open minute, watermark, start of the last and of the first closed minute (ms, -1 before),
 and what the minutes before the open one left behind. `uncovered_before` is the open interest (coins) given to the
-model last, `standing` the rows of levels that held something at the last closing (`rows.row_bits`).
+model last, `standing` the rows of levels that held something at the last closing (`rows.row_bits`),
+`accepted` and `held` what plausibility knows of marks, trades and open interest.
 
-The last fields are the latest reading of the order book: its time (ms, 0 before the first), how far it reaches (%),
-and USD within each of `DEPTH_DISTANCES` of mid.
+The fields from `depth_time` to `ask_depth_usd` are the latest reading of the order book: its time (ms, 0 before the
+first), how far it reaches (%), and USD within each of `DEPTH_DISTANCES` of mid.
 """
 
 DEPTH_FIELDS = ("depth_time", "bid_reach", "ask_reach", "bid_depth_usd", "ask_depth_usd")

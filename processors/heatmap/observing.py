@@ -91,7 +91,9 @@ def _observe_market(
         if kind == _POSITION and positions is not None:
             keep(state, market, before)
             observed = state.observed.setdefault(market, ObservedPositions(state.settings.grid_factor))
-            observed.put(*(_value(positions[name], source) for name in _FIELDS), trade if np.isnan(mark) else mark)
+            account, side, quantity, liquidation_price, leverage = (_value(positions[name], source) for name in _FIELDS)
+            price = trade if np.isnan(mark) else mark
+            observed.put(account, side, quantity, liquidation_price, leverage, price)
         elif kind in prices:
             price = float(prices[kind][taken[kind]])
             taken[kind] += 1

@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.int64]
 Executed = dict[tuple[int, int], int]
 """Executed liquidations in micro-USD by (side, published bucket)."""
 
-FORMAT = 5
+FORMAT = 6
 """Version of `dump`; the model's own version travels inside what `InferredPositions` dumps."""
 _CAPACITY = 64
 
@@ -61,6 +61,7 @@ class Before:
     instruments: list[str]
     executed: dict[int, Executed]
     stale: npt.NDArray[np.bool_]
+    counts: dict[str, int]
     observed: dict[int, ObservedPositions | None] = field(default_factory=dict)
     inferred: Taken | None = None
 
@@ -69,7 +70,7 @@ class PartitionState:
     """All markets of one partition. Market `m` has row `m` of `table` and rows `2 m` and `2 m + 1` of `slots`.
 
     `revisions` counts the rows of each symbol's log that were applied. `stale` marks markets whose open minute has
-    changed since it was published; it is not part of what is saved.
+    changed since it was published; `counts` are rows held as implausible and watermarks healed. Neither is saved.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -89,6 +90,7 @@ class PartitionState:
         self.inferred = InferredPositions(settings.grid_factor)
         self.observed: dict[int, ObservedPositions] = {}
         self.executed: dict[int, Executed] = {}
+        self.counts = {"held": 0, "healed": 0}
 
     def number_of(self, venue: str, symbol: str) -> int:
         """Return the number of a market; one never seen is added."""
@@ -137,6 +139,7 @@ class PartitionState:
             [self.instruments[market] for market in markets.tolist()],
             executed,
             self.stale[markets],
+            dict(self.counts),
         )
 
     def put_back(self, before: Before) -> None:
@@ -146,6 +149,7 @@ class PartitionState:
         self.slots[slots] = before.slots
         self.revisions[before.symbols] = before.revisions
         self.stale[before.markets] = before.stale
+        self.counts.update(before.counts)
         for market, instrument in zip(before.markets.tolist(), before.instruments, strict=True):
             self.instruments[market] = instrument
         for slot in slots.tolist():

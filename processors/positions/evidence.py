@@ -12,8 +12,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-LESSON_MINUTES = 60
-"""How often is learned. Liquidations that are told by the hour teach as those told at once."""
+LEARNING_MINUTES = 60
+"""How often is learned. Liquidations that are shown by the hour teach as those shown at once."""
 
 MEMORY_MINUTES = 14 * 24 * 60
 """Half-life of evidence. Real BTC: anything from 3 to 80 days serves (docs/accuracy.md)."""
@@ -27,11 +27,11 @@ BAND_WEIGHT = 0.1
 TELLING = 0.75
 """Power of executed over swept that is believed of what is at risk.
 
-Who stands near liquidation adds margin or cuts the position before it comes (of real Hyperliquid positions whose
+Who is near liquidation adds margin or cuts the position before it comes (of real Hyperliquid positions whose
 price was reached within a day, 38% had gone and 47% stood almost whole), so less dies than stood there."""
 
 UNKNOWN_INTEREST = 1e8
-"""Open interest, USD, that stands in the weights of a market that has published none."""
+"""Open interest, USD, assumed in the weights of a market that has published none."""
 
 
 def shrunk(executed: FloatArray, swept: FloatArray, weight: FloatArray, prior: FloatArray | float) -> FloatArray:

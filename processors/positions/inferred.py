@@ -14,20 +14,13 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from processors.positions import inferred_codec
-from processors.positions.distances import BAND_SHARES, BANDS
-from processors.positions.evidence import (
-    KAPPA_WEIGHT,
-    LESSON_MINUTES,
-    MEMORY_MINUTES,
-    UNKNOWN_INTEREST,
-    attribute,
-    band_multipliers,
-    venue_kappa,
-)
+from processors.positions.distances import BANDS
+from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.fine_columns import per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
-from processors.positions.minute_columns import MinuteColumns
+from processors.positions.learning import learn, note_minute
+from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of
 from processors.positions.opening import (
     BAND_PERIOD,
     age_layers,
@@ -113,13 +106,13 @@ class InferredPositions:
         self._empty(markets, minute, sweep)
         end = minute.window_start // MINUTE_MS + 1 + state.phase[markets]
         is_step = steps_between(end, minute.elapsed_minutes, BAND_PERIOD) > 0
-        self._note(markets, minute, sweep)
+        note_minute(state, markets, minute, sweep)
         multipliers = state.multipliers[markets]
-        self._learn(markets, minute, steps_between(end, minute.elapsed_minutes, LESSON_MINUTES))
+        learn(state, markets, minute, steps_between(end, minute.elapsed_minutes, LEARNING_MINUTES))
         for first in range(0, len(markets), CHUNK):
             part = slice(first, first + CHUNK)
             self._age_and_open(markets[part], rows_of(minute, part), end[part])
-        # Lessons end where steps do, so nothing else changes what is at risk.
+        # Learning falls on steps, so nothing else changes what is at risk.
         changes = np.flatnonzero(is_step)
         for first in range(0, len(changes), CHUNK):
             rows = changes[first : first + CHUNK]
@@ -128,7 +121,7 @@ class InferredPositions:
         return MinuteFlows(*flows)
 
     def published(self, markets: IntArray) -> Cells:
-        """Return the map of `markets` as it stands after their last closing, with that minute's flows."""
+        """Return the map of `markets` as it is after their last closing, with that minute's flows."""
         return cells_of(self.state, markets)
 
     def published_open(self, markets: IntArray, mark_low: FloatArray, mark_high: FloatArray) -> Cells:
@@ -149,7 +142,7 @@ class InferredPositions:
         return Totals(at_risk, expected)
 
     def fine(self, market: int) -> FineMap:
-        """Return one market's map in fine buckets, as it stands after its last closing, which it must have had."""
+        """Return one market's map in fine buckets, as it is after its last closing, which it must have had."""
         return fine_map(self.state, market)
 
     def nearest(self, markets: IntArray) -> FloatArray:
@@ -251,70 +244,12 @@ class InferredPositions:
         state.bands[markets, :, column] = 0
         state.layers[markets, :, column] = 0
 
-    def _note(self, markets: IntArray, minute: MinuteColumns, sweep: Sweep) -> None:
-        """Add the minute to the lesson, where liquidations would have been seen, and its trades to the entries."""
-        state = self.state
-        known = minute.liquidations_known
-        state.lesson_expected[markets] += np.where(known, sweep.expected[:, 0] + sweep.expected[:, 1], 0)
-        state.lesson_bands[markets] += np.where(known[:, None, None], sweep.bands_by_side, 0)
-        executed = np.stack([minute.executed_long, minute.executed_short], axis=1)
-        state.lesson_executed[markets] += np.where(known[:, None], executed, 0)
-        usd = (minute.buy_usd + minute.sell_usd).astype(np.float64)
-        state.traded[markets] += np.stack([usd, usd * _entry(minute)], axis=1)
-
-    def _learn(self, markets: IntArray, minute: MinuteColumns, lessons: IntArray) -> None:
-        """Let evidence fade and take the lesson in, of the markets whose lesson ends."""
-        state = self.state
-        rows = np.flatnonzero(lessons)
-        if not rows.size:
-            return
-        markets = markets[rows]
-        fade = np.exp2(-lessons[rows] * LESSON_MINUTES / MEMORY_MINUTES)
-        lesson = state.lesson_executed[markets]
-        by_band = attribute(lesson, state.lesson_bands[markets], state.multipliers[markets])
-        swept = (state.lesson_bands[markets, 0] + state.lesson_bands[markets, 1]) / MICRO_USD_PER_USD
-        executed = (lesson[:, 0] + lesson[:, 1]) / MICRO_USD_PER_USD
-        state.executed[markets] = state.executed[markets] * fade + executed
-        state.swept[markets] = state.swept[markets] * fade + state.lesson_expected[markets] / MICRO_USD_PER_USD
-        state.band_executed[markets] = state.band_executed[markets] * fade[:, None] + by_band
-        state.band_swept[markets] = state.band_swept[markets] * fade[:, None] + swept
-        for name in ("lesson_executed", "lesson_bands", "lesson_expected"):
-            getattr(state, name)[markets] = 0
-        usd = self._interest_usd(markets, minute.mark_close[rows])
-        state.kappa[markets] = self._kappa(markets, usd)
-        shares = np.asarray(BAND_SHARES)
-        state.multipliers[markets] = band_multipliers(
-            state.band_executed[markets], state.band_swept[markets], usd, shares
-        )
-
-    def _kappa(self, markets: IntArray, interest_usd: FloatArray) -> FloatArray:
-        """Return kappa of each market from its own and its symbol's evidence."""
-        state = self.state
-        pooled, whole_sibling = np.zeros((2, len(markets))), np.zeros(len(markets), dtype=np.bool_)
-        for place, market in enumerate(markets.tolist()):
-            siblings = state.siblings[state.symbols[market]]
-            whole = [other for other in siblings if not state.is_sampled[other] and state.swept[other] > 0]
-            whole_sibling[place] = any(other != market for other in whole)
-            for other in whole or siblings:
-                pooled[:, place] += state.executed[other], state.swept[other]
-        return venue_kappa(
-            (state.executed[markets], state.swept[markets]),
-            (pooled[0], pooled[1]),
-            KAPPA_WEIGHT * interest_usd,
-            state.is_sampled[markets],
-            whole_sibling,
-        )
-
-    def _interest_usd(self, markets: IntArray, prices: FloatArray) -> FloatArray:
-        usd = self.state.interest[markets] * prices
-        return np.where(usd > 0, usd, UNKNOWN_INTEREST)
-
     def _age_and_open(self, markets: IntArray, minute: MinuteColumns, end: IntArray) -> None:
         state, units = self.state, self.state.units(markets)
         layers = age_layers(state.layers[markets], end, minute.elapsed_minutes, units)
         closes = bucket_of(minute.mark_close) - state.base[markets]
         turnover = minute.buy_usd + minute.sell_usd
-        layers[:, 0] += expected_opened(state.base[markets], state.width, _entry(minute), closes, turnover, units)
+        layers[:, 0] += expected_opened(state.base[markets], state.width, mean_price(minute), closes, turnover, units)
         state.layers[markets] = layers
 
     def _renew(self, markets: IntArray, minute: MinuteColumns, end: IntArray, multipliers: FloatArray) -> IntArray:
@@ -324,7 +259,7 @@ class InferredPositions:
             markets: their numbers, shape (n,).
             minute: of these markets.
             end: its end, minutes.
-            multipliers: as believed before the lesson, (n, BANDS).
+            multipliers: as believed before the update, (n, BANDS).
 
         Returns:
             Micro-USD opened and closed by side, shape (2, n, 2).
@@ -339,7 +274,7 @@ class InferredPositions:
         after = scaled(bands, state.multipliers[markets][:, :, None])
         opened = scaled(opened, state.multipliers[markets][:, :, None])
         closed = before + opened - after
-        # Where more is believed to be there than before, that much opened for whoever reads the map.
+        # Where more is believed to be there than before, that much has opened, to a reader of the map.
         opened -= np.minimum(closed, 0)
         np.maximum(closed, 0, out=closed)
         state.standing[markets] = per_level(after, factor)
@@ -389,16 +324,3 @@ class InferredPositions:
             state.flows[market, :, :, edge] += flows - state.flows[market].sum(axis=2)
             state.flows[market, CLOSED, :, edge] += standing - state.standing[market].sum(axis=1)
             state.base[market] = wanted[place]
-
-
-def rows_of(minute: MinuteColumns, rows: IntArray | slice) -> MinuteColumns:
-    """Return the chosen rows of every column."""
-    return MinuteColumns(*(getattr(minute, name)[rows] for name in MinuteColumns.__slots__))
-
-
-def _entry(minute: MinuteColumns) -> FloatArray:
-    """Return the mean traded price, USD, (n,); the mark's where nothing was traded."""
-    buys, sells = minute.buy_usd.astype(np.float64), minute.sell_usd.astype(np.float64)
-    value = np.where(buys > 0, buys * minute.buy_price, 0.0) + np.where(sells > 0, sells * minute.sell_price, 0.0)
-    usd = buys + sells
-    return np.where(usd > 0, value / np.maximum(usd, 1), minute.mark_close)

@@ -41,7 +41,7 @@ class InferredState:
     """Markets of each symbol, in order of appearance."""
 
     phase: IntArray = field(init=False)
-    """Minutes by which a market's steps and lessons are shifted, from its name, so that not all fall together."""
+    """Minutes by which a market's steps and updates are shifted, from its name, so that not all fall together."""
     base: IntArray = field(init=False)
     """First fine bucket, a multiple of `factor`, (capacity,)."""
     close: FloatArray = field(init=False)
@@ -62,11 +62,11 @@ class InferredState:
     """Micro-USD traded since then, and that times its price, (capacity, 2)."""
     swept_since: IntArray = field(init=False)
     """Of the bands since then, by side, (capacity, 2, BANDS)."""
-    lesson_expected: IntArray = field(init=False)
-    """Of the layers in this lesson, both sides, at a kappa of 1, (capacity,)."""
-    lesson_bands: IntArray = field(init=False)
+    pending_expected: IntArray = field(init=False)
+    """Of the layers in this update, both sides, at a kappa of 1, (capacity,)."""
+    pending_bands: IntArray = field(init=False)
     """(capacity, 2, BANDS)."""
-    lesson_executed: IntArray = field(init=False)
+    pending_executed: IntArray = field(init=False)
     """(capacity, 2)."""
     executed: FloatArray = field(init=False)
     """Remembered evidence, USD, fading: executed and swept at a kappa of 1, (capacity,)."""
@@ -107,9 +107,9 @@ class InferredState:
             "anchor": ((), np.float64, nothing),
             "traded": ((2,), np.float64, 0),
             "swept_since": ((2, BANDS), amounts, 0),
-            "lesson_expected": ((), amounts, 0),
-            "lesson_bands": ((2, BANDS), amounts, 0),
-            "lesson_executed": ((2,), amounts, 0),
+            "pending_expected": ((), amounts, 0),
+            "pending_bands": ((2, BANDS), amounts, 0),
+            "pending_executed": ((2,), amounts, 0),
             "executed": ((), np.float64, 0),
             "swept": ((), np.float64, 0),
             "band_executed": ((BANDS,), np.float64, 0),

@@ -37,3 +37,16 @@ class MinuteColumns:
     executed_count: IntArray
     liquidations_known: npt.NDArray[np.bool_]
     is_sampled: npt.NDArray[np.bool_]
+
+
+def rows_of(minute: MinuteColumns, rows: IntArray | slice) -> MinuteColumns:
+    """Return the chosen rows of every column."""
+    return MinuteColumns(*(getattr(minute, name)[rows] for name in MinuteColumns.__slots__))
+
+
+def mean_price(minute: MinuteColumns) -> FloatArray:
+    """Return the mean traded price, USD, (n,); the mark's where nothing was traded."""
+    buys, sells = minute.buy_usd.astype(np.float64), minute.sell_usd.astype(np.float64)
+    value = np.where(buys > 0, buys * minute.buy_price, 0.0) + np.where(sells > 0, sells * minute.sell_price, 0.0)
+    usd = buys + sells
+    return np.where(usd > 0, value / np.maximum(usd, 1), minute.mark_close)

@@ -229,7 +229,13 @@ class _FaustOutlet:
 
     async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
         delivery: Awaitable[Any] = await self._app.producer.send(
-            self._names[topic], key=None, value=value, partition=partition, timestamp=None, headers=headers
+            # aiokafka takes no message without key and value.
+            self._names[topic],
+            key=None,
+            value=value or b"",
+            partition=partition,
+            timestamp=None,
+            headers=headers,
         )
         return delivery
 
@@ -293,7 +299,7 @@ def make_app(kafka: Kafka) -> _App:
         producer_request_timeout=30.0,
     )
     consumer = type("LogConsumer", (RewindingConsumer,), {"log_topic": kafka.topic(Topic.POSITION_EVENTS)})
-    app.transport.Consumer = consumer  # type: ignore[assignment,misc]  # how Faust lets it be replaced
+    app.transport.Consumer = consumer  # type: ignore[misc]  # how Faust lets it be replaced
     return app
 
 

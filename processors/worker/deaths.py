@@ -100,7 +100,7 @@ class DeathWatch:
         return self.mark
 
     def passed(self, offset: int) -> Mark | None:
-        """Return the mark to write once the messages before `offset` were taken and care is over; None at other times."""
+        """Return the mark to write once the messages before `offset` were taken and care is over; else None."""
         if not self.mark.count or offset < self._careful_until:
             return None
         self.mark = replace(self.mark, number=self.mark.number + 1, offset=_NO_OFFSET, count=0, deaths=0)
@@ -108,6 +108,5 @@ class DeathWatch:
 
     def end(self) -> Mark:
         """Return the mark to write at a good end."""
-        well = {"ended_well": True, "offset": _NO_OFFSET, "count": 0, "deaths": 0}
-        self.mark = replace(self.mark, number=self.mark.number + 1, **well)
+        self.mark = Mark(self.mark.number + 1)
         return self.mark

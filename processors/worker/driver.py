@@ -7,6 +7,7 @@ again, which are absolute and carry a revision, and never loses any.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from typing import Generic
 
@@ -22,6 +23,7 @@ from liqheat.platform.metrics import (
     CHECKPOINT_BYTES,
     CHECKPOINTS_WRITTEN,
     DEAD_LETTERS,
+    ENGINE_COUNTS,
     MESSAGES_CONSUMED,
     MESSAGES_PUBLISHED,
     ROWS_CONSUMED,
@@ -112,6 +114,7 @@ class Driver(Generic[State]):
             Seconds spent on it.
         """
         started = time.monotonic()
+        self._report_counts()
         for partition in list(self._partitions.values()):
             while partition.taken_over and not partition.is_lost:
                 async with partition.busy:
@@ -225,6 +228,13 @@ class Driver(Generic[State]):
         partition.symbols[name] = symbol
         self._count_symbols()
         return symbol
+
+    def _report_counts(self) -> None:
+        sums: Counter[str] = Counter()
+        for partition in self._partitions.values():
+            sums.update(self._engine.counts(partition.state))
+        for what, count in sums.items():
+            ENGINE_COUNTS.labels(what).set(count)
 
     def _count_symbols(self) -> None:
         self._active.set(sum(len(each.symbols) for each in self._partitions.values()))

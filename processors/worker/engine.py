@@ -3,7 +3,7 @@
 `processors.pipeline.Pipeline` satisfies `Engine`; the driver and the tests speak to it through this protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from liqheat.domain.events import Batch, Kind
@@ -52,6 +52,10 @@ class Engine(Protocol[State]):
 
     def snapshot(self, state: State, only: Sequence[str] | None = None) -> list[Batch]:
         """Return the rows of windows still open: those that changed since the last time, or of the symbols `only`."""
+        ...
+
+    def counts(self, state: State) -> Mapping[str, int]:
+        """Return what `state` has counted since it was made, by name."""
         ...
 
     def dump(self, state: State, symbol: str) -> bytes:

@@ -6,7 +6,7 @@ be. Both are judged from the log alone, so that the same log always gives the sa
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -88,7 +88,7 @@ def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: 
     Raises:
         PoisonMessage: it cannot be decoded, is no position event, or is of an unknown venue.
     """
-    rows = decode_rows(message.headers or (), message.value, check=check)
+    rows = replace(decode_rows(message.headers or (), message.value, check=check), written_at=message.timestamp)
     if rows.kind not in INPUT_KINDS:
         raise PoisonMessage(f"Expected a kind of position event, was {rows.kind.value!r}")
     if rows.venue not in _VENUES:

@@ -15,6 +15,7 @@ import pytest
 from liqheat.domain.events import NAN, Batch, Kind, schema_of
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap import engine
+from processors.heatmap.state import PartitionState
 
 pytestmark = pytest.mark.bench
 
@@ -76,8 +77,8 @@ def seconds_of(works: list[Callable[[list[Batch]], object]], batches: list[Batch
     return best
 
 
-def run(batches: list[Batch]) -> engine.SymbolState:
-    state = engine.new_state("V", EngineSettings())
+def run(batches: list[Batch]) -> PartitionState:
+    state = engine.new_state(EngineSettings())
     for batch in batches:
         engine.apply(state, batch)
     return state
@@ -96,13 +97,16 @@ def test_rows_a_second_beside_a_bare_numpy_pass(capsys: pytest.CaptureFixture[st
 
 def test_memory_of_1700_markets_after_an_hour(capsys: pytest.CaptureFixture[str]) -> None:
     hours = [log(14_400, seed, rows=20) for seed in range(4)]
-    dumps = [engine.dump(run(hour)) for hour in hours]
+    dumps = [engine.dump(run(hour), "V") for hour in hours]
     tracemalloc.start()
-    states = [engine.load(dumps[number % len(dumps)], EngineSettings()) for number in range(MARKETS)]
+    state = engine.new_state(EngineSettings())
+    for number in range(MARKETS):
+        # One state holds all markets of a partition, each under a symbol of its own.
+        engine.load(state, dumps[number % len(dumps)].replace(b"\xa1V", b"\xa6" + f"V{number:05}".encode(), 1))
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     with capsys.disabled():
         sys.stdout.write(
-            f"\nengine: {len(states):,} markets in {used / 2**20:,.0f} MB,"
+            f"\nengine: {len(state.venues):,} markets in {used / 2**20:,.0f} MB,"
             f" a checkpoint of one is {max(map(len, dumps)) / 1024:.0f} KB\n"
         )

@@ -31,7 +31,7 @@ EVERY = 0.25
 
 async def publish_marks(kafka: Kafka, sent: list[tuple[float, float]]) -> None:
     """Publish trades of nine symbols and a rising mark of the first, noting when each mark was handed over."""
-    async with Publisher(kafka_clients.producer(kafka), BatchPolicy.of(Ingest()), name_of=kafka.topic) as publisher:
+    async with Publisher(kafka_clients.producer(kafka), BatchPolicy.of(Ingest()), kafka=kafka) as publisher:
         for number in range(round(SECONDS / EVERY)):
             now = time.time_ns() // 1_000_000
             for symbol in SYMBOLS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.chaos.messages import INJECTIONS, MessageWriter
-from tests.chaos.pipeline import CLICKHOUSE, EXCHANGE, INGESTS, KAFKA, SERVICES, SINKS, WORKERS, Pipeline
+from tests.chaos.pipeline import CLICKHOUSE, CLOCKED, EXCHANGE, INGESTS, KAFKA, SERVICES, SINKS, WORKERS, Pipeline
 
 GONE = "no answer"
 """What is expected of a service that is itself killed or frozen."""
@@ -53,7 +53,7 @@ def _kinds(
         yield partial(Fault, "disk of ClickHouse full", pipeline.fill_disk, pipeline.free_disk)
     if pipeline.has_faketime:
         yield partial(_jump, pipeline, None, chance)
-        yield partial(_jump, pipeline, list(SERVICES), chance)
+        yield partial(_jump, pipeline, list(CLOCKED), chance)
     for name in INJECTIONS:
         yield partial(Fault, name, partial(writer.inject, name))
 
@@ -85,14 +85,14 @@ def _freeze(pipeline: Pipeline, victim: str, expected: Mapping[str, str]) -> Fau
 
 def _jump(pipeline: Pipeline, chosen: list[str] | None, chance: random.Random) -> Fault:
     """Set the clock of `chosen`, one at random for None."""
-    victims = chosen or [chance.choice(SERVICES)]
+    victims = chosen or [chance.choice(CLOCKED)]
     seconds = chance.choice([-1_800, -60, 60, 1_800])
 
     def set_all(ahead: int) -> None:
         for victim in victims:
             pipeline.set_clock(victim, ahead)
 
-    who = victims[0] if len(victims) == 1 else "all services"
+    who = victims[0] if len(victims) == 1 else "all ingests and workers"
     return Fault(
         f"clock of {who} {seconds:+,d} s",
         lambda: set_all(seconds),

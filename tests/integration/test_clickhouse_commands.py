@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from typer.testing import CliRunner, Result
 
 from liqheat.cli.main import app, load_commands
+from liqheat.cli.stored_bars import read_stored
 from liqheat.domain.events import Kind
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from liqheat.platform.clickhouse import open_clickhouse
@@ -204,3 +205,18 @@ def test_migrate_and_sink_in_processes_of_their_own(tmp_path: Path) -> None:
     users = liqheat("migrate", "--users")
     assert "is up to date" in users.stdout
     assert (users.returncode, "Embedded ClickHouse has no users" in users.stderr) == (2, True)
+
+
+def test_backtest_reads_stored_minutes_and_names_the_markets_there_are(run: "Command", filled: None) -> None:
+    bars, executed, name = read_stored(run.data_directory, "okx:VIRTUAL", None)
+    assert name == "okx:VIRTUAL"
+    assert bars.start.tolist() == [MIDNIGHT, MIDNIGHT + MINUTE_MS]
+    assert bars.open.tolist() == [100, 100]
+    assert bars.high.tolist() == [102.5, 102.5]
+    assert bars.low.tolist() == [98, 98]
+    assert bars.close.tolist() == [99, 100]
+    assert bars.buy_usd.tolist() == [1, 1]
+    assert executed.usd.shape == (2, 2)
+    assert executed.known_from == MIDNIGHT
+    with pytest.raises(ConfigurationError, match="binance:VIRTUAL, okx:VIRTUAL"):
+        run("backtest", "--market", "okx:NONE")

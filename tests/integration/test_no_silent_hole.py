@@ -203,4 +203,4 @@ def flow_in_engine(service: SimulatedVenue) -> float:
                 merge_rows(rows, output)
     for output in engine.snapshot(state):
         merge_rows(rows, output)
-    return sum(row[buy] + row[sell] for key, row in rows.items() if key[0] is Kind.MARKET_MINUTES) / 1e6
+    return float(sum(row[buy] + row[sell] for key, row in rows.items() if key[0] is Kind.MARKET_MINUTES) / 1e6)

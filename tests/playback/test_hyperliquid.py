@@ -31,30 +31,23 @@ CASE = VenueCase(
     socket_path="/ws",
     rest_path="/info",
     connection="perpetuals-",
-    # The ten latest trades are all that it gives.
-    has_trade_history=False,
+    has_trade_history=False,  # the ten latest trades are all that it gives
     sends_backlog=True,
-    # Contexts carry no time and are stamped with ours.
-    stamps_marks=False,
+    stamps_marks=False,  # contexts carry no time and are stamped with ours
 )
 RECEIVED_AT = 1_800_000_000_000
 NAN = float("nan")
 NO_LIMIT = 1e15
 HOUR = 3_600_000
 NEXT_HOUR = RECEIVED_AT // HOUR * HOUR + HOUR
-BTC = (Venue.HYPERLIQUID, "BTC", "BTC")
-ETH = (Venue.HYPERLIQUID, "ETH", "ETH")
-ATOM = (Venue.HYPERLIQUID, "ATOM", "ATOM")
+BTC, ETH, ATOM = ((Venue.HYPERLIQUID, name, name) for name in ("BTC", "ETH", "ATOM"))
 PEPE = (Venue.HYPERLIQUID, "PEPE", "kPEPE")
 
 
 def play(*frames: bytes | str, mapper: HyperliquidMapper | None = None) -> list[Event]:
     mapper = mapper or HyperliquidMapper()
-    return [
-        event
-        for frame in frames
-        for event in mapper.map(frame.encode() if isinstance(frame, str) else frame, RECEIVED_AT)
-    ]
+    sent = (frame.encode() if isinstance(frame, str) else frame for frame in frames)
+    return [event for frame in sent for event in mapper.map(frame, RECEIVED_AT)]
 
 
 def recorded(name: str) -> bytes:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from liqheat.domain.events import Batch, Event, Kind, schema_of, to_batch
 from liqheat.platform.codec import Rows, rows_of
+from liqheat.platform.errors import PoisonMessage
 from processors.heatmap import engine
 from processors.heatmap.state import PartitionState
 from tests.support.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
@@ -148,7 +149,7 @@ def test_a_span_that_fails_anywhere_leaves_the_state_as_it_was(plan: list[Step],
     for span, judge in ((parts[failing], fails), ([*parts[failing], poison], None)):
         try:
             engine.apply_span(state, span, judge)
-        except engine.PoisonMessage:
+        except PoisonMessage:
             after = {symbol: engine.dump(state, symbol) for symbol in state.symbol_numbers}
             assert {symbol: each for symbol, each in after.items() if symbol in before} == before
             break

@@ -8,10 +8,10 @@ import pytest
 
 from liqheat.domain.price_grid import bucket_of
 from liqheat.platform.errors import FatalError
-from processors.positions.inferred import InferredPositions, rows_of
-from processors.positions.minute_columns import MinuteColumns
+from processors.positions.inferred import InferredPositions
+from processors.positions.minute_columns import MinuteColumns, rows_of
 from processors.positions.opening import LAYER_PERIODS
-from tests.inferred_oracle import Minute, Oracle
+from tests.support.inferred_oracle import Minute, Oracle
 
 START = 1_767_225_600_000
 VENUES = ("binance", "bybit", "okx", "hyperliquid")

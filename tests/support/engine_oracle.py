@@ -80,7 +80,10 @@ def events_of(plan: list[Step]) -> Iterator[Event]:
             yield Turnover(*at, time, size)
 
 
-bucket_of = cache(lambda price, factor=1: int(price_grid.bucket_of(price, factor)))
+@cache
+def bucket_of(price: float, factor: int = 1) -> int:
+    """Return the bucket of a price."""
+    return int(price_grid.bucket_of(price, factor))
 
 
 @dataclass
@@ -124,6 +127,7 @@ class SlowMarket:
         self.is_observed = False
         self.flows: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
         self.stood: set[tuple[Any, ...]] = set()
+        self.gates: dict[str, tuple[float | None, float | None]] = {}
 
     @property
     def price(self) -> float:
@@ -241,7 +245,7 @@ class SlowMarket:
 
 def rounded(amount: int) -> int:
     """Return an amount to three significant digits, half up."""
-    unit = 10 ** max(len(str(amount)) - 3, 0)
+    unit = int(10 ** max(len(str(amount)) - 3, 0))
     return (amount + unit // 2) // unit * unit
 
 
@@ -270,13 +274,34 @@ class SlowEngine:
                 market.start = event.event_time // MINUTE * MINUTE
             market.watermark = max(market.watermark, event.event_time)
             self.close(market, self.revisions[event.symbol])
-            self.place(market, event)
+            if self.gate(market, event):
+                self.place(market, event)
+            else:
+                market.minute.late += 1
 
     def place(self, market: SlowMarket, event: Event) -> None:
         if event.event_time >= market.start + MINUTE:
             market.ahead.append(event)
         else:
             market.read(event)
+
+    def gate(self, market: SlowMarket, event: Event) -> bool:
+        """Whether an event is plausible; what is not waits for a second one near it."""
+        if isinstance(event, Mark):
+            name, value, step = "mark", event.mark_price, SETTINGS.plausible_price_step
+        elif isinstance(event, Trade):
+            name, value, step = "trade", event.price, SETTINGS.plausible_price_step
+        elif isinstance(event, OpenInterest):
+            name, value, step = "interest", event.quantity, SETTINGS.plausible_interest_step
+        else:
+            return True
+        accepted, held = market.gates.get(name, (None, None))
+        leaps = accepted is not None and not (value <= accepted * step and accepted <= value * step)
+        if leaps and (held is None or not (value <= held * 1.25 and held <= value * 1.25)):
+            market.gates[name] = accepted, value
+            return False
+        market.gates[name] = value, None
+        return True
 
     def close(self, market: SlowMarket, revision: int) -> None:
         while market.watermark >= market.start + MINUTE + SETTINGS.lateness_ms:

@@ -73,6 +73,9 @@ class TallyEngine:
             _rows(tally, "binance", minute, sums) for tally in chosen for minute, sums in sorted(tally.minutes.items())
         ]
 
+    def counts(self, state: Tallies) -> dict[str, int]:
+        return {}
+
     def dump(self, state: Tallies, symbol: str) -> bytes:
         tally = state.symbols[symbol]
         minutes = [[minute, sorted(sums.items())] for minute, sums in sorted(tally.minutes.items())]

@@ -30,7 +30,7 @@ def build() -> builder.Dashboard:
     board.with_panel(
         of_venues(
             lines(
-                "Minutes a minute",
+                "Minutes per minute",
                 "Market minutes written for each minute of time, averaged over symbols: 1 is whole, below 1 has holes.",
                 "health/minutes",
                 "none",

@@ -99,7 +99,7 @@ class BinanceMapper(BaseMapper):
         envelope = _BARE if _is_list(frame) else read(_ENVELOPE, frame, _WHAT)
         body = bytes(envelope.data) if envelope.stream else frame
         if not envelope.stream and _is_control_answer(envelope, frame):
-            return
+            return iter(())
         instrument_name, _, name = envelope.stream.partition("@")
         if by_stream := self._by_stream.get(name):
             if instrument := self.instruments.get(instrument_name):
@@ -107,15 +107,13 @@ class BinanceMapper(BaseMapper):
                 rows = reader.read(_as_list(body), self.report)
                 if name.lower().endswith("klines"):
                     rows = distinct(rows, lambda bar: bar.open_time)
-                yield from self.report.each(
+                return self.report.each(
                     rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
                 )
-        elif b'"contractType"' in body and b'"symbols"' in body:
-            yield from self._exchange_info(body, received_at)
-        else:
-            yield from self.report.each(
-                self._messages(body), _name_of, lambda message: self._events_of(message, received_at)
-            )
+            return iter(())
+        if b'"contractType"' in body and b'"symbols"' in body:
+            return self._exchange_info(body, received_at)
+        return self.report.each(self._messages(body), _name_of, lambda message: self._events_of(message, received_at))
 
     def _messages(self, body: bytes) -> Sequence[Any]:
         """Decode stream events or REST rows; what cannot be read and what is only a notice is reported."""
@@ -291,6 +289,8 @@ def _is_control_answer(envelope: messages.Envelope, frame: bytes) -> bool:
 
 
 def _name_of(message: Any) -> str:
+    if isinstance(message, messages.AggTrade | messages.MarkPriceUpdate):
+        return message.s
     if isinstance(message, messages.ForceOrder):
         return message.o.s
     name: str = getattr(message, "s", "") or getattr(message, "symbol", "")

@@ -16,6 +16,7 @@ from ingest.venues.bybit.reference import contract, tables_of
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.wire import (
     RowReader,
+    Text,
     decoder_of,
     fields_in,
     name_in,
@@ -81,29 +82,27 @@ class BybitMapper(BaseMapper):
         message = read(_FRAME, frame, "a Bybit frame")
         topic = message.topic
         if message.stream:
-            yield from self._map_request(message, received_at)
-        elif not topic:
-            yield from self._map_answer(message, received_at)
-        elif topic.startswith(("publicTrade.", "trade.")):
+            return self._map_request(message, received_at)
+        if not topic:
+            return self._map_answer(message, received_at)
+        if topic.startswith(("publicTrade.", "trade.")):
             trades = _TRADES.read(message.data, self.report, self.instruments.get)
-            yield from self.report.each(
+            return self.report.each(
                 trades,
                 lambda row: row.s,
-                lambda row: self._trade(row.s, row.T, row.p, row.v, row.S, text_of(row.i), received_at),
+                lambda row: self._trade(row.s, row.T, row.p, row.v, row.S, row.i, received_at),
             )
-        elif topic.startswith("tickers."):
+        if topic.startswith("tickers."):
             at = time_or_zero(message.ts) or received_at
-            yield from self.report.each((message.data,), name_in, lambda row: self._ticker(row, at, received_at))
-        elif topic.startswith("allLiquidation."):
+            return self.report.each((message.data,), name_in, lambda row: self._ticker(row, at, received_at))
+        if topic.startswith("allLiquidation."):
             liquidations = _LIQUIDATIONS.read(message.data, self.report, self.instruments.get)
-            yield from self.report.each(
-                liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at)
-            )
-        else:
-            self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
+            return self.report.each(liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at))
+        self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
+        return iter(())
 
     def _trade(
-        self, name: str, event_time: int, price: float, size: float, side: str, trade_id: str, received_at: int
+        self, name: str, event_time: int, price: float, size: float, side: str, trade_id: Text, received_at: int
     ) -> Iterable[Event]:
         instrument = self.instruments.get(name)
         if instrument is None:
@@ -192,7 +191,7 @@ class BybitMapper(BaseMapper):
                 return self._ticker(row, at, received_at)
             if kind == "execId":
                 trade = read(_RECENT_TRADE, row, "a Bybit trade")
-                name, trade_id = trade.symbol, text_of(trade.execution)
+                name, trade_id = trade.symbol, trade.execution
                 return self._trade(name, trade.time, trade.price, trade.size, trade.side, trade_id, received_at)
             if kind == "openInterest":
                 return self._open_interest(row, result.symbol, received_at)

@@ -104,29 +104,29 @@ class HyperliquidMapper(BaseMapper):
         `{"channel": "clearinghouseState", "user": "0x...", "data": {...}}`.
         """
         if frame.lstrip().startswith(b"["):
-            yield from self._map_list(frame, received_at)
-            return
+            return self._map_list(frame, received_at)
         if frame.startswith(_GREETING):
             self.report.notice("greeting")
-            return
+            return iter(())
         message = read(_FRAME, frame, "a Hyperliquid frame")
         if f"@{DEPTH}-" in message.stream:
-            yield from self._depth(message.stream, message.data, received_at)
-        elif message.stream:
+            return self._depth(message.stream, message.data, received_at)
+        if message.stream:
             body = bytes(message.data)
             if not body.lstrip().startswith(b"["):
                 raise PoisonMessage(f"Expected a list, was {body[:80].decode(errors='replace')}")
-            yield from self._map_list(body, received_at)
-        elif reader := self._readers.get(message.channel):
-            yield from reader(message.data, received_at)
-        elif message.channel == "clearinghouseState":
-            yield from self._map_positions(message, received_at)
-        elif message.channel == "error":
+            return self._map_list(body, received_at)
+        if reader := self._readers.get(message.channel):
+            return reader(message.data, received_at)
+        if message.channel == "clearinghouseState":
+            return self._map_positions(message, received_at)
+        if message.channel == "error":
             self._take_error(bytes(message.data).decode(errors="replace"))
         elif len(bytes(message.universe)):
-            yield from self._map_meta(universe_of(frame, self.report), received_at)
+            return self._map_meta(universe_of(frame, self.report), received_at)
         elif message.channel:
             self.report.notice(message.channel, _SILENT_CHANNELS)
+        return iter(())
 
     def _take_error(self, text: str) -> None:
         if "already subscribed" not in text.lower():

@@ -92,21 +92,22 @@ class OkxMapper(BaseMapper):
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events of a WebSocket frame or REST body."""
         if frame.strip() == b"pong":
-            return
+            return iter(())
         message = read(_FRAME, frame, "an OKX frame")
         _check_accepted(message)
         if message.event:
             if message.event not in ANSWERS:
                 self.report.notice(message.event)
         elif message.stream:
-            yield from self._map_request(message, received_at)
+            return self._map_request(message, received_at)
         elif message.arg is None:
-            yield from self._map_answer(message.data, received_at)
+            return self._map_answer(message.data, received_at)
         elif kind := KIND_OF_CHANNEL.get(message.arg.channel):
             rows = READERS[kind].read(message.data, self.report, self._is_wanted)
-            yield from self._mappers[kind](rows, received_at)
+            return self._mappers[kind](rows, received_at)
         else:
             self.report.notice(message.arg.channel, SILENT_CHANNELS)
+        return iter(())
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""

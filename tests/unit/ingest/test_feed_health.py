@@ -90,7 +90,7 @@ def test_a_market_that_usually_pauses_is_not_frozen() -> None:
 def test_a_delisted_market_is_not_missed() -> None:
     service = Service()
     service.hear("WLDUSDT", "TAOUSDT", seconds=10)
-    service.pulses[0].forget("WLDUSDT")
+    service.pulses[0].keep({"TAOUSDT"})
     service.hear("TAOUSDT", seconds=60)
     assert problems(service) == {}
 

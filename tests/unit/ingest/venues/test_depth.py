@@ -3,9 +3,10 @@
 import pytest
 
 from ingest.venues.depth import Book, Level, depth_of
-from liqheat.domain.events import DEPTH_DISTANCES, Depth
+from liqheat.domain.events import Depth
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
+from liqheat.domain.order_book import DEPTH_DISTANCES
 
 WLD = Instrument(Venue.BINANCE, "WLDUSDT", "WLD")
 PEPE = Instrument(Venue.BINANCE, "1000PEPEUSDT", "PEPE", coins_per_unit=1_000.0)

@@ -79,12 +79,12 @@ def test_no_method_sees_what_comes_later() -> None:
 def test_a_liquidation_is_known_at_the_end_of_its_interval_and_none_before_recording_began() -> None:
     bars, executed = some_history(hours=4)
     late = Executed(executed.start, executed.end, executed.usd, START + 2 * HOUR, executed.known_until)
-    told, known = late.by_bar(bars)
+    shown, known = late.by_bar(bars)
     assert not known[:24].any()
     assert known[24:].all()
-    assert not told[:24].any()
-    np.testing.assert_array_equal(np.flatnonzero(told.any(axis=1)), [35, 47])
-    np.testing.assert_array_equal(told[35], executed.usd[2])
+    assert not shown[:24].any()
+    np.testing.assert_array_equal(np.flatnonzero(shown.any(axis=1)), [35, 47])
+    np.testing.assert_array_equal(shown[35], executed.usd[2])
     hours = hours_of(bars, late)
     np.testing.assert_array_equal(hours.is_known, [False, False, True, True])
     np.testing.assert_array_equal(hours.executed[:2], 0)
@@ -159,11 +159,11 @@ def test_place_rewards_a_map_that_knows_and_gives_uniform_nothing() -> None:
 
 def test_every_rival_opens_longs_below_and_shorts_above_and_is_emptied_where_price_went() -> None:
     bars, executed = some_history(hours=30)
-    told, _ = executed.by_bar(bars)
+    shown, _ = executed.by_bar(bars)
     methods = rivals(float(bars.low.min()), float(bars.high.max()))
     for place in range(len(bars)):
         for method in methods.values():
-            method.close(bars.at(place, (float(told[place, 0]), float(told[place, 1]))))
+            method.close(bars.at(place, (float(shown[place, 0]), float(shown[place, 1]))))
     last = float(bars.close[-1])
     for name, method in methods.items():
         near, far = method.expect(last * 0.99, last), method.expect(last * 0.9, last * 1.1)
@@ -292,8 +292,8 @@ def test_events_become_minute_bars_of_the_market_asked_for(tmp_path: Path) -> No
     assert bars.close.tolist() == [11, 11, 9]
     assert bars.buy_usd.tolist() == [21, 0, 0]
     assert bars.interest.tolist() == [100, 100, 100]
-    told, known = executed.by_bar(bars)
-    assert told.tolist() == [[0, 0], [0, 0], [27, 0]]
+    shown, known = executed.by_bar(bars)
+    assert shown.tolist() == [[0, 0], [0, 0], [27, 0]]
     assert known.tolist() == [False, True, True]
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from liqheat.domain.events import DEPTH_DISTANCES, Batch, Depth, Mark, to_batch
+from liqheat.domain.events import Batch, Depth, Mark, to_batch
 from liqheat.domain.market import Venue
+from liqheat.domain.order_book import DEPTH_DISTANCES
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import rows_of
 from liqheat.platform.settings import Engine

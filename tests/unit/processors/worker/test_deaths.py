@@ -1,5 +1,9 @@
 """A message that ends the process is skipped after three deaths, whatever else is in the log."""
 
+from collections.abc import Sequence
+
+from liqheat.domain.events import Batch
+from liqheat.platform.codec import Rows
 from processors.worker.deaths import CAREFUL_MESSAGES, CAREFUL_SPAN, DeathWatch, Mark
 from processors.worker.driver import Driver
 from tests.support.memory_log import MemoryLog
@@ -16,7 +20,7 @@ class MortalEngine(TallyEngine):
 
     lives = 0
 
-    def apply(self, state: Tallies, span: list) -> list:  # type: ignore[override,type-arg]
+    def apply(self, state: Tallies, span: Sequence[Rows]) -> list[Batch]:
         if any(symbol == "POISON" for rows in span for symbol, _ in rows.markets):
             raise Killed
         return super().apply(state, span)
@@ -24,7 +28,7 @@ class MortalEngine(TallyEngine):
 
 async def live(log: MemoryLog) -> bool:
     """Work off the log in one bundle; return whether that ended well."""
-    driver = Driver(MortalEngine(), SETTINGS, log, 1)
+    driver: Driver[Tallies] = Driver(MortalEngine(), SETTINGS, log, 1)
     try:
         await driver.handle(log.pending())
     except Killed:

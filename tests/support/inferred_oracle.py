@@ -78,9 +78,9 @@ class Oracle:
     traded: float = 0.0
     traded_value: float = 0.0
     swept_since: list[list[float]] = field(default_factory=lambda: [[0.0] * len(BAND_SHARES) for _ in range(2)])
-    lesson_expected: float = 0.0
-    lesson_bands: list[list[float]] = field(default_factory=lambda: [[0.0] * len(BAND_SHARES) for _ in range(2)])
-    lesson_executed: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    pending_expected: float = 0.0
+    pending_bands: list[list[float]] = field(default_factory=lambda: [[0.0] * len(BAND_SHARES) for _ in range(2)])
+    pending_executed: list[float] = field(default_factory=lambda: [0.0, 0.0])
     executed: float = 0.0
     swept: float = 0.0
     band_executed: list[float] = field(default_factory=lambda: [0.0] * len(BAND_SHARES))
@@ -104,9 +104,9 @@ class Oracle:
         self.traded += minute.turnover
         self.traded_value += minute.turnover * minute.entry
         end = minute.end + self.phase
-        lessons = end // 60 - (end - minute.elapsed) // 60
-        if lessons:
-            self._learn(lessons, minute)
+        updates = end // 60 - (end - minute.elapsed) // 60
+        if updates:
+            self._learn(updates, minute)
         self._age(end, minute.elapsed)
         self._open_layers(minute)
         steps = end // 5 - (end - minute.elapsed) // 5
@@ -136,20 +136,20 @@ class Oracle:
             for band in BANDS:
                 self.swept_since[side][band] += bands[side][band]
                 if minute.known:
-                    self.lesson_bands[side][band] += bands[side][band]
+                    self.pending_bands[side][band] += bands[side][band]
             if minute.known:
-                self.lesson_executed[side] += minute.executed[side]
-                self.lesson_expected += expected[side]
+                self.pending_executed[side] += minute.executed[side]
+                self.pending_expected += expected[side]
         return expected[0] * self.kappa, expected[1] * self.kappa
 
-    def _learn(self, lessons: int, minute: Minute) -> None:
-        fade = 0.5 ** (lessons * 60 / MEMORY_MINUTES)
-        self.executed = self.executed * fade + sum(self.lesson_executed)
-        self.swept = self.swept * fade + self.lesson_expected
+    def _learn(self, updates: int, minute: Minute) -> None:
+        fade = 0.5 ** (updates * 60 / MEMORY_MINUTES)
+        self.executed = self.executed * fade + sum(self.pending_executed)
+        self.swept = self.swept * fade + self.pending_expected
         for band in BANDS:
             self.band_executed[band] *= fade
-            self.band_swept[band] = self.band_swept[band] * fade + sum(side[band] for side in self.lesson_bands)
-        for swept, died in zip(self.lesson_bands, self.lesson_executed, strict=True):
+            self.band_swept[band] = self.band_swept[band] * fade + sum(side[band] for side in self.pending_bands)
+        for swept, died in zip(self.pending_bands, self.pending_executed, strict=True):
             whole = sum(usd * multiple for usd, multiple in zip(swept, self.multipliers, strict=True))
             for band in BANDS:
                 if whole:
@@ -164,8 +164,8 @@ class Oracle:
             self.multipliers[band] = ratio**TELLING
         whole = sum(share * multiple for share, multiple in zip(BAND_SHARES, self.multipliers, strict=True))
         self.multipliers = [multiple / max(whole, 1.0) for multiple in self.multipliers]
-        self.lesson_expected, self.lesson_executed = 0.0, [0.0, 0.0]
-        self.lesson_bands = [[0.0] * len(BAND_SHARES) for _ in range(2)]
+        self.pending_expected, self.pending_executed = 0.0, [0.0, 0.0]
+        self.pending_bands = [[0.0] * len(BAND_SHARES) for _ in range(2)]
 
     def _age(self, end: int, elapsed: int) -> None:
         onward = onward_parts()
