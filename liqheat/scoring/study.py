@@ -23,7 +23,16 @@ from liqheat.scoring.study_matching import (
     surroundings,
     usable,
 )
-from liqheat.scoring.study_moments import FloatArray, History, IntArray, Moments, Stage, moments, without_cluster
+from liqheat.scoring.study_moments import (
+    BoolArray,
+    FloatArray,
+    History,
+    IntArray,
+    Moments,
+    Stage,
+    moments,
+    without_cluster,
+)
 
 FEWEST_CASES = 30
 """Cases from which a stage is judged."""
@@ -35,7 +44,7 @@ DRAWS = 2_000
 LEVEL = 95
 """Level of the intervals, %."""
 JUDGED_HORIZON = 60
-"""Minutes after which it is judged whether clusters attract or repel; fixed beforehand, so that no horizon is picked."""
+"""Minutes after which it is judged whether clusters attract or repel; fixed, so that no horizon is picked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +172,9 @@ def _gather(history: History, percent: float, reach: float, terms: dict[Stage, _
                 _add(history, around, beyond, candidates, case, terms[stage])
 
 
-def _usable_cases(at: Moments, side: int, known: FloatArray) -> IntArray:
+def _usable_cases(at: Moments, side: int, known: BoolArray) -> IntArray:
     minutes = at.minute[at.side == side]
-    return np.asarray(minutes[known[minutes].astype(np.bool_)], dtype=np.int64)
+    return minutes[known[minutes]]
 
 
 def _add(
@@ -204,12 +213,7 @@ def _result(stage: Stage, terms: _Terms, length: int, draws: int, seed: int) -> 
     difference, low, high = difference.reshape(shape), low.reshape(shape), high.reshape(shape)
     estimates = {
         measure: {
-            minutes: Estimate(
-                *(
-                    float(each[row, column])
-                    for each in (case, case - difference, difference, low, high)
-                )
-            )
+            minutes: Estimate(*(float(each[row, column]) for each in (case, case - difference, difference, low, high)))
             for column, minutes in enumerate(HORIZONS)
         }
         for row, measure in enumerate(MEASURES)

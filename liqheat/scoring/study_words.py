@@ -55,8 +55,8 @@ def _near(study: Study, estimate: Estimate, reached: StageResult) -> str:
         direction, sign = "less far towards it than", -1
     bounds = sorted((sign * estimate.low, sign * estimate.high))
     return (
-        f"In the hour after it came within {study.reach:g}% of one, it went {abs(estimate.difference):.2f}% {direction} "
-        f"after like moments without a cluster ({LEVEL}% interval {bounds[0]:.2f}% to {bounds[1]:.2f}%, "
+        f"In the hour after it came within {study.reach:g}% of one, it went {abs(estimate.difference):.2f}% "
+        f"{direction} after like moments without a cluster ({LEVEL}% interval {bounds[0]:.2f}% to {bounds[1]:.2f}%, "
         f"{reached.cases} cases)."
     )
 
@@ -85,6 +85,8 @@ def usd(value: float) -> str:
     """Return an amount for people, with its sign; `-` where it is unknown."""
     if not math.isfinite(value):
         return "-"
+    if abs(value) < 50:
+        return "$0"
     return ("-" if value < 0 else "") + usd_text(round(abs(value) * MICRO_USD_PER_USD))
 
 
