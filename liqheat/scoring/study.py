@@ -9,6 +9,7 @@ of the matching estimator; here by block).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -173,8 +174,8 @@ def _gather(history: History, percent: float, reach: float, terms: dict[Stage, _
 
 
 def _usable_cases(at: Moments, side: int, known: BoolArray) -> IntArray:
-    minutes = at.minute[at.side == side]
-    return minutes[known[minutes]]
+    minutes: IntArray = at.minute[at.side == side]
+    return np.asarray(minutes[known[minutes]], dtype=np.int64)
 
 
 def _add(
@@ -249,9 +250,19 @@ def intervals(
         return estimate, nothing, nothing
     tail = (100 - LEVEL) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
-    # Drawn again, few blocks vary too little, by the share that Bessel's correction gives back.
-    wider = np.sqrt(len(names) / max(len(names) - 1, 1))
+    wider = _widening(int((cases > 0).sum()))
     return estimate, estimate + wider * (low - estimate), estimate + wider * (high - estimate)
+
+
+def _widening(blocks: int) -> float:
+    """Return by how much an interval of few drawn blocks is too narrow, and is widened.
+
+    Bessel's correction times Student's quantile over the normal one (Hesterberg 2015, expanded percentile interval);
+    the quantile by its expansion in 1 / degrees of freedom (Abramowitz and Stegun 26.7.5).
+    """
+    free, z = max(blocks - 1, 1), NormalDist().inv_cdf(0.5 + LEVEL / 200)
+    student = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    return float(np.sqrt((free + 1) / free) * student / z)
 
 
 def _plain(estimate: Estimate) -> dict[str, float | None]:
