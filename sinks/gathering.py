@@ -12,6 +12,8 @@ from sinks.clickhouse.rollup import MarketHour, hours_of
 from sinks.clickhouse.tables import STORED
 
 _NEVER_BY_ROWS = 1 << 62
+_ROLLUP_REST = 20.0
+"""A rollup rests this many times as long as it took, so that rollups take at most a twentieth of the time."""
 
 
 class Gathering:
@@ -23,6 +25,7 @@ class Gathering:
     def __init__(self, sink: Sink) -> None:
         self._batch = BatchState(BatchPolicy(sink.batch_rows, sink.batch_age))
         # A rollup is due by age alone: nothing is gathered for it but the names of hours.
+        self._rollup_interval = sink.rollup_interval
         self._rollup = BatchState(BatchPolicy(_NEVER_BY_ROWS, sink.rollup_interval))
         self.read: dict[Kind, list[tuple[Batch, Origin]]] = {}
         self.letters: list[pl.DataFrame] = []
@@ -68,10 +71,10 @@ class Gathering:
         """Note that all rows are stored."""
         self._batch.clear()
 
-    def rolled_up(self) -> None:
-        """Note that the touched hours are up to date."""
+    def rolled_up(self, took: float = 0.0) -> None:
+        """Note that the touched hours are up to date, which took that many seconds."""
         self.hours.clear()
-        self._rollup.clear()
+        self._rollup = BatchState(BatchPolicy(_NEVER_BY_ROWS, max(self._rollup_interval, _ROLLUP_REST * took)))
 
     def forget(self) -> None:
         """Begin empty: whoever reads these partitions next reads from what was committed."""

@@ -217,7 +217,7 @@ class SinkLoop:
         self._gathering.add(batch, origin, now)
 
     def _stop(self) -> NoReturn:
-        """End because of the limit, with all that was read written and committed: the same messages are not read again."""
+        """End because of the limit, with all that was read written and committed: it is not read again."""
         self._write(final=True)
         raise self._limit.error()
 
@@ -241,8 +241,9 @@ class SinkLoop:
                 gathered.letters = []
             if gathered.hours and (final or gathered.rollup_due(now)):
                 step = "rollup"
+                started = self._clock.monotonic()
                 self._database.roll_up(gathered.hours)
-                gathered.rolled_up()
+                gathered.rolled_up(self._clock.monotonic() - started)
         except TransientError as error:
             delay = self._outage.failed(str(error), now, error.retry_after)
             metrics.INSERT_RETRIES.labels(step).inc()

@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from liqheat.platform import kafka
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.dead_letters import KafkaDeadLetters
-from liqheat.platform.errors import ConfigurationError, TransientError
+from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import pending_migrations
@@ -118,10 +118,7 @@ class KafkaSource:
         # knows of none yet would leave all members without any until its next look at the topics, minutes later.
         partitions = []
         for topic in self._topics:
-            numbers = self._consumer.partitions_for_topic(topic)
-            if not numbers:
-                raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
-            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+            partitions += [TopicPartition(topic, number) for number in kafka.partitions_of(self._consumer, topic)]
         if self._sink.join_group:
             self._consumer.subscribe(self._topics, listener=_Rebalances(loop))
         else:

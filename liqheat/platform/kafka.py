@@ -4,6 +4,7 @@ Ingest, sinks and the command share this; the processors have their own client i
 exceptions leave this module as `TransientError` or `FatalError`.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,6 +142,24 @@ def create_topics(kafka: Kafka) -> list[str]:
     except KafkaError as error:
         raise unreachable(kafka, error) from error
     return created
+
+
+def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
+    """Return the partition numbers of `topic` as the consumer `client` knows them, in order.
+
+    A broker needs a moment before it tells of a topic that was just made, so it is asked again for `patience` seconds.
+
+    Raises:
+        TransientError: there is no such topic.
+    """
+    deadline = time.monotonic() + patience
+    while not (numbers := client.partitions_for_topic(topic)):
+        if time.monotonic() > deadline:
+            raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
+        time.sleep(0.2)
+        # Reads all topics afresh.
+        client.topics()
+    return sorted(numbers)
 
 
 def dead_letter_headers(

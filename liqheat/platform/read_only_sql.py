@@ -1,8 +1,8 @@
 """Whether a reader's SQL only reads: checked before it reaches the database.
 
-ClickHouse's own read-only mode refuses INSERT and DDL, but in an embedded engine `INTO OUTFILE` and some table functions
-still write files, and `KILL QUERY` ends other people's. So only statements that read pass, and of the table functions
-only those that make their rows out of nothing or out of this database.
+ClickHouse's own read-only mode refuses INSERT and DDL, but in an embedded engine `INTO OUTFILE` and some table
+functions still write files, and `KILL QUERY` ends other people's. So only statements that read pass, and of the table
+functions only those that make their rows out of nothing or out of this database.
 """
 
 import re

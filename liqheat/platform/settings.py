@@ -243,7 +243,7 @@ class Sink(Section):
     """How rows are batched into ClickHouse."""
 
     batch_rows: int = Field(50_000, ge=1, description="most rows in one insert")
-    batch_age: Seconds = Field(0.75, description="seconds a row may wait for its batch")
+    batch_age: Seconds = Field(1.0, description="seconds a row may wait for its batch")
     group: str = Field("liqheat-sink", description="consumer group; all sinks of one database share it")
     join_group: bool = Field(True, description="false: assign all partitions, for a single local sink")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the sink")
@@ -253,7 +253,7 @@ class Sink(Section):
     record_retention_days: int = Field(
         400, ge=1, le=20_000, description="days that liquidations, gaps and dead letters are kept"
     )
-    rollup_interval: Seconds = Field(15.0, description="seconds between rollups of the hours that new rows touched")
+    rollup_interval: Seconds = Field(60.0, description="seconds between rollups of the hours that new rows touched")
 
 
 class Service(Section):

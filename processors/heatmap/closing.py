@@ -3,6 +3,7 @@
 Works on any markets at once, each with its own open minute; the engine decides which close, and when.
 """
 
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,14 @@ Array = npt.NDArray[Any]
 _CARRIED = ("mark_price", "index_price", "funding_rate", "trade_price")
 
 
+class Publish(Enum):
+    """Of which open minutes levels are published."""
+
+    NEWS = "those whose marks have reached more levels since the last time"
+    REACHED = "those whose marks have reached any"
+    ALL = "all"
+
+
 def skip_silence(state: PartitionState, markets: IntArray, until: IntArray) -> npt.NDArray[np.bool_]:
     """Skip to `until` (ms) where nothing happened for too long to emit every minute; return which markets did."""
     starts = state.table["start"][markets]
@@ -52,10 +61,13 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     facts = _Facts(state, markets)
     minute = facts.minute_columns()
     flows = state.inferred.close(markets, minute)
-    found, totals = _levels(state, markets, state.inferred.published(markets)), state.inferred.totals(markets)
+    cells = state.inferred.published(markets)
+    found, totals = _levels(state, markets, cells), _totals(cells, len(markets))
     emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
     holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
     table["standing"][markets] = row_bits(found, len(markets), holds)
+    starts = table["start"][markets]
+    note_closed(state, markets, starts + MINUTE_MS, totals)
     columns = facts.published(revisions, totals) | {
         "predicted_long_usd": flows.expected_swept[:, 0],
         "predicted_short_usd": flows.expected_swept[:, 1],
@@ -63,7 +75,6 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     }
     output.add_closed(markets, columns, found, emptied)
     facts.carry()
-    starts = table["start"][markets]
     table["closed"][markets] = starts
     table["begun"][markets] = np.where(table["begun"][markets] == NOT_STARTED, starts, table["begun"][markets])
     table["start"][markets] = starts + MINUTE_MS
@@ -90,16 +101,16 @@ def _open_observed(state: PartitionState, market: int) -> None:
 
 
 def add_open_minutes(
-    state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, *, with_levels: bool = False
+    state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, which: Publish = Publish.NEWS
 ) -> None:
-    """Add the open minute of each of `markets` as it stands; levels of those whose range reached some, or of all."""
+    """Add the open minute of each of `markets` as it stands, and the levels of those that `which` says."""
     facts = _Facts(state, markets)
-    totals = state.inferred.totals(markets)
-    swept = state.inferred.swept_so_far(markets, facts.mark_low, facts.mark_high)
-    left = Totals(totals.at_risk - swept.at_risk, totals.expected - swept.expected)
-    columns = facts.published(revisions, left)
-    changed = np.asarray(swept.at_risk.any(axis=1) | swept.expected.any(axis=1) | with_levels)
-    for place, market in enumerate(markets.tolist()):
+    reached = _follow_range(state, markets, facts)
+    if which is Publish.REACHED:
+        reached = (state.shown["left"][markets] != state.shown["base"][markets]).any(axis=(1, 2))
+    columns = facts.published(revisions, Totals(state.shown["left"][markets, 0], state.shown["left"][markets, 1]))
+    changed = np.asarray(reached | (which is Publish.ALL))
+    for place, market in enumerate(markets.tolist() if state.observed or state.executed else ()):
         observed = state.observed.get(market)
         if 2 * market in state.executed or (observed is not None and observed.has_flows()):
             changed[place] = True
@@ -110,6 +121,39 @@ def add_open_minutes(
         own = markets[moved]
         cells = state.inferred.published_open(own, facts.mark_low[moved], facts.mark_high[moved])
         output.add(own, {name: values[moved] for name, values in columns.items()}, _levels(state, own, cells))
+
+
+def _follow_range(state: PartitionState, markets: IntArray, facts: "_Facts") -> npt.NDArray[np.bool_]:
+    """Bring what is known of the open minutes up to their marks' range; return where it has reached more since.
+
+    Most markets' range is what it was when this was last asked, and the model need not be asked again.
+    """
+    shown = state.shown
+    unknown = markets[shown["window_start"][markets] != state.table["start"][markets]]
+    if unknown.size:
+        totals = state.inferred.totals(unknown)
+        note_closed(state, unknown, state.table["start"][unknown], totals)
+    low, high = facts.mark_low, facts.mark_high
+    wider = (low < shown["low"][markets]) | (high > shown["high"][markets])
+    wider |= np.isnan(shown["low"][markets]) & ~np.isnan(low)
+    places = np.flatnonzero(wider)
+    reached = np.zeros(len(markets), np.bool_)
+    if places.size:
+        own = markets[places]
+        swept = state.inferred.swept_so_far(own, low[places], high[places])
+        left = shown["base"][own] - np.stack([swept.at_risk, swept.expected], axis=1)
+        reached[places] = (left != shown["left"][own]).any(axis=(1, 2))
+        shown["low"][own], shown["high"][own], shown["left"][own] = low[places], high[places], left
+    return reached
+
+
+def note_closed(state: PartitionState, markets: IntArray, starts: IntArray, totals: Totals) -> None:
+    """Note what stands in `markets` as the minutes that begin at `starts` (ms) open."""
+    shown, learned = state.shown, state.inferred.facts(markets)
+    shown["window_start"][markets] = starts
+    shown["low"][markets] = shown["high"][markets] = np.nan
+    shown["base"][markets] = shown["left"][markets] = np.stack([totals.at_risk, totals.expected], axis=1)
+    shown["learned"][markets] = np.stack([learned.low, learned.high, learned.kappa], axis=1)
 
 
 class _Facts:
@@ -186,7 +230,7 @@ class _Facts:
             for place, market in enumerate(self.markets.tolist()):
                 if market in state.observed:
                     observed[place] = [book.total() for book in state.observed[market].books]
-        learned = state.inferred.facts(self.markets)
+        learned = state.shown["learned"][self.markets]
         held = self.observed_coins.sum(axis=1) / 2
         begun = np.where(row["begun"] < 0, row["start"], row["begun"])
         coverage = np.where(
@@ -215,14 +259,14 @@ class _Facts:
             "revision": revisions,
             "expected_long_usd": totals.expected[:, 0] + observed[:, 0],
             "expected_short_usd": totals.expected[:, 1] + observed[:, 1],
-            "interval_low_long": learned.low,
-            "interval_high_long": learned.high,
-            "interval_low_short": learned.low,
-            "interval_high_short": learned.high,
+            "interval_low_long": learned[:, 0],
+            "interval_high_long": learned[:, 1],
+            "interval_low_short": learned[:, 0],
+            "interval_high_short": learned[:, 1],
             "at_risk_scale_long": np.full(size, np.nan),
             "at_risk_scale_short": np.full(size, np.nan),
-            "expected_scale_long": learned.kappa,
-            "expected_scale_short": learned.kappa,
+            "expected_scale_long": learned[:, 2],
+            "expected_scale_short": learned[:, 2],
             "warming_up": row["start"] - begun < state.settings.warm_up_hours * HOUR_MS,
             "model_version": np.full(size, MODEL_VERSION),
             **{name: row[name] for name in DEPTH_FIELDS},
@@ -241,6 +285,15 @@ class _Facts:
 
 def _mean_price(micro_usd: IntArray, coins: FloatArray) -> FloatArray:
     return np.where(coins > 0, micro_usd / MICRO_USD_PER_USD / np.where(coins > 0, coins, 1.0), np.nan)
+
+
+def _totals(cells: Cells, count: int) -> Totals:
+    """Return the sums of the cells of `count` markets by side; in integers, so that they are those of the model."""
+    sums = np.zeros((2, count * 2), np.int64)
+    places = cells.place * 2 + (cells.side < 0)
+    np.add.at(sums[0], places, cells.at_risk_usd)
+    np.add.at(sums[1], places, cells.expected_usd)
+    return Totals(sums[0].reshape(count, 2), sums[1].reshape(count, 2))
 
 
 def _levels(state: PartitionState, markets: IntArray, cells: Cells) -> Levels:

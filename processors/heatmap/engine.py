@@ -87,12 +87,13 @@ def apply_span(state: PartitionState, span: Sequence[Rows], judge: Judge | None 
 def snapshot(state: PartitionState, only: Sequence[str] | None = None) -> list[Batch]:
     """Return the rows of open minutes that have changed since they were last returned, provisional.
 
-    A market's minute is returned whenever it changed, its levels only where its range has reached some. The rows of
-    the same minute, once it closes, carry a higher revision and replace these. Only `state.stale` changes.
+    A market's minute is returned whenever it changed, its levels only where its range has reached more of them. The
+    rows of the same minute, once it closes, carry a higher revision and replace these. Of the state only what was
+    shown changes.
 
     Args:
         state: of one partition.
-        only: symbols to return the open minutes of, changed or not; all that changed by default.
+        only: symbols to return the open minutes of, changed or not, with levels where any was reached.
     """
     if only is None:
         markets = np.flatnonzero(state.stale[: len(state.venues)])
@@ -104,7 +105,8 @@ def snapshot(state: PartitionState, only: Sequence[str] | None = None) -> list[B
     output = _output(state)
     if markets.size:
         with np.errstate(all="ignore"):
-            closing.add_open_minutes(state, markets, state.revisions[state.symbol_of[markets]], output)
+            which = closing.Publish.NEWS if only is None else closing.Publish.REACHED
+            closing.add_open_minutes(state, markets, state.revisions[state.symbol_of[markets]], output, which)
     return output.batches()
 
 
@@ -115,7 +117,7 @@ def open_minutes(state: PartitionState) -> list[Batch]:
     if markets.size:
         with np.errstate(all="ignore"):
             revisions = state.revisions[state.symbol_of[markets]]
-            closing.add_open_minutes(state, markets, revisions, output, with_levels=True)
+            closing.add_open_minutes(state, markets, revisions, output, closing.Publish.ALL)
     return output.batches()
 
 

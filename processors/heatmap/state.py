@@ -26,6 +26,21 @@ FORMAT = 6
 """Version of `dump`; the model's own version travels inside what `InferredPositions` dumps."""
 _CAPACITY = 64
 
+SHOWN = np.dtype(
+    [
+        ("window_start", "i8"),
+        ("low", "f8"),
+        ("high", "f8"),
+        ("base", "i8", (2, 2)),
+        ("left", "i8", (2, 2)),
+        ("learned", "f8", (3,)),
+    ]
+)
+"""What is known of an open minute: its start (ms), the marks' range that was looked at, at-risk and expected totals by
+side when it opened and after that range (micro-USD), and what was learned. It can be worked out again at any time."""
+_NOT_SHOWN = np.zeros(1, SHOWN)
+_NOT_SHOWN["window_start"] = NOT_STARTED
+
 
 class _SavedMarket(msgspec.Struct, array_like=True):
     venue: str
@@ -70,7 +85,8 @@ class PartitionState:
     """All markets of one partition. Market `m` has row `m` of `table` and rows `2 m` and `2 m + 1` of `slots`.
 
     `revisions` counts the rows of each symbol's log that were applied. `stale` marks markets whose open minute has
-    changed since it was published; `counts` are rows held as implausible and watermarks healed. Neither is saved.
+    changed since it was published, `shown` is what is known of it, `counts` are rows held as implausible and watermarks
+    healed; none of them is saved.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -86,6 +102,7 @@ class PartitionState:
         self.slots: Array = np.repeat(EMPTY_SLOT, 2 * _CAPACITY)
         self.symbol_of: IntArray = np.zeros(_CAPACITY, np.int64)
         self.stale = np.zeros(_CAPACITY, np.bool_)
+        self.shown: Array = np.repeat(_NOT_SHOWN, _CAPACITY)
         self.revisions: IntArray = np.zeros(_CAPACITY, np.int64)
         self.inferred = InferredPositions(settings.grid_factor)
         self.observed: dict[int, ObservedPositions] = {}
@@ -103,6 +120,7 @@ class PartitionState:
             self.slots = np.concatenate([self.slots, np.repeat(EMPTY_SLOT, 2 * number)])
             self.symbol_of = np.concatenate([self.symbol_of, np.zeros(number, np.int64)])
             self.stale = np.concatenate([self.stale, np.zeros(number, np.bool_)])
+            self.shown = np.concatenate([self.shown, np.repeat(_NOT_SHOWN, number)])
         place = self.symbol_number_of(symbol)
         self.venues.append(venue)
         self.symbols.append(symbol)
@@ -196,6 +214,7 @@ class PartitionState:
             if each.observed is not None:
                 self.observed[market] = ObservedPositions.load(each.observed, self.settings.grid_factor)
             self.stale[market] = True
+            self.shown[market] = _NOT_SHOWN[0]
         return saved.symbol
 
     def _is_seen(self, market: int) -> bool:

@@ -187,7 +187,7 @@ class Worker:
             return
         try:
             async with asyncio.timeout(_FINAL_CHECKPOINT_SECONDS):
-                await self._driver.publish_open_windows()
+                await self._driver.publish_open_windows(everything=True)
                 await self._driver.checkpoint()
                 await self._driver.end()
                 await self._app.consumer.commit()

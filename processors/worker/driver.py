@@ -105,8 +105,8 @@ class Driver(Generic[State]):
                     spent += await self._save(partition, changed[start : start + _SYMBOLS_AT_ONCE])
         return spent
 
-    async def publish_open_windows(self) -> float:
-        """Send the still open windows that have changed since, and those of symbols just taken over.
+    async def publish_open_windows(self, *, everything: bool = False) -> float:
+        """Send the still open windows that have changed since, and those of symbols just taken over; or all of them.
 
         A predecessor may have written its last checkpoint and not its last open window, hence the latter.
 
@@ -123,7 +123,8 @@ class Driver(Generic[State]):
                     del partition.taken_over[-_SYMBOLS_AT_ONCE:]
                 await asyncio.sleep(0)
             async with partition.busy:
-                await self._publish(partition, self._engine.snapshot(partition.state))
+                only = list(partition.symbols) if everything else None
+                await self._publish(partition, self._engine.snapshot(partition.state, only))
             await asyncio.sleep(0)
         return time.monotonic() - started
 

@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.platform.errors import FatalError
 
-BEGIN = "<!-- Made by `liqheat dictionary`; change the migrations, not this. -->"
+BEGIN = "<!-- Made by `liqheat dictionary`; change the views, not this. -->"
 END = "<!-- End of the dictionary. -->"
 
 

@@ -1,7 +1,7 @@
 """The three users of a ClickHouse server: writer (the sink), reader (services) and grafana.
 
-`users.sql` says what each may do; this fills in password hashes, limits, and the tables of the registry. Embedded ClickHouse
-has no users, so nothing of this applies there.
+`users.sql` says what each may do; this fills in password hashes, limits, and the tables of the registry. Embedded
+ClickHouse has no users, so nothing of this applies there.
 """
 
 import hashlib

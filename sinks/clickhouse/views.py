@@ -110,9 +110,8 @@ def apply_views(
     """
     database = settings.clickhouse.database
     wanted = read_views() if views is None else views
-    recorded: dict[str, str] = dict(
-        client.query(f"SELECT name, checksum FROM {database}.views FINAL").result_rows  # noqa: S608 - checked name
-    )
+    known = client.query(f"SELECT name, checksum FROM {database}.views FINAL").result_rows  # noqa: S608 - checked name
+    recorded: dict[str, str] = {str(name): str(checksum) for name, checksum in known}
     existing = {
         name
         for (name,) in client.query(

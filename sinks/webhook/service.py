@@ -19,7 +19,7 @@ from liqheat.platform import kafka, metrics
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.codec import decode
 from liqheat.platform.dead_letters import KafkaDeadLetters
-from liqheat.platform.errors import Origin, PoisonMessage, TransientError
+from liqheat.platform.errors import Origin, PoisonMessage
 from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
@@ -73,10 +73,7 @@ class WebhookService:
     def _assign(self, consumer: KafkaConsumer) -> dict[Any, int]:
         """Take all partitions, `RECALLED_MESSAGES` back; return the first offset of each that is new."""
         topic = self._settings.kafka.topic(Topic.ALERTS)
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        partitions = [TopicPartition(topic, number) for number in kafka.partitions_of(consumer, topic)]
         consumer.assign(partitions)
         beginnings = consumer.beginning_offsets(partitions)
         first_new = {}

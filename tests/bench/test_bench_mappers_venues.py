@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ingest.venues.base import BaseFeed
 from ingest.venues.interface import Mapper, wrap
 from ingest.venues.registry import feed_for, mapper_for
 from liqheat.domain.instruments import Instrument
@@ -165,7 +166,9 @@ def test_books_a_second(venue: Venue, exchange: Exchange) -> None:
     instrument = Instrument(venue, VENUE_FACTS[venue].name_of("FARTCOIN"), "FARTCOIN")
     wire, mapper = wires_for(exchange)[venue], mapper_for(venue, contract_values={instrument.name: 1.0})
     frames = []
-    for request in feed_for(venue, Settings()).depth_requests(instrument):
+    feed = feed_for(venue, Settings())
+    assert isinstance(feed, BaseFeed)
+    for request in feed.depth_requests(instrument):
         fields = dict(request.parameters) if request.body is None else json.loads(request.body)
         answer = json.dumps(wire.answer(urlsplit(request.url).path, fields)).encode()
         frames.append(wrap(request.stream, answer) if request.stream else answer)

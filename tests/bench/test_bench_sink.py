@@ -1,160 +1,167 @@
-"""The sink and the database: rows/s into tables, rollup time, and query times over 30 days of 9 symbols on 4 venues."""
+"""The sink and the database at the size of a whole market: 1,700 markets on four venues.
+
+Market minutes, readings and clusters of all markets for a week; maps of 80 markets for a day, of one symbol for a
+week, and hours of 80 markets for 30 days (a map's cost depends on its own symbol, so the rest of the market is not
+stored). Printed: milliseconds of wall clock and of processor for every page and dashboard query, bytes per market and
+day, rollups, and the processor time of the sink with ClickHouse per second of live operation.
+"""
 
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from liqheat.domain.instruments import DEFAULT_WATCH_LIST
-from liqheat.domain.market import LEVERAGE_BANDS, Venue
-from liqheat.domain.windows import HOUR_MS, window_start
+from liqheat.domain.windows import HOUR_MS
+from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.clock import ManualClock
-from liqheat.platform.errors import Origin
-from liqheat.platform.settings import Settings
+from liqheat.platform.settings import Settings, Sink
 from liqheat.platform.topics import Topic
+from liqheat.viewer import picture
+from liqheat.viewer.request import RANGES, MapRequest
+from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.rollup import MarketHour
-from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.loop import SinkLoop
-from tests.support.sink_fakes import MIDNIGHT, MemoryDeadLetters, MemorySource, heatmap_batch
+from tests.support import live_messages, stored_market
+from tests.support.grafana_macros import Dashboard, expand
+from tests.support.sink_fakes import MemoryDeadLetters, MemorySource
 
 pytestmark = [pytest.mark.bench, pytest.mark.clickhouse]
 
-DAYS = 30
-BUCKETS_A_MINUTE = 100
-"""Rows of a market's minute: 50 price buckets a side, one leverage band each."""
-LAST_MINUTE = MIDNIGHT // 1_000 - 60
-ROUNDS = 5
-
-
-def median_ms(run: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        run()
-        taken.append((time.perf_counter() - start) * 1_000)
-    return sorted(taken)[ROUNDS // 2]
+MARKETS = 1_700
+MAP_SYMBOLS = 20
+DAYS = 7
+ROUNDS = 3
+QUERIES = Path(__file__).parents[2] / "deploy" / "grafana" / "queries"
+VARIABLES = {
+    "symbol": ["VIRTUAL"],
+    "venue": ["okx"],
+    "leverage_band": ["1-5x"],
+    "basis": ["inferred"],
+    "span": ["10"],
+    "amount": ["expected_usd"],
+    "price_step": ["0.01"],
+    "price_low": ["0.8"],
+    "price_rows": ["60"],
+}
 
 
 def report(line: str) -> None:
     sys.stdout.write(f"\n{line}")
 
 
-def _names(values: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f"'{value}'" for value in values) + "]"
+def best_ms(run: Callable[[], object]) -> str:
+    """Return the best of a few runs: milliseconds of wall clock, and of processor over all threads."""
+    taken = []
+    for _ in range(ROUNDS):
+        wall, processor = time.perf_counter(), time.process_time()
+        run()
+        taken.append(((time.perf_counter() - wall) * 1_000, (time.process_time() - processor) * 1_000))
+    return f"{min(wall for wall, _ in taken):7.0f} ms, processor {min(processor for _, processor in taken):7.0f} ms"
 
 
 @pytest.fixture(scope="module")
-def month(module_clickhouse: Client, module_settings: Settings) -> Client:
-    """A month of hours and market minutes, and a day of minutes, for all markets."""
-    symbols, venues = _names(DEFAULT_WATCH_LIST), _names(tuple(Venue))
-    markets = len(DEFAULT_WATCH_LIST) * len(Venue)
-
-    def fill(table: str, periods: int, seconds: int, revision: str, *extra: str) -> None:
-        module_clickhouse.command(
-            f"""
-            INSERT INTO {table} (symbol, venue, side, basis, leverage_band, window_start, price_low, price_high,
-                at_risk_micro_usd, opened_micro_usd, {revision} {"".join(f", {column}" for column in extra)})
-            SELECT {symbols}[1 + market % 9], {venues}[1 + intDiv(market, 9)], if(bucket < 50, 'long', 'short'),
-                'inferred', {_names(LEVERAGE_BANDS)}[1 + bucket % 5],
-                toDateTime({LAST_MINUTE} - {LAST_MINUTE} % {seconds} - period * {seconds}, 'UTC') AS start,
-                1 + bucket / 200, 1 + (bucket + 1) / 200, rand(bucket) % 1000000000000, rand(period) % 1000000000, 1
-                {", 0" * len(extra)}
-            FROM (
-                SELECT number % {BUCKETS_A_MINUTE} AS bucket, intDiv(number, {BUCKETS_A_MINUTE}) % {markets} AS market,
-                    intDiv(number, {BUCKETS_A_MINUTE * markets}) AS period
-                FROM numbers({BUCKETS_A_MINUTE * markets * periods})
-            )
-            """
-        )
-
-    fill("heatmap_raw", 1_440, 60, "revision")
-    fill("heatmap_1h_raw", DAYS * 24, 3_600, "version", "at_risk_peak_micro_usd")
-    module_clickhouse.command(
-        f"""
-        INSERT INTO market_minutes_raw
-            (symbol, venue, window_start, mark_open, mark_high, mark_low, mark_close, revision)
-        SELECT {symbols}[1 + number % 9], {venues}[1 + intDiv(number, 9) % 4],
-            toDateTime({LAST_MINUTE} - intDiv(number, {markets}) * 60, 'UTC'), 1.2, 1.3, 1.1, 1.2, 1
-        FROM numbers({DAYS * 1_440 * markets})
-        """
-    )
+def week(module_clickhouse: Client, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """The stored market, up to the end of today (UTC)."""
+    today = int(time.time()) // stored_market.DAY_SECONDS * stored_market.DAY_SECONDS
+    first = today - (DAYS - 1) * stored_market.DAY_SECONDS
+    templates = stored_market.template_rows(tmp_path_factory.mktemp("templates"))
+    stored_market.store_minutes(module_clickhouse, MARKETS, first, DAYS)
+    stored_market.store_levels(module_clickhouse, templates, MAP_SYMBOLS, today, 1)
+    stored_market.store_levels(module_clickhouse, templates, 1, first, DAYS - 1)
+    stored_market.store_hours(module_clickhouse, MAP_SYMBOLS, today, 30)
     return module_clickhouse
 
 
-QUERIES = {
-    "current map": """
-        SELECT side, price_low, price_high, sum(at_risk_usd) AS usd FROM heatmap
-        WHERE symbol = 'VIRTUAL' AND (window_start, venue) IN (
-            SELECT max(window_start), venue FROM market_minutes WHERE symbol = 'VIRTUAL' GROUP BY venue)
-        GROUP BY side, price_low, price_high ORDER BY price_low""",
-    "5% drop": """
-        WITH latest AS (SELECT venue, max(window_start) AS minute, argMax(mark_close, window_start) AS mark
-            FROM market_minutes WHERE symbol = 'VIRTUAL' AND mark_close IS NOT NULL GROUP BY venue)
-        SELECT venue, sum(at_risk_usd) FROM heatmap
-        JOIN latest ON heatmap.venue = latest.venue AND heatmap.window_start = latest.minute
-        WHERE symbol = 'VIRTUAL' AND window_start IN (SELECT minute FROM latest)
-          AND side = 'long' AND price_high > mark * 0.95
-        GROUP BY venue""",
-    "map of 6 hours by the minute": f"""
-        SELECT window_start, price_low, sum(at_risk_usd) FROM heatmap
-        WHERE symbol = 'VIRTUAL' AND side = 'long' AND window_start > toDateTime({LAST_MINUTE}, 'UTC') - INTERVAL 6 HOUR
-        GROUP BY window_start, price_low ORDER BY window_start, price_low""",
-    "map of 24 hours by 5 minutes": f"""
-        SELECT step, price_low, sum(usd) FROM (
-            SELECT toStartOfFiveMinutes(window_start) AS step, venue, price_low, leverage_band,
-                argMax(at_risk_usd, window_start) AS usd
-            FROM heatmap
-            WHERE symbol = 'VIRTUAL' AND side = 'long'
-              AND window_start > toDateTime({LAST_MINUTE}, 'UTC') - INTERVAL 24 HOUR
-            GROUP BY step, venue, price_low, leverage_band)
-        GROUP BY step, price_low ORDER BY step, price_low""",
-    "map of 30 days by the hour": """
-        SELECT window_start, price_low, sum(at_risk_usd) FROM heatmap_1h
-        WHERE symbol = 'VIRTUAL' AND side = 'long' GROUP BY window_start, price_low ORDER BY window_start, price_low""",
-    "price of 30 days by the hour": """
-        SELECT toStartOfHour(window_start) AS hour, argMax(mark_close, window_start) FROM market_minutes
-        WHERE symbol = 'VIRTUAL' AND venue = 'binance' GROUP BY hour ORDER BY hour""",
-    "all symbols now": f"""
-        SELECT symbol, side, sum(at_risk_usd) FROM heatmap
-        WHERE window_start = toDateTime({LAST_MINUTE}, 'UTC') GROUP BY symbol, side""",
-}
-
-
-def test_query_times_over_a_month(month: Client) -> None:
-    rows = {
-        table: month.query(f"SELECT count() FROM {table}").result_rows[0][0]
-        for table in ("heatmap_raw", "heatmap_1h_raw", "market_minutes_raw")
+def test_disk_per_market_and_day(week: Client) -> None:
+    stored_days = {
+        "heatmap_levels_raw": MAP_SYMBOLS * 4 + 4 * (DAYS - 1),
+        "market_minutes_raw": MARKETS * DAYS,
+        "market_hours_raw": MARKETS * DAYS,
+        "symbol_signals_raw": MARKETS * DAYS,
+        "clusters_raw": MARKETS * DAYS,
     }
-    report("stored: " + ", ".join(f"{table} {count:,} rows" for table, count in rows.items()))
-    for name, query in QUERIES.items():
-        answered = len(month.query(query).result_rows)
-        report(f"  {name:32} {median_ms(lambda query=query: month.query(query)):7.0f} ms  {answered:8,} rows")  # type: ignore[misc]
+    total = 0.0
+    for table, market_days in stored_days.items():
+        week.command(f"OPTIMIZE TABLE {table} FINAL")
+        size = week.query(
+            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() "
+            "AND table = {table:String}",
+            parameters={"table": table},
+        ).result_rows[0][0]
+        total += size / market_days
+        report(f"  {table:24} {size / market_days / 1e6:6.3f} MB per market and day")
+    report(f"disk per market and day after merges: {total / 1e6:.2f} MB")
 
 
-def test_rollup_time_of_the_running_hour(month: Client, module_settings: Settings) -> None:
-    writer = ClickHouseWriter(month, module_settings.clickhouse)
-    hours = {MarketHour(symbol, window_start(LAST_MINUTE * 1_000, HOUR_MS)) for symbol in DEFAULT_WATCH_LIST}
-    report(f"rollup of one hour and day, 36 markets: {median_ms(lambda: writer.roll_up(hours)):.0f} ms")
+def test_page_queries(week: Client) -> None:
+    now = round(time.time() * 1_000)
+    for name in RANGES:
+        request = MapRequest.parse({"symbol": "VIRTUAL", "range": name})
+        work = partial(picture.heatmap_picture, week, request, 5, now, 300_000)
+        report(f"  page, {name:12} {best_ms(work)}")
+    report(f"  page, market list  {best_ms(lambda: picture.market_list(week, now))}")
 
 
-def test_rows_a_second_into_the_database(module_clickhouse: Client, module_settings: Settings, tmp_path: Path) -> None:
-    batch = heatmap_batch(buckets=range(500), symbol="BENCH")
-    frames = [rows_of(batch, Origin("heatmap-buckets", 0, offset)) for offset in range(100)]
-    writer = ClickHouseWriter(module_clickhouse, module_settings.clickhouse)
-    milliseconds = median_ms(lambda: writer.insert("heatmap_raw", frames))
-    report(f"insert of 50,000 rows: {milliseconds:.0f} ms, {50_000 / milliseconds * 1_000:,.0f} rows/s")
+@pytest.mark.parametrize(("hours", "interval"), [(6, 60), (720, 3_600)])
+def test_dashboard_queries(week: Client, hours: int, interval: int) -> None:
+    now = int(time.time())
+    for path in sorted(QUERIES.glob("*/*.sql")):
+        if hours > 6 and path.parent.name != "heatmap":
+            continue
+        text = path.read_text().replace("{side}", "long").replace("{kind}", "approaching")
+        sql = expand(text, Dashboard(now - hours * 3_600, now, interval, VARIABLES))
+        report(f"  {path.parent.name}/{path.stem:28} {hours:3} h {best_ms(lambda sql=sql: week.query(sql))}")  # type: ignore[misc]
 
-    source = MemorySource()
-    for minute in range(400):
-        source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(minute, buckets=range(500), symbol="LOOP"))
-    loop = SinkLoop(module_settings, source, writer, MemoryDeadLetters(source.steps), ManualClock())
-    start = time.perf_counter()
-    while not source.exhausted:
-        loop.step()
+
+def test_rollup_of_a_whole_hour(week: Client, module_settings: Settings) -> None:
+    writer = ClickHouseWriter(week, module_settings.clickhouse)
+    symbols = week.query("SELECT DISTINCT symbol FROM heatmap_levels_raw").result_rows
+    start = int(time.time()) // stored_market.DAY_SECONDS * stored_market.DAY_SECONDS * 1_000 + HOUR_MS
+    hours = {MarketHour(symbol, start) for (symbol,) in symbols}
+    report(f"rollup of one hour and its day, {len(symbols) * 4} markets: {best_ms(lambda: writer.roll_up(hours))}")
+
+
+def test_processor_time_of_the_sink_with_clickhouse_live(module_settings: Settings) -> None:
+    settings = module_settings.model_copy(
+        update={"sink": Sink(retention_days=20_000), "clickhouse": _other_database(module_settings)}
+    )
+    client = open_clickhouse(settings.clickhouse)
+    migrate(client, settings)
+    source, clock = MemorySource(), ManualClock()
+    writer = ClickHouseWriter(client, settings.clickhouse)
+    loop = SinkLoop(settings, source, writer, MemoryDeadLetters(source.steps), clock)
+    minutes, rows, used = 3, 0, 0.0
+    for seconds, batches in live_messages.live(MARKETS, minutes):
+        for topic, batch in batches:
+            source.add(Topic[topic], batch)
+            rows += batch.frame.height
+        before = time.process_time()
+        while not source.exhausted:
+            loop.step(0)
+        clock.advance(seconds)
+        loop.step(0)
+        used += time.process_time() - before
+        source.forget()
+    before = time.process_time()
     assert loop.finish()
-    taken = time.perf_counter() - start
-    report(f"messages to rows, rolled up: 200,000 rows in {taken:.2f} s, {200_000 / taken:,.0f} rows/s")
+    used += time.process_time() - before
+    report(
+        f"sink with ClickHouse, {MARKETS} markets live: {used / (60 * minutes):.3f} processor seconds per second, "
+        f"{rows / (60 * minutes):,.0f} rows per second in"
+    )
+    parts = client.query(
+        "SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts WHERE active "
+        "AND database = currentDatabase() GROUP BY table, partition)"
+    ).result_rows[0][0]
+    report(f"most active parts of a partition after {minutes} minutes: {parts}")
+    client.command(f"DROP DATABASE {settings.clickhouse.database} SYNC", use_database=False)
+    client.close()
+
+
+def _other_database(settings: Settings) -> object:
+    return settings.clickhouse.model_copy(update={"database": settings.clickhouse.database + "_live"})

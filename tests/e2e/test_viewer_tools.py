@@ -1,6 +1,7 @@
 """What a person does with the page in a real browser: search, zoom, hide, ask what if, take away, share the address."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,7 @@ from liqheat.platform.clock import SystemClock
 from liqheat.platform.settings import Viewer
 from liqheat.viewer.server import ViewerServer
 from tests.e2e.conftest import Page
+from tests.grafana_frontend.node import axe_source
 from tests.support.viewer_map import STORED_FACTOR, Level, insert_cascades, insert_minute
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
@@ -226,3 +228,16 @@ async def test_no_key_figure_is_cut_and_the_map_fills_its_card(
         " return [card.width - chart.width, card.height - chart.height]; })()"
     )
     assert all(0 <= gap <= 4 for gap in fills)
+
+
+@pytest.mark.parametrize("dark", [True, False])
+async def test_axe_finds_nothing_that_keeps_anybody_out(page: Page, address: str, dark: bool) -> None:
+    await page.open(f"{address}&what=0.95", dark=dark)
+    await page.eventually(READY)
+    await page.evaluate(axe_source() + ";1")
+    found = await page.evaluate(
+        "axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then(answer =>"
+        " JSON.stringify(answer.violations.map(one =>"
+        " [one.id, one.impact, one.nodes.slice(0, 4).map(node => node.html)])))"
+    )
+    assert json.loads(found) == []

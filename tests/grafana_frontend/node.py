@@ -20,6 +20,14 @@ def require_node() -> None:
         _absent("Grafana's packages are not installed: run `make grafana-frontend` (needs npm)")
 
 
+def axe_source() -> str:
+    """Return axe-core, which judges a page's accessibility, as one script; skips where it is not installed."""
+    script = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        _absent("axe-core is not installed: run `make grafana-frontend` (needs npm)")
+    return script.read_text(encoding="utf-8")
+
+
 def _absent(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"CI=true, but {reason}")

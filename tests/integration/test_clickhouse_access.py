@@ -48,7 +48,7 @@ class Engine:
         self.views: list[str] = views["column"]
         self.raw_tables: list[str] = raw_tables["column"]
         settings = settings_of(ClickHouse(database=DATABASE), "a-password")
-        self.statements = user_statements(settings, self.raw_tables)
+        self.statements = user_statements(settings)
 
     def refusals(self, user: str, statements: Sequence[str], users: str | None = None) -> list[str | None]:
         """Return how each of `statements` ends for `user`, with the rights of the text `users` where it is given."""

@@ -195,7 +195,7 @@ def test_an_hour_of_a_market_is_its_last_minute_at_its_newest_revision(clickhous
     rows = clickhouse.query(
         "SELECT toUnixTimestamp(hour), toMinute(window_start), mark_close FROM market_hours"
     ).result_rows
-    assert sorted(rows) == [(MIDNIGHT // 1_000, 59, 3.0), (MIDNIGHT // 1_000 + 3_600, 0, 4.0)]
+    assert sorted(map(tuple, rows)) == [(MIDNIGHT // 1_000, 59, 3.0), (MIDNIGHT // 1_000 + 3_600, 0, 4.0)]
 
 
 def test_the_hours_of_many_minutes_in_one_batch_are_the_last_of_each(clickhouse: Client, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaConnectionError
 
 from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.codec import encode
 from liqheat.platform.errors import Origin, TransientError
@@ -59,6 +60,12 @@ class MemorySource:
     def restarted(self) -> "MemorySource":
         """Return the consumer that takes over after this one died."""
         return MemorySource(self.records, self.committed)
+
+    def forget(self) -> None:
+        """Drop what was handed out, so that a long run does not keep its log."""
+        self.records.clear()
+        self.committed.clear()
+        self._position = 0
 
     def poll(self, timeout: float, limit: int) -> Mapping[TopicPartition, Sequence[Record]]:
         if self.paused:
@@ -155,14 +162,14 @@ def heatmap_batch(
     side: int = 1,
     model_version: int = 2,
 ) -> Batch:
-    """One minute of a small map, one row; bucket n spans prices [100 + n, 101 + n), for n up to 99."""
+    """One minute of a small map, one row; bucket n begins at 100 + n and is 1 wide, below 100 half as wide."""
     size = len(buckets)
     row = {
         "window_start": MIDNIGHT + minute * MINUTE_MS,
         "side": side,
         "basis": "inferred",
         "leverage_band": "10-25x",
-        "bucket": [BUCKET_AT_100 + bucket for bucket in sorted(buckets)],
+        "bucket": bucket_of([100.0 + bucket for bucket in sorted(buckets)], 10).tolist(),
         "at_risk_usd": [at_risk] * size,
         "expected_usd": [at_risk // 10] * size,
         "opened_usd": [opened] * size,
@@ -176,10 +183,6 @@ def heatmap_batch(
     }
     frame = pl.DataFrame([row], schema=schema_of(Kind.HEATMAP_LEVELS).polars)
     return Batch.of_market(Kind.HEATMAP_LEVELS, venue, symbol, f"{symbol}USDT", frame)
-
-
-BUCKET_AT_100 = 700
-"""Number of the bucket from 100 to 101 USD where ten fine buckets are joined."""
 
 
 def hour(symbol: str, number: int) -> MarketHour:

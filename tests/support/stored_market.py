@@ -1,7 +1,7 @@
 """Days of a whole market in ClickHouse, to measure queries and disk on: made in SQL out of a few made-up market-days.
 
-Every market's map is one of three made by `DecayingMap` (a quiet, a usual and a busy market), shifted in time. All rows go
-into the sink's own tables; nothing is rounded or packed in another way than the sink does it.
+Every market's map is one of three made by `DecayingMap` (a quiet, a usual and a busy market), shifted in time. All
+rows go into the sink's own tables; nothing is rounded or packed in another way than the sink does it.
 """
 
 import itertools
@@ -33,7 +33,7 @@ def template_rows(folder: Path) -> Path:
         made = DecayingMap(number, price=1.0 + number / 10, turnover=turnover, volatility=volatility)
         minutes = list(made.minutes(0, DAY_MINUTES))
         columns: dict[str, object] = {
-            name: list(itertools.chain.from_iterable(minute[name] for minute in minutes))  # type: ignore[arg-type, misc]
+            name: list(itertools.chain.from_iterable(minute[name] for minute in minutes))  # type: ignore[arg-type]
             for name in minutes[0]
             if name != "window_start"
         }
@@ -49,12 +49,14 @@ def template_rows(folder: Path) -> Path:
 
 
 def store_levels(client: Client, templates: Path, symbols: int, first_day: int, days: int) -> None:
-    """Store the maps of `symbols` symbols on four venues for `days` days from `first_day` (s, a midnight), day by day."""
+    """Store the maps of `symbols` symbols on four venues for `days` days from `first_day` (s, a midnight), day by
+    day."""
     columns = [name for name in pl.read_parquet_schema(templates) if name not in ("symbol", "venue", "window_start")]
     for day, venue in itertools.product(range(days), range(len(VENUES))):
         client.command(
             f"INSERT INTO heatmap_levels_raw (symbol, venue, window_start, {', '.join(columns)}) "
-            f"SELECT {_symbol('name')}, '{VENUES[venue]}', toDateTime(toUInt32(toUnixTimestamp64Milli(window_start) / 1000)"
+            f"SELECT {_symbol('name')}, '{VENUES[venue]}', "
+            "toDateTime(toUInt32(toUnixTimestamp64Milli(window_start) / 1000)"
             f" + {first_day + day * DAY_SECONDS}), {', '.join(columns)} FROM file('{templates}') AS template "
             f"CROSS JOIN (SELECT number AS name FROM numbers({symbols})) AS names "
             f"WHERE toUInt8(template.symbol) = (name + {venue}) % {len(_TEMPLATES)}"
@@ -99,8 +101,8 @@ def store_minutes(client: Client, markets: int, first_day: int, days: int) -> No
         )
         client.command(
             f"""
-            INSERT INTO symbol_signals_raw (symbol, venue, window_start, mark_price, adv_usd, venues, near_long_micro_usd,
-                near_short_micro_usd, imbalance, conviction, direction, revision)
+            INSERT INTO symbol_signals_raw (symbol, venue, window_start, mark_price, adv_usd, venues,
+                near_long_micro_usd, near_short_micro_usd, imbalance, conviction, direction, revision)
             SELECT {_symbol("name")}, 'all', toDateTime({start} + 60 * minute), 1 + sin(minute / 300) / 20, 2e8, 4,
                 rand(1) % 1000000000000, rand(2) % 1000000000000, rand(3) % 100, rand(4) % 100, 1, minute
             FROM (SELECT number % {DAY_MINUTES} AS minute, intDiv(number, {DAY_MINUTES}) AS name

@@ -145,7 +145,7 @@ def expected(batches: Iterable[Batch]) -> Rows:
     outputs: list[Batch] = []
     for batch in batches:
         outputs += engine.apply(state, [rows_of(batch)])
-    outputs += engine.snapshot(state)
+    outputs += engine.snapshot(state, list(state.positions.symbol_numbers))
     return _merged(outputs)
 
 

@@ -36,6 +36,8 @@ from liqheat.platform.seen import Recent
 _WHAT = "a frame that Binance documents"
 _ENVELOPE = decoder_of(messages.Envelope)
 _BARE = messages.Envelope()
+_EVENT_START = b'{"e":'
+_NAMED_BY_S = (messages.AggTrade, messages.MarkPriceUpdate)
 _EVENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(messages.StreamEvent, strict=False)
 _EVENTS = decoder_of(list[messages.StreamEvent])
 _ROWS = decoder_of(list[msgspec.Raw])
@@ -104,30 +106,35 @@ class BinanceMapper(BaseMapper):
         if by_stream := self._by_stream.get(name):
             if instrument := self.instruments.get(instrument_name):
                 reader, events_of = by_stream
-                rows = reader.read(_as_list(body), self.report)
+                read_rows = reader.read(_as_list(body), self.report)
                 if name.lower().endswith("klines"):
-                    rows = distinct(rows, lambda bar: bar.open_time)
+                    read_rows = distinct(read_rows, lambda bar: bar.open_time)
                 return self.report.each(
-                    rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
+                    read_rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
                 )
             return iter(())
-        if b'"contractType"' in body and b'"symbols"' in body:
+        is_event = body.startswith(_EVENT_START)
+        if not is_event and b'"contractType"' in body and b'"symbols"' in body:
             return self._exchange_info(body, received_at)
-        return self.report.each(self._messages(body), _name_of, lambda message: self._events_of(message, received_at))
+        rows = self._stream_events(body) if is_event else self._messages(body)
+        return self.report.each(rows, _name_of, lambda message: self._events_of(message, received_at))
 
     def _messages(self, body: bytes) -> Sequence[Any]:
         """Decode stream events or REST rows; what cannot be read and what is only a notice is reported."""
         if b'"e"' in body:
-            try:
-                return _EVENTS.decode(body) if _is_list(body) else (_EVENT.decode(body),)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                return self._row_by_row(body)
+            return self._stream_events(body)
         for marker, reader in _BODIES:
             if marker in body:
                 return reader.read(_as_list(body), self.report, self.instruments.get)
         if body.strip() == b"[]":
             return ()
         raise PoisonMessage(f"Expected a stream event or a known REST body, was {body[:200].decode(errors='replace')}")
+
+    def _stream_events(self, body: bytes) -> Sequence[Any]:
+        try:
+            return _EVENTS.decode(body) if _is_list(body) else (_EVENT.decode(body),)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._row_by_row(body)
 
     def _row_by_row(self, body: bytes) -> list[Any]:
         rows = read(_ROWS, _as_list(body), _WHAT)
@@ -278,7 +285,8 @@ def _as_list(body: bytes) -> bytes:
 
 
 def _is_list(body: bytes) -> bool:
-    return body[:1] == b"[" or body.lstrip()[:1] == b"["
+    first = body[:1]
+    return first != b"{" and (first == b"[" or body.lstrip()[:1] == b"[")
 
 
 def _is_control_answer(envelope: messages.Envelope, frame: bytes) -> bool:
@@ -289,7 +297,7 @@ def _is_control_answer(envelope: messages.Envelope, frame: bytes) -> bool:
 
 
 def _name_of(message: Any) -> str:
-    if isinstance(message, messages.AggTrade | messages.MarkPriceUpdate):
+    if isinstance(message, _NAMED_BY_S):
         return message.s
     if isinstance(message, messages.ForceOrder):
         return message.o.s

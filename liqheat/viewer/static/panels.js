@@ -47,7 +47,9 @@ export function figures(picture, market, chosen) {
   ];
   byId("figures").replaceChildren(...cards.map(([name, value, note, tone, title]) => {
     const card = make("div", "", "", title);
-    card.append(make("dt", name), make("dd", value, tone), make("small", note));
+    const content = make("dd", value, tone);
+    content.append(make("small", note));
+    card.append(make("dt", name), content);
     return card;
   }));
   byId("price").textContent = price(picture.mark);

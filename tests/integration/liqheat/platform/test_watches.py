@@ -15,6 +15,8 @@ from kafka.errors import KafkaConnectionError, RequestTimedOutError
 
 from liqheat.platform.broker_watch import BrokerWatch
 from liqheat.platform.clickhouse_watch import ClickHouseWatch, ping
+from liqheat.platform.errors import TransientError
+from liqheat.platform.kafka import partitions_of
 from liqheat.platform.settings import ClickHouse, Kafka
 
 REPORT_SECONDS = 10.0
@@ -128,3 +130,23 @@ def test_a_group_that_stands_still_is_told_once_there_is_work() -> None:
         eventually(lambda: "stand still" in (watch.lag() or ""), 2 * REPORT_SECONDS)
         cluster.committed = 150
         eventually(lambda: watch.lag() is None)
+
+
+class FreshTopics:
+    """A consumer of a broker that tells of a new topic only at the third look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {1, 0} if topic == "new" and self.looks >= 3 else None
+
+    def topics(self) -> set[str]:
+        self.looks += 1
+        return set()
+
+
+def test_a_topic_that_was_just_made_is_waited_for_and_one_that_is_missing_is_told() -> None:
+    assert partitions_of(FreshTopics(), "new") == [0, 1]
+    with pytest.raises(TransientError, match="The topic old is missing"):
+        partitions_of(FreshTopics(), "old", patience=0.3)
