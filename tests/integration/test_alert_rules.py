@@ -16,7 +16,7 @@ from liqheat.domain.signals import AlertKind
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
-from sinks.clickhouse.rows import rows_of
+from sinks.clickhouse.rows import hours_of_minutes, rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.grafana_macros import Dashboard, expand
@@ -59,7 +59,10 @@ def firing(client: Client, rule: Rule) -> list[dict[str, str]]:
 
 def write(client: Client, settings: Settings, kind: Kind, row: dict[str, object], symbol: str, venue: str) -> None:
     batch = filled_batch(kind, row, symbol=symbol, venue=venue)
-    ClickHouseWriter(client, settings.clickhouse).insert(STORED[kind].table.name, [rows_of(batch, Origin("log", 0, 0))])
+    writer, rows = ClickHouseWriter(client, settings.clickhouse), rows_of(batch, Origin("log", 0, 0))
+    writer.insert(STORED[kind].table.name, [rows])
+    if kind is Kind.MARKET_MINUTES:
+        writer.insert("market_hours_raw", [hours_of_minutes(rows)])
 
 
 def alert(client: Client, settings: Settings, kind: str, side: int, symbol: str, seconds_ago: int, name: str) -> None:
@@ -108,6 +111,14 @@ def test_a_silent_pipeline_is_stale_and_a_live_one_is_not(clickhouse: Client, se
     minute(clickhouse, settings, "bybit", 10)
     assert firing(clickhouse, stale) == []
     assert stale["noDataState"] == "Alerting"
+
+
+def test_a_minute_ahead_of_the_clock_keeps_no_alert_down(clickhouse: Client, settings: Settings) -> None:
+    """A broken clock wrote one minute of tomorrow: the pipeline that stopped is stale all the same, and its venue lags."""
+    minute(clickhouse, settings, "okx", BEHIND_ALARM_SECONDS + 30)
+    minute(clickhouse, settings, "okx", -86_400)
+    assert firing(clickhouse, RULE_OF["liqheat-stale"]) == [{}]
+    assert firing(clickhouse, RULE_OF["liqheat-lag"]) == [{"venue": "okx"}]
 
 
 def test_one_venue_that_lags_is_named(clickhouse: Client, settings: Settings) -> None:

@@ -18,7 +18,6 @@ from sinks.clickhouse.users import user_statements
 from tests.support.clickhouse_access import (
     DATABASE,
     GRAFANA,
-    RAW_TABLES,
     READER,
     REFUSED,
     STRANGERS,
@@ -43,10 +42,9 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        *made, views, raw_tables = self._run([*STRANGERS, VIEWS, RAW_TABLES])
+        *made, views = self._run([*STRANGERS, VIEWS])
         assert [answer["refusal"] for answer in made] == [None] * len(STRANGERS)
         self.views: list[str] = views["column"]
-        self.raw_tables: list[str] = raw_tables["column"]
         settings = settings_of(ClickHouse(database=DATABASE), "a-password")
         self.statements = user_statements(settings)
 
@@ -73,7 +71,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.mark.parametrize("user", USERS)
 def test_a_user_can_do_what_it_is_there_for(engine: Engine, user: str) -> None:
-    cases = [case for case in allowed(engine.views, engine.raw_tables, every_query()) if case.user == user]
+    cases = [case for case in allowed(engine.views, every_query()) if case.user == user]
     statements = [case.statement for case in cases] + ([SINK] if user == WRITER else [])
     assert len(statements) > 10
     refused = {

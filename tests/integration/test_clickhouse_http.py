@@ -36,10 +36,10 @@ def test_migrations_rows_and_rollups_go_over_http(settings: Settings, server: Ht
     assert pending_migrations(client, remote) == []
     batch = heatmap_batch(at_risk=2_500_000, buckets=range(3))
     writer = ClickHouseWriter(client, remote.clickhouse)
-    assert writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("heatmap-buckets", 0, 0))]) == 3
+    assert writer.insert("heatmap_levels_raw", [rows_of(batch, Origin("heatmap-buckets", 0, 0))]) == 1
     writer.roll_up(hours_of(batch))
-    assert client.query("SELECT sum(at_risk_usd) FROM heatmap").result_rows == [(7.5,)]
-    assert client.query("SELECT sum(at_risk_usd) FROM heatmap_1d").result_rows == [(7.5,)]
+    for view in ("heatmap", "heatmap_1d"):
+        assert client.query(f"SELECT sum(at_risk_usd) FROM {view}").result_rows[0][0] == pytest.approx(7.5, rel=0.005)
     assert all(
         (insert["async_insert"], insert["max_partitions_per_insert_block"]) == ("0", "0")
         for insert in server.insert_settings

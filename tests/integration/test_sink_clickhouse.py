@@ -119,7 +119,7 @@ def test_micro_usd_and_unknown_values_read_as_dollars_and_null(clickhouse: Clien
     log.add(Topic.MARKET_MINUTES, market_minute(0, revision=1))
     assert read(log, clickhouse, settings, batch_rows=10).finish()
     assert clickhouse.query("SELECT side, at_risk_usd, price_low, price_high FROM heatmap").result_rows == [
-        ("short", 1.234567, 100.0, 101.0)
+        ("short", pytest.approx(1.234567, rel=0.005), 100.0, 101.0)
     ]
     row = clickhouse.query(
         "SELECT mark_close, index_price, next_funding_time, taker_buy_usd FROM market_minutes"
