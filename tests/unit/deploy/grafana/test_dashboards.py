@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from deploy.grafana.src.build import OUTPUT, RULES, generate, outputs
+from liqheat.domain.signals import AlertKind
 
 FILES = sorted(OUTPUT.glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FILES}
@@ -95,7 +96,7 @@ def test_every_alert_rule_is_known_by_one_uid_and_asks_the_provisioned_datasourc
     provisioning = RULES.parents[1]
     (source,) = yaml.safe_load((provisioning / "datasources" / "clickhouse.yaml").read_text())["datasources"]
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-    assert len({rule["uid"] for rule in rules}) == len(rules) == 8
+    assert len({rule["uid"] for rule in rules}) == len(rules) == 3 + len(AlertKind)
     assert len({rule["title"] for rule in rules}) == len(rules)
     for rule in rules:
         query, threshold = rule["data"]
