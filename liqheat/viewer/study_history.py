@@ -27,8 +27,9 @@ _SPAN = """
 
 _MINUTES = f"""
 WITH (
-    SELECT venue FROM market_minutes WHERE {_SPAN} AND mark_close > 0
-    GROUP BY venue ORDER BY count() DESC, venue LIMIT 1) AS reference
+    SELECT argMax(venue, (minutes, venue)) FROM (
+        SELECT venue, count() AS minutes FROM market_minutes WHERE {_SPAN} AND mark_close > 0 GROUP BY venue)
+    ) AS reference
 SELECT intDiv(toUnixTimestamp(window_start), 60) AS minute,
        maxIf(mark_close, venue = reference) AS close, maxIf(mark_high, venue = reference) AS high,
        maxIf(mark_low, venue = reference) AS low,
