@@ -36,7 +36,8 @@ def study(
 
     Looks at what followed over 5, 15, 60 and 240 minutes once price came within reach of a large cluster, entered it,
     or swept it: realised volatility, return towards the cluster, and liquidations of its side. Each case is compared
-    with moments of the same symbol that had the same recent volatility and trend and no cluster near.
+    with moments of the same symbol that had the same recent volatility and trend and no cluster near. Where daily
+    volume is not known (backfilled history), it is taken from what was traded.
     """
     import json
 

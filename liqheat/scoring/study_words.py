@@ -4,7 +4,8 @@ import math
 
 from liqheat.domain.money import MICRO_USD_PER_USD, usd_text
 from liqheat.scoring.study import FEWEST_BLOCKS, FEWEST_CASES, JUDGED_HORIZON, LEVEL, Estimate, StageResult, Study
-from liqheat.scoring.study_moments import Stage
+from liqheat.scoring.study_matching import HORIZONS
+from liqheat.scoring.study_moments import LOOK_BACK, Stage
 
 TITLES = {
     Stage.REACHED: "came within reach",
@@ -26,7 +27,7 @@ def in_words(study: Study) -> list[str]:
     reached = study.stages[Stage.REACHED]
     found = verdict(study)
     if found == "too few cases":
-        lines = [f"Too few cases to say whether clusters attract price: {_counted(reached)}."]
+        lines = [f"Too few cases to say whether clusters attract price: {_counted(reached)}. {_NEEDS}"]
     else:
         estimate = reached.estimates["towards"][JUDGED_HORIZON]
         lines = [f"{_OPENINGS[found]} {_near(study, estimate, reached)}"]
@@ -40,6 +41,8 @@ def in_words(study: Study) -> list[str]:
         )
     return lines
 
+
+_NEEDS = f"A case needs {LOOK_BACK} minutes of history before it, and {HORIZONS[-1] // 60} hours after it."
 
 _OPENINGS = {
     "attract": "Clusters attract price.",

@@ -16,7 +16,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.settings import Settings
 from liqheat.scoring.study_moments import History
-from liqheat.viewer.study_history import read_history, symbols
+from liqheat.viewer.study_history import daily_volume, read_history, symbols
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
@@ -64,6 +64,18 @@ def written(history: History, settings: Settings, client: Client) -> None:
     )
     judged = [{"window_start": time} for time in times]
     batches.append(filled_batch(Kind.SYMBOL_SIGNALS, *judged, symbol=history.symbol, venue="all"))
+    # Another symbol, backfilled: no daily volume is known.
+    for venue in ("binance", "bybit"):
+        flows = [
+            {"window_start": time, "mark_close": 1.0, "mark_high": 1.0, "mark_low": 1.0, "taker_buy_usd": 10**9}
+            for time in times[:200]
+        ]
+        batches.append(filled_batch(Kind.MARKET_MINUTES, *flows, symbol="OLD", venue=venue))
+    old = [
+        {"window_start": times[minute], "cluster_id": "old", "side": 1, "at_risk_usd": 288_000 * 10**6}
+        for minute in (10, 100, 150)
+    ]
+    batches.append(filled_batch(Kind.CLUSTERS, *old, symbol="OLD", venue="all"))
     writer = ClickHouseWriter(client, settings.clickhouse)
     for batch in batches:
         writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin("test", 0, 0))])
@@ -103,6 +115,24 @@ def test_a_stored_history_is_read_back_as_it_was(client: Client, history: Histor
     np.testing.assert_array_equal(read.clusters.cluster, history.clusters.cluster - 1)
     for name in ("minute", "side", "low", "high", "percent_of_adv", "swept"):
         np.testing.assert_array_equal(getattr(read.clusters, name), getattr(history.clusters, name))
+
+
+def test_a_day_of_volume_is_made_up_from_the_minutes_that_are_stored() -> None:
+    traded = np.full(3_000, 2.0)
+    traded[1_500:] = 3.0
+    traded[100:200] = np.nan
+    volume = daily_volume(traded)
+    assert np.isnan(volume[:59]).all()
+    assert (volume[59], volume[1_499], volume[2_999]) == (2 * 1_440, 2 * 1_440, 3 * 1_440)
+    # Of the day before, 1,340 minutes are stored: half an hour of 3, the rest of 2.
+    assert volume[1_529] == pytest.approx((30 * 3 + 1_310 * 2) / 1_340 * 1_440)
+
+
+def test_a_cluster_of_unknown_share_is_sized_by_what_was_traded(client: Client, history: History) -> None:
+    read = read_history(client, "OLD", START_MS, END_MS, 5.0)
+    assert read is not None
+    # 1,000 USD per minute of two venues are 2.88M per day, and it holds 288,000.
+    assert read.clusters.percent_of_adv == pytest.approx([0.0, 10.0, 10.0])
 
 
 def test_only_the_span_asked_for_is_read(client: Client) -> None:
