@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def study(
     symbol: list[str] = typer.Argument(None, help="Canonical symbols.  [default: all that are stored]"),
     percent: float = typer.Option(5.0, min=0.01, help="Clusters count from this share of average daily volume, %."),
-    reach: float = typer.Option(1.0, min=0.01, max=20, help="Price is within reach from this distance on, %."),
+    near: float = typer.Option(1.0, min=0.01, max=20, help="Price is near a cluster from this distance on, %."),
     days: float = typer.Option(None, min=0.1, help="Only the last so many days.  [default: all that is stored]"),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
     draws: int = typer.Option(2_000, min=100, max=100_000, help="How often time is drawn again for the intervals."),
@@ -34,7 +34,7 @@ def study(
 ) -> None:
     """Say whether clusters attract price, repel it, or do nothing, over the stored history.
 
-    Looks at what followed over 5, 15, 60 and 240 minutes once price came within reach of a large cluster, entered it,
+    Looks at what followed over 5, 15, 60 and 240 minutes once price came near a large cluster, entered it,
     or swept it: realised volatility, return towards the cluster, and liquidations of its side. Each case is compared
     with moments of the same symbol that had the same recent volatility and trend and no cluster near. Where daily
     volume is not known (backfilled history), it is taken from what was traded.
@@ -65,7 +65,7 @@ def study(
                 raise FatalError(f"Nothing is stored of {', '.join(unknown)}; known are {', '.join(stored) or 'none'}")
             if not names:
                 raise FatalError("Nothing is stored yet: let `liqheat demo` or the services run for a while")
-            found = measures.study(_histories(client, names, start, end, percent), percent, reach, draws)
+            found = measures.study(_histories(client, names, start, end, percent), percent, near, draws)
     finally:
         client.close()
     if as_json:
@@ -123,7 +123,7 @@ def _print_tables(console: "Console", found: "Study") -> None:
         console.print(table)
     console.print(
         f"{found.symbols} symbols, {found.minutes:,} judged minutes; clusters from {found.percent:g}% of daily volume, "
-        f"within {found.reach:g}%; time drawn again in blocks of {found.block_hours} h."
+        f"within {found.near:g}%; time drawn again in blocks of {found.block_hours} h."
     )
 
 

@@ -85,10 +85,10 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The whole answer: by stage, over which symbols and minutes, with which cluster size (% of ADV) and reach (%)."""
+    """The whole answer: by stage, over which symbols and minutes, with which cluster size (% of ADV), `near` from which distance (%)."""
 
     percent: float
-    reach: float
+    near: float
     symbols: int
     minutes: int
     block_hours: int
@@ -98,7 +98,7 @@ class Study:
         """Return the study as plain data for JSON; null for what is unknown."""
         return {
             "percent_of_adv": self.percent,
-            "reach_percent": self.reach,
+            "near_percent": self.near,
             "symbols": self.symbols,
             "minutes": self.minutes,
             "block_hours": self.block_hours,
@@ -135,13 +135,13 @@ class _Terms:
     unmatched: int = 0
 
 
-def study(histories: Iterable[History], percent: float, reach: float, draws: int = DRAWS, seed: int = 0) -> Study:
+def study(histories: Iterable[History], percent: float, near: float, draws: int = DRAWS, seed: int = 0) -> Study:
     """Return what followed the moments at clusters of at least `percent` % of ADV, against matched control moments.
 
     Args:
         histories: one per symbol; taken one by one.
         percent: size of a cluster from which it counts, % of the 24 h volume.
-        reach: distance within which price has come near, %.
+        near: distance within which price has come near, %.
         draws: how often the blocks are drawn again for the intervals.
         seed: of these draws.
     """
@@ -152,16 +152,16 @@ def study(histories: Iterable[History], percent: float, reach: float, draws: int
         symbols += 1
         minutes += int(history.judged.sum())
         spans.append((history.start, history.start + len(history.close) * MINUTE_MS))
-        _gather(history, percent, reach, terms)
+        _gather(history, percent, near, terms)
     length = _block_length(terms)
     results = {stage: _result(stage, terms[stage], length, draws, seed) for stage in Stage}
-    return Study(percent, reach, symbols, minutes, length // HOUR_MS, results)
+    return Study(percent, near, symbols, minutes, length // HOUR_MS, results)
 
 
-def _gather(history: History, percent: float, reach: float, terms: dict[Stage, _Terms]) -> None:
+def _gather(history: History, percent: float, near: float, terms: dict[Stage, _Terms]) -> None:
     """Add the cases of one symbol, and their controls, to `terms`."""
-    quiet = without_cluster(history, percent, reach)
-    found = moments(history, percent, reach)
+    quiet = without_cluster(history, percent, near)
+    found = moments(history, percent, near)
     for side in (1, -1):
         around = surroundings(history, side)
         known = usable(around)

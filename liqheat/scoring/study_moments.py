@@ -19,13 +19,13 @@ LOOK_BACK = 60
 SPACING = 60
 """Minutes between two cases of one symbol, side and stage, so that one move past a row of clusters counts once."""
 CLEAR = 2.0
-"""A control has no cluster within this many times the reach."""
+"""A control has no cluster within this many times the distance that counts as near."""
 
 
 class Stage(StrEnum):
     """How price met the cluster, in the order in which it does."""
 
-    REACHED = "reached"
+    NEARED = "neared"
     ENTERED = "entered"
     SWEPT = "swept"
 
@@ -73,10 +73,10 @@ class Moments:
     side: IntArray
 
 
-def moments(history: History, percent: float, reach: float) -> dict[Stage, Moments]:
+def moments(history: History, percent: float, near: float) -> dict[Stage, Moments]:
     """Return the moments of each stage, in order of time.
 
-    Reached: price came from further away to within `reach` % of the nearer edge, and is still outside. Entered: the
+    Neared: price came from further away to within `near` % of the nearer edge, and is still outside. Entered: the
     minute's prices touched that edge from outside. Swept: the cluster ended so. A cluster counts once per stage, and
     only if it held at least `percent` % of daily volume before.
     """
@@ -94,22 +94,22 @@ def moments(history: History, percent: float, reach: float) -> dict[Stage, Momen
     nearest = _distance(np.where(side > 0, history.low[now], history.high[now]), edge, side)
     large = rows.percent_of_adv[before] >= percent
     found = {
-        Stage.REACHED: large & (was > reach) & (is_now <= reach) & (is_now > 0),
+        Stage.NEARED: large & (was > near) & (is_now <= near) & (is_now > 0),
         Stage.ENTERED: large & (was > 0) & (nearest <= 0),
         Stage.SWEPT: rows.swept[after] & _was_large(rows, percent)[before],
     }
     return {stage: _spaced(rows.cluster[after][hit], now[hit], side[hit]) for stage, hit in found.items()}
 
 
-def without_cluster(history: History, percent: float, reach: float) -> BoolArray:
+def without_cluster(history: History, percent: float, near: float) -> BoolArray:
     """Return at which minutes no large cluster of either side is near, nor was within `LOOK_BACK`, shape (n,)."""
     rows = history.clusters
-    near = np.zeros(len(history.close), dtype=np.bool_)
+    beside = np.zeros(len(history.close), dtype=np.bool_)
     price = history.close[rows.minute]
     edge = np.where(rows.side > 0, rows.high, rows.low)
-    close = ~(_distance(price, edge, rows.side) > CLEAR * reach)
-    near[rows.minute[close & _was_large(rows, percent)]] = True
-    return np.asarray(_all_of_the_last(history.judged & ~near, LOOK_BACK))
+    close = ~(_distance(price, edge, rows.side) > CLEAR * near)
+    beside[rows.minute[close & _was_large(rows, percent)]] = True
+    return np.asarray(_all_of_the_last(history.judged & ~beside, LOOK_BACK))
 
 
 def _distance(price: FloatArray, edge: FloatArray, side: IntArray) -> FloatArray:

@@ -8,7 +8,7 @@ from liqheat.scoring.study_matching import HORIZONS
 from liqheat.scoring.study_moments import LOOK_BACK, Stage
 
 TITLES = {
-    Stage.REACHED: "came within reach",
+    Stage.NEARED: "came near",
     Stage.ENTERED: "entered",
     Stage.SWEPT: "swept",
 }
@@ -16,24 +16,24 @@ TITLES = {
 
 def verdict(study: Study) -> str:
     """Return `attract`, `repel`, `nothing` or `too few cases`: whether price, once near, goes on to clusters."""
-    reached = study.stages[Stage.REACHED]
-    if not reached.is_enough:
+    neared = study.stages[Stage.NEARED]
+    if not neared.is_enough:
         return "too few cases"
-    return {1: "attract", -1: "repel", 0: "nothing"}[reached.estimates["towards"][JUDGED_HORIZON].sign]
+    return {1: "attract", -1: "repel", 0: "nothing"}[neared.estimates["towards"][JUDGED_HORIZON].sign]
 
 
 def in_words(study: Study) -> list[str]:
     """Return the answer as sentences: attraction first, then volatility and liquidations after each stage."""
-    reached = study.stages[Stage.REACHED]
+    neared = study.stages[Stage.NEARED]
     found = verdict(study)
     if found == "too few cases":
-        lines = [f"Too few cases to say whether clusters attract price: {_counted(reached)}. {_NEEDS}"]
+        lines = [f"Too few cases to say whether clusters attract price: {_counted(neared)}. {_NEEDS}"]
     else:
-        estimate = reached.estimates["towards"][JUDGED_HORIZON]
-        lines = [f"{_OPENINGS[found]} {_near(study, estimate, reached)}"]
+        estimate = neared.estimates["towards"][JUDGED_HORIZON]
+        lines = [f"{_OPENINGS[found]} {_near(study, estimate, neared)}"]
     for stage, result in study.stages.items():
         if not result.is_enough:
-            if stage is not Stage.REACHED:
+            if stage is not Stage.NEARED:
                 lines.append(f"After price {_met(stage)}: too few cases ({_counted(result)}).")
             continue
         lines.append(
@@ -51,22 +51,22 @@ _OPENINGS = {
 }
 
 
-def _near(study: Study, estimate: Estimate, reached: StageResult) -> str:
+def _near(study: Study, estimate: Estimate, neared: StageResult) -> str:
     if estimate.difference >= 0:
         direction, sign = "further towards it than", 1
     else:
         direction, sign = "less far towards it than", -1
     bounds = sorted((sign * estimate.low, sign * estimate.high))
     return (
-        f"In the hour after it came within {study.reach:g}% of one, it went {abs(estimate.difference):.2f}% "
+        f"In the hour after it came within {study.near:g}% of one, it went {abs(estimate.difference):.2f}% "
         f"{direction} after like moments without a cluster ({LEVEL}% interval {bounds[0]:.2f}% to {bounds[1]:.2f}%, "
-        f"{reached.cases} cases)."
+        f"{neared.cases} cases)."
     )
 
 
 def _met(stage: Stage) -> str:
     return {
-        Stage.REACHED: "came within reach of a cluster",
+        Stage.NEARED: "came near a cluster",
         Stage.ENTERED: "entered one",
         Stage.SWEPT: "swept one",
     }[stage]

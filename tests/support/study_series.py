@@ -14,7 +14,7 @@ def series(
     seed: int,
     days: int = 30,
     pull: float = 0.0,
-    reach: float = 1.0,
+    near: float = 1.0,
     swept_volatility: float = 1.0,
     liquidated_usd: float = 0.0,
     symbol: str = "TAO",
@@ -22,7 +22,7 @@ def series(
     """Return a random walk that meets a cluster every few hours.
 
     A cluster of 10% of ADV is born 1.5 to 3% from the price on either side, and lives 5 hours or until the price is
-    through it. While it is within `reach` %, a minute's mean return is `pull` standard deviations towards it. For an
+    through it. While it is within `near` %, a minute's mean return is `pull` standard deviations towards it. For an
     hour after a sweep returns are `swept_volatility` times as large; a sweep liquidates `liquidated_usd` of its side
     over the ten minutes after it.
     """
@@ -38,7 +38,7 @@ def series(
     for minute in range(count):
         drift = 0.0
         edge = high if side > 0 else low
-        if alive and abs(math.exp(log) / edge - 1) * 100 <= reach:
+        if alive and abs(math.exp(log) / edge - 1) * 100 <= near:
             drift = -side * pull * STEP
         loud = swept_volatility if minute - swept_at <= 60 else 1.0
         before = log

@@ -147,11 +147,11 @@ def test_the_command_answers_in_words_and_as_json(run: Any) -> None:
     spoken = run()
     assert spoken.exit_code == 0, spoken.output
     assert "Too few cases to say whether clusters attract price" in spoken.output
-    assert "came within reach: " in spoken.output
+    assert "came near: " in spoken.output
     plain = json.loads(run("tao", "--json", "--percent", "8").stdout)
     assert plain["verdict"] == "too few cases"
     assert plain["percent_of_adv"] == 8
-    assert plain["stages"]["reached"]["cases"] > 5
+    assert plain["stages"]["neared"]["cases"] > 5
     assert plain["words"][0].startswith("Too few cases")
 
 

@@ -39,10 +39,10 @@ def history(
     )
 
 
-def found_at(one: History, percent: float = 5.0, reach: float = 1.0) -> dict[Stage, list[tuple[int, int]]]:
+def found_at(one: History, percent: float = 5.0, near: float = 1.0) -> dict[Stage, list[tuple[int, int]]]:
     return {
         stage: list(zip(at.minute.tolist(), at.side.tolist(), strict=True))
-        for stage, at in moments(one, percent, reach).items()
+        for stage, at in moments(one, percent, near).items()
     }
 
 
@@ -50,15 +50,15 @@ def test_price_reaches_enters_and_sweeps_a_cluster_of_longs() -> None:
     rows = clusters(*((7, minute, LONG, 97.0, 98.0, 8.0 if minute < 5 else 0.0, minute == 5) for minute in range(6)))
     # 2% away, 1.01%, 0.51%, then a wick to the edge, inside, and through.
     one = history([100.0, 99.0, 98.5, 98.5, 97.5, 96.0], rows, low=[100.0, 99.0, 98.5, 98.0, 97.5, 96.0])
-    assert found_at(one) == {Stage.REACHED: [(2, LONG)], Stage.ENTERED: [(3, LONG)], Stage.SWEPT: [(5, LONG)]}
-    assert found_at(one, reach=1.5)[Stage.REACHED] == [(1, LONG)]
+    assert found_at(one) == {Stage.NEARED: [(2, LONG)], Stage.ENTERED: [(3, LONG)], Stage.SWEPT: [(5, LONG)]}
+    assert found_at(one, near=1.5)[Stage.NEARED] == [(1, LONG)]
     assert found_at(one, percent=9.0) == NOTHING
 
 
 def test_a_cluster_of_shorts_lies_above_and_is_met_from_below() -> None:
     rows = clusters(*((7, minute, SHORT, 102.0, 103.0, 8.0 if minute < 3 else 0.0, minute == 3) for minute in range(4)))
     one = history([100.0, 101.5, 101.8, 104.0], rows, high=[100.0, 101.5, 102.0, 104.0])
-    assert found_at(one) == {Stage.REACHED: [(1, SHORT)], Stage.ENTERED: [(2, SHORT)], Stage.SWEPT: [(3, SHORT)]}
+    assert found_at(one) == {Stage.NEARED: [(1, SHORT)], Stage.ENTERED: [(2, SHORT)], Stage.SWEPT: [(3, SHORT)]}
 
 
 def test_a_cluster_that_comes_to_the_price_is_no_case() -> None:
@@ -72,7 +72,7 @@ def test_one_move_past_a_row_of_clusters_counts_once_per_hour_and_side() -> None
     far = [(2, minute, LONG, 96.9, 97.9, 8.0, False) for minute in range(4)]
     other = [(3, minute, SHORT, 100.9, 101.0, 8.0, False) for minute in range(4)]
     one = history([99.5, 98.5, 98.4, 100.5], clusters(*near, *far, *other))
-    assert found_at(one)[Stage.REACHED] == [(1, LONG), (3, SHORT)]
+    assert found_at(one)[Stage.NEARED] == [(1, LONG), (3, SHORT)]
 
 
 def test_what_is_a_moment_does_not_depend_on_what_comes_after() -> None:
@@ -91,7 +91,7 @@ def test_what_is_a_moment_does_not_depend_on_what_comes_after() -> None:
     )
     before = {stage: [at for at in found if at[0] < cut] for stage, found in found_at(whole).items()}
     assert found_at(part) == before
-    assert before[Stage.REACHED]
+    assert before[Stage.NEARED]
     np.testing.assert_array_equal(without_cluster(part, 5, 1), without_cluster(whole, 5, 1)[:cut])
 
 
@@ -99,7 +99,7 @@ def test_a_control_has_had_no_large_cluster_near_for_an_hour() -> None:
     rows = clusters((1, 70, LONG, 97.0, 98.5, 8.0, False), (2, 90, LONG, 98.0, 99.0, 4.0, False))
     one = history([100.0] * 200, rows)
     free = without_cluster(one, 5.0, 1.0)
-    # 59 is the first minute with an hour behind it; the cluster at 70 is 1.5% away, within twice the reach.
+    # 59 is the first minute with an hour behind it; the cluster at 70 is 1.5% away, within twice what is near.
     assert np.flatnonzero(free).tolist() == [*range(59, 70), *range(130, 200)]
     unknown = replace(one, judged=np.arange(200) != 150)
     assert not without_cluster(unknown, 5.0, 1.0)[150:210].any()
@@ -201,7 +201,7 @@ def answer(pull: float, **effects: float) -> Study:
 def test_clusters_that_pull_attract() -> None:
     found = answer(0.15)
     assert verdict(found) == "attract"
-    estimate = found.stages[Stage.REACHED].estimates["towards"][5]
+    estimate = found.stages[Stage.NEARED].estimates["towards"][5]
     # Five minutes of 0.15 standard deviations of 0.06%, less what comes after the cluster is left.
     assert estimate.difference == pytest.approx(5 * 0.15 * 0.06, rel=0.8)
     assert in_words(found)[0].startswith(
@@ -219,9 +219,9 @@ def test_clusters_that_push_repel() -> None:
 def test_clusters_that_do_nothing_are_said_to_do_nothing() -> None:
     found = answer(0.0)
     assert verdict(found) == "nothing"
-    reached = found.stages[Stage.REACHED]
-    assert reached.cases >= FEWEST_CASES
-    assert reached.estimates["volatility"][60].sign == 0
+    neared = found.stages[Stage.NEARED]
+    assert neared.cases >= FEWEST_CASES
+    assert neared.estimates["volatility"][60].sign == 0
     assert in_words(found)[0].startswith("Clusters do nothing")
 
 
@@ -253,7 +253,7 @@ def test_a_short_history_is_too_few_cases() -> None:
     assert in_words(found)[0].startswith("Too few cases to say whether clusters attract price: ")
     nothing = study([], 5.0, 1.0)
     assert verdict(nothing) == "too few cases"
-    assert nothing.figures()["stages"]["reached"]["cases"] == 0
+    assert nothing.figures()["stages"]["neared"]["cases"] == 0
     without = study([history([100.0, 101.0], clusters())], 5.0, 1.0)
     assert without.minutes == 2
 
@@ -261,6 +261,6 @@ def test_a_short_history_is_too_few_cases() -> None:
 def test_the_figures_are_json_that_any_reader_takes() -> None:
     found = study([series(1, days=12, pull=0.1)], 5.0, 1.0)
     text = json.dumps(found.figures(), allow_nan=False)
-    outcome = json.loads(text)["stages"]["reached"]["outcomes"]["towards"]["60"]
+    outcome = json.loads(text)["stages"]["neared"]["outcomes"]["towards"]["60"]
     assert outcome["case"] - outcome["control"] == pytest.approx(outcome["difference"])
     assert study([series(1, days=12, pull=0.1)], 5.0, 1.0).figures() == found.figures()
