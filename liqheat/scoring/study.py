@@ -85,7 +85,7 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The whole answer: by stage, over which symbols and minutes, with which cluster size (% of ADV), `near` from which distance (%)."""
+    """The whole answer by stage; `percent` of ADV makes a cluster large, price is near it from `near` % on."""
 
     percent: float
     near: float
