@@ -39,7 +39,7 @@ class Pulse:
         """The mean of the latest pauses that were no outage (s)."""
 
     def note(self, streams: Collection[Stream], now: float, name: str, lag_ms: int) -> None:
-        """Note a frame of the connection or poll `name`: what it told, when (monotonic s), how old that was."""
+        """Note a frame of the connection or poll `name`: what it said, when (monotonic s), how old that was."""
         self._lag[name] = now, lag_ms
         if self._spoke_at is not None and (pause := now - self._spoke_at) < _USUAL_SECONDS:
             self.usual_pause += (pause - self.usual_pause) * (_WEIGHT if self.usual_pause else 1.0)
@@ -47,7 +47,7 @@ class Pulse:
         for stream in streams:
             if stream.kind is Kind.MARKS:
                 before = self._heard_at.get(stream)
-                # A longer pause was told as one that should not be, so it is not how the market usually is.
+                # A longer pause was reported as one that should not be, so it is not how the market usually is.
                 if before is not None and self._longest.get(stream, 0.0) < now - before < FROZEN_SECONDS:
                     self._longest[stream] = now - before
                 self._heard_at[stream] = now

@@ -97,20 +97,22 @@ class Pipeline:
         """Return what follows from minutes that closed, and put the changed states of their symbols into `judged`."""
         positions = state.positions
         records: list[tuple[str, tuple[Kind, str, Record]]] = []
-        for minutes in closed:
-            for market, reading in signals.readings_of(minutes):
-                symbol = positions.symbols[market]
-                memory = judged.get(symbol)
-                if memory is None:
-                    known = state.signals.get(symbol)
-                    memory = judged[symbol] = SignalState(symbol) if known is None else signal_state.copied(known)
-                said = signals.update(
-                    memory,
-                    [(positions.venues[market], reading)],
-                    self._settings_of(symbol),
-                    positions.settings.grid_factor,
-                )
-                records += [(symbol, each) for each in said]
+        readings = [each for minutes in closed for each in signals.readings_of(minutes)]
+        # Of one symbol in the order in which its log closed them.
+        readings.sort(key=lambda each: (each[1].revision, each[1].window))
+        for market, reading in readings:
+            symbol = positions.symbols[market]
+            memory = judged.get(symbol)
+            if memory is None:
+                known = state.signals.get(symbol)
+                memory = judged[symbol] = SignalState(symbol) if known is None else signal_state.copied(known)
+            said = signals.update(
+                memory,
+                [(positions.venues[market], reading)],
+                self._settings_of(symbol),
+                positions.settings.grid_factor,
+            )
+            records += [(symbol, each) for each in said]
         return signals.to_batches(records)
 
     def _settings_of(self, symbol: str) -> SignalSettings:

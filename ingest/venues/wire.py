@@ -38,7 +38,6 @@ Moment = int | str | None
 """A time in ms, likewise; see `time_or_zero`."""
 Text = str | int | None
 """A text that the venue may write as a number; see `text_of`."""
-
 IsWanted = Callable[[str], object]
 """Whether an instrument is wanted, by the venue's name; what is true counts as yes."""
 

@@ -91,7 +91,7 @@ class BaselineMaps:
         self._markets[batch.venue].take(batch)
 
     def maps(self, factor: int) -> tuple[Maps, Maps]:
-        """Return the baseline's one map twice: it does not part what stands from what will be executed."""
+        """Return the baseline's one map twice: it does not part at risk from expected."""
         del factor
         maps = {(venue, side): market.map(side) for venue, market in self._markets.items() for side in SIDES}
         return maps, maps
@@ -169,7 +169,7 @@ class Judge:
                     waiting.liquidated[key] = waiting.liquidated.get(key, 0.0) + usd
 
     def judge(self) -> None:
-        """Judge every map as it stands now, and settle what the hour since the last judgement brought."""
+        """Judge every map as it is now, and settle what the hour since the last judgement brought."""
         self._settle()
         truth = truth_of(self._market)
         real = _true_maps(truth, self._factor)
@@ -210,7 +210,7 @@ def _true_maps(truth: Truth, factor: int) -> Maps:
 
 
 def _standing(market: Market) -> set[tuple[int, int, int]]:
-    """Return who stands now, as (venue, account, side): only their liquidations count for calibration."""
+    """Return whose positions are open now, as (venue, account, side): only their liquidations count for calibration."""
     table = market.positions
     rows = table.open_rows
     return set(zip(table.venue[rows].tolist(), table.account[rows].tolist(), table.side[rows].tolist(), strict=True))

@@ -42,30 +42,25 @@ def score(
     inferred over true, and calibration (what the map said the next hour's move would liquidate, against what was).
     With --worlds: median and worst tenth over worlds, beside an oracle that knows every entry and size but no margin.
     """
-    import json
     import os
     import sys
 
     from rich.console import Console
 
     from liqheat.cli.score_worlds import score_worlds
-    from liqheat.cli.scoring_run import score as score_run
     from liqheat.cli.scoring_run import standard_runs
     from liqheat.platform.errors import ConfigurationError
     from liqheat.platform.settings import load
 
-    at_once = processes or os.cpu_count() or 1
     if held_out and not worlds:
         raise ConfigurationError("Expected --worlds with --held-out: only worlds have seeds kept apart")
+    console = Console(file=sys.stderr if as_json else sys.stdout)
+
+    def run_all(runs: list[Any], work: Callable[[Any], Any]) -> Iterable[Any]:
+        return _run_all(runs, processes or os.cpu_count() or 1, console, work)
+
     if worlds:
-        console = Console(file=sys.stderr if as_json else sys.stdout)
-        score_worlds(
-            worlds,
-            held_out=held_out,
-            as_json=as_json,
-            console=console,
-            run_all=lambda runs, work: _run_all(runs, at_once, console, work),
-        )
+        score_worlds(worlds, held_out=held_out, as_json=as_json, console=console, run_all=run_all)
         return
     plan = QUICK if quick else FULL
     runs = standard_runs(seeds or plan["seeds"], plan["hours"], plan["burn_in"], load().engine, first_seed, crowd)
@@ -73,9 +68,24 @@ def score(
     unknown = set(regime) - set(known)
     if unknown:
         raise ConfigurationError(f"Expected regimes out of {', '.join(known)}, was {', '.join(sorted(unknown))}")
-    runs = [run for run in runs if not regime or run.regime in regime]
-    console = Console(file=sys.stderr if as_json else sys.stdout)
-    judged: list[Judged] = list(_run_all(runs, at_once, console, score_run))
+    _score_regimes(
+        [run for run in runs if not regime or run.regime in regime], known, as_json, report, console, run_all
+    )
+
+
+def _score_regimes(
+    runs: list[Any],
+    known: list[str],
+    as_json: bool,
+    report: Path | None,
+    console: Any,
+    run_all: Callable[[list[Any], Callable[[Any], Any]], Iterable[Any]],
+) -> None:
+    import json
+
+    from liqheat.cli.scoring_run import score as score_run
+
+    judged: list[Judged] = list(run_all(runs, score_run))
     overall = _figures(judged)
     by_regime = {name: _figures([one for one in judged if one.run.regime == name]) for name in dict.fromkeys(known)}
     by_regime = {name: methods for name, methods in by_regime.items() if methods}

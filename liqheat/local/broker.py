@@ -169,7 +169,7 @@ def fetch_apache_kafka(pom: Path, lib: Path) -> None:
         raise ConfigurationError("Apache Kafka's jars need Maven; install it, or use the embedded broker")
     partial = lib.with_suffix(".part")
     goal = "dependency:copy-dependencies"
-    _kafka_tool([maven, "-q", "-B", "-f", str(pom), goal, f"-DoutputDirectory={partial.resolve()}"])
+    _kafka_tool([maven, "-q", "-B", "-C", "-f", str(pom), goal, f"-DoutputDirectory={partial.resolve()}"])
     partial.rename(lib)
 
 

@@ -1,13 +1,13 @@
 """Decides from committed and last offsets whether a consumer group keeps up. Pure; `broker_watch` measures.
 
-A group that works through a backlog is well. It is not when it stands still with work before it, or when it has
+A group that works through a backlog is well. It is not when it makes no progress with work before it, or when it has
 fallen further behind at each look for a minute.
 """
 
 from collections.abc import Mapping
 
 STANDING_SECONDS = 8.0
-"""Work waits and nothing of it was committed for so long: the group stands still."""
+"""Work waits and nothing of it was committed for so long: the group is at a halt."""
 GROWING_SECONDS = 60.0
 LEAST_LAG = 500
 """Messages; a shorter backlog may grow for a minute without meaning anything."""
@@ -58,7 +58,7 @@ class LagJudge:
         if standing:
             worst = max(standing, key=lambda place: standing[place])
             return (
-                f"{len(standing)} partitions stand still with messages to read, "
+                f"{len(standing)} partitions make no progress with messages to read, "
                 f"{worst} for {standing[worst]:.0f} s ({self._lag:,} messages behind in all)"
             )
         if self._growing_since is not None and self._now - self._growing_since > GROWING_SECONDS:

@@ -28,6 +28,7 @@ from liqheat.platform.section import Section
 from liqheat.platform.settings_beside import Grafana as Grafana
 from liqheat.platform.settings_beside import Local as Local
 from liqheat.platform.settings_beside import Port, Seconds
+from liqheat.platform.settings_beside import Viewer as Viewer
 from liqheat.platform.topics import Topic
 from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 
@@ -265,20 +266,6 @@ class Service(Section):
         "info", description="least important lines that are written"
     )
     log_style: Literal["json", "console"] = Field("json", description="json for collectors, console for people")
-
-
-class Viewer(Section):
-    """The local web page."""
-
-    host: str = Field("127.0.0.1", description="where the page listens")
-    port: Port = Field(8080, description="port of the page")
-    hosts: tuple[str, ...] = Field((), description="further names that the page answers to, beside addresses")
-    stale_minutes: int = Field(
-        5, ge=1, le=1_440, description="age of a venue's latest minute from which it is not current"
-    )
-    query_threads: int = Field(2, ge=1, le=64, description="queries of the page that run at once")
-    maximum_questions: int = Field(256, ge=1, description="answers that may wait or be worked out; more get 503")
-    maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")
 
 
 class Settings(VenueSections):

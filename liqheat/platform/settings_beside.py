@@ -36,3 +36,17 @@ class Grafana(Section):
     clickhouse_secure: bool = Field(False, description="TLS from Grafana to ClickHouse")
     clickhouse_username: str = Field("liqheat_grafana", description="read-only user of the datasource")
     clickhouse_password: SecretStr | None = Field(None, description="its password; kept by Grafana, never shown")
+
+
+class Viewer(Section):
+    """The local web page."""
+
+    host: str = Field("127.0.0.1", description="where the page listens")
+    port: Port = Field(8080, description="port of the page")
+    hosts: tuple[str, ...] = Field((), description="further names that the page answers to, beside addresses")
+    stale_minutes: int = Field(
+        5, ge=1, le=1_440, description="age of a venue's latest minute from which it is not current"
+    )
+    query_threads: int = Field(2, ge=1, le=64, description="queries of the page that run at once")
+    maximum_questions: int = Field(256, ge=1, description="answers that may wait or be worked out; more get 503")
+    maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")

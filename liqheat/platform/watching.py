@@ -39,7 +39,7 @@ class EventLoopBeat:
         self._timer.cancel()
 
     def blocked(self) -> str | None:
-        """Say that the loop stands still for good."""
+        """Say that the loop is blocked for good."""
         return self._older_than(BLOCKED_SECONDS)
 
     def slow(self) -> str | None:

@@ -1,6 +1,5 @@
 """How much: predicted against executed liquidations by hour and side, with intervals from resampled weeks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -121,19 +120,18 @@ def bounds(values: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def intervals(cases: Cases, draws: list[IntArray]) -> dict[str, tuple[float, float]]:
-    """Return the 90% interval of each measure over resampled blocks."""
-    found = [measures(select(cases, places)) for places in draws]
+def drawn(cases: Cases, draws: list[IntArray]) -> list[dict[str, float]]:
+    """Return the measures of each draw of the cases' blocks."""
+    return [measures(select(cases, places)) for places in draws]
+
+
+def intervals(found: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Return the 90% interval of each measure over its draws."""
     return {name: bounds([one[name] for one in found]) for name in MEASURES}
 
 
-def paired(
-    ours: Cases, theirs: Cases, draws: list[IntArray], measure: Callable[[Cases], dict[str, float]] = measures
-) -> dict[str, tuple[float, float]]:
-    """Return the 90% interval of ours less theirs, measure by measure, over the same resampled blocks."""
-    differences: dict[str, list[float]] = {}
-    for places in draws:
-        one, other = measure(select(ours, places)), measure(select(theirs, places))
-        for name, value in one.items():
-            differences.setdefault(name, []).append(value - other[name])
-    return {name: bounds(values) for name, values in differences.items()}
+def paired(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Return the 90% interval of ours less theirs, measure by measure, over the same draws."""
+    return {
+        name: bounds([one[name] - other[name] for one, other in zip(ours, theirs, strict=True)]) for name in MEASURES
+    }

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.scoring.amounts import Cases, block_length, intervals, measures, paired, ratio_by_move, resampled, select
+from liqheat.scoring.amounts import (
+    Cases,
+    block_length,
+    drawn,
+    intervals,
+    measures,
+    paired,
+    ratio_by_move,
+    resampled,
+    select,
+)
 from liqheat.scoring.bars import Bars, Executed, Hours
 from liqheat.scoring.places import (
     CELLS,
@@ -50,13 +60,14 @@ def judge_amounts(said: dict[str, FloatArray], hours: Hours, judged: Judged, our
     cases = {name: _cases(usd, hours, judged) for name, usd in said.items()}
     draws = resampled(cases[ours].block, judged.draws)
     months = np.tile(_months(hours.start[judged.chosen]), 2)
+    again = {name: drawn(one, draws) for name, one in cases.items()}
     found: Figures = {}
     for name, one in cases.items():
         by_month = {str(month): measures(select(one, months == month)) for month in np.unique(months)}
         found[name] = {**measures(one), "ratio_by_move": ratio_by_move(one), "by_month": by_month}
-        found[name]["interval"] = intervals(one, draws)
+        found[name]["interval"] = intervals(again[name])
         if name != ours:
-            found[name]["ours_less_this"] = paired(cases[ours], one, draws)
+            found[name]["ours_less_this"] = paired(again[ours], again[name])
     return found
 
 

@@ -41,7 +41,7 @@ def distance_tables(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the habits of a side: bounds of the size classes, and by class the share liquidated up to each distance.
 
-    Who stands has not been reached yet, so the near ones among those whom price came close to are missing. Each
+    Open positions have not been reached yet, so the near ones among those whom price came close to are missing. Each
     distance's share is therefore taken among those only whom price had left there to see: the product-limit
     estimate for left-truncated data (Lynden-Bell 1971).
 

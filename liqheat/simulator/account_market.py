@@ -25,7 +25,7 @@ _MAXIMUM_WAVES = 200
 """Rounds of a chain of forced orders within one step; a chain that long goes on in the next."""
 _MAXIMUM_SLICES = 20
 _SPARE_STOCK = 1.7
-"""How many positions are drawn for each that stands at the start: price has closed the others meanwhile."""
+"""How many positions are drawn for each that is open at the start: price has closed the others meanwhile."""
 _GIVES_UP = 0.3
 """Chance that an account which has just defended itself will not do so again."""
 

@@ -1,6 +1,6 @@
 """The positions of accounts: what `positions` keeps, and the account behind each.
 
-A crossed position's `margin` is all that stands behind it: the balance and what the account's other positions are
+A crossed position's `margin` is all that backs it: the balance and what the account's other positions are
 worth. It changes as these do, and the liquidation price with it, as venues publish it. An account that defends
 itself has a price at which it acts (`called`), between the mark and its liquidation.
 """

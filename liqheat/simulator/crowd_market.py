@@ -73,7 +73,7 @@ class CrowdMarket(Market):
         liquidations = self._liquidated(rows[dead], step_ms)
         if len(liquidations):
             usd = liquidations.side * liquidations.lots * self.quantity_steps[liquidations.venue] * liquidations.price
-            # What is eaten moves the price of the next step, and that takes others with it.
+            # What is taken moves the price of the next step, and that takes others with it.
             self.book.take(-float(usd.sum()))
         if not len(rows):
             return [], liquidations

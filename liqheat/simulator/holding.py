@@ -1,6 +1,6 @@
 """How long positions are held: a power law of age, cut off at a longest life.
 
-Used by `people` for those who come and for the stock that stands when a market opens. The share still open at
+Used by `people` for those who come and for the stock that is there when a market opens. The share still open at
 age `a` is `(1 + a / scale) ** -exponent`: many leave within the hour, a tail stays for weeks. Of a stock that such
 lives have built up, most is old, so that far more of it than of the fresh is still open a day later.
 """

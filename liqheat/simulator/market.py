@@ -85,7 +85,7 @@ class Market(ABC):
 
     @property
     def undisturbed_price(self) -> float:
-        """Price (USD per coin) where no forced order had ever eaten of the book."""
+        """Price (USD per coin) where no forced order had ever taken from the book."""
         return self._undisturbed
 
     def fork(self, path: PricePath) -> Self:
@@ -164,7 +164,7 @@ class Market(ABC):
         self._variance += weight * ((level - previous) ** 2 / hours - self._variance)
 
     def _set_prices(self) -> None:
-        """Set index and marks to where the path and what was eaten of the book bring them."""
+        """Set index and marks to where the path and what was taken from the book bring them."""
         self.index_price = self._undisturbed * exp(self.book.displacement)
         self.mark_prices = np.round(self.index_price * (1 + self._basis), self._decimals + 2)
 

@@ -31,15 +31,15 @@ class DepthShape:
     """Resting within 1% of the middle on each side, over all venues, USD."""
     exponent: float = 1.0
     refill_half_life_hours: float = 0.03
-    """Time in which half of what was eaten rests again."""
+    """Time in which half of what was taken rests again."""
     permanent_share: float = 0.0
     """Share of the displacement that stays when the book has refilled: makers quote around the new price."""
     maximum_displacement: float = REACH
-    """Furthest that eaten orders move the price, in its log."""
+    """Furthest that taken orders move the price, in its log."""
 
 
 class OrderBook:
-    """The book of one coin; its state is what was eaten and not refilled, and how far the price was moved for good."""
+    """The book of one coin; its state is what was taken and not refilled, and how far the price was moved for good."""
 
     def __init__(self, shape: DepthShape) -> None:
         self.shape = shape
@@ -47,7 +47,7 @@ class OrderBook:
         """Bought less sold by forced orders and not refilled yet, USD: below 0 bids are missing."""
         self.shift = 0.0
         """Displacement that has become permanent, in the log of the price."""
-        self.eaten_usd = 0.0
+        self.taken_usd = 0.0
         """All that orders ever took, USD."""
 
     @property
@@ -59,10 +59,10 @@ class OrderBook:
         """Let a market order eat: `usd` above 0 buys (asks go), below 0 sells (bids go)."""
         most = self._within(self.shape.maximum_displacement)
         self.pressure_usd = min(max(self.pressure_usd + usd, -most), most)
-        self.eaten_usd += abs(usd)
+        self.taken_usd += abs(usd)
 
     def refill(self, hours: float) -> None:
-        """Let `hours` pass: new orders rest where some were eaten."""
+        """Let `hours` pass: new orders rest where some were taken."""
         if not self.pressure_usd:
             return
         before = self._place(self.pressure_usd)
@@ -72,7 +72,7 @@ class OrderBook:
     def resting_usd(self, side: int, distance: FloatArray) -> FloatArray:
         """Return what rests between the middle and `distance` (log of the price, from 0), USD.
 
-        `side` is +1 for bids, below the middle, and -1 for asks. Eaten bids are missing below, and where they
+        `side` is +1 for bids, below the middle, and -1 for asks. Bids that were taken are missing below, and where they
         were, asks rest now: the sum over both sides between two prices stays the same.
         """
         here = self._place(self.pressure_usd)

@@ -1,4 +1,4 @@
-"""Who trades on a real venue: small accounts at high leverage, large ones whose whole balance stands behind them.
+"""Who trades on a real venue: small accounts at high leverage, large ones whose whole balance backs them.
 
 `People` are the parameters of a population, `Visitors` draws what arriving traders want; `account_market` carries
 it out. Sizes are heavy-tailed, lives follow a power law, margins are wide. Defaults are set so that the statistics
@@ -101,7 +101,7 @@ class Wishes:
     leverage: FloatArray
     """The leverage that is set; of isolated positions notional over margin."""
     margin_ratio: FloatArray
-    """Margin that stands behind the position over its notional."""
+    """Margin that backs the position over its notional."""
     other: FloatArray
     """Signed size of the account's other positions over this one's notional; 0 where isolated."""
     age_hours: FloatArray

@@ -119,7 +119,7 @@ class Statistics:
 
     @property
     def reached_whole(self) -> float:
-        """Of `reached_usd`, the share that stands almost whole, for margin had been added; NaN of nothing."""
+        """Of `reached_usd`, the share that is there almost whole, for margin had been added; NaN of nothing."""
         return self.reached_whole_usd / self.reached_usd if self.reached_usd else float("nan")
 
 

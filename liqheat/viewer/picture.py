@@ -79,8 +79,7 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         request.high or max(row["high"] for row in prices) * (1 + request.span / 100),
         stored_factor,
     )
-    since = max(request.since, start) if request.grid == grid.name else start
-    since -= (since - start) % request.step
+    since = _since(request, grid, start)
     chosen = [row for row in by_column if row["venue"] in request.venues]
     return {
         "symbol": request.symbol,
@@ -109,6 +108,12 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "record": evidence.record(client, request.symbol, min(end, limit)),
         "signals": signals_picture(client, request.symbol, start, min(end, limit)),
     }
+
+
+def _since(request: MapRequest, grid: DisplayGrid, start: int) -> int:
+    """Return the start of the first column to send: all of them where the page holds another grid."""
+    since = max(request.since, start) if request.grid == grid.name else start
+    return since - (since - start) % request.step
 
 
 def _leading_venue(quality: list[dict[str, Any]], request: MapRequest) -> str:

@@ -56,7 +56,7 @@ def keep_observed(state: PartitionState, markets: IntArray, before: Before) -> N
 
 
 def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
-    """Close the open minute of each of `markets`, at most one per symbol, and open the next."""
+    """Close the open minute of each of `markets` and open the next."""
     table, slots = state.table, state.slots
     facts = _Facts(state, markets)
     minute = facts.minute_columns()

@@ -3,8 +3,8 @@
 Pure and deterministic: the same log gives the same rows, bit for bit, however it is cut into messages and spans. The
 Faust driver, `liqheat map` and `liqheat score` all drive it through the functions below.
 
-A span is cut into rounds (`processors.heatmap.minutes`): in each, the rows of every symbol up to its next closing
-are gathered into the open minutes, then those minutes close together, at most one market of a symbol at a time.
+A span is cut into rounds (`processors.heatmap.minutes`): in each, the rows of every market up to its next closing
+are gathered into the open minutes, then those minutes close together.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ from processors.heatmap.minutes import EMPTY_SLOT, NOT_STARTED, UNTIMED, Closing
 from processors.heatmap.observing import observe
 from processors.heatmap.rows import ClosedMinutes, Output
 from processors.heatmap.state import Before, PartitionState
+from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.inferred import MODEL_VERSION
 
 Array = npt.NDArray[Any]
@@ -238,7 +239,13 @@ def _run(state: PartitionState, gathered: _Gathered, before: Before) -> Output:
     output = _output(state)
     _heal(state, gathered)
     plan = plan_of(
-        gathered.market, gathered.symbol, gathered.rank, gathered.times, state.table, state.settings.lateness_ms
+        gathered.market,
+        gathered.symbol,
+        gathered.rank,
+        gathered.times,
+        state.table,
+        state.settings.lateness_ms,
+        LEARNING_MINUTES * MINUTE_MS,
     )
     if plan.closings:
         before.inferred = state.inferred.take(np.unique(np.concatenate([each.market for each in plan.closings])))

@@ -137,7 +137,8 @@ class Plan:
 
     `order` are the places of the rows in the span; `open_start` the start (ms) of the minute that is open when a row is
     applied; `piece` the round after whose closings it is applied; `watermark` (ms) that of its market after it.
-    `closings[k]` are those of round k + 1: at most one market of each symbol. `markets` are the markets, ascending,
+    `closings[k]` are those of round k + 1: each of
+    another market. `markets` are the markets, ascending,
     `begun` the start of the minute open at first (`NOT_STARTED` before a timed row), `last` the place of the last row.
     """
 
@@ -153,9 +154,18 @@ class Plan:
 
 
 def plan_of(
-    market: IntArray, symbol: IntArray, rank: IntArray, times: IntArray, table: Array, lateness_ms: int
+    market: IntArray,
+    symbol: IntArray,
+    rank: IntArray,
+    times: IntArray,
+    table: Array,
+    lateness_ms: int,
+    lesson_ms: int,
 ) -> Plan:
     """Cut the rows of a span into rounds.
+
+    Markets of one symbol learn from each other where a lesson ends: then they close one after the other, as in the
+    log. At other times each market's next closing is in the same round as the others'.
 
     Args:
         market: market number of each row in log order, shape (n,).
@@ -164,6 +174,7 @@ def plan_of(
         times: event time (ms), `UNTIMED` for rows that move no watermark.
         table: rows of dtype `MARKET`; only read.
         lateness_ms: how long a minute waits after its end.
+        lesson_ms: lessons end at multiples of this.
     """
     order = np.argsort(market, kind="stable")
     of_row = market[order]
@@ -184,7 +195,11 @@ def plan_of(
     closings: list[Closing] = []
     crossing = np.flatnonzero(open_start > before)
     if crossing.size:
-        piece, closings = _rounds(order, of_row, symbol, rank, open_start, crossing)
+        since = before.copy()
+        closed = table["closed"][markets]
+        since[first] = np.where(closed == NOT_STARTED, since[first], np.minimum(closed + MINUTE_MS, since[first]))
+        learns = (open_start[crossing] // lesson_ms > since[crossing] // lesson_ms).any()
+        piece, closings = _rounds(order, of_row, symbol[order] if learns else of_row, rank, open_start, crossing)
     last = np.append(first[1:], len(of_row)) - 1
     return Plan(order, of_row, open_start, piece, markets, begun[first], last, watermark, closings)
 
@@ -204,22 +219,21 @@ def _begun(starts: IntArray, group: IntArray, times: IntArray) -> IntArray:
 
 
 def _rounds(
-    order: IntArray, of_row: IntArray, symbol: IntArray, rank: IntArray, open_start: IntArray, crossing: IntArray
+    order: IntArray, of_row: IntArray, group: IntArray, rank: IntArray, open_start: IntArray, crossing: IntArray
 ) -> tuple[IntArray, list[Closing]]:
-    """Return the round of each row (in market order), and the closings of each round."""
-    symbols, ranks = symbol[order], rank[order]
-    # In symbol order every crossing begins the next round of its symbol.
-    key = (symbols << 32) + ranks
-    by_symbol = np.argsort(key, kind="stable")
+    """Return the round of each row (in market order), and the closings of each round: one at most of each group."""
+    ranks = rank[order]
+    # In the order of the log every crossing begins the next round of its group.
+    key = (group << 32) + ranks
+    by_group = np.argsort(key, kind="stable")
     steps = np.zeros(len(order), np.int64)
     steps[crossing] = 1
-    counted = np.cumsum(steps[by_symbol])
-    sorted_symbols = symbols[by_symbol]
-    heads = np.flatnonzero(np.diff(sorted_symbols, prepend=-1))
+    counted = np.cumsum(steps[by_group])
+    heads = np.flatnonzero(np.diff(group[by_group], prepend=-1))
     base = np.where(heads > 0, counted[np.maximum(heads - 1, 0)], 0)
     sizes = np.diff(heads, append=len(order))
     piece = np.empty(len(order), np.int64)
-    piece[by_symbol] = counted - np.repeat(base, sizes)
+    piece[by_group] = counted - np.repeat(base, sizes)
     numbers = piece[crossing]
     closings = []
     for number in range(1, int(numbers.max()) + 1):

@@ -21,10 +21,10 @@ MEMORY_MINUTES = 14 * 24 * 60
 KAPPA_WEIGHT = 3e-4
 """Swept USD that the prior of kappa is worth, per USD of open interest: on BTC, what is swept in about two hours."""
 
-BAND_WEIGHT = 0.1
+BAND_WEIGHT = 0.05
 """Swept USD that the prior of a band's multiplier is worth, per USD of open interest that the prior has there."""
 
-TELLING = 0.75
+TELLING = 0.5
 """Power of executed over swept that is believed of what is at risk.
 
 Who is near liquidation adds margin or cuts the position before it comes (of real Hyperliquid positions whose

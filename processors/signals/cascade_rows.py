@@ -65,8 +65,7 @@ def cascades(
     depths = [each for each in depths if each.bid_reach > 0 and each.ask_reach > 0]
     if not depths or not mark > 0:
         return []
-    known = sum(each.open_interest_usd for each in depths if each.open_interest_usd > 0)
-    coverage = min(known / open_interest_usd, 1.0) if open_interest_usd > 0 else math.nan
+    coverage = _coverage(depths, open_interest_usd)
     depth_curves = np.stack([_depth_of(depths, side.side) for side in sides])
     distances = [_distances(side, mark) for side in sides]
     expected = np.stack([forced_curve(each, _usd(side.expected)) for each, side in zip(distances, sides, strict=True)])
@@ -103,6 +102,11 @@ def cascades(
             )
         )
     return rows
+
+
+def _coverage(depths: Sequence[VenueDepth], open_interest_usd: float) -> float:
+    known = sum(each.open_interest_usd for each in depths if each.open_interest_usd > 0)
+    return min(known / open_interest_usd, 1.0) if open_interest_usd > 0 else math.nan
 
 
 def _depth_of(depths: Sequence[VenueDepth], side: Side) -> FloatArray:

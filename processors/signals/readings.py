@@ -5,6 +5,7 @@ Called by the engine alone; each function only reads.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -114,12 +115,9 @@ def symbol_signal(
         signals: the venues' own readings of the same minute.
         settings: thresholds of the symbol.
     """
-    down = {step: curves.liquidated_by(books[Side.LONG], minute.mark * (1 - step / 100)) for step in (1, 2, 5, 10)}
-    up = {step: curves.liquidated_by(books[Side.SHORT], minute.mark * (1 + step / 100)) for step in (1, 2, 5, 10)}
     near_long = curves.liquidated_by(books[Side.LONG], minute.mark * (1 - settings.focus_percent / 100))
     near_short = curves.liquidated_by(books[Side.SHORT], minute.mark * (1 + settings.focus_percent / 100))
     imbalance = curves.imbalance_percent(near_long, near_short)
-    pain_long, pain_short = curves.max_pain(books[Side.LONG]), curves.max_pain(books[Side.SHORT])
     venues = list(signals)
     weights = [_open_interest_usd(markets[venue]) for venue in venues]
     rate = funding.weighted_mean([signals[venue].funding_rate_4h for venue in venues], weights)
@@ -137,9 +135,6 @@ def symbol_signal(
     ]
     reading = conviction(seen, imbalance, rate, agreements[0], settings)
     heaviest_near = max((row.percent_of_adv for row in clusters if row.distance <= settings.focus_percent), default=0.0)
-    reductions = [
-        exposure_reduction(row.percent_of_adv, settings.caution_percent) for row in clusters if row.cluster_id in inside
-    ]
     return SymbolSignal(
         window_start=minute.window,
         mark_price=minute.mark,
@@ -148,12 +143,8 @@ def symbol_signal(
         near_long_usd=near_long,
         near_short_usd=near_short,
         imbalance=imbalance,
-        **{f"down_{step}_usd": amount for step, amount in down.items()},
-        **{f"up_{step}_usd": amount for step, amount in up.items()},
-        max_pain_long_price=pain_long.price,
-        max_pain_long_usd=pain_long.usd,
-        max_pain_short_price=pain_short.price,
-        max_pain_short_usd=pain_short.usd,
+        **_moves(minute, books),
+        **_pain(books),
         nearest_long_distance=_nearest(clusters, Side.LONG),
         nearest_short_distance=_nearest(clusters, Side.SHORT),
         funding_rate_4h=rate,
@@ -173,9 +164,31 @@ def symbol_signal(
         conviction_open_interest=reading.open_interest,
         conviction_round_number=reading.round_number,
         coiled_spring=is_coiled(change_4h, _price_move(markets), heaviest_near, settings),
-        exposure_reduction=max(reductions, default=0.0),
+        exposure_reduction=_reduction(clusters, inside, settings),
         revision=minute.revision,
     )
+
+
+def _moves(minute: Minute, books: Mapping[Side, SideBook]) -> dict[str, Any]:
+    """Return what moves of 1, 2, 5 and 10% each way would liquidate."""
+    return {
+        f"{name}_{step}_usd": curves.liquidated_by(books[side], minute.mark * (1 - int(side) * step / 100))
+        for name, side in (("down", Side.LONG), ("up", Side.SHORT))
+        for step in (1, 2, 5, 10)
+    }
+
+
+def _pain(books: Mapping[Side, SideBook]) -> dict[str, Any]:
+    """Return price and notional of each side's heaviest bucket."""
+    heaviest = {side.label: curves.max_pain(books[side]) for side in Side}
+    return {f"max_pain_{label}_price": pain.price for label, pain in heaviest.items()} | {
+        f"max_pain_{label}_usd": pain.usd for label, pain in heaviest.items()
+    }
+
+
+def _reduction(clusters: Sequence[Cluster], inside: frozenset[str], settings: Signals) -> float:
+    shares = (row.percent_of_adv for row in clusters if row.cluster_id in inside)
+    return max((exposure_reduction(share, settings.caution_percent) for share in shares), default=0.0)
 
 
 def _nearest(clusters: Sequence[Cluster], side: Side) -> float:

@@ -20,6 +20,7 @@ OUTPUT_TOPICS: dict[Kind, Topic] = {
     Kind.CLUSTERS: Topic.CLUSTERS,
     Kind.CLUSTER_SHARES: Topic.CLUSTERS,
     Kind.ALERTS: Topic.ALERTS,
+    Kind.TRACK_RECORD: Topic.TRACK_RECORD,
     Kind.SYMBOL_SIGNALS: Topic.SIGNALS,
     Kind.MARKET_SIGNALS: Topic.SIGNALS,
     Kind.CASCADES: Topic.SIGNALS,

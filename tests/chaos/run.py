@@ -71,8 +71,8 @@ def table(outcomes: Iterable[Outcome]) -> str:
         kinds.setdefault(outcome.fault, []).append(outcome)
     lines = [f"{'fault':<36} {'times':>5} {'reported s':>10} {'well s':>7}"]
     for name, found in sorted(kinds.items()):
-        told = [outcome.reported for outcome in found if outcome.reported is not None]
-        worst = f"{max(told):.1f}" if told else "-"
+        times = [outcome.reported for outcome in found if outcome.reported is not None]
+        worst = f"{max(times):.1f}" if times else "-"
         lines.append(f"{name:<36} {len(found):>5} {worst:>10} {max(outcome.well for outcome in found):>7.1f}")
     return "\n".join(lines)
 
@@ -95,8 +95,8 @@ def chaos(faults: int, seed: int, directory: Path, without: Sequence[str] = ()) 
         for number, fault in enumerate(islice(wanted, faults), start=1):
             outcome = suffer(pipeline, fault)
             outcomes.append(outcome)
-            told = "" if outcome.reported is None else f"reported in {outcome.reported:.1f} s, "
-            _say(f"{number:>3}/{faults}  {fault.name}: {told}well in {outcome.well:.1f} s")
+            times = "" if outcome.reported is None else f"reported in {outcome.reported:.1f} s, "
+            _say(f"{number:>3}/{faults}  {fault.name}: {times}well in {outcome.well:.1f} s")
             wrong += [f"{fault.name} was not reported by {name} in {REPORT_SECONDS:g} s" for name in outcome.missed]
         writer.end()
         _say(f"{writer.written:,} messages written; waiting for the rest")

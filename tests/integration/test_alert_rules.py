@@ -114,7 +114,7 @@ def test_a_silent_pipeline_is_stale_and_a_live_one_is_not(clickhouse: Client, se
 
 
 def test_a_minute_ahead_of_the_clock_keeps_no_alert_down(clickhouse: Client, settings: Settings) -> None:
-    """A broken clock wrote one minute of tomorrow: the pipeline that stopped is stale all the same, and its venue lags."""
+    """A broken clock wrote one minute of tomorrow: the pipeline that stopped is stale all the same, its venue lags."""
     minute(clickhouse, settings, "okx", BEHIND_ALARM_SECONDS + 30)
     minute(clickhouse, settings, "okx", -86_400)
     assert firing(clickhouse, RULE_OF["liqheat-stale"]) == [{}]

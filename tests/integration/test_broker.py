@@ -62,7 +62,7 @@ def test_a_broker_that_ends_at_once_shows_its_last_words(tmp_path: Path, monkeyp
     script = tmp_path / "tansu"
     script.write_text("#!/bin/sh\necho no such storage engine\nexit 3\n")
     script.chmod(0o755)
-    monkeypatch.setattr(brokers_module, "_tansu_binary", lambda: str(script))
+    monkeypatch.setattr(brokers_module, "tansu_binary", lambda: str(script))
     with pytest.raises(FatalError, match=r"status 3:\nno such storage engine"):
         start_tansu(tmp_path / "tansu.log")
 

@@ -44,24 +44,24 @@ def own_broker(broker: Broker, tmp_path: Path) -> Iterator[Broker]:
 
 def reported(services: dict[str, RunningService], since: float) -> dict[str, float]:
     """Return the seconds until each service said that Kafka is the matter."""
-    told: dict[str, float] = {}
-    while len(told) < len(services) and time.monotonic() - since < REPORT_SECONDS:
+    seen: dict[str, float] = {}
+    while len(seen) < len(services) and time.monotonic() - since < REPORT_SECONDS:
         for name, service in services.items():
             status, answer = service.ask()
-            if name not in told and status == 503 and "Kafka" in answer["problems"].get("broker", ""):
-                told[name] = time.monotonic() - since
+            if name not in seen and status == 503 and "Kafka" in answer["problems"].get("broker", ""):
+                seen[name] = time.monotonic() - since
         time.sleep(0.1)
-    return told
+    return seen
 
 
-def test_a_frozen_broker_is_told_costs_nothing_and_is_recovered_from(own_broker: Broker, tmp_path: Path) -> None:
+def test_a_frozen_broker_is_reported_costs_nothing_and_is_recovered_from(own_broker: Broker, tmp_path: Path) -> None:
     kafka = Kafka(bootstrap_servers=own_broker.bootstrap_servers, partitions=2)
     create_topics(kafka)
     with all_services(kafka, tmp_path) as services:
         lines = {name: service.log_lines() for name, service in services.items()}
         os.kill(own_broker.process.pid, signal.SIGSTOP)
-        told = reported(services, time.monotonic())
-        assert told.keys() == services.keys()
+        seen = reported(services, time.monotonic())
+        assert seen.keys() == services.keys()
         spent = {name: service.processor_seconds() for name, service in services.items()}
         time.sleep(8)
         for name, service in services.items():

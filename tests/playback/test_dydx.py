@@ -322,6 +322,8 @@ async def test_pages_of_trades_go_back_to_the_start_of_the_hole() -> None:
     assert trades[0].event_time < trades[-1].event_time, "the oldest page comes first"
 
 
+# Accounts of so small a venue die too rarely for a short test.
+@pytest.mark.parametrize("exchange", ["crowd"], indirect=True)
 def test_simulated_liquidations_are_trades_of_their_own_type(exchange: Exchange) -> None:
     name = VENUE_FACTS[Venue.DYDX].name_of("FARTCOIN")
     wire, view = wires_for(exchange)[Venue.DYDX], exchange.views[Venue.DYDX][name]

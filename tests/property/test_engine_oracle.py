@@ -15,7 +15,7 @@ from processors.heatmap.state import PartitionState
 from tests.support.engine_oracle import SETTINGS, Step, events_of, plan_of, slow_rows
 
 plans = st.builds(plan_of, st.integers(0, 2**32 - 1), st.integers(1, 90))
-RELAXED = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LEVELS = ("bucket", "at_risk_usd", "expected_usd", "opened_usd", "closed_usd", "swept_usd", "liquidated_usd")
 MINUTE_COLUMNS = (
     *("mark_open", "mark_high", "mark_low", "mark_close", "index_price", "funding_rate", "next_funding_time"),

@@ -84,7 +84,7 @@ def soak(arguments: argparse.Namespace, directory: Path) -> dict[str, Samples]:
     """Sample until the time is over; return the samples of each service."""
     samples: dict[str, Samples] = {}
     with pipeline(arguments, directory) as supervisor:
-        began = told = time.monotonic()
+        began = printed_at = time.monotonic()
         while (elapsed := time.monotonic() - began) < arguments.seconds:
             supervisor.check()
             hours = elapsed * arguments.speed / 3_600
@@ -94,8 +94,8 @@ def soak(arguments: argparse.Namespace, directory: Path) -> dict[str, Samples]:
                 files = open_files(process.pid)
                 if files is not None:
                     kept.files.append((hours, files))
-            if time.monotonic() - told >= _TELL_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - printed_at >= _TELL_SECONDS:
+                printed_at = time.monotonic()
                 stored = supervisor.metric("serve-local", "liqheat_rows_inserted_total")
                 print(f"{hours:5.1f} simulated hours, {stored:,.0f} rows stored", flush=True)
             time.sleep(_SAMPLE_SECONDS)

@@ -42,7 +42,7 @@ def populated(
 
 
 def empty(depth: DepthShape, price: float = 46_000.0) -> AccountMarket:
-    """Return a market of one venue with nobody in it and nobody who comes, whose price stands still."""
+    """Return a market of one venue with nobody in it and nobody who comes, whose price does not move."""
     coin = replace(coin_of("BTC"), price=price, depth_usd=depth.depth_usd)
     people = People(
         traders=1,

@@ -40,7 +40,7 @@ def problems(service: Service) -> dict[str, str]:
     return {each.name: said for each in checks if (said := each.check()) is not None}
 
 
-def test_a_silent_venue_is_told_within_ten_seconds() -> None:
+def test_a_silent_venue_is_reported_within_ten_seconds() -> None:
     service = Service()
     service.hear("WLDUSDT", seconds=60)
     assert problems(service) == {}
@@ -105,7 +105,7 @@ def test_a_wrong_clock_shows_in_events_from_the_future_and_in_old_ones() -> None
     assert "3600 s old" in problems(service)["venue clock"]
 
 
-def test_a_clock_far_from_the_venues_dates_is_told() -> None:
+def test_a_clock_far_from_the_venues_dates_is_reported() -> None:
     service = Service()
     service.hear("WLDUSDT", seconds=5)
     service.offset.note(1_000_000, 1_000_100, 1_060_000)

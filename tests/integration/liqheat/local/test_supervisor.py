@@ -80,6 +80,8 @@ def test_a_service_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> Non
     dying = Service("dying", [sys.executable, "-c", "print('the disk is full'); raise SystemExit(3)"])
     with Supervisor(tmp_path / "logs") as supervisor:
         supervisor.launch(fake(tmp_path, "well"))
+        # Else it might be ended before it can say so.
+        assert supervisor.wait_healthy(["well"], 30, never)
         supervisor.launch(dying)
         with pytest.raises(FatalError, match=r"(?s)dying ended with status 3.*dying\.log:\nthe disk is full"):
             supervisor.wait_healthy(["well", "dying"], 10, never)

@@ -1,4 +1,4 @@
-"""The watches of broker and ClickHouse: silent, refusing and broken servers are told within ten seconds."""
+"""The watches of broker and ClickHouse: silent, refusing and broken servers are reported within ten seconds."""
 
 import socket
 import threading
@@ -49,7 +49,7 @@ def http_server(status: int) -> Iterator[int]:
         server.server_close()
 
 
-def test_a_clickhouse_that_accepts_and_says_nothing_is_told_in_time() -> None:
+def test_a_clickhouse_that_accepts_and_says_nothing_is_reported_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         clickhouse = ClickHouse(port=silent.getsockname()[1])
         with ClickHouseWatch(clickhouse) as watch:
@@ -66,7 +66,7 @@ def test_a_clickhouse_that_comes_and_goes_is_followed() -> None:
     watch.__exit__()
 
 
-def test_an_error_of_clickhouse_is_told_with_its_status() -> None:
+def test_an_error_of_clickhouse_is_reported_with_its_status() -> None:
     with http_server(503) as port:
         assert ping(ClickHouse(port=port)) == f"ClickHouse at 127.0.0.1:{port} answers /ping with 503"
 
@@ -93,7 +93,7 @@ class Cluster:
         self.closed += 1
 
 
-def test_a_broker_that_stops_answering_is_told_and_its_recovery_is_seen() -> None:
+def test_a_broker_that_stops_answering_is_reported_and_its_recovery_is_seen() -> None:
     cluster = Cluster()
     with BrokerWatch(Kafka(), "group", ["log"], connect=lambda _: cluster) as watch:
         time.sleep(0.3)
@@ -108,7 +108,7 @@ def test_a_broker_that_stops_answering_is_told_and_its_recovery_is_seen() -> Non
         eventually(lambda: watch.broker() is None)
 
 
-def test_a_client_that_hangs_is_told_as_well() -> None:
+def test_a_client_that_hangs_is_reported_as_well() -> None:
     let_go = threading.Event()
 
     class Hanging(Cluster):
@@ -121,13 +121,13 @@ def test_a_client_that_hangs_is_told_as_well() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_group_that_stands_still_is_told_once_there_is_work() -> None:
+def test_a_group_that_makes_no_progress_is_reported_once_there_is_work() -> None:
     cluster = Cluster()
     with BrokerWatch(Kafka(), "group", ["log"], connect=lambda _: cluster) as watch:
         time.sleep(0.3)
         assert watch.lag() is None
         cluster.end = 150
-        eventually(lambda: "stand still" in (watch.lag() or ""), 2 * REPORT_SECONDS)
+        eventually(lambda: "make no progress" in (watch.lag() or ""), 2 * REPORT_SECONDS)
         cluster.committed = 150
         eventually(lambda: watch.lag() is None)
 
@@ -146,7 +146,7 @@ class FreshTopics:
         return set()
 
 
-def test_a_topic_that_was_just_made_is_waited_for_and_one_that_is_missing_is_told() -> None:
+def test_a_topic_that_was_just_made_is_waited_for_and_one_that_is_missing_is_reported() -> None:
     assert partitions_of(FreshTopics(), "new") == [0, 1]
     with pytest.raises(TransientError, match="The topic old is missing"):
         partitions_of(FreshTopics(), "old", patience=0.3)

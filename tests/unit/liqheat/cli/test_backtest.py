@@ -16,6 +16,7 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.scoring.amounts import (
     Cases,
     block_length,
+    drawn,
     measures,
     paired,
     partial_spearman,
@@ -119,7 +120,7 @@ def test_ratio_by_move_parts_the_cases_and_a_method_does_not_beat_itself() -> No
     assert ratio_by_move(cases) == {"0-0.1": 0.5, "0.25-0.5": pytest.approx(13 / 5)}
     draws = resampled(cases.block, 20)
     assert all(len(places) == 3 for places in draws)
-    for low, high in paired(cases, cases, draws).values():
+    for low, high in paired(drawn(cases, draws), drawn(cases, draws)).values():
         assert (low, high) == (0.0, 0.0) or math.isnan(low)
 
 

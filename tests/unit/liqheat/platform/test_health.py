@@ -36,8 +36,8 @@ def test_a_change_of_state_is_one_log_line_with_its_count() -> None:
             out = second < 10 or 15 <= second < 25
             switches.on = {"broker": f"no answer for {second} s"} if out else {}
             conditions.note_changes(float(second))
-    told = [(line["event"], line["condition"], line.get("seconds"), line.get("times")) for line in lines]
-    assert told == [
+    seen = [(line["event"], line["condition"], line.get("seconds"), line.get("times")) for line in lines]
+    assert seen == [
         ("not well", "broker", None, None),
         ("well again", "broker", 10.0, 1),
         ("not well", "broker", None, None),
@@ -45,7 +45,7 @@ def test_a_change_of_state_is_one_log_line_with_its_count() -> None:
     ]
 
 
-def test_a_group_that_stands_still_is_behind_within_ten_seconds_and_one_that_works_is_not() -> None:
+def test_a_group_that_makes_no_progress_is_behind_within_ten_seconds_and_one_that_works_is_not() -> None:
     standing, working = LagJudge(), LagJudge()
     for second in range(0, 11, 2):
         standing.note(second, {"log[0]": (100, 200)})
@@ -59,7 +59,7 @@ def test_a_group_that_stands_still_is_behind_within_ten_seconds_and_one_that_wor
     assert standing.problem() is None
 
 
-def test_a_group_that_falls_further_behind_for_a_minute_is_told() -> None:
+def test_a_group_that_falls_further_behind_for_a_minute_is_reported() -> None:
     judge = LagJudge()
     for second in range(0, 70, 2):
         judge.note(second, {"log[0]": (10 * second, 1_000 + 40 * second)})

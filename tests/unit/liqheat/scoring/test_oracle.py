@@ -17,11 +17,11 @@ def crowd(seed: int, count: int = 40_000) -> tuple[KnownPositions, np.ndarray]:
     generator = np.random.default_rng(seed)
     distance = np.exp(np.log(0.05) + 0.6 * generator.standard_normal(count))
     came = 0.08 * generator.random(count)
-    stands = distance > came
-    worst = 100 * np.exp(-came[stands])
-    entry = np.full(stands.sum(), 100.0)
-    notional = np.exp(generator.standard_normal(stands.sum()))
-    return KnownPositions(np.zeros(stands.sum(), np.int64), entry, notional, worst), 100 * np.exp(-distance[stands])
+    is_open = distance > came
+    worst = 100 * np.exp(-came[is_open])
+    entry = np.full(is_open.sum(), 100.0)
+    notional = np.exp(generator.standard_normal(is_open.sum()))
+    return KnownPositions(np.zeros(is_open.sum(), np.int64), entry, notional, worst), 100 * np.exp(-distance[is_open])
 
 
 def test_the_habits_are_those_of_all_who_came_not_of_who_is_left() -> None:

@@ -32,18 +32,18 @@ def test_a_book_that_is_thicker_further_away_gives_less_for_the_second_million()
 
 
 def test_after_one_half_life_half_is_missing_and_a_share_of_the_way_back_is_kept() -> None:
-    eaten = book(-1e6, DepthShape(1e6, refill_half_life_hours=0.1, permanent_share=0.4))
-    eaten.refill(0.1)
+    used = book(-1e6, DepthShape(1e6, refill_half_life_hours=0.1, permanent_share=0.4))
+    used.refill(0.1)
     # Half a percent is refilled, of which 40% stays.
-    assert eaten.pressure_usd == pytest.approx(-500_000)
-    assert eaten.displacement == pytest.approx(-0.005 - 0.4 * 0.005)
+    assert used.pressure_usd == pytest.approx(-500_000)
+    assert used.displacement == pytest.approx(-0.005 - 0.4 * 0.005)
 
 
-def test_what_was_eaten_below_rests_above_now() -> None:
-    eaten = book(-500_000)
+def test_what_was_taken_below_rests_above_now() -> None:
+    used = book(-500_000)
     distance = np.array([0.005, 0.01])
-    assert eaten.resting_usd(1, distance) == pytest.approx([500_000, 1e6])
-    assert eaten.resting_usd(-1, distance) == pytest.approx([500_000, 1e6])
+    assert used.resting_usd(1, distance) == pytest.approx([500_000, 1e6])
+    assert used.resting_usd(-1, distance) == pytest.approx([500_000, 1e6])
     thick = book(-1e6, DepthShape(1e6, exponent=2.0))
     # Between 1% and 2% below the first middle there are 3 million, between it and 1% below 1 million.
     assert thick.resting_usd(1, np.array([0.01])) == pytest.approx([3e6])
@@ -75,13 +75,13 @@ def test_depth_rises_with_distance_and_price_falls_with_what_is_sold(
 
 
 def test_levels_add_up_to_what_rests_between_the_middle_and_the_last() -> None:
-    eaten = book(-300_000, DepthShape(2e6, exponent=1.3))
+    used = book(-300_000, DepthShape(2e6, exponent=1.3))
     for side in (1, -1):
-        levels = levels_of(eaten, side, mark=100.003, share=0.25, step=0.01, quantity_step=0.001, limit=500)
+        levels = levels_of(used, side, mark=100.003, share=0.25, step=0.01, quantity_step=0.001, limit=500)
         assert len(levels.prices) == 500
         reached = abs(log(levels.prices[-1] / 100.003))
         usd = float((levels.prices * levels.quantities).sum())
-        assert usd == pytest.approx(0.25 * float(eaten.resting_usd(side, np.array([reached]))[0]), rel=1e-4)
+        assert usd == pytest.approx(0.25 * float(used.resting_usd(side, np.array([reached]))[0]), rel=1e-4)
         assert (side * np.diff(levels.prices) < 0).all()
         assert side * (100.003 - levels.prices[0]) > 0
         assert (levels.orders >= 1).all()

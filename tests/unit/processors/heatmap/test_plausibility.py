@@ -76,14 +76,15 @@ def test_many_markets_are_judged_like_each_alone(markets: list[tuple[list[float]
         np.array([last for _, last, _ in markets]),
         np.array([held for _, _, held in markets]),
     )
-    found, taken, waiting = judge(flat, first, lasts, helds, 3.0)
-    assert found.tolist() == [each for results, _, _ in alone for each in results]
+    kept, taken, waiting = judge(flat, first, lasts, helds, 3.0)
+    assert kept.tolist() == [each for results, _, _ in alone for each in results]
     assert np.array_equal(taken, [last for _, last, _ in alone], equal_nan=True)
     assert np.array_equal(waiting, [held for _, _, held in alone], equal_nan=True)
 
 
 def rows(outputs: list[Batch], kind: Kind) -> pl.DataFrame:
-    return pl.concat([batch.frame for batch in outputs if batch.kind is kind])
+    frame: pl.DataFrame = pl.concat([batch.frame for batch in outputs if batch.kind is kind])
+    return frame
 
 
 def test_one_mark_at_ten_times_the_price_sweeps_nothing_and_is_counted() -> None:
@@ -99,9 +100,9 @@ def test_one_mark_at_ten_times_the_price_sweeps_nothing_and_is_counted() -> None
     begin = START + 12 * MINUTE + 3_000
     engine.apply(state, to_batch([Mark(*AT, begin, 1.0), Mark(*AT, begin + 1, 10.0), Mark(*AT, begin + 2, 1.0)]))
     closed = engine.apply(state, to_batch([Mark(*AT, begin + 60_000, 1.0)]))
-    (row,) = rows(closed, Kind.MARKET_MINUTES).to_dicts()
-    assert (row["mark_high"], row["late_rows"]) == (1.0, 1)
-    assert row["at_risk_short_usd"] > 0
+    (closed_minute,) = rows(closed, Kind.MARKET_MINUTES).to_dicts()
+    assert (closed_minute["mark_high"], closed_minute["late_rows"]) == (1.0, 1)
+    assert closed_minute["at_risk_short_usd"] > 0
     assert state.counts == {"held": 1, "healed": 0}
 
 
@@ -109,7 +110,7 @@ def test_one_mark_at_ten_times_the_price_sweeps_nothing_and_is_counted() -> None
 def test_a_watermark_from_a_wrong_clock_heals_with_the_next_message_and_is_counted(ahead: int) -> None:
     state = engine.new_state(SETTINGS)
 
-    def read(written_at: int, *events: Event) -> list:  # type: ignore[type-arg]
+    def read(written_at: int, *events: Event) -> list[Batch]:
         return engine.apply_span(state, [replace(rows_of(to_batch(list(events))), written_at=written_at)])
 
     read(START, Mark(*AT, START, 1.0))
