@@ -107,8 +107,9 @@ def _open_chdb(clickhouse: ClickHouse, readonly: bool) -> Client:
     if clickhouse.data_directory is None:
         raise ConfigurationError("The interface chdb needs LIQHEAT_CLICKHOUSE__DATA_DIRECTORY, a folder for its data")
     directory = clickhouse.data_directory
+    # Filters on a table's key are applied before its other columns are read, also where rows are replaced (FINAL).
     # Times are UTC in every column; without this, chdb would show some in the machine's own zone.
-    settings: dict[str, str | int] = {"session_timezone": "UTC"}
+    settings: dict[str, str | int] = {"session_timezone": "UTC", "optimize_move_to_prewhere_if_final": 1}
     if readonly:
         # Readers of one engine share its memory with the sink; after the last setting none can be changed.
         settings["max_memory_usage"] = clickhouse.readers_memory_bytes // 3

@@ -9,6 +9,8 @@ CREATE SETTINGS PROFILE OR REPLACE liqheat_reader {on_cluster} SETTINGS
     max_execution_time = 60 MIN 1 MAX 120 CHANGEABLE_IN_READONLY,
     max_result_rows = 5000000 MIN 1 MAX 5000000 CHANGEABLE_IN_READONLY,
     result_overflow_mode = 'throw',
+    -- Filters on a table's key are applied before its other columns are read: every view reads FINAL.
+    optimize_move_to_prewhere_if_final = 1,
     -- What readers use together leaves room for the sink and for merges, whatever they ask.
     max_memory_usage = {query_memory},
     max_memory_usage_for_user = {user_memory},
