@@ -25,6 +25,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "map",
     "score",
     "backtest",
+    "study",
     "health",
     "ingest",
     "check_venues",

@@ -9,7 +9,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from deploy.grafana.src.build import OUTPUT
-from liqheat.domain.events import Kind
+from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
 from liqheat.platform.codec import rows_of as as_rows
 from liqheat.platform.errors import Origin
@@ -44,6 +44,26 @@ HEATMAPS = [
 ]
 QUIET = {"Gaps", "Dead letters", "Silent markets"}
 """Panels that are rightly empty where nothing went wrong."""
+
+
+def books() -> dict[Kind, Batch]:
+    """A venue's order book every ten seconds, and each minute's cascades; a trigger 3% down from the second hour."""
+    sizes = {f"{side}_{band}_usd": 1e6 * band for side in ("bid", "ask") for band in (1, 2, 5)}
+    depth = [{"event_time": START_MS + second * 1_000} | sizes for second in range(0, HOURS * 3_600, 10)]
+    moves = [0.5, 1.0, 2.0, 3.0, 5.0, 10.0]
+    curve = {"mark_price": 2.0, "move_percent": moves, "liquidated_usd": [round(1e12 * move) for move in moves]}
+    cascades = [
+        curve
+        | {"window_start": START_MS + minute * 60_000, "side": side, "absorption_2": 0.25 if side > 0 else 0.75}
+        | {"rest_percent": [move if move < 3 else 1.5 * move for move in moves], "beyond_percent": 10.0}
+        | ({"trigger_percent": 3.0, "trigger_price": 1.94} if side > 0 and minute >= 60 else {})
+        for minute in range(HOURS * 60)
+        for side in (1, -1)
+    ]
+    return {
+        Kind.DEPTH: filled_batch(Kind.DEPTH, *depth, symbol=SYMBOL, venue="binance"),
+        Kind.CASCADES: filled_batch(Kind.CASCADES, *cascades, symbol=SYMBOL, venue="all"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +106,8 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
     ]
     judged = filled_batch(Kind.TRACK_RECORD, *records, symbol=SYMBOL, venue="binance")
     gathered["track_record_raw"] = [rows_of(judged, Origin("test", 0, 0))]
+    for kind, batch in books().items():
+        gathered.setdefault(STORED[kind].table.name, []).append(rows_of(batch, Origin("test", 0, 0)))
     for table, frames in gathered.items():
         writer.insert(table, frames)
     return module_clickhouse
@@ -126,6 +148,51 @@ def test_every_query_runs(client: Client, dashboard: Dashboard, panel: dict[str,
     if target["format"] == 0:
         times = [row[0] for row in result.result_rows]
         assert times == sorted(times), "a long series must be sorted by time"
+
+
+def answer(client: Client, dashboard: Dashboard, board: str, title: str) -> list[dict[str, Any]]:
+    (panel,) = (panel for panel in BOARDS[board]["panels"] if panel["title"] == title)
+    result = client.query(expand(panel["targets"][0]["rawSql"], dashboard))
+    return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
+@pytest.mark.parametrize(
+    "annotation", BOARDS["liquidation_heatmap"]["annotations"]["list"], ids=lambda each: each["name"]
+)
+def test_every_annotation_runs(client: Client, dashboard: Dashboard, annotation: dict[str, Any]) -> None:
+    result = client.query(expand(annotation["target"]["rawSql"], dashboard))
+    # The embedded engine names no columns of an empty answer.
+    assert not result.result_rows or result.column_names == ("time", "title", "text", "tags")
+    if annotation["name"] == "Triggers":
+        # It lasts for an hour, and is marked once.
+        ((time, title, text, _),) = result.result_rows
+        assert (time.timestamp(), title) == (START_MS / 1_000 + 3_600, "trigger of longs")
+        assert text.startswith("A move to 1.94 (3%)")
+
+
+def test_order_books_lie_as_the_map_does_and_are_summed_once_per_step(client: Client, dashboard: Dashboard) -> None:
+    rows = answer(client, dashboard, "liquidation_heatmap", "Order books")
+    assert len(rows) == HOURS * 60
+    assert rows[0]["bids within 1%"] == -1e6
+    assert rows[-1]["asks within 5%"] == 5e6
+
+
+def test_cascades_say_where_moves_come_to_rest(client: Client, dashboard: Dashboard) -> None:
+    line = answer(client, dashboard, "liquidation_heatmap", "Cascades: where moves come to rest")[-1]
+    assert [line[name] for name in ("-1%", "-5%", "-10%", "+2%", "+10%")] == [-1.0, -7.5, -15.0, 2.0, 15.0]
+    table = answer(client, dashboard, "liquidation_heatmap", "Cascade now")
+    assert [row["move %"] for row in table] == [-10, -5, -3, -2, -1, 1, 2, 3, 5, 10]
+    down = next(row for row in table if row["move %"] == -5)
+    assert (down["price"], down["rest price"]) == pytest.approx((1.9, 1.85))
+    assert (down["amplification"], down["liquidated"], down["held by the books"]) == (1.5, 5e6, "yes")
+    assert table[0]["held by the books"] == "no"
+
+
+def test_the_overview_shows_absorption_and_the_nearest_trigger(client: Client, dashboard: Dashboard) -> None:
+    (row,) = answer(client, dashboard, "market_overview", "Symbols")
+    assert row["longs over bids 2%"] == 0.25
+    assert row["shorts over asks 2%"] == 0.75
+    assert row["nearest trigger %"] == -3.0
 
 
 @pytest.mark.parametrize("interval", [60, 300])

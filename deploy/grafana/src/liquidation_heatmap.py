@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models.dashboard import VariableHide
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 from grafana_foundation_sdk.models.xychart import PointShape, SeriesMapping, XYShowMode
 
+from deploy.grafana.src.cascade_panels import cascade_panels
 from deploy.grafana.src.panels import (
     DATASOURCE,
     GREEN,
@@ -52,6 +53,8 @@ def build() -> builder.Dashboard:
     board.with_panel(_map("short", "Reds", "rose to it", "above"))
     board.with_panel(_overlay())
     board.with_panel(_map_now())
+    for panel in cascade_panels():
+        board.with_panel(panel)
     board.with_panel(_executed())
     board.with_panel(
         of_venues(
@@ -157,6 +160,7 @@ def _annotations() -> list[builder.AnnotationQuery]:
         for name, colour, query in (
             ("Alerts", RED, "heatmap/alert_annotations"),
             ("Catalysts", "#8ab8ff", "heatmap/catalyst_annotations"),
+            ("Triggers", "#ff9830", "heatmap/trigger_annotations"),
         )
     ]
 

@@ -48,7 +48,9 @@ def _symbols() -> table.Panel:
     panel = rows(
         "Symbols",
         "Distances are from mark price to the nearer edge of the nearest cluster. Imbalance: +100 is all below the "
-        "price. A click on a symbol opens its heatmap.",
+        "price. Over bids and asks: at risk within 2% over what rests in the order books there. Nearest trigger: the "
+        "nearest move that liquidations would carry at least half as far again, falls below zero. "
+        "A click on a symbol opens its heatmap.",
         "overview/symbols",
         height=10,
     )
