@@ -24,7 +24,7 @@ from processors.heatmap.observing import observe
 from processors.heatmap.rows import ClosedMinutes, Output
 from processors.heatmap.span import KIND_CODES, TIMED_KINDS, Gathered, gathered_of
 from processors.heatmap.state import Before, PartitionState
-from processors.positions.evidence import LESSON_MINUTES
+from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.inferred import MODEL_VERSION
 
 Array = npt.NDArray[Any]
@@ -147,7 +147,7 @@ def _run(state: PartitionState, gathered: Gathered, before: Before) -> Output:
         gathered.times,
         state.table,
         state.settings.lateness_ms,
-        LESSON_MINUTES * MINUTE_MS,
+        LEARNING_MINUTES * MINUTE_MS,
     )
     if plan.closings:
         before.inferred = state.inferred.take(np.unique(np.concatenate([each.market for each in plan.closings])))
