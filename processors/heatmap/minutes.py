@@ -164,8 +164,8 @@ def plan_of(
 ) -> Plan:
     """Cut the rows of a span into rounds.
 
-    Markets of one symbol learn from each other where a stretch of learning ends: then they close one after the other, as in the
-    log. At other times each market's next closing is in the same round as the others'.
+    Markets of one symbol learn from each other where a stretch of learning ends: then they close one after the other,
+    as in the log. At other times each market's next closing is in the same round as the others'.
 
     Args:
         market: market number of each row in log order, shape (n,).
