@@ -17,7 +17,7 @@ from processors.signals import curves, funding, open_interest
 from processors.signals.alerts import Minute, distance_percent, percent_of_adv
 from processors.signals.book import VENUES, SideBook
 from processors.signals.clusters import Tracked
-from processors.signals.conviction import ClusterReading, conviction, exposure_reduction, is_coiled
+from processors.signals.conviction import ClusterReading, Conviction, conviction, exposure_reduction, is_coiled
 from processors.signals.history import MARK_PRICE
 from processors.signals.round_numbers import distance_percent as round_number_distance
 from processors.signals.round_numbers import nearest_round_number
@@ -122,13 +122,7 @@ def symbol_signal(
     weights = [_open_interest_usd(markets[venue]) for venue in venues]
     rate = funding.weighted_mean([signals[venue].funding_rate_4h for venue in venues], weights)
     histories = {venue: market.history for venue, market in markets.items()}
-    agreements = [
-        open_interest.agreement(changes, settings.open_interest_percent)
-        for changes in (
-            {venue: signal.open_interest_change_1h for venue, signal in signals.items()},
-            {venue: signal.open_interest_change_4h for venue, signal in signals.items()},
-        )
-    ]
+    agreements = _agreements(signals, settings)
     change_4h = open_interest.total_change_percent(histories, minute.window, 4 * HOUR_MS)
     seen = [
         ClusterReading(Side(row.side), row.percent_of_adv, row.distance, row.round_number_distance) for row in clusters
@@ -149,24 +143,40 @@ def symbol_signal(
         nearest_short_distance=_nearest(clusters, Side.SHORT),
         funding_rate_4h=rate,
         funding_direction=funding.direction(rate),
-        settlement_seconds=min(
-            (each.settlement_seconds for each in signals.values() if each.settlement_seconds >= 0), default=math.nan
-        ),
+        settlement_seconds=_next_settlement(signals),
         open_interest_change_1h=open_interest.total_change_percent(histories, minute.window, HOUR_MS),
         open_interest_change_4h=change_4h,
         open_interest_agreement_1h=agreements[0],
         open_interest_agreement_4h=agreements[1],
         direction=reading.direction,
         conviction=min(reading.score, 100.0),
-        conviction_cluster=reading.cluster,
-        conviction_imbalance=reading.imbalance,
-        conviction_funding=reading.funding,
-        conviction_open_interest=reading.open_interest,
-        conviction_round_number=reading.round_number,
+        **_parts(reading),
         coiled_spring=is_coiled(change_4h, _price_move(markets), heaviest_near, settings),
         exposure_reduction=_reduction(clusters, inside, settings),
         revision=minute.revision,
     )
+
+
+def _parts(reading: Conviction) -> dict[str, Any]:
+    """Return the points that each part gives to the conviction."""
+    return {
+        "conviction_cluster": reading.cluster,
+        "conviction_imbalance": reading.imbalance,
+        "conviction_funding": reading.funding,
+        "conviction_open_interest": reading.open_interest,
+        "conviction_round_number": reading.round_number,
+    }
+
+
+def _agreements(signals: Mapping[Venue, MarketSignal], settings: Signals) -> list[int]:
+    """Return how many of the large venues agree on open interest over 1 h and over 4 h."""
+    hour = {venue: signal.open_interest_change_1h for venue, signal in signals.items()}
+    four_hours = {venue: signal.open_interest_change_4h for venue, signal in signals.items()}
+    return [open_interest.agreement(changes, settings.open_interest_percent) for changes in (hour, four_hours)]
+
+
+def _next_settlement(signals: Mapping[Venue, MarketSignal]) -> float:
+    return min((each.settlement_seconds for each in signals.values() if each.settlement_seconds >= 0), default=math.nan)
 
 
 def _moves(minute: Minute, books: Mapping[Side, SideBook]) -> dict[str, Any]:

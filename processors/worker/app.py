@@ -16,9 +16,7 @@ from typing import Any, cast
 import faust
 import structlog
 from aiokafka.errors import KafkaError
-from faust.types import TP
 
-from liqheat.platform.codec import Headers
 from liqheat.platform.ending import leave_within, limit_the_end
 from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
 from liqheat.platform.kafka_refusal import ssl_context
@@ -29,6 +27,7 @@ from processors.worker.checkpoint import CheckpointTable, partition_of
 from processors.worker.deaths import is_mark
 from processors.worker.driver import Driver
 from processors.worker.engine import Engine, State
+from processors.worker.faust_outlet import FaustOutlet
 from processors.worker.rewinding_consumer import RewindingConsumer
 
 _LOG = structlog.get_logger()
@@ -65,7 +64,7 @@ class Worker:
         self._app = make_app(settings.kafka)
         self._table = _make_table(self._app, settings.kafka)
         self._log_topic = settings.kafka.topic(Topic.POSITION_EVENTS)
-        outlet = _FaustOutlet(self._app, self._table, settings.kafka)
+        outlet = FaustOutlet(self._app, self._table, settings.kafka)
         self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False
@@ -216,54 +215,6 @@ class Worker:
         )
         self._is_assigned = True
         _LOG.info("assigned", partitions=sorted(mine))
-
-
-class _FaustOutlet:
-    """The driver's hands in Kafka."""
-
-    def __init__(self, app: _App, table: CheckpointTable, kafka: Kafka) -> None:
-        self._app = app
-        self._table = table
-        self._names = {topic: kafka.topic(topic) for topic in Topic}
-        self._log = self._names[Topic.POSITION_EVENTS]
-
-    async def send(self, topic: Topic, value: bytes | None, headers: Headers, partition: int | None) -> Awaitable[Any]:
-        delivery: Awaitable[Any] = await self._app.producer.send(
-            # aiokafka takes no message without key and value.
-            self._names[topic],
-            key=None,
-            value=value or b"",
-            partition=partition,
-            timestamp=None,
-            headers=headers,
-        )
-        return delivery
-
-    async def save(self, symbol: str, partition: int, packed: bytes) -> None:
-        await self._table.save(symbol.encode(), partition, packed)
-
-    def saved(self, symbol: str) -> bytes | None:
-        packed: bytes | None = self._table.data.get(symbol.encode())
-        return packed
-
-    def go_on_from(self, partition: int, offset: int) -> None:
-        self._consumer.go_on_from(TP(self._log, partition), offset)
-
-    async def start_offset(self, partition: int) -> int:
-        place = TP(self._log, partition)
-        first = (await self._consumer.earliest_offsets(place)).get(place) or 0
-        return max(first, self._consumer.committed_offset(place) or 0)
-
-    def rewind(self, partition: int, offset: int) -> None:
-        self._consumer.rewind(TP(self._log, partition), offset)
-
-    def end_offset(self, partition: int) -> int:
-        # None before the first answer of the broker.
-        return int(self._consumer.highwater(TP(self._log, partition)) or 0)
-
-    @property
-    def _consumer(self) -> RewindingConsumer:
-        return cast(RewindingConsumer, self._app.consumer)
 
 
 def make_app(kafka: Kafka) -> _App:

@@ -20,9 +20,6 @@ from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.metrics import (
     BATCH_SECONDS,
-    CHECKPOINT_BYTES,
-    CHECKPOINTS_WRITTEN,
-    DEAD_LETTERS,
     ENGINE_COUNTS,
     MESSAGES_CONSUMED,
     MESSAGES_PUBLISHED,
@@ -31,14 +28,16 @@ from liqheat.platform.metrics import (
 )
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
+from processors.worker.burial import Burial
 from processors.worker.checkpoint import Checkpoint
 from processors.worker.cursor import LogCursor, Step
-from processors.worker.dead_letters import STAGE, letter_headers
+from processors.worker.dead_letters import STAGE
 from processors.worker.deaths import DeathWatch, Mark, mark_name
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
 from processors.worker.partition import Outlet, Partition, SymbolPlace
 from processors.worker.parts import parts_of
 from processors.worker.reading import LogMessage, Read, Refused, origin_of, read_messages
+from processors.worker.saving import Saver
 
 _LOG = structlog.get_logger()
 
@@ -60,7 +59,8 @@ class Driver(Generic[State]):
         self._partitions: dict[int, Partition[State]] = {}
         self._checkpointing = asyncio.Lock()
         self._seconds = BATCH_SECONDS.labels("engine")
-        self._letters = DEAD_LETTERS.labels(STAGE)
+        self._burial: Burial[State] = Burial(outlet)
+        self._saver = Saver(engine, outlet)
         self._active = SYMBOLS_ACTIVE.labels(STAGE)
         self._messages = MESSAGES_CONSUMED.labels(Topic.POSITION_EVENTS.label)
         self._rows = {kind: ROWS_CONSUMED.labels(kind) for kind in INPUT_KINDS}
@@ -102,7 +102,7 @@ class Driver(Generic[State]):
             for partition in list(self._partitions.values()):
                 changed = partition.changed()
                 for start in range(0, max(len(changed), 1), _SYMBOLS_AT_ONCE):
-                    spent += await self._save(partition, changed[start : start + _SYMBOLS_AT_ONCE])
+                    spent += await self._saver.save(partition, changed[start : start + _SYMBOLS_AT_ONCE])
         return spent
 
     async def publish_open_windows(self, *, everything: bool = False) -> float:
@@ -166,7 +166,9 @@ class Driver(Generic[State]):
             return len(messages)
         chosen = [message for message in messages if message.offset < first + count]
         if watch.is_deadly(first):
-            await self._bury(partition, chosen[0], PoisonMessage("Workers have died of this message again and again"))
+            await self._burial.bury(
+                partition, chosen[0], PoisonMessage("Workers have died of this message again and again")
+            )
         else:
             await self._leave(partition, watch.at(first, count))
             await self._take(partition, chosen)
@@ -253,12 +255,12 @@ class Driver(Generic[State]):
         """Return the rows of a message that are to be applied; what is refused is buried."""
         message, rows = read.message, read.rows
         if read.poison is not None:
-            await self._bury(partition, message, read.poison)
+            await self._burial.bury(partition, message, read.poison)
             return None
         for each in read.refused:
-            await self._bury_rows(partition, message, each)
+            await self._burial.bury_rows(partition, message, each)
         if rows is None:
-            await self._note_poison(partition, PoisonMessage(read.refused[0].reason), message)
+            await self._burial.note_poison(partition, PoisonMessage(read.refused[0].reason), message)
             return None
         for symbol, _ in rows.markets:
             self._symbol(partition, symbol)
@@ -314,10 +316,10 @@ class Driver(Generic[State]):
                 await self._publish(partition, outputs)
         self._cover(partition, message, rows)
         if len(failed) == rows.height:
-            await self._bury(partition, message, failed[0][1])
+            await self._burial.bury(partition, message, failed[0][1])
         elif failed:
             refused = rows.select(np.array(sorted(place for place, _ in failed)))
-            await self._bury_rows(partition, message, Refused(refused, failed[0][1].reason))
+            await self._burial.bury_rows(partition, message, Refused(refused, failed[0][1].reason))
             partition.limit.good()
         else:
             partition.limit.good()
@@ -336,65 +338,3 @@ class Driver(Generic[State]):
                 delivery = await self._outlet.send(topic, value, headers, partition.number)
                 partition.deliveries.append(delivery)
                 MESSAGES_PUBLISHED.labels(topic.label).inc()
-
-    async def _bury(self, partition: Partition[State], message: LogMessage, error: PoisonMessage) -> None:
-        """Make a whole message a dead letter."""
-        await self._send_letter(partition, message, error.reason, message.value)
-        await self._note_poison(partition, error, message)
-
-    async def _bury_rows(self, partition: Partition[State], message: LogMessage, refused: Refused) -> None:
-        """Make a dead letter of some rows of a message."""
-        await self._send_letter(partition, message, refused.reason, encode(refused.rows.batch())[1])
-
-    async def _send_letter(
-        self, partition: Partition[State], message: LogMessage, reason: str, value: bytes | None
-    ) -> None:
-        self._letters.inc()
-        _LOG.warning("dead letter", reason=reason, origin=str(origin_of(message)))
-        headers = letter_headers(message, reason)
-        partition.deliveries.append(await self._outlet.send(Topic.DEAD_LETTERS, value, headers, None))
-
-    async def _note_poison(self, partition: Partition[State], error: PoisonMessage, message: LogMessage) -> None:
-        partition.limit.count(error.reason, origin_of(message))
-        if partition.limit.reached:
-            # The operator shall find the letters that the message speaks of.
-            await asyncio.gather(*partition.deliveries)
-            raise partition.limit.error()
-
-    async def _save(self, partition: Partition[State], symbols: list[SymbolPlace]) -> float:
-        started = time.monotonic()
-        async with partition.busy:
-            deliveries, partition.deliveries = partition.deliveries, []
-            packed = [(each, each.uncovered, self._packed(partition, each)) for each in symbols]
-            for each in symbols:
-                each.uncovered = None
-            reached = partition.cursor.next_offset if partition.cursor is not None else -1
-        spent = time.monotonic() - started
-        try:
-            await asyncio.gather(*deliveries)
-            if partition.is_lost:
-                return spent
-            await asyncio.gather(
-                *(self._outlet.save(each.name, partition.number, checkpoint) for each, _, checkpoint in packed)
-            )
-        except BaseException:
-            for each, uncovered, _ in packed:
-                each.uncovered = uncovered if each.uncovered is None else min(each.uncovered, uncovered or 0)
-            raise
-        for each, _, checkpoint in packed:
-            CHECKPOINTS_WRITTEN.inc()
-            CHECKPOINT_BYTES.labels(each.name).set(len(checkpoint))
-        if not partition.is_lost:
-            self._go_on(partition, reached)
-        return spent
-
-    def _packed(self, partition: Partition[State], symbol: SymbolPlace) -> bytes:
-        state = self._engine.dump(partition.state, symbol.name)
-        return Checkpoint(partition.number, symbol.applied_offset, state).pack(symbol.name)
-
-    def _go_on(self, partition: Partition[State], reached: int) -> None:
-        """Let the group's offset move past the messages before `reached` that all checkpoints cover."""
-        offset = partition.covered_up_to(reached)
-        if offset > partition.committed:
-            partition.committed = offset
-            self._outlet.go_on_from(partition.number, offset)

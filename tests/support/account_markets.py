@@ -10,6 +10,7 @@ from liqheat.simulator.holding import Holding
 from liqheat.simulator.listings import coin_of, listings_of
 from liqheat.simulator.order_book import DepthShape
 from liqheat.simulator.people import People
+from liqheat.simulator.simulation import SCORED_VENUES
 from liqheat.simulator.swings import SwingPath, Swings, past_prices
 from liqheat.simulator.traders import TraderKind
 from liqheat.simulator.twin import Shock, ShockPath
@@ -38,7 +39,7 @@ def populated(
     past = past_prices(swings, coin.price, round(crowd.large_holding.longest_hours), past_chance)
     path = SwingPath(swings, coin.price, path_chance)
     depth = DepthShape(coin.depth_usd, 1.25, 0.05, 0.3)
-    return AccountMarket(coin, listings_of(coin, tuple(Venue)), crowd, depth, path, past, chance, START_MS)
+    return AccountMarket(coin, listings_of(coin, SCORED_VENUES), crowd, depth, path, past, chance, START_MS)
 
 
 def empty(depth: DepthShape, price: float = 46_000.0) -> AccountMarket:

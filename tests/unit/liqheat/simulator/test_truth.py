@@ -74,7 +74,7 @@ def test_makers_hold_positions_that_nothing_liquidates() -> None:
 def test_a_holders_account_is_on_many_venues() -> None:
     positions = truth_of(make_market(CONFIG, "VIRTUAL")).positions.filter(pl.col("kind") == "holder")
     venues = positions.group_by("account").agg(pl.col("venue").n_unique())["venue"]
-    assert venues.max() == len(Venue)
+    assert venues.max() == len(CONFIG.venues)
 
 
 def test_the_log_is_readable_and_in_order(story: list[list[Batch] | Truth]) -> None:

@@ -58,7 +58,13 @@ def test_every_statement_can_be_run_again_and_names_the_database_and_cluster() -
                 "DROP TABLE IF EXISTS mine.",
                 "DROP VIEW IF EXISTS mine.",
             )
-            alterations = ("ADD COLUMN IF NOT EXISTS", "DROP COLUMN IF EXISTS", "MODIFY", "COMMENT COLUMN IF EXISTS")
+            alterations = (
+                "ADD COLUMN IF NOT EXISTS",
+                "DROP COLUMN IF EXISTS",
+                "RENAME COLUMN IF EXISTS",
+                "MODIFY",
+                "COMMENT COLUMN IF EXISTS",
+            )
             assert first.startswith(repeatable) or (
                 first.startswith("ALTER TABLE mine.") and any(word in code for word in alterations)
             ), f"{migration.number:04d}: {first}"
