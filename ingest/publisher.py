@@ -243,7 +243,7 @@ class Publisher:
             self._call_loop(self._failed, error)
 
     def _deliver_all(self, jobs: list[Job]) -> bool:
-        """Deliver in order; False when told to give up because the process ends."""
+        """Deliver in order; False when asked to give up because the process ends."""
         messages = [message for job in jobs for message in messages_of(job)]
         attempt = 0
         while messages:

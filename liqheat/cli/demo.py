@@ -140,7 +140,7 @@ def _watch(console: "Console", stack: "LocalStack", stop: "threading.Event", unt
 
     from rich.markup import escape
 
-    seen, at, told = stack.rows_published(), time.monotonic(), 0.0
+    seen, at, printed = stack.rows_published(), time.monotonic(), 0.0
     with console.status("") as line:
         while not stop.is_set():
             if until is not None and time.monotonic() >= until:
@@ -161,6 +161,6 @@ def _watch(console: "Console", stack: "LocalStack", stop: "threading.Event", unt
                 f"{stack.rows_stored():,.0f} rows stored{problems}"
             )
             line.update(status)
-            if not console.is_terminal and now - told >= _LINE_SECONDS:
-                told = now
+            if not console.is_terminal and now - printed >= _LINE_SECONDS:
+                printed = now
                 console.print(status, soft_wrap=True)

@@ -43,7 +43,7 @@ NAN = float("nan")
 
 
 class Kind(StrEnum):
-    """Every kind of batch on a topic; the value is what stands in the message header."""
+    """Every kind of batch on a topic; the value is that of the message header."""
 
     TRADES = "trades"
     OPEN_INTEREST = "open_interest"

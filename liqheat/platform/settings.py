@@ -143,7 +143,7 @@ class Engine(Section):
 
 
 class Signals(Section):
-    """From map to decision: when a range is a cluster, and when a trader is told.
+    """From map to decision: when a range is a cluster, and when a trader is alerted.
 
     `overrides` holds other values for single symbols: `{"BTC": {"cluster_usd": 100000000}}`.
     """
@@ -158,13 +158,13 @@ class Signals(Section):
     keep_share: float = Field(
         0.7, gt=0, le=1, description="a bucket of a known cluster stays down to this share of dense"
     )
-    gap_buckets: int = Field(1, ge=0, le=10, description="thin buckets in a row that do not part a cluster")
+    gap_buckets: int = Field(1, ge=0, le=10, description="thin buckets in a row that do not split a cluster")
     split_share: float = Field(
-        0.5, gt=0, lt=1, description="a valley below this share of the lower peak parts a cluster"
+        0.5, gt=0, lt=1, description="a valley below this share of the lower peak splits a cluster"
     )
-    join_share: float = Field(0.7, gt=0, lt=1, description="a parted cluster joins again once the valley is above this")
+    join_share: float = Field(0.7, gt=0, lt=1, description="a split cluster joins again once the valley is above this")
     floor_share: float = Field(0.03, ge=0, lt=1, description="least share of its side's notional, if below cluster_usd")
-    clusters_a_side: int = Field(12, ge=1, le=100, description="the largest so many are kept")
+    clusters_a_side: int = Field(12, ge=1, le=100, description="how many clusters per side are kept, largest first")
     match_share: float = Field(
         0.3, gt=0, le=1, description="shared buckets over the smaller of two that makes them one"
     )
@@ -175,7 +175,7 @@ class Signals(Section):
     cluster_usd: float = Field(CLUSTER_MINIMUM_USD, gt=0, description="notional from which a cluster may alert (USD)")
     approach_percent: float = Field(FOCUS_PERCENT, gt=0, description="distance at which price approaches a cluster")
     rearm_percent: float = Field(
-        1.0, gt=0, description="how far price must leave again before the same may be told again"
+        1.0, gt=0, description="how far price must leave again before the same alert may come again"
     )
     cooldown_minutes: int = Field(30, ge=0, description="minutes before the same rule speaks of the same cluster again")
     caution_percent: float = Field(CAUTION_PERCENT_OF_ADV, gt=0, description="share of ADV that warrants caution")
@@ -185,7 +185,7 @@ class Signals(Section):
         100_000.0, gt=0, description="least notional executed in a minute that is a cascade (USD)"
     )
     cascade_baseline_minutes: int = Field(240, ge=10, description="minutes over which the usual is remembered")
-    cascade_warmup_minutes: int = Field(30, ge=1, description="minutes seen before a cascade can be told")
+    cascade_warmup_minutes: int = Field(30, ge=1, description="minutes seen before a cascade can be reported")
     open_interest_percent: float = Field(1.0, gt=0, description="change over an hour from which a venue rises or falls")
     coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
     coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
@@ -237,7 +237,7 @@ class Catalysts(Section):
 
     feeds: tuple[str, ...] = Field((), description="RSS or Atom addresses or files")
     interval: Seconds = Field(300.0, description="seconds between reads of a feed")
-    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as they stand in news")
+    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as news write them")
 
 
 class Sink(Section):

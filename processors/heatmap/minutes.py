@@ -24,7 +24,7 @@ MAXIMUM_CARRIED_MINUTES = 60
 LIVE_ROWS = 12
 """A minute with fewer rows is history by bars, whose liquidations no venue gives: that there were none says nothing."""
 UNTIMED = np.iinfo(np.int64).min
-"""Stands for the time of a row that moves no watermark."""
+"""The time of a row that moves no watermark."""
 
 SLOT = np.dtype(
     [
@@ -160,12 +160,12 @@ def plan_of(
     times: IntArray,
     table: Array,
     lateness_ms: int,
-    lesson_ms: int,
+    update_ms: int,
 ) -> Plan:
     """Cut the rows of a span into rounds.
 
-    Markets of one symbol learn from each other where a lesson ends: then they close one after the other, as in the
-    log. At other times each market's next closing is in the same round as the others'.
+    Markets of one symbol learn from each other where a model update ends: then they close one after the other, as in
+    the log. At other times each market's next closing is in the same round as the others'.
 
     Args:
         market: market number of each row in log order, shape (n,).
@@ -174,7 +174,7 @@ def plan_of(
         times: event time (ms), `UNTIMED` for rows that move no watermark.
         table: rows of dtype `MARKET`; only read.
         lateness_ms: how long a minute waits after its end.
-        lesson_ms: lessons end at multiples of this.
+        update_ms: model updates end at multiples of this.
     """
     order = np.argsort(market, kind="stable")
     of_row = market[order]
@@ -198,7 +198,7 @@ def plan_of(
         since = before.copy()
         closed = table["closed"][markets]
         since[first] = np.where(closed == NOT_STARTED, since[first], np.minimum(closed + MINUTE_MS, since[first]))
-        learns = (open_start[crossing] // lesson_ms > since[crossing] // lesson_ms).any()
+        learns = (open_start[crossing] // update_ms > since[crossing] // update_ms).any()
         piece, closings = _rounds(order, of_row, symbol[order] if learns else of_row, rank, open_start, crossing)
     last = np.append(first[1:], len(of_row)) - 1
     return Plan(order, of_row, open_start, piece, markets, begun[first], last, watermark, closings)

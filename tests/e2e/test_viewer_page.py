@@ -1,4 +1,4 @@
-"""The page in a real browser, over a map made by hand: what a person sees, presses and is told."""
+"""The page in a real browser, over a map made by hand: what a person sees, presses and reads."""
 
 import json
 import re
@@ -145,8 +145,8 @@ async def test_the_signals_say_why_and_what_a_move_would_liquidate(
     assert await page.evaluate(
         "document.querySelector('aside').scrollWidth <= document.querySelector('aside').clientWidth"
     )
-    told = await page.text("#told")
-    assert "approaching the long cluster 0.95-0.96, $6.00M (6.0% of ADV), begins 4.00% from the mark" in told
+    news = await page.text("#news")
+    assert "approaching the long cluster 0.95-0.96, $6.00M (6.0% of ADV), begins 4.00% from the mark" in news
     assert page.errors == []
 
 

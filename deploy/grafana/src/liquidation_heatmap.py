@@ -271,8 +271,8 @@ def _map_now() -> xychart.Panel:
 def _executed() -> timeseries.Panel:
     panel = lines(
         "Executed liquidations",
-        "Liquidations that the venues reported, longs below zero and shorts above. Binance and OKX publish samples "
-        "(about one a second), so these are lower bounds.",
+        "Liquidations that the venues reported, longs below zero and shorts above. Binance publishes a sample "
+        "(about one per second and market), so its part is a lower bound.",
         "heatmap/executed",
         "currencyUSD",
         24,

@@ -133,7 +133,7 @@ async def test_the_real_mapper_reads_every_frame_as_what_the_tape_holds(venue: V
     events: dict[type, list[Event]] = {}
     for step in steps:
         for frame in wire.frames(step):
-            # What one subscription carries alone; the arrays of all tell the same once more.
+            # What one subscription carries alone; the arrays of all hold the same once more.
             if not frame.topic.startswith(("!", "allDexs")):
                 received_at = step.now if venue is Venue.HYPERLIQUID else step.now + 50
                 for event in mapper.map(payload_of(frame.data), received_at):

@@ -1,4 +1,4 @@
-"""The supervisor over tiny services, the folder of a local run, and what a person is told when one fails."""
+"""The supervisor over tiny services, the folder of a local run, and what a person reads when one fails."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from liqheat.local.stack import LIQHEAT
 from liqheat.local.supervisor import Health, Service, Supervisor, free_port, require_free_port
 from liqheat.platform.errors import ConfigurationError, FatalError
 
-# A service that answers as it is told: its health, one metric, and what it writes when asked to end.
+# A service that answers as configured: its health, one metric, and what it writes when asked to end.
 FAKE = """
 import http.server, json, os, signal, sys
 class Answer(http.server.BaseHTTPRequestHandler):

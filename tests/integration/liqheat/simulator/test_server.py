@@ -1,4 +1,4 @@
-"""The server over real sockets: streams, limits, faults exactly when told, and a clean stop of the process."""
+"""The server over real sockets: streams, limits, faults exactly when asked for, and a clean stop of the process."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Truth: the map is the brute-force sum of the positions, and `simulate` tells the same story as its log."""
+"""Truth: the map is the brute-force sum of the positions, and `simulate` agrees with its log."""
 
 from pathlib import Path
 

@@ -90,7 +90,7 @@ def hours(*values: tuple[float, float, float]) -> np.ndarray[Any, np.dtype[np.fl
 
 
 def test_funding_is_the_mean_of_the_last_four_hours_as_a_rate_of_eight() -> None:
-    # The first is 241 minutes old and does not count; an hourly venue's rate stands for an eighth of eight hours.
+    # The first is 241 minutes old and does not count; an hourly venue's rate counts as an eighth of eight hours.
     rows = hours((0, 0.01, 1), (60, 0.0001, 1), (120, math.nan, 1), (241, 0.0003, 1))
     now = START + 241 * MINUTE_MS
     assert funding.mean_rate(rows, now, 8 * HOUR_MS) == pytest.approx(0.0002)
