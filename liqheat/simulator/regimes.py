@@ -14,7 +14,7 @@ REAL_BTC = "btc-2022-01"
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of one behaviour; `drift` and `volatility` in hourly volatilities, rates an hour."""
+    """A stretch of one behaviour; `drift` and `volatility` in hourly volatilities, rates per hour."""
 
     hours: float
     drift: float = 0.0

@@ -182,7 +182,7 @@ async def test_a_new_minute_appears_without_a_reload(page: Page, clickhouse: Cli
     assert await page.evaluate("window.untouched")
 
 
-async def test_hovering_tells_exact_numbers(page: Page, clickhouse: Client, address: str) -> None:
+async def test_hovering_shows_exact_numbers(page: Page, clickhouse: Client, address: str) -> None:
     fill(clickhouse)
     await page.open(f"{address}?symbol=VIRTUAL&range=1h")
     await page.eventually(READY)

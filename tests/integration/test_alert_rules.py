@@ -129,7 +129,7 @@ def test_one_venue_that_lags_is_named(clickhouse: Client, settings: Settings) ->
     assert firing(clickhouse, lag) == [{"venue": "okx"}]
 
 
-def test_dead_letters_are_told_by_stage(clickhouse: Client) -> None:
+def test_dead_letters_are_reported_by_stage(clickhouse: Client) -> None:
     letters = RULE_OF["liqheat-dead-letters"]
     assert firing(clickhouse, letters) == []
     clickhouse.command(

@@ -17,7 +17,7 @@ from tests.support.crash_log import FIRST, LAST, SYMBOL, Bar
 THRESHOLDS = SETTINGS.of(SYMBOL)
 
 
-def test_the_crash_tells_what_the_golden_file_says() -> None:
+def test_the_crash_gives_what_the_golden_file_says() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert entries() == golden, "if this was meant: python -m tests.support.crash_alerts"
     assert all(entry["reason"] for entry in golden)
@@ -68,7 +68,7 @@ def test_price_fell_through_a_cluster_of_longs_that_was_approached_then_entered_
         assert rules.index("approaching") < rules.index("entered") < rules.index("swept"), rules
 
 
-def test_no_alert_of_the_crash_is_told_twice_and_none_of_a_cluster_within_the_cool_down() -> None:
+def test_no_alert_of_the_crash_is_sent_twice_and_none_of_a_cluster_within_the_cool_down() -> None:
     alerts = crash_alerts()
     assert len({alert.alert_id for alert in alerts}) == len(alerts)
     for rule in ("approaching", "entered", "swept", "caution", "cascade"):

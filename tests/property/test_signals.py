@@ -117,7 +117,7 @@ def test_no_alert_is_sent_twice_and_none_is_missing_over_twenty_random_restarts(
     assert list(dict.fromkeys(repeated)) == sent
 
 
-def test_a_replay_tells_the_same_again(uninterrupted: Story) -> None:
+def test_a_replay_sends_the_same_again(uninterrupted: Story) -> None:
     again = Story(cluster_usd=1e6)
     for outputs in DAY[: len(DAY) // 3]:
         again.hear(outputs)

@@ -156,9 +156,9 @@ class BybitMapper(BaseMapper):
             known.funding_rate if ticker.funding_rate is None else number_or_nan(ticker.funding_rate),
             known.next_funding_time if ticker.next_funding_time is None else time_or_zero(ticker.next_funding_time),
         )
-        known = (ticker.mark_price, ticker.index_price, ticker.funding_rate, ticker.next_funding_time)
+        fields = (ticker.mark_price, ticker.index_price, ticker.funding_rate, ticker.next_funding_time)
         self._tickers[ticker.symbol] = state
-        return state if any(value is not None for value in known) and state.mark_price > 0 else None
+        return state if any(value is not None for value in fields) and state.mark_price > 0 else None
 
     def _map_answer(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         if message.success is False:

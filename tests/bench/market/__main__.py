@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
@@ -61,15 +61,15 @@ def main() -> int:
     if arguments.storm:
         storms = () if arguments.storm == "none" else tuple(float(text) for text in arguments.storm.split(","))
     for wire in WIRES:
-        _tell(f"{wire.venue.value}: {wire.budget}")
-    _tell(f"venues list {', '.join(f'{venue.value} {count}' for venue, count in LISTED.items())} at 1,700 markets")
-    _tell(f"{60 * MEAN_TRADES_PER_SECOND:g} trades per minute and market on average; one mark per second")
+        _say(f"{wire.venue.value}: {wire.budget}")
+    _say(f"venues list {', '.join(f'{venue.value} {count}' for venue, count in LISTED.items())} at 1,700 markets")
+    _say(f"{60 * MEAN_TRADES_PER_SECOND:g} trades per minute and market on average; one mark per second")
     runs: list[Run] = []
     try:
         for size in sizes:
             with tempfile.TemporaryDirectory(prefix="bench-market-") as temporary:
                 directory = (arguments.keep or Path(temporary)) / str(size)
-                runs.append(run(Load(size, arguments.seed), arguments.minutes, storms, directory, settings, _tell))
+                runs.append(run(Load(size, arguments.seed), arguments.minutes, storms, directory, settings, _say))
             sys.stdout.write(text_of(runs[-1]) + "\n\n")
             sys.stdout.flush()
     except LiqheatError as error:

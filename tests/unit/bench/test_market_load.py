@@ -175,7 +175,7 @@ async def test_a_bybit_ticker_says_open_interest_and_turnover_only_where_trades_
 
 
 @pytest.mark.parametrize("venue", [Venue.BINANCE, Venue.HYPERLIQUID])
-async def test_the_array_of_all_tells_the_same_marks(venue: Venue) -> None:
+async def test_the_array_of_all_holds_the_same_marks(venue: Venue) -> None:
     wire, feed = wire_of(venue), feed_of(venue)
     instruments = await listed(feed, wire)
     alone, together = feed.mapper(instruments), feed.mapper(instruments)

@@ -88,7 +88,7 @@ def test_a_service_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> Non
     assert (tmp_path / "ends").read_text() == "well\n"
 
 
-def test_a_service_that_stays_ill_is_told_with_its_own_reason(tmp_path: Path) -> None:
+def test_a_service_that_stays_ill_is_reported_with_its_own_reason(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         supervisor.launch(fake(tmp_path, "ill", problem="no partitions"))
         eventually(lambda: supervisor.health("ill").problem is not None)

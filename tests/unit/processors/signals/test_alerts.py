@@ -1,4 +1,4 @@
-"""Alerts: each rule on a hand-made path, once an entry, and again only when it should be."""
+"""Alerts: each rule on a hand-made path, once per entry, and again only when it should be."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def test_approaching_is_sent_once_within_five_percent_of_the_outer_edge() -> Non
     assert alerts_of(Story(), [0.95, 0.92, 0.915, 0.91, 0.92, 0.915]) == [[], [], ["approaching"], [], [], []]
 
 
-def test_approaching_is_told_again_after_price_went_a_percent_further_and_the_cool_down_passed() -> None:
+def test_approaching_is_sent_again_after_price_went_a_percent_further_and_the_cool_down_passed() -> None:
     story = Story(cooldown_minutes=4)
     # Six percent away is 0.87 / 0.94 = $0.9255; the second approach comes five minutes after the first.
     assert alerts_of(story, [0.915, 0.92, 0.926, 0.926, 0.926, 0.915]) == [
@@ -39,7 +39,7 @@ def test_approaching_is_told_again_after_price_went_a_percent_further_and_the_co
     assert alerts_of(hasty, [0.915, 0.926, 0.915])[-1] == []
 
 
-def test_entered_is_told_when_the_marks_range_reaches_the_outer_edge() -> None:
+def test_entered_is_sent_when_the_marks_range_reaches_the_outer_edge() -> None:
     story = Story()
     assert alerts_of(story, [0.90]) == [["approaching"]]
     assert rules(story.minute(0.88, longs=CLUSTER, low=0.8701)) == []
@@ -121,7 +121,7 @@ def test_caution_holds_for_thin_tokens_of_any_size() -> None:
     assert rules(story.minute(0.95, longs={0.80: 0.4e6}, turnover_24h_usd=2e6)) == ["caution"]
 
 
-def test_swept_is_told_when_price_went_through() -> None:
+def test_swept_is_sent_when_price_went_through() -> None:
     story = Story()
     alerts_of(story, [0.90])
     alerts = story.minute(0.84, swept_longs=CLUSTER, low=0.84)

@@ -120,7 +120,7 @@ def test_a_long_cluster_lies_below_the_price_and_a_short_one_above() -> None:
     assert short.distance == pytest.approx(9.4737, abs=1e-4)
 
 
-def test_a_cluster_tells_its_size_shares_and_round_number() -> None:
+def test_a_cluster_shows_its_size_shares_and_round_number() -> None:
     story = Story()
     binance = heatmap_frame(START, {0.84: 2e6, 0.85: 4e6}, {}, band="10-25x")
     observed = heatmap_frame(START, {0.85: 2e6}, {}, band="50x+", basis="observed", confidence=1.0)

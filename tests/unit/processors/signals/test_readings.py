@@ -202,7 +202,7 @@ def test_a_spring_is_coiled_by_rising_open_interest_at_a_flat_price_beside_a_hea
     assert not is_coiled(math.nan, 1.5, 5.0, SETTINGS)
 
 
-def test_a_symbol_tells_when_the_spring_is_coiled() -> None:
+def test_a_symbol_shows_when_the_spring_is_coiled() -> None:
     story = Story()
     for minute in range(242):
         # 4 % in 240 minutes, and 6M of 100M ADV 2.1 % below the price.
@@ -212,7 +212,7 @@ def test_a_symbol_tells_when_the_spring_is_coiled() -> None:
     assert story.readings[-1].open_interest_change_4h == pytest.approx(4.0, abs=0.02)
 
 
-def test_inside_a_cluster_the_reduction_is_told_and_outside_none() -> None:
+def test_inside_a_cluster_the_reduction_is_given_and_outside_none() -> None:
     story = Story()
     story.minute(0.95, longs={0.85: 5e6, 0.86: 5e6})
     assert story.readings[-1].exposure_reduction == 0
