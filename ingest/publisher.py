@@ -137,7 +137,7 @@ class Publisher:
         return event.venue, GAP_PARTITION if is_gap else partition_of(event.symbol, self._partitions)
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Publish events at once, a message per kind and partition in the order of first rows, and await room.
+        """Publish events at once, one message per kind and partition in the order of first rows, and await room.
 
         For rows that belong together: a margin-tier table, or a slice of history.
         """

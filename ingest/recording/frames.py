@@ -1,6 +1,6 @@
 """Raw frames with their receive times in compressed files: written by `liqheat record`, read by `liqheat replay`.
 
-One JSON object a line (`Recorded`), Zstandard-compressed, a new file each hour or past a size.
+One JSON object per line (`Recorded`), Zstandard-compressed, a new file each hour or past a size.
 """
 
 import io

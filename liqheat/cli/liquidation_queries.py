@@ -1,4 +1,4 @@
-"""Liquidation prices asked as JSON, one object a line, for `liqheat liquidation-price --jsonl`.
+"""Liquidation prices asked as JSON, one object per line, for `liqheat liquidation-price --jsonl`.
 
 A line that cannot be answered gets an error with its id, and the rest goes on. An answer that a trader would stumble
 over carries notes beside it.
