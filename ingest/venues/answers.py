@@ -24,7 +24,7 @@ class Trouble:
     """Why an answer cannot be used.
 
     `pause` is how many seconds all requests to the venue have to wait, 0 where only this one failed. `is_final` means
-    that asking the same again is in vain.
+    that asking the same again cannot help.
     """
 
     reason: str

@@ -127,7 +127,7 @@ def _with_edges(
 
 
 def bankruptcy(side: npt.ArrayLike, entry_price: npt.ArrayLike, leverage: npt.ArrayLike) -> FloatArray:
-    """Return `EP * (1 - s/L)`, where the initial margin is used up: the model `simple` of the source article.
+    """Return `EP * (1 - s/L)`, where the initial margin is used up: the model `simple`.
 
     $1.00 long at 10x -> 0.90, at 20x -> 0.95. Liquidation itself comes earlier, by the maintenance margin.
     """

@@ -109,14 +109,14 @@ class LocalStack:
             self._launch(name, "ingest", "--venue", venue.value)
 
     def _begin_afresh_if_full(self) -> None:
-        """Start an embedded broker afresh once it holds as much as it may: it can delete nothing.
+        """Restart an embedded broker empty once it holds as much as it may: it can delete nothing.
 
         Rows under way arrive first; the engine begins again from the history that each ingest reads.
         """
         pid, limit = self._supervisor.pid(BROKER), self._plan.local.memory_megabytes
         if not self._forgets or pid is None or resident_megabytes(pid) < limit:
             return
-        self._say(f"the embedded broker holds {limit:,} MB and is begun afresh (Apache Kafka would keep it on disk)")
+        self._say(f"the embedded broker holds {limit:,} MB and is restarted empty (Apache Kafka would keep it on disk)")
         for names in (self._plan.ingests, [WORKER], [SINK], [BROKER]):
             self._supervisor.stop(names)
         self._start_broker()

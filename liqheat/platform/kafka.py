@@ -157,7 +157,7 @@ def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
         if time.monotonic() > deadline:
             raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
         time.sleep(0.2)
-        # Reads all topics afresh.
+        # Reads all topics again.
         client.topics()
     return sorted(numbers)
 

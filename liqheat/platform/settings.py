@@ -36,7 +36,7 @@ from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 class Kafka(Section):
     """How to reach Kafka; SASL and TLS pass through to both clients."""
 
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several parted by commas")
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several separated by commas")
     topic_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="before every topic and group name, on a shared cluster"
     )
@@ -122,7 +122,9 @@ class Engine(Section):
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
     plausible_price_step: float = Field(
-        3.0, gt=1, description="factor by which a mark or trade may leap before it is held until confirmed"
+        3.0,
+        gt=1,
+        description="factor by which a mark or trade may change at once; beyond it, it is held until confirmed",
     )
     plausible_interest_step: float = Field(10.0, gt=1, description="the same factor of open interest")
     warm_up_hours: float = Field(
@@ -187,15 +189,19 @@ class Signals(Section):
     cascade_baseline_minutes: int = Field(240, ge=10, description="minutes over which the usual is remembered")
     cascade_warmup_minutes: int = Field(30, ge=1, description="minutes seen before a cascade can be reported")
     open_interest_percent: float = Field(1.0, gt=0, description="change over an hour from which a venue rises or falls")
-    coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
+    coiled_open_interest_percent: float = Field(
+        3.0, gt=0, description="rise over 4 h (%) from which a market is coiled"
+    )
     coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
-    coiled_adv_percent: float = Field(5.0, gt=0, description="share of ADV of a cluster near enough to release it")
+    coiled_adv_percent: float = Field(
+        5.0, gt=0, description="share of ADV (%) of a cluster near enough to release a coiled market"
+    )
     book_refill: float = Field(
         0.3, ge=0, le=10, description="share of absorbed order book that is offered again while a cascade runs"
     )
     fragile_percent: float = Field(3.0, gt=0, le=20, description="move of the mark within which a trigger is fragile")
     fragile_amplification: float = Field(2.0, ge=1.5, description="rest over move from which a trigger is fragile")
-    funding_full_rate: float = Field(0.0003, gt=0, description="rate a settlement at which the crowd counts fully")
+    funding_full_rate: float = Field(0.0003, gt=0, description="rate per settlement at which the crowd counts fully")
     lag_minutes: int = Field(
         2, ge=0, le=60, description="minutes the fastest venue may lead before the rest is left behind"
     )

@@ -1,6 +1,6 @@
 """What a map must beat, over bars: rules of distance, the methods in use, and B1 of the study of real BTC.
 
-Each is a `BarMethod`, written afresh from its description. Where a method was made for single trades, its docstring
+Each is a `BarMethod`, written from its description. Where a method was made for single trades, its docstring
 says what is used instead.
 """
 

@@ -28,7 +28,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """A named cycle of phases, and whether their order and length are drawn afresh each time."""
+    """A named cycle of phases, and whether their order and length are drawn again each time."""
 
     name: str
     phases: tuple[Phase, ...]

@@ -137,7 +137,7 @@ def _smoothed(density: FloatArray) -> FloatArray:
 
 
 def _runs(dense: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """Return first and last position of each run of dense buckets, runs parted by at most `gap` being one."""
+    """Return first and last position of each run of dense buckets, runs separated by at most `gap` being one."""
     positions = np.flatnonzero(dense)
     if not len(positions):
         return []

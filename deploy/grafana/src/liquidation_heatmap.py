@@ -103,7 +103,7 @@ def build() -> builder.Dashboard:
 def _record() -> list[timeseries.Panel | table.Panel]:
     amount = lines(
         "Record: predicted and executed",
-        "Per hour: the expected notional that price swept of the map, beside what was executed; longs below zero, "
+        "Per hour: the expected notional at the levels that price swept, beside what was executed; longs below zero, "
         "shorts above. Written once and never corrected. Venues that publish a sample execute more than is seen.",
         "heatmap/record_amount",
         "currencyUSD",

@@ -33,10 +33,12 @@ def storms_of(minutes: float) -> tuple[float, ...]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.market", description=__doc__)
     parser.add_argument(
-        "--markets", default="1700", help="markets over four venues; several parted by commas run in turn (36,340,1700)"
+        "--markets",
+        default="1700",
+        help="markets over four venues; several separated by commas run in turn (36,340,1700)",
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes that are watched (2 for a short look)")
-    parser.add_argument("--storm", default="", help="minutes at which storms begin, parted by commas, or `none`")
+    parser.add_argument("--storm", default="", help="minutes at which storms begin, separated by commas, or `none`")
     parser.add_argument("--seed", type=int, default=1, help="of the load")
     parser.add_argument("--keep", type=Path, help="new folder for data and logs; a temporary one by default")
     parser.add_argument(
