@@ -119,7 +119,7 @@ def _with_edges(
     equity = w[..., None] + s[..., None] * (edge - ep[..., None]) * q[..., None]
     needed_below = tiers.notional_floor[1:] * (tiers.maintenance_margin_rate[:-1] + f[..., None])
     needed_above = tiers.notional_floor[1:] * (tiers.maintenance_margin_rate[1:] + f[..., None])
-    # A long moves down through edges, where the requirement falls: only a short can die on one.
+    # A long moves down through edges, where the requirement falls: only a short can be liquidated on one.
     dies = (s[..., None] < 0) & (equity > needed_below) & (equity <= needed_above)
     result = candidate.copy()
     result[..., 1:] = np.where(dies, edge, result[..., 1:])

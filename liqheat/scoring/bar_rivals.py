@@ -21,7 +21,7 @@ _DAY_MS = 86_400_000
 
 
 class BarMethod(Protocol):
-    """A way to say how much dies where, bar by bar."""
+    """A way to say how much is liquidated where, bar by bar."""
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
         """Return USD of longs and shorts that a path from the last close to `low` and to `high` executes."""

@@ -1,7 +1,7 @@
 """Bybit v5 linear frames to events: the pure part, used live, in playback and by `liqheat normalise`.
 
 Traps held here: tickers come as a snapshot and then deltas, open interest counts both sides unless the
-field is the newer single-sided one, and a liquidation's `S` is the side of the position that died.
+field is the newer single-sided one, and a liquidation's `S` is the side of the position that was liquidated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
