@@ -13,6 +13,7 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.venues import SAMPLED_VENUES, SILENT_VENUES
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from processors.heatmap.market_levels import levels_of, totals_of
 from processors.heatmap.minutes import (
     DEPTH_FIELDS,
     EMPTY_SLOT,
@@ -21,11 +22,11 @@ from processors.heatmap.minutes import (
     NOT_STARTED,
 )
 from processors.heatmap.observing import keep
-from processors.heatmap.rows import INFERRED, OBSERVED, UNKNOWN_BAND, Levels, Output, levels, row_bits
+from processors.heatmap.rows import Output, row_bits
 from processors.heatmap.state import Before, PartitionState
 from processors.positions.inferred import MODEL_VERSION
 from processors.positions.minute_columns import MinuteColumns
-from processors.positions.published import Cells, Totals
+from processors.positions.published import Totals
 
 Array = npt.NDArray[Any]
 
@@ -62,7 +63,7 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
     minute = facts.minute_columns()
     flows = state.inferred.close(markets, minute)
     cells = state.inferred.published(markets)
-    found, totals = _levels(state, markets, cells), _totals(cells, len(markets))
+    found, totals = levels_of(state, markets, cells), totals_of(cells, len(markets))
     emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
     holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
     table["standing"][markets] = row_bits(found, len(markets), holds)
@@ -120,7 +121,7 @@ def add_open_minutes(
     if moved.size:
         own = markets[moved]
         cells = state.inferred.published_open(own, facts.mark_low[moved], facts.mark_high[moved])
-        output.add(own, {name: values[moved] for name, values in columns.items()}, _levels(state, own, cells))
+        output.add(own, {name: values[moved] for name, values in columns.items()}, levels_of(state, own, cells))
 
 
 def _follow_range(state: PartitionState, markets: IntArray, facts: "_Facts") -> npt.NDArray[np.bool_]:
@@ -285,74 +286,3 @@ class _Facts:
 
 def _mean_price(micro_usd: IntArray, coins: FloatArray) -> FloatArray:
     return np.where(coins > 0, micro_usd / MICRO_USD_PER_USD / np.where(coins > 0, coins, 1.0), np.nan)
-
-
-def _totals(cells: Cells, count: int) -> Totals:
-    """Return the sums of the cells of `count` markets by side; in integers, so that they are those of the model."""
-    sums = np.zeros((2, count * 2), np.int64)
-    places = cells.place * 2 + (cells.side < 0)
-    np.add.at(sums[0], places, cells.at_risk_usd)
-    np.add.at(sums[1], places, cells.expected_usd)
-    return Totals(sums[0].reshape(count, 2), sums[1].reshape(count, 2))
-
-
-def _levels(state: PartitionState, markets: IntArray, cells: Cells) -> Levels:
-    """Return the levels of `markets`: what is inferred, observed and executed."""
-    pieces = [
-        levels(
-            cells.place,
-            INFERRED,
-            cells.side,
-            cells.band,
-            cells.bucket,
-            cells.confidence,
-            at_risk_usd=cells.at_risk_usd,
-            expected_usd=cells.expected_usd,
-            opened_usd=cells.opened_usd,
-            closed_usd=cells.closed_usd,
-            swept_usd=cells.swept_usd,
-        )
-    ]
-    if state.observed or state.executed:
-        for place, market in enumerate(markets.tolist()):
-            observed = state.observed.get(market)
-            if observed is not None:
-                pieces += [_observed_levels(place, observed.books[index], side) for index, side in enumerate((1, -1))]
-            executed = state.executed.get(2 * market)
-            if executed:
-                pieces.append(_executed_levels(place, OBSERVED if observed is not None else INFERRED, executed))
-    return Levels.joined(pieces)
-
-
-def _observed_levels(place: int, book: Any, side: int) -> Levels:
-    bands, buckets, standing, flows = book.published()
-    rows = len(bands)
-    opened, closed, swept = flows
-    # Who is observed is there: what is at risk is what will be executed.
-    return levels(
-        np.full(rows, place),
-        OBSERVED,
-        np.full(rows, side),
-        bands,
-        buckets,
-        np.ones(rows),
-        at_risk_usd=standing,
-        expected_usd=standing,
-        opened_usd=opened,
-        closed_usd=closed,
-        swept_usd=swept,
-    )
-
-
-def _executed_levels(place: int, basis: int, executed: dict[tuple[int, int], int]) -> Levels:
-    keys = sorted(executed, key=lambda key: (-key[0], key[1]))
-    rows = len(keys)
-    return levels(
-        np.full(rows, place),
-        basis,
-        np.array([side for side, _ in keys]),
-        np.full(rows, UNKNOWN_BAND),
-        np.array([bucket for _, bucket in keys]),
-        np.ones(rows),
-        liquidated_usd=np.array([executed[key] for key in keys], np.int64),
-    )

@@ -160,12 +160,12 @@ def plan_of(
     times: IntArray,
     table: Array,
     lateness_ms: int,
-    update_ms: int,
+    learning_ms: int,
 ) -> Plan:
     """Cut the rows of a span into rounds.
 
-    Markets of one symbol learn from each other where a model update ends: then they close one after the other, as in
-    the log. At other times each market's next closing is in the same round as the others'.
+    Markets of one symbol learn from each other where a stretch of learning ends: then they close one after the other,
+    as in the log. At other times each market's next closing is in the same round as the others'.
 
     Args:
         market: market number of each row in log order, shape (n,).
@@ -174,7 +174,7 @@ def plan_of(
         times: event time (ms), `UNTIMED` for rows that move no watermark.
         table: rows of dtype `MARKET`; only read.
         lateness_ms: how long a minute waits after its end.
-        update_ms: model updates end at multiples of this.
+        learning_ms: learning ends at multiples of this.
     """
     order = np.argsort(market, kind="stable")
     of_row = market[order]
@@ -198,7 +198,7 @@ def plan_of(
         since = before.copy()
         closed = table["closed"][markets]
         since[first] = np.where(closed == NOT_STARTED, since[first], np.minimum(closed + MINUTE_MS, since[first]))
-        learns = (open_start[crossing] // update_ms > since[crossing] // update_ms).any()
+        learns = (open_start[crossing] // learning_ms > since[crossing] // learning_ms).any()
         piece, closings = _rounds(order, of_row, symbol[order] if learns else of_row, rank, open_start, crossing)
     last = np.append(first[1:], len(of_row)) - 1
     return Plan(order, of_row, open_start, piece, markets, begun[first], last, watermark, closings)

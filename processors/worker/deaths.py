@@ -99,11 +99,13 @@ class DeathWatch:
         self.mark = replace(self.mark, number=self.mark.number + 1, offset=offset, count=count, deaths=deaths)
         return self.mark
 
-    def passed(self, offset: int) -> Mark | None:
-        """Return the mark to write once the messages before `offset` were taken and care is over; else None."""
-        if not self.mark.count or offset < self._careful_until:
-            return None
-        self.mark = replace(self.mark, number=self.mark.number + 1, offset=_NO_OFFSET, count=0, deaths=0)
+    def passed(self, offset: int) -> Mark:
+        """Return the mark to write once the messages before `offset` were taken: an end now has other reasons."""
+        left = self._suspects if offset < self._suspects.stop else range(0)
+        place = left.start if left else _NO_OFFSET
+        deaths = self._deaths if len(left) == 1 else 0
+        number = self.mark.number + 1
+        self.mark = replace(self.mark, number=number, offset=place, count=len(left), deaths=deaths)
         return self.mark
 
     def end(self) -> Mark:

@@ -170,8 +170,7 @@ class Driver(Generic[State]):
         else:
             await self._leave(partition, watch.at(first, count))
             await self._take(partition, chosen)
-        if (mark := watch.passed(chosen[-1].offset + 1)) is not None:
-            await self._leave(partition, mark)
+        await self._leave(partition, watch.passed(chosen[-1].offset + 1))
         return len(chosen)
 
     async def _take(self, partition: Partition[State], messages: Sequence[LogMessage]) -> None:

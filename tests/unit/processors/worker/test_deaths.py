@@ -83,11 +83,17 @@ def test_where_a_life_ended_the_next_takes_messages_alone_until_one_is_known_to_
     assert not after(fifth.at(71, 1)).is_deadly(71)
 
 
-def test_once_care_is_over_the_place_is_forgotten() -> None:
+def test_an_end_between_messages_is_no_death_of_any() -> None:
     second = after(DeathWatch(Mark(), 0).mark)
-    assert second.passed(0) is None
-    second.at(CAREFUL_MESSAGES - 8, 32)
-    assert second.passed(CAREFUL_MESSAGES - 1) is None
-    mark = second.passed(CAREFUL_MESSAGES + 24)
-    assert mark is not None
-    assert (mark.count, mark.ended_well) == (0, False)
+    second.at(0, CAREFUL_SPAN)
+    assert after(second.passed(CAREFUL_SPAN)).at_once(0) == CAREFUL_SPAN
+    third = after(second.at(64, CAREFUL_SPAN))
+    third.at(70, 1)
+    again = after(third.passed(71))
+    assert [again.at_once(offset) for offset in (64, 95, 96)] == [1, 1, CAREFUL_SPAN]
+    again.at(95, 1)
+    assert again.passed(96).count == 0
+    deadly = after(after(again.at(70, 1)).at(70, 1))
+    assert deadly.is_deadly(70)
+    assert after(deadly.passed(70)).is_deadly(70)
+    assert not after(deadly.passed(71)).is_deadly(70)
