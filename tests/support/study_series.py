@@ -60,14 +60,5 @@ def series(
             middle = math.exp(log) * (1 - side * generator.uniform(0.015, 0.03))
             low, high = middle * 0.999, middle * 1.001
             rows.append((number, minute, side, low, high, 10.0, False))
-    cluster, minutes, sides, low_edges, high_edges, percents, swept = zip(*rows, strict=True)
-    clusters = Clusters(
-        np.array(cluster),
-        np.array(minutes),
-        np.array(sides),
-        np.array(low_edges),
-        np.array(high_edges),
-        np.array(percents),
-        np.array(swept),
-    )
+    clusters = Clusters(*(np.array(column) for column in zip(*rows, strict=True)))
     return History(symbol, 0, closes, highs, lows, executed, np.ones(count, dtype=np.bool_), clusters)

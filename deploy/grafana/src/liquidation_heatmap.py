@@ -56,7 +56,13 @@ def build() -> builder.Dashboard:
     for panel in cascade_panels():
         board.with_panel(panel)
     board.with_panel(_executed())
-    board.with_panel(
+    for panel in [*_markets(), *_record()]:
+        board.with_panel(panel)
+    return board
+
+
+def _markets() -> list[timeseries.Panel]:
+    return [
         of_venues(
             lines(
                 "Open interest",
@@ -64,9 +70,7 @@ def build() -> builder.Dashboard:
                 "heatmap/open_interest",
                 "currencyUSD",
             )
-        )
-    )
-    board.with_panel(
+        ),
         of_venues(
             lines(
                 "Funding rate",
@@ -74,9 +78,7 @@ def build() -> builder.Dashboard:
                 "heatmap/funding_rate",
                 "percentunit",
             )
-        )
-    )
-    board.with_panel(
+        ),
         of_venues(
             lines(
                 "Coverage",
@@ -84,20 +86,15 @@ def build() -> builder.Dashboard:
                 "heatmap/coverage",
                 "percentunit",
             )
-        )
-    )
-    board.with_panel(
+        ),
         lines(
             "Calibration",
             "At risk: the factor that fits each side's levels to open interest, 1 when nothing had to be scaled. "
             "Expected: what is executed per modelled notional, learned from the venue's liquidations.",
             "heatmap/calibration",
             "none",
-        )
-    )
-    for panel in _record():
-        board.with_panel(panel)
-    return board
+        ),
+    ]
 
 
 def _record() -> list[timeseries.Panel | table.Panel]:
