@@ -44,7 +44,7 @@ check: $(STAMP) ## format, lint and types, over the tests too
 	@$(BIN)/mypy
 	@$(BIN)/python -m deploy.grafana.src.build --check
 
-bench: $(STAMP) kafka ## measure; prints figures and ratios, judges nothing
+bench: $(STAMP) kafka ## measure; prints figures and ratios, passes or fails nothing
 	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
 
 MARKETS ?= 36,340,1700
@@ -67,7 +67,7 @@ SPEED ?= 48
 soak: $(STAMP) kafka ## a simulated day, sped up: memory and open files of each service (DURATION=1800 SPEED=48)
 	@$(BIN)/python -m tests.soak.run --seconds $(DURATION) --speed $(SPEED)
 
-audit: $(STAMP) ## known vulnerabilities of the locked packages, as far as the registry tells
+audit: $(STAMP) ## known vulnerabilities of the locked packages, as far as the registry shows
 	@$(BIN)/python -m deploy.audit
 
 release: $(STAMP) ## source archive, wheel, list of components and checksums of what is committed, into dist/

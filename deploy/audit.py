@@ -22,7 +22,7 @@ def judged(report: Mapping[str, Any]) -> tuple[list[str], int, int]:
     """Return a line for each vulnerability of a pip-audit report, how many packages were audited, and how many not."""
     dependencies: Sequence[Mapping[str, Any]] = report["dependencies"]
     lines = [
-        f"{item['name']} {item['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no release'}"
+        f"{item['name']} {item['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no release'}"
         for item in dependencies
         for found in item.get("vulns", ())
     ]

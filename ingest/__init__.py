@@ -1,4 +1,5 @@
-"""Ingest: one stateless service a venue, from public feeds to the topic `position-events`.
+"""Ingest: one stateless service per venue, from public feeds to the topic `position-events`.
 
-`feed` owns sockets and REST polling, `mapper` turns raw frames into events, `publisher` batches them to Kafka.
+`connection` owns sockets, `poller` REST polling; a venue's `mapper` turns raw frames into events, and `publisher`
+batches them to Kafka.
 """

@@ -239,5 +239,5 @@ class Backfill:
 
 
 def _stream(request: Request) -> str:
-    """Return what tells the streams of a window apart."""
+    """Return what distinguishes the streams of a window."""
     return request.stream or request.url

@@ -28,7 +28,7 @@ class BatchPolicy:
     Attributes:
         rows: most rows of one message.
         age: how long rows wait at least, unless a message is full.
-        worth_rows: so many rows of one venue and partition are worth their messages at once.
+        worth_rows: this number of rows of one venue and partition is sent without waiting.
         quiet_age: how long fewer rows wait.
         queue_rows: rows that may be undelivered before `room` holds callers up.
     """

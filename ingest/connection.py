@@ -91,7 +91,7 @@ class _Link:
                 task.cancel()
         await asyncio.gather(*(task for task in (self.reader, self.pinger) if task), return_exceptions=True)
         try:
-            # The client waits anew after each frame that still comes, so the limit has to be around it.
+            # The client's wait starts again with each frame that still comes, so the limit has to be around it.
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.socket.close()
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Events as one JSON object a line, for people and scripts: sides in words, what a venue does not say as null."""
+"""Events as one JSON object per line, for people and scripts: sides in words, what a venue does not say as null."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from liqheat.domain.market import Side, TakerSide
 
 _ENCODER = msgspec.json.Encoder()
 _UNKNOWN = {"next_funding_time": 0, "funding_interval": 0, "trade_id": -1}
-"""What stands in a column for "the venue does not say"."""
+"""The value of a column for "the venue does not say"."""
 
 
 def event_line(event: Event) -> bytes:

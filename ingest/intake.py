@@ -38,9 +38,9 @@ class FrameHandler(Protocol):
     """What sockets and polls hand their frames to."""
 
     async def handle(self, frame: bytes, stream: str) -> Collection[Stream] | None:
-        """Take one raw frame of `stream`; return what it told, None for control frames.
+        """Take one raw frame of `stream`; return what it held, None for control frames.
 
-        A frame that told only what was known already, as on the second of two connections, returns nothing.
+        A frame that held only what was known already, as on the second of two connections, returns nothing.
 
         Waits while the publisher's queue is full, and so holds the socket up.
         """
@@ -156,10 +156,10 @@ class Intake:
                 complete = task.result()
             own = [item for item in lost if item.instrument == instrument.name]
             for item in own or [Stream(instrument.name, kind) for kind in EXPECTED_KINDS]:
-                # What came before is now told, so the next hole does not start there again.
+                # What came before is now reported, so the next hole does not start there again.
                 self._heard[item] = max(self._heard.get(item, 0), end)
             for item in own:
-                # Only of trades does the feed tell whether it has them all.
+                # Only for trades does the feed show whether it has them all.
                 filled = complete and item.kind is Kind.TRADES
                 self._record(instrument, since, end + CLOCK_MARGIN_MS, item.kind.value, 0, reason, filled)
             if not own:
@@ -189,7 +189,7 @@ class Intake:
             self._record(instrument, start, end, rest_name or stream, count, reason, filled=False)
 
     def report(self) -> None:
-        """Bring the metrics up to date; called about once a second, so that frames stay cheap."""
+        """Bring the metrics up to date; called about once per second, so that frames stay cheap."""
         venue = self._feed.venue.value
         for stream, count in self._frames.items():
             metrics.FRAMES_RECEIVED.labels(venue, stream).inc(count)
@@ -266,8 +266,8 @@ class Intake:
         metrics.GAPS_SEEN.labels(venue.value, stream).inc()
         if filled:
             metrics.GAPS_FILLED.labels(venue.value, stream).inc()
-        tell = log.info if filled else log.warning
-        tell(
+        write = log.info if filled else log.warning
+        write(
             "A hole in a feed", instrument=instrument.name, stream=stream, missing=missing, reason=reason, filled=filled
         )
         self._publisher.add(Gap(venue, instrument.symbol, instrument.name, start, end, stream, missing, reason, filled))
@@ -277,5 +277,5 @@ class Intake:
 
 
 def _log_hole(gap: SequenceGap) -> None:
-    """Asking again would give the same pages, so a hole in the history itself is only told."""
+    """Asking again would give the same pages, so a hole in the history itself is only logged."""
     log.warning("The history has a hole of its own", stream=gap.stream, missing=gap.missing)

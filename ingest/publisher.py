@@ -137,7 +137,7 @@ class Publisher:
         return event.venue, GAP_PARTITION if is_gap else partition_of(event.symbol, self._partitions)
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Publish events at once, a message per kind and partition in the order of first rows, and await room.
+        """Publish events at once, one message per kind and partition in the order of first rows, and await room.
 
         For rows that belong together: a margin-tier table, or a slice of history.
         """
@@ -243,7 +243,7 @@ class Publisher:
             self._call_loop(self._failed, error)
 
     def _deliver_all(self, jobs: list[Job]) -> bool:
-        """Deliver in order; False when told to give up because the process ends."""
+        """Deliver in order; False when asked to give up because the process ends."""
         messages = [message for job in jobs for message in messages_of(job)]
         attempt = 0
         while messages:

@@ -56,7 +56,7 @@ def check(event: Event) -> None:
 
 @dataclass(slots=True)
 class Reading:
-    """What one frame told: its events in order, the rows that were left out, and the holes before some of it.
+    """What one frame held: its events in order, the rows that were left out, and the holes before some of it.
 
     `poison` says why the frame as a whole could not be read, "" where it could; what came before is in `events`.
     """

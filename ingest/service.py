@@ -152,7 +152,7 @@ class VenueService:
         universe, _ = await self._listed(start)
         self._waiting_for = ""
         self._universe = universe
-        self._tell(universe)
+        self._report_universe(universe)
         await self._publish_reference(universe.contracts, start)
         if not history_ms or not universe.instruments:
             return None
@@ -187,7 +187,7 @@ class VenueService:
                 self._readers.refusals.take(listings.refused, in_use, "listing")
                 return choose(self._feed.venue, listings, self._settings.symbols, in_use), listings
 
-    def _tell(self, universe: Universe) -> None:
+    def _report_universe(self, universe: Universe) -> None:
         venue = self._feed.venue.value
         for symbol, reason in universe.reasons.items():
             log.warning(f"{symbol} {reason}; it is left out there", venue=venue, symbol=symbol)

@@ -77,7 +77,7 @@ class Gathering:
         self._rollup = BatchState(BatchPolicy(_NEVER_BY_ROWS, max(self._rollup_interval, _ROLLUP_REST * took)))
 
     def forget(self) -> None:
-        """Begin empty: whoever reads these partitions next reads from what was committed."""
+        """Begin empty: the next reader of these partitions starts from what was committed."""
         self.read.clear()
         self.letters.clear()
         self.next_offsets.clear()

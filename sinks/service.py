@@ -30,7 +30,7 @@ _STUCK_SECONDS = 180.0
 
 
 class Sink:
-    """Reads the output topics into ClickHouse until told to stop."""
+    """Reads the output topics into ClickHouse until asked to stop."""
 
     def __init__(self, settings: Settings, client: Client, clock: Clock | None = None) -> None:
         """Take a client of its own: its calls must not wait for somebody's long query."""
@@ -114,7 +114,7 @@ class KafkaSource:
         Raises:
             TransientError: a topic is missing.
         """
-        # Also before joining a group: whoever leads it hands out the partitions that it knows of, and a leader that
+        # Also before joining a group: its leader hands out the partitions that it knows of, and a leader that
         # knows of none yet would leave all members without any until its next look at the topics, minutes later.
         partitions = []
         for topic in self._topics:

@@ -148,7 +148,7 @@ def read_csv(text: str, source: str) -> list[Tagged]:
     """Return the events of a CSV with the columns `time,symbol,title` and, if wanted, `link,importance`.
 
     Args:
-        text: the file; times are ISO 8601, UTC unless they say otherwise; several symbols are parted by spaces.
+        text: the file; times are ISO 8601, UTC unless they say otherwise; several symbols are separated by spaces.
         source: stored with each event.
 
     Raises:

@@ -50,7 +50,7 @@ def publish(settings: Kafka, producer: Any, tagged: Sequence[Tagged]) -> None:
 
 
 class CatalystService:
-    """Watches feeds until told to stop."""
+    """Watches feeds until asked to stop."""
 
     def __init__(self, settings: Settings, symbols: Iterable[str], producer: Any, clock: Clock | None = None) -> None:
         """Take a kafka-python producer, which the caller closes.

@@ -1,6 +1,6 @@
 """Raw frames with their receive times in compressed files: written by `liqheat record`, read by `liqheat replay`.
 
-One JSON object a line (`Recorded`), Zstandard-compressed, a new file each hour or past a size.
+One JSON object per line (`Recorded`), Zstandard-compressed, a new file each hour or past a size.
 """
 
 import io
@@ -152,7 +152,7 @@ def replayed(mapper: Mapper, paths: Iterable[Path], on_poison: OnPoison) -> Iter
             if recorded.received_at < latest - _DISORDER_MS and not is_disordered:
                 is_disordered = True
                 log.warning(
-                    "The recording is out of order: a frame was received before one that stands earlier",
+                    "The recording is out of order: a frame was received before one that comes earlier in it",
                     file=path.name,
                     received_at=recorded.received_at,
                     after=latest,

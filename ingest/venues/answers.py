@@ -24,7 +24,7 @@ class Trouble:
     """Why an answer cannot be used.
 
     `pause` is how many seconds all requests to the venue have to wait, 0 where only this one failed. `is_final` means
-    that asking the same again is in vain.
+    that asking the same again cannot help.
     """
 
     reason: str
@@ -45,7 +45,7 @@ _SERVER_STATUSES = (408, 425, 451)
 
 _GOOD = frozenset({"", "0", "200", "None"})
 _LIMITED: dict[str, dict[str, float]] = {
-    # Too many requests or orders; with a ban its end stands in the message.
+    # Too many requests or orders; with a ban its end is in the message.
     "binance": {"-1003": UNKNOWN_PAUSE_SECONDS, "-1015": UNKNOWN_PAUSE_SECONDS},
     # Too many visits, address limit, system-level protection, address banned.
     "bybit": {"10006": 5.0, "10018": 5.0, "10429": 5.0, "10009": 600.0},

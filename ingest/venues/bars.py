@@ -1,6 +1,6 @@
-"""One-minute bars of REST: which to ask for after a hole, and, where they split no taker volume, what they stand for.
+"""One-minute bars of REST: which to ask for after a hole, and what they become where they split no taker volume.
 
-Bars are an approximation: a bar's volume becomes one trade a taker side, half each, at its average price in
+Bars are an approximation: a bar's volume becomes one trade per taker side, half each, at its average price in
 mid-bar; a mark bar becomes four marks on the shorter way through its prices.
 """
 
@@ -31,9 +31,9 @@ class Bar:
 
 
 def whole_minutes(start: int, end: int, at_most: int) -> tuple[int, int] | None:
-    """Return start and end (ms) of the whole minutes of a hole from `start` to `end`, which bars can tell of.
+    """Return start and end (ms) of the whole minutes of a hole from `start` to `end`, which bars can fill.
 
-    Of a longer hole the latest `at_most` ms, as many as a venue tells on one page; None where there is none.
+    Of a longer hole the latest `at_most` ms, as many as a venue sends on one page; None where there is none.
     """
     first, last = -(-start // MINUTE_MS) * MINUTE_MS, window_start(end)
     return (max(first, last - at_most), last) if first < last else None
@@ -48,7 +48,7 @@ def distinct(rows: Sequence[T], key_of: Callable[[T], Hashable]) -> list[T]:
 
 
 def trades_of(instrument: Instrument, bar: Bar, quantity: float, average_price: float) -> Iterator[Trade]:
-    """Yield the bar's volume (coins) as one trade a taker side; nothing where it is 0."""
+    """Yield the bar's volume (coins) as one trade per taker side; nothing where it is 0."""
     if quantity <= 0:
         return
     # Rounding of the venue's sums must not put a trade outside the prices of its bar.

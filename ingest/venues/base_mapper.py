@@ -18,7 +18,7 @@ class BaseMapper(ABC):
     Args:
         instruments: the only ones wanted; None for every linear perpetual that a frame names.
         contract_values: coins per contract by the venue's name, for a venue that counts in contracts and no
-            listing was read; what instruments carry themselves stands beside it.
+            listing was read; what instruments carry themselves is used as well.
     """
 
     venue: Venue

@@ -56,7 +56,7 @@ def depth_of(
         event_time: when the book stood so, ms.
         books: readings of the same book, the finest first. Of each distance the finest reading that reaches it
             is taken, or of those up to it the one that saw most.
-        units_per_size: quoted units that a size of 1 stands for (coins per contract on OKX).
+        units_per_size: quoted units that a size of 1 means (coins per contract on OKX).
     """
     finest = books[0]
     if not finest.bids or not finest.asks:

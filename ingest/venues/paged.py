@@ -12,7 +12,7 @@ from ingest.venues.interface import Recovery, Request, Rest
 class Page(NamedTuple):
     """What one answer holds: the frame for the mapper, whether the hole is closed, and how to go on.
 
-    `following` is None where the venue has no more, or tells no more.
+    `following` is None where the venue has no more, or does not say.
     """
 
     frame: bytes | None

@@ -20,7 +20,7 @@ from liqheat.platform.errors import PoisonMessage, SequenceGap
 T = TypeVar("T")
 
 SECONDS = range(10**9, 1_262_304_000_000)
-"""Times that in ms were from 12 January 1970 to 2010: they are in seconds. Smaller ones stand in documentation."""
+"""Times that in ms were from 12 January 1970 to 2010: they are in seconds. Smaller ones occur in documentation."""
 LATEST_MS = 4_102_444_800_000
 """1 January 2100: what is said to be after is in micro- or nanoseconds."""
 LEAD_MS = 60_000
@@ -44,7 +44,7 @@ IsWanted = Callable[[str], object]
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NAME_FIELDS = ("s", "symbol", "instId", "coin", "instFamily", "name")
 _INNER_FIELDS = ("o", "position")
-"""Where the name stands a level deeper: Binance's forced orders, Hyperliquid's positions."""
+"""Where the name is one level deeper: Binance's forced orders, Hyperliquid's positions."""
 _UNKNOWN_NAME = "unknown"
 
 
@@ -59,8 +59,8 @@ class Refusal(NamedTuple):
 class Report:
     """What a mapper has to say of a frame beside its events, and of notices since it began.
 
-    `begin` and `finish` stand around each frame: `finish` raises for a frame of which nothing could be read, or after
-    which events are missing.
+    `begin` and `finish` are called around each frame: `finish` raises for a frame of which nothing could be
+    read, or after which events are missing.
     """
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ def import_(file: Path = typer.Argument(..., help="CSV with the columns time,sym
 @catalyst.command("list")
 def list_(
     symbol: str = typer.Option(None, help="Only this symbol."),
-    limit: int = typer.Option(50, min=1, max=10_000, help="The newest so many."),
+    limit: int = typer.Option(50, min=1, max=10_000, help="How many of the newest to show."),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
 ) -> None:
     """Show what is stored, newest first."""

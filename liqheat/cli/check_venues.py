@@ -21,7 +21,7 @@ def check_venues(
         [], help="A venue to look at, more than once for several; default: LIQHEAT_VENUES.", case_sensitive=False
     ),
     seconds: float = typer.Option(60.0, min=1, max=3_600, help="How long to listen."),
-    symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
+    symbols: str = typer.Option("", help="Symbols separated by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     out: Path = typer.Option(Path("check-venues.json"), help="File of the report."),
 ) -> None:
     """Connect to each real venue for a minute and report what it sends and what of it cannot be read.

@@ -32,7 +32,7 @@ def clusters(
     from liqheat.cli.watch_screen import duration, percent, price_range, usd
     from liqheat.platform.settings import load
 
-    # A file or a pipe has no width; what a narrow terminal has no room for, `--json` tells too.
+    # A file or a pipe has no width; what a narrow terminal has no room for, `--json` shows too.
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _DURATION = typer.Option(None, min=1, help="Seconds after which it ends by itself; the data stay.")
 _HOURS = typer.Option(4, min=1, max=48, help="Hours of history to read before going live.")
-_SYMBOLS = typer.Option(None, help="Canonical symbols parted by commas.  [default: the AI-token watch-list]")
+_SYMBOLS = typer.Option(None, help="Canonical symbols separated by commas.  [default: the AI-token watch-list]")
 _PORT = typer.Option(None, min=1, max=65_535, help="Port of the page.  [default: LIQHEAT_VIEWER__PORT, 8080]")
-_VENUES = typer.Option(None, help="Venues parted by commas.  [default: all]")
+_VENUES = typer.Option(None, help="Venues separated by commas.  [default: all]")
 
 _FIRST_PICTURE_SECONDS = 60.0
 _STATUS_SECONDS = 2.0
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     duration: float = _DURATION,
-    data_dir: Path = typer.Option(Path("data/demo"), help="Where data and logs go; begun afresh at each start."),
+    data_dir: Path = typer.Option(Path("data/demo"), help="Where data and logs go; emptied at each start."),
     hours: int = _HOURS,
     symbols: str = _SYMBOLS,
     seed: int = typer.Option(1, min=0, help="Seed of the simulated market."),
@@ -49,7 +49,7 @@ def demo(
 
 def live(
     duration: float = _DURATION,
-    data_dir: Path = typer.Option(Path("data/live"), help="Where data and logs go; begun afresh at each start."),
+    data_dir: Path = typer.Option(Path("data/live"), help="Where data and logs go; emptied at each start."),
     hours: int = _HOURS,
     symbols: str = _SYMBOLS,
     port: int = _PORT,
@@ -140,7 +140,7 @@ def _watch(console: "Console", stack: "LocalStack", stop: "threading.Event", unt
 
     from rich.markup import escape
 
-    seen, at, told = stack.rows_published(), time.monotonic(), 0.0
+    seen, at, printed = stack.rows_published(), time.monotonic(), 0.0
     with console.status("") as line:
         while not stop.is_set():
             if until is not None and time.monotonic() >= until:
@@ -161,6 +161,6 @@ def _watch(console: "Console", stack: "LocalStack", stop: "threading.Event", unt
                 f"{stack.rows_stored():,.0f} rows stored{problems}"
             )
             line.update(status)
-            if not console.is_terminal and now - told >= _LINE_SECONDS:
-                told = now
+            if not console.is_terminal and now - printed >= _LINE_SECONDS:
+                printed = now
                 console.print(status, soft_wrap=True)

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def ingest(
     venue: Venue = typer.Option(..., help="The venue to read.", case_sensitive=False),
-    symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
+    symbols: str = typer.Option("", help="Symbols separated by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     backfill: str = typer.Option(
         "", help="History read before going live (6h, 2d); default: LIQHEAT_INGEST__BACKFILL."
     ),
@@ -49,7 +49,7 @@ def backfill(
     venue: list[Venue] = typer.Option(
         [], help="A venue to read, more than once for several; default: LIQHEAT_VENUES.", case_sensitive=False
     ),
-    symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
+    symbols: str = typer.Option("", help="Symbols separated by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
     state: Path | None = typer.Option(None, help="File that notes what is done; with it an interrupted run goes on."),
 ) -> None:
     """Publish history read by REST, oldest first, and stop."""

@@ -152,7 +152,7 @@ class Judge:
         self._waiting: _Waiting | None = None
 
     def follow(self, steps: list[Step]) -> None:
-        """Take note of how far price went and who of the standing was liquidated."""
+        """Take note of how far price went and which of the positions held were liquidated."""
         waiting, market = self._waiting, self._market
         if waiting is None:
             return

@@ -1,4 +1,4 @@
-"""`liqheat liquidation-price`: at which mark price does a position die, and how far away is that.
+"""`liqheat liquidation-price`: at which mark price is a position liquidated, and how far away is that.
 
 Asks for one position by options, or for many by JSON lines. Tiers come from the shipped tables; where none
 are shipped for a venue, from the venue itself, or from `--maintenance-margin-rate`.

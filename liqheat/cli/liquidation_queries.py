@@ -1,4 +1,4 @@
-"""Liquidation prices asked as JSON, one object a line, for `liqheat liquidation-price --jsonl`.
+"""Liquidation prices asked as JSON, one object per line, for `liqheat liquidation-price --jsonl`.
 
 A line that cannot be answered gets an error with its id, and the rest goes on. An answer that a trader would stumble
 over carries notes beside it.
@@ -96,7 +96,7 @@ class AnswerLine(NamedTuple):
 def answer_lines(lines: Iterable[bytes]) -> Iterator[AnswerLine]:
     """Yield the answer to each line, in order: `id` and `liquidation_price` (or null), or `id` and `error`.
 
-    `notes` stands beside a price that contradicts its question (see `notes_of`). Blank lines are passed over; a line
+    `notes` comes with a price that contradicts its question (see `notes_of`). Blank lines are passed over; a line
     that is no JSON object has the id null.
     """
     for number, line in enumerate(lines, start=1):
@@ -131,7 +131,7 @@ def _answer_line(line: bytes) -> dict[str, Any]:
     except (BadQuery, msgspec.ValidationError, OverflowError) as error:
         return {"id": identifier, "error": str(error)}
     found: dict[str, Any] = {"id": identifier, "liquidation_price": price}
-    # Seen from a mark price, as an account is, the entry says nothing of where the position stands.
+    # Seen from a mark price, as an account is, the entry says nothing about the position now.
     seen = query.entry_price if query.mark_price is None else query.mark_price
     if notes := notes_of(side_of(query.side), seen, price):
         found["notes"] = notes

@@ -26,7 +26,7 @@ def map_events(
 ) -> None:
     """Turn normalised events, as `liqheat normalise` prints them, into the liquidation map.
 
-    Rows tell `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd, confidence`
+    Rows hold `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd, confidence`
     of the minute that starts at each time asked for; without --every and --at, of each market's last minute.
     A line that cannot be read is said on standard error with its number; the rest goes on, and the exit status is 1 at
     the end.

@@ -61,7 +61,7 @@ def normalise(
 def record(
     venue: Venue = typer.Option(..., help="The venue to listen to.", case_sensitive=False),
     out: Path = typer.Option(..., help="Folder for the compressed files."),
-    symbols: str = typer.Option("", help="Symbols parted by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
+    symbols: str = typer.Option("", help="Symbols separated by commas, or `all`; default: LIQHEAT_INGEST__SYMBOLS."),
 ) -> None:
     """Keep a venue's raw frames with their receive times until stopped: no broker needed."""
     from ingest.recording.frames import Recorder

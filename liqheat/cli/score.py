@@ -155,6 +155,6 @@ def _page(judged: "list[Judged]", overall: dict[str, Any], by_regime: dict[str, 
     for one in judged:
         venue = one.picture[0][0]
         sides = [(side, true, ours) for of_venue, side, _, true, ours in one.picture if of_venue == venue]
-        title = f"{one.run.symbol} on {venue}, {one.run.regime}, leverage mix {one.run.mix} (not told)"
+        title = f"{one.run.symbol} on {venue}, {one.run.regime}, leverage mix {one.run.mix} (not shown to the methods)"
         pictures.append(picture(title, one.picture[0][2], sides))
     return page(overall, by_regime, pictures, OURS)

@@ -93,7 +93,7 @@ def _meaning(field: "FieldInfo") -> str:
 
 
 def _type_name(kind: Any) -> str:
-    """Say what may stand there, as somebody who writes the variable needs it."""
+    """Say which values are allowed, as somebody who writes the variable needs it."""
     from enum import EnumType
     from pathlib import Path as FilePath
     from typing import Literal, get_origin

@@ -20,8 +20,10 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Same seed and start: same positions, same events.")] = 1,
     hours: Annotated[float, typer.Option(help="Hours of history computed before it goes live.", min=0.1)] = 6.0,
     speed: Annotated[float, typer.Option(help="How much faster than real time it runs live.", min=0.1)] = 1.0,
-    symbols: Annotated[str, typer.Option(help="Canonical symbols, parted by commas.")] = ",".join(DEFAULT_WATCH_LIST),
-    venues: Annotated[str, typer.Option(help="Venues, parted by commas.")] = ",".join(Venue),
+    symbols: Annotated[str, typer.Option(help="Canonical symbols, separated by commas.")] = ",".join(
+        DEFAULT_WATCH_LIST
+    ),
+    venues: Annotated[str, typer.Option(help="Venues, separated by commas.")] = ",".join(Venue),
     regime: Annotated[
         str, typer.Option(help="trending, ranging, crash, squeeze, bleed, mixed, or btc-2022-01 (recorded).")
     ] = "mixed",

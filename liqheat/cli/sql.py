@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class OutputFormat(StrEnum):
-    """How the answer is printed: `json` is one object a line."""
+    """How the answer is printed: `json` is one object per line."""
 
     TABLE = "table"
     JSON = "json"

@@ -27,7 +27,7 @@ def study(
     symbol: list[str] = typer.Argument(None, help="Canonical symbols.  [default: all that are stored]"),
     percent: float = typer.Option(5.0, min=0.01, help="Clusters count from this share of average daily volume, %."),
     near: float = typer.Option(1.0, min=0.01, max=20, help="Price is near a cluster from this distance on, %."),
-    days: float = typer.Option(None, min=0.1, help="Only the last so many days.  [default: all that is stored]"),
+    days: float = typer.Option(None, min=0.1, help="How many of the last days to read.  [default: all that is stored]"),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
     draws: int = typer.Option(2_000, min=100, max=100_000, help="How often time is drawn again for the intervals."),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as one JSON object."),

@@ -19,7 +19,7 @@ def read_tiers(venue: Venue, name: str, settings: Settings) -> MarginTiers:
     """Return the tiers of the venue's instrument `name`, as of now.
 
     Raises:
-        ConfigurationError: the venue lists no such linear perpetual, or tells no tiers of it.
+        ConfigurationError: the venue lists no such linear perpetual, or publishes no tiers of it.
         TransientError: the venue cannot be reached.
     """
     return asyncio.run(_read(venue, name, settings, SystemClock()))
@@ -45,5 +45,5 @@ async def _read(venue: Venue, name: str, settings: Settings, clock: Clock) -> Ma
         except PoisonMessage as error:
             raise ConfigurationError(f"{venue}'s margin tiers cannot be read: {error}") from error
     if name not in tables:
-        raise ConfigurationError(f"{venue} tells no margin tiers of {name}: give --maintenance-margin-rate instead")
+        raise ConfigurationError(f"{venue} publishes no margin tiers of {name}: give --maintenance-margin-rate instead")
     return tables[name]

@@ -43,7 +43,7 @@ NAN = float("nan")
 
 
 class Kind(StrEnum):
-    """Every kind of batch on a topic; the value is what stands in the message header."""
+    """Every kind of batch on a topic; the value is that of the message header."""
 
     TRADES = "trades"
     OPEN_INTEREST = "open_interest"
@@ -102,7 +102,7 @@ class Mark(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.MARKS.value
 
 
 class Liquidation(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.LIQUIDATIONS.value):
-    """An executed liquidation; `side` is the side of the position that died.
+    """An executed liquidation; `side` is the side of the position that was liquidated.
 
     `price` is the average fill where the venue gives it, else its bankruptcy price.
     """

@@ -47,7 +47,7 @@ class HeatmapLevels(msgspec.Struct, frozen=True, gc=False):
             significant digits; the exact sums are in `MarketMinute`.
         expected_usd: level: what will be executed if price gets there; rounded like `at_risk_usd`.
         opened_usd, closed_usd, swept_usd, liquidated_usd: flows in the minute.
-        confidence: share of `expected_usd` that the track record bears out, NaN where unknown.
+        confidence: expected share of `at_risk_usd` that is really there (docs/model.md), NaN where unknown.
     """
 
     window_start: Time

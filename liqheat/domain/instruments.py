@@ -1,7 +1,7 @@
 """Canonical symbols: one name for the coin behind each venue's instrument, in single coins.
 
 `1000PEPEUSDT` (Binance, Bybit), `kPEPE` (Hyperliquid) and `PEPE-USDT-SWAP` (OKX) are all `PEPE`: prices are
-divided and quantities multiplied by the coins a quoted unit stands for, so that venues share price buckets.
+divided and quantities multiplied by the coins per quoted unit, so that venues share price buckets.
 """
 
 import re

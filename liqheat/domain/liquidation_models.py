@@ -1,6 +1,6 @@
-"""Named liquidation-price models, one a venue and variant, on top of the formulas of `liquidation_price`.
+"""Named liquidation-price models, one per venue and variant, on top of the formulas of `liquidation_price`.
 
-Venues agree on when a position dies (margin balance = maintenance margin) and differ in what they count as
+Venues agree on when a position is liquidated (margin balance = maintenance margin) and differ in what they count as
 margin, so a model is mostly a way to count margin, which `linear` then solves. Read by the command
 `liqheat liquidation-price`; the engine calls the formulas directly.
 """

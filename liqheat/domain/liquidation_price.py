@@ -119,7 +119,7 @@ def _with_edges(
     equity = w[..., None] + s[..., None] * (edge - ep[..., None]) * q[..., None]
     needed_below = tiers.notional_floor[1:] * (tiers.maintenance_margin_rate[:-1] + f[..., None])
     needed_above = tiers.notional_floor[1:] * (tiers.maintenance_margin_rate[1:] + f[..., None])
-    # A long moves down through edges, where the requirement falls: only a short can die on one.
+    # A long moves down through edges, where the requirement falls: only a short can be liquidated on one.
     dies = (s[..., None] < 0) & (equity > needed_below) & (equity <= needed_above)
     result = candidate.copy()
     result[..., 1:] = np.where(dies, edge, result[..., 1:])
@@ -127,7 +127,7 @@ def _with_edges(
 
 
 def bankruptcy(side: npt.ArrayLike, entry_price: npt.ArrayLike, leverage: npt.ArrayLike) -> FloatArray:
-    """Return `EP * (1 - s/L)`, where the initial margin is used up: the model `simple` of the source article.
+    """Return `EP * (1 - s/L)`, where the initial margin is used up: the model `simple`.
 
     $1.00 long at 10x -> 0.90, at 20x -> 0.95. Liquidation itself comes earlier, by the maintenance margin.
     """

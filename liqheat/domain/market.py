@@ -32,7 +32,7 @@ class ModelName(StrEnum):
 
 
 class Side(IntEnum):
-    """The side of a *position*: +1 long, -1 short, so that it can stand in a formula as `s`."""
+    """The side of a *position*: +1 long, -1 short, so that it can be used in a formula as `s`."""
 
     LONG = 1
     SHORT = -1
@@ -69,7 +69,7 @@ LEVERAGE_BANDS: tuple[str, ...] = ("1-5x", "5-10x", "10-25x", "25-50x", "50x+")
 """Names of the leverage bands, in the order of `LEVERAGE_BAND_FLOORS`."""
 
 UNKNOWN_LEVERAGE_BAND = "unknown"
-"""Band of executed liquidations: the venue tells price and size, not the leverage that led there."""
+"""Band of executed liquidations: the venue publishes price and size, not the leverage that led there."""
 
 
 def leverage_band(leverage: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """What the signals stage says: clusters, alerts, readings of a symbol and of a market, and catalysts.
 
-Structs of the kinds that `liqheat.domain.events` registers; written once a closed minute, absolute, and the
+Structs of the kinds that `liqheat.domain.events` registers; written once per closed minute, absolute, and the
 same again on every replay of the same log.
 """
 

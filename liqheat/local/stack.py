@@ -1,7 +1,7 @@
 """The pipeline on one machine: which services `liqheat demo` and `live` start, with which settings, in which order.
 
-Broker, worker, sink with page, and one ingest a venue; in the demo a simulated exchange stands in for the
-real ones. All of it listens on loopback and is told everything by environment.
+Broker, worker, sink with page, and one ingest per venue; in the demo a simulated exchange replaces the
+real ones. All of it listens on loopback and is configured by environment variables.
 """
 
 import json
@@ -29,7 +29,7 @@ LIQHEAT = (sys.executable, "-P", "-m", "liqheat")
 _REACH_SECONDS = 12.0
 """How long all exchanges may be out of reach at the start."""
 
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 Stopping = Callable[[], bool]
 
 
@@ -47,18 +47,18 @@ class Plan:
 
     @property
     def ingests(self) -> tuple[str, ...]:
-        """The names of the ingest services, one a venue."""
+        """The names of the ingest services, one per venue."""
         return tuple(f"ingest-{venue.value}" for venue in self.venues)
 
 
 class LocalStack:
     """The services of one plan under a supervisor."""
 
-    def __init__(self, plan: Plan, supervisor: Supervisor, tell: Tell) -> None:
-        """`tell` is given a line for people at each step."""
+    def __init__(self, plan: Plan, supervisor: Supervisor, say: Say) -> None:
+        """`say` is given a line for people at each step."""
         self._plan = plan
         self._supervisor = supervisor
-        self._tell = tell
+        self._say = say
         self._environment: dict[str, str] = {}
         self._forgets = False
         self._reaching_since = 0.0
@@ -83,17 +83,17 @@ class LocalStack:
         self._launch(WORKER, "process")
         if not supervisor.wait_healthy([SINK], 60, stopping):
             return False
-        self._tell(f"ClickHouse in {plan.data_directory / DATA_SUBFOLDER}, page on {self.address}")
+        self._say(f"ClickHouse in {plan.data_directory / DATA_SUBFOLDER}, page on {self.address}")
         if plan.seed is not None:
             if not supervisor.wait_healthy([SIMULATOR], 90, stopping):
                 return False
-            self._tell(f"simulated exchange with {plan.hours} h of history")
+            self._say(f"simulated exchange with {plan.hours} h of history")
         self._start_ingests()
         self._reaching_since = time.monotonic()
         if not supervisor.wait_healthy([WORKER], 60, self._unless_unreachable(stopping)):
             return False
-        self._tell("worker ready")
-        supervisor.keep_running(RestartPolicy(), self._tell)
+        self._say("worker ready")
+        supervisor.keep_running(RestartPolicy(), self._say)
         return True
 
     def _start_broker(self) -> None:
@@ -101,7 +101,7 @@ class LocalStack:
         broker = start_broker(plan.local, plan.data_directory)
         self._supervisor.adopt(BROKER, broker.process, broker.command)
         self._forgets = not broker.command
-        self._tell(f"{broker.name} on {broker.bootstrap_servers}")
+        self._say(f"{broker.name} on {broker.bootstrap_servers}")
         self._environment |= environment_of(plan, broker.bootstrap_servers)
 
     def _start_ingests(self) -> None:
@@ -109,14 +109,14 @@ class LocalStack:
             self._launch(name, "ingest", "--venue", venue.value)
 
     def _begin_afresh_if_full(self) -> None:
-        """Start an embedded broker afresh once it holds as much as it may: it can delete nothing.
+        """Restart an embedded broker empty once it holds as much as it may: it can delete nothing.
 
         Rows under way arrive first; the engine begins again from the history that each ingest reads.
         """
         pid, limit = self._supervisor.pid(BROKER), self._plan.local.memory_megabytes
         if not self._forgets or pid is None or resident_megabytes(pid) < limit:
             return
-        self._tell(f"the embedded broker holds {limit:,} MB and is begun afresh (Apache Kafka would keep it on disk)")
+        self._say(f"the embedded broker holds {limit:,} MB and is restarted empty (Apache Kafka would keep it on disk)")
         for names in (self._plan.ingests, [WORKER], [SINK], [BROKER]):
             self._supervisor.stop(names)
         self._start_broker()

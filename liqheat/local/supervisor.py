@@ -1,7 +1,7 @@
 """Starts services as child processes, waits for their health, watches them and stops them in order.
 
-`liqheat demo` and `live` stand on it. It knows no particular service: a command, an environment and the port
-of its `/healthz` and `/metrics` are all it is told. No child outlives it, not even after `kill -9`.
+`liqheat demo` and `live` use it. It knows no particular service: all it gets is a command, an environment and the
+port of its `/healthz` and `/metrics`. No child outlives it, not even after `kill -9`.
 """
 
 import json
@@ -81,7 +81,7 @@ class Supervisor:
         self._logs = logs
         self._grace = grace
         self._policy: RestartPolicy | None = None
-        self._tell: Callable[[str], None] = _silently
+        self._say: Callable[[str], None] = _silently
         self._restarts: dict[str, Restarts] = {}
         self._deaf: dict[str, int] = {}
         self._services: dict[str, Service] = {}
@@ -104,10 +104,10 @@ class Supervisor:
         self._services[name] = Service(name, command)
         self._processes[name] = process
 
-    def keep_running(self, policy: RestartPolicy, tell: Callable[[str], None]) -> None:
-        """From now on start again what ends or hangs, and say so to `tell`; before, an end is an error."""
+    def keep_running(self, policy: RestartPolicy, say: Callable[[str], None]) -> None:
+        """From now on start again what ends or hangs, and say so to `say`; before, an end is an error."""
         self._policy = policy
-        self._tell = tell
+        self._say = say
 
     def check(self) -> None:
         """Return while every service runs, or is started again.
@@ -117,7 +117,7 @@ class Supervisor:
         """
         for name, process in list(self._processes.items()):
             if process.exit_status is None and self._policy is not None and self._hangs(name):
-                self._tell(f"{name} hangs and is ended")
+                self._say(f"{name} hangs and is ended")
                 process.kill()
             if process.exit_status is not None:
                 self._revive(name, process, process.exit_status)
@@ -146,12 +146,12 @@ class Supervisor:
             wait = restarts.ended(status, now)
             if wait is None:
                 raise FatalError(f"{words}\nIt was started again {restarts.count} times before")
-            self._tell(f"{name} ended with status {status}; it is started again in {wait:g} s")
+            self._say(f"{name} ended with status {status}; it is started again in {wait:g} s")
         elif now >= restarts.due:
             restarts.started()
             self._deaf.pop(name, None)
             self._processes[name] = ChildProcess(name, service.command, process.log, service.environment)
-            self._tell(f"{name} was started again (restart {restarts.count})")
+            self._say(f"{name} was started again (restart {restarts.count})")
 
     def _hangs(self, name: str) -> bool:
         """Whether a service has said several times in a row that only a restart helps."""

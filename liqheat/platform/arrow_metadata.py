@@ -57,7 +57,7 @@ class _Flat:
         return int(struct.unpack_from("<" + form, self.data, self.place + self.slots[slot])[0])
 
     def scalar(self, slot: int, width: int) -> tuple[int, int]:
-        """Return where the scalar in `slot` stands: first place and the one behind it; the same where it has none."""
+        """Return where the scalar in `slot` is: first place and the one behind it; the same where it has none."""
         if slot >= len(self.slots) or not self.slots[slot]:
             raise PoisonMessage("Not an Arrow IPC stream: a length is missing")
         place = self.place + self.slots[slot]
@@ -111,7 +111,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the numbers of a record batch stand in its metadata, and `rest`: all bytes that are none of them.
+    """Where the numbers of a record batch are in its metadata, and `rest`: all bytes that are none of them.
 
     Metadata with the same `rest` has the same structure: its offsets need not be followed again.
     """

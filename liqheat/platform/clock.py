@@ -38,7 +38,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told; `sleep` advances it at once and yields to other tasks."""
+    """A clock that moves only when asked to; `sleep` advances it at once and yields to other tasks."""
 
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self._now_ms = float(now_ms)

@@ -27,7 +27,7 @@ class JumpWatch:
         return self._clock.now_ms() - self._clock.monotonic() * 1_000
 
     def look(self) -> None:
-        """Take a look; called about once a second."""
+        """Take a look; called about once per second."""
         difference, now = self._now(), self._clock.monotonic()
         moved = difference - self._difference
         if abs(moved) > JUMP_MS:

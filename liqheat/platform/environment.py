@@ -22,7 +22,7 @@ class _Plain(EnvSettingsSource):
     """Reads lists with or without JSON, and objects as JSON."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Return the list or object that `value` stands for.
+        """Return the list or object that `value` describes.
 
         Raises:
             ConfigurationError: it is neither; the sentence names the variable.

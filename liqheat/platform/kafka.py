@@ -90,7 +90,7 @@ def close_producer(producer: Any, seconds: float) -> None:
 
 
 def consumer(kafka: Kafka, *, group: str | None, **overrides: Any) -> KafkaConsumer:
-    """Return a consumer from the earliest offset that commits only when told.
+    """Return a consumer from the earliest offset that commits only when asked to.
 
     Raises:
         TransientError: no broker answers.
@@ -147,7 +147,7 @@ def create_topics(kafka: Kafka) -> list[str]:
 def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
     """Return the partition numbers of `topic` as the consumer `client` knows them, in order.
 
-    A broker needs a moment before it tells of a topic that was just made, so it is asked again for `patience` seconds.
+    A broker needs a moment before it lists a topic that was just made, so it is asked again for `patience` seconds.
 
     Raises:
         TransientError: there is no such topic.
@@ -157,7 +157,7 @@ def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
         if time.monotonic() > deadline:
             raise TransientError(f"The topic {topic} is missing; run `liqheat topics create`")
         time.sleep(0.2)
-        # Reads all topics afresh.
+        # Reads all topics again.
         client.topics()
     return sorted(numbers)
 

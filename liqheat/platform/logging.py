@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, or coloured lines where a person watches.
+"""Structured logs: one JSON object per line, or coloured lines where a person watches.
 
 Each process calls `configure` once; modules take `structlog.get_logger()`.
 """

@@ -36,7 +36,7 @@ from liqheat.platform.venue_settings import VenueAddresses, VenueSections
 class Kafka(Section):
     """How to reach Kafka; SASL and TLS pass through to both clients."""
 
-    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several parted by commas")
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several separated by commas")
     topic_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="before every topic and group name, on a shared cluster"
     )
@@ -122,7 +122,9 @@ class Engine(Section):
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
     plausible_price_step: float = Field(
-        3.0, gt=1, description="factor by which a mark or trade may leap before it is held until confirmed"
+        3.0,
+        gt=1,
+        description="factor by which a mark or trade may change at once; beyond it, it is held until confirmed",
     )
     plausible_interest_step: float = Field(10.0, gt=1, description="the same factor of open interest")
     warm_up_hours: float = Field(
@@ -143,7 +145,7 @@ class Engine(Section):
 
 
 class Signals(Section):
-    """From map to decision: when a range is a cluster, and when a trader is told.
+    """From map to decision: when a range is a cluster, and when a trader is alerted.
 
     `overrides` holds other values for single symbols: `{"BTC": {"cluster_usd": 100000000}}`.
     """
@@ -158,13 +160,13 @@ class Signals(Section):
     keep_share: float = Field(
         0.7, gt=0, le=1, description="a bucket of a known cluster stays down to this share of dense"
     )
-    gap_buckets: int = Field(1, ge=0, le=10, description="thin buckets in a row that do not part a cluster")
+    gap_buckets: int = Field(1, ge=0, le=10, description="thin buckets in a row that do not split a cluster")
     split_share: float = Field(
-        0.5, gt=0, lt=1, description="a valley below this share of the lower peak parts a cluster"
+        0.5, gt=0, lt=1, description="a valley below this share of the lower peak splits a cluster"
     )
-    join_share: float = Field(0.7, gt=0, lt=1, description="a parted cluster joins again once the valley is above this")
+    join_share: float = Field(0.7, gt=0, lt=1, description="a split cluster joins again once the valley is above this")
     floor_share: float = Field(0.03, ge=0, lt=1, description="least share of its side's notional, if below cluster_usd")
-    clusters_a_side: int = Field(12, ge=1, le=100, description="the largest so many are kept")
+    clusters_a_side: int = Field(12, ge=1, le=100, description="how many clusters per side are kept, largest first")
     match_share: float = Field(
         0.3, gt=0, le=1, description="shared buckets over the smaller of two that makes them one"
     )
@@ -175,7 +177,7 @@ class Signals(Section):
     cluster_usd: float = Field(CLUSTER_MINIMUM_USD, gt=0, description="notional from which a cluster may alert (USD)")
     approach_percent: float = Field(FOCUS_PERCENT, gt=0, description="distance at which price approaches a cluster")
     rearm_percent: float = Field(
-        1.0, gt=0, description="how far price must leave again before the same may be told again"
+        1.0, gt=0, description="how far price must leave again before the same alert may come again"
     )
     cooldown_minutes: int = Field(30, ge=0, description="minutes before the same rule speaks of the same cluster again")
     caution_percent: float = Field(CAUTION_PERCENT_OF_ADV, gt=0, description="share of ADV that warrants caution")
@@ -185,17 +187,21 @@ class Signals(Section):
         100_000.0, gt=0, description="least notional executed in a minute that is a cascade (USD)"
     )
     cascade_baseline_minutes: int = Field(240, ge=10, description="minutes over which the usual is remembered")
-    cascade_warmup_minutes: int = Field(30, ge=1, description="minutes seen before a cascade can be told")
+    cascade_warmup_minutes: int = Field(30, ge=1, description="minutes seen before a cascade can be reported")
     open_interest_percent: float = Field(1.0, gt=0, description="change over an hour from which a venue rises or falls")
-    coiled_open_interest_percent: float = Field(3.0, gt=0, description="rise over 4 h that winds the spring")
+    coiled_open_interest_percent: float = Field(
+        3.0, gt=0, description="rise over 4 h (%) from which a market is coiled"
+    )
     coiled_price_percent: float = Field(1.5, gt=0, description="most that price moved in those 4 h")
-    coiled_adv_percent: float = Field(5.0, gt=0, description="share of ADV of a cluster near enough to release it")
+    coiled_adv_percent: float = Field(
+        5.0, gt=0, description="share of ADV (%) of a cluster near enough to release a coiled market"
+    )
     book_refill: float = Field(
         0.3, ge=0, le=10, description="share of absorbed order book that is offered again while a cascade runs"
     )
     fragile_percent: float = Field(3.0, gt=0, le=20, description="move of the mark within which a trigger is fragile")
     fragile_amplification: float = Field(2.0, ge=1.5, description="rest over move from which a trigger is fragile")
-    funding_full_rate: float = Field(0.0003, gt=0, description="rate a settlement at which the crowd counts fully")
+    funding_full_rate: float = Field(0.0003, gt=0, description="rate per settlement at which the crowd counts fully")
     lag_minutes: int = Field(
         2, ge=0, le=60, description="minutes the fastest venue may lead before the rest is left behind"
     )
@@ -237,7 +243,7 @@ class Catalysts(Section):
 
     feeds: tuple[str, ...] = Field((), description="RSS or Atom addresses or files")
     interval: Seconds = Field(300.0, description="seconds between reads of a feed")
-    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as they stand in news")
+    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as news write them")
 
 
 class Sink(Section):

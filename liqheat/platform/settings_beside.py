@@ -22,7 +22,7 @@ class Local(Section):
         64, ge=16, le=100_000, description="size at which Kafka deletes the oldest of a topic's partition"
     )
     memory_megabytes: int = Field(
-        2_000, ge=200, description="memory at which an embedded Tansu is begun afresh, since it deletes nothing"
+        2_000, ge=200, description="memory at which an embedded Tansu is restarted empty, since it deletes nothing"
     )
 
 

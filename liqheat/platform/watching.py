@@ -23,7 +23,7 @@ SLOW_SECONDS = 8.0
 
 
 class EventLoopBeat:
-    """Whether the running event loop turns: it notes the time once a second."""
+    """Whether the running event loop turns: it notes the time once per second."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -1,6 +1,6 @@
 """What a map must beat, over bars: rules of distance, the methods in use, and B1 of the study of real BTC.
 
-Each is a `BarMethod`, written afresh from its description. Where a method was made for single trades, its docstring
+Each is a `BarMethod`, written from its description. Where a method was made for single trades, its docstring
 says what is used instead.
 """
 
@@ -21,7 +21,7 @@ _DAY_MS = 86_400_000
 
 
 class BarMethod(Protocol):
-    """A way to say how much dies where, bar by bar."""
+    """A way to say how much is liquidated where, bar by bar."""
 
     def expect(self, low: float, high: float) -> tuple[float, float]:
         """Return USD of longs and shorts that a path from the last close to `low` and to `high` executes."""

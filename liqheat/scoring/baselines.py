@@ -1,4 +1,4 @@
-"""The methods in use, written afresh from their published descriptions, over the engine's own input.
+"""The methods in use, written from their published descriptions, over the engine's own input.
 
 Each is one `Method`: it takes the batches of one market (a venue's instrument) and shows its map. They share
 a `Ladder`: a float book by published bucket. Their parameters are those that their authors publish.
@@ -157,7 +157,7 @@ class OpenInterestLadder(_Bars):
             self.volume[bucket] = self.volume.get(bucket, 0.0) + usd
 
     def map(self, side: Side) -> tuple[IntArray, FloatArray]:
-        """Spread open interest afresh, leaving out what lies beyond the mark already."""
+        """Spread open interest again, leaving out what lies beyond the mark already."""
         ladder = Ladder(self.ladder.factor)
         if not self.volume or np.isnan(self.mark * self.open_interest):
             return ladder.map(side)

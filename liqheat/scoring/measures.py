@@ -144,7 +144,7 @@ class Tally:
         self.inferred_usd += inferred.total
 
     def add_move(self, predicted_usd: float, liquidated_usd: float) -> None:
-        """Add what a map said the following hour's move would sweep, and what of the standing was liquidated."""
+        """Add what a map said the following hour's move would sweep, and what of the positions held was liquidated."""
         self.predicted_usd += predicted_usd
         self.liquidated_usd += liquidated_usd
 

@@ -82,7 +82,7 @@ def page(overall: dict[str, Figures], by_regime: dict[str, dict[str, Figures]], 
         f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script>",
         "<h1>How good is the map?</h1>",
         "<p>Simulated markets whose positions are known, judged every hour for each venue and side. The engine is "
-        "not told the leverage mix, nor which positions are cross-margined or hedged.</p>",
+        "not given the leverage mix, nor which positions are cross-margined or hedged.</p>",
         "<h2>All regimes</h2>",
         table(overall, ours),
     ]

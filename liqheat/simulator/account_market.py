@@ -1,6 +1,6 @@
 """A market whose traders are accounts as real venues have them: see `people` and `accounts`.
 
-Positions older than the log stand in it from the start. Forced orders and stops eat the resting book within the
+Positions older than the log are there from the start. Forced orders and stops take from the resting book within the
 step that triggers them; that moves the mark, which triggers others, until the book has absorbed what there is.
 """
 
@@ -185,7 +185,7 @@ class AccountMarket(Market):
         return self._count_opened(rows, wishes.passive)
 
     def _open_stock(self, past: FloatArray) -> Orders:
-        """Open the positions that stand at the start, at the prices of the past, less those that price has closed."""
+        """Open the positions that exist at the start, at the prices of the past, less those that price has closed."""
         people, positions = self.people, self.positions
         wishes = self._visitors.draw(round(people.traders * _SPARE_STOCK), self._mood(), self._generator, standing=True)
         opened = np.maximum(len(past) - 1 - np.round(wishes.age_hours).astype(np.int64), 0)
@@ -199,7 +199,7 @@ class AccountMarket(Market):
         gone = wishes.side * (worst - np.where(wishes.side > 0, positions.lower[rows], positions.upper[rows])) <= 0
         gone |= wishes.side * (best - positions.profit_price[rows]) >= 0
         notional = np.where(gone, 0.0, positions.quantity(rows) * self.index_price)
-        # Those that price spares are larger and safer than those that come: money, not heads, sets how many stand.
+        # Those that price spares are larger and safer than those that come: money, not heads, sets how many there are.
         is_kept = ~gone & (np.cumsum(notional) <= 2 * self.coin.open_interest_usd)
         positions.release(rows[~is_kept])
         kept = rows[is_kept]

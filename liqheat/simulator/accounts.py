@@ -52,19 +52,19 @@ class Accounts(Positions):
         self.call_upper[rows] = np.where(acts & (side < 0), call, np.inf)
 
     def look(self, rows: IntArray, prices: FloatArray) -> None:
-        """Let accounts take note of the room they have now at `prices` (one a row), and reprice them."""
+        """Let accounts take note of the room they have now at `prices` (one per row), and reprice them."""
         self.reprice(rows)
         self.room[rows] = np.abs(prices - self.liquidation_price[rows])
         self.reprice(rows)
 
     def note_marks(self, mark_prices: FloatArray) -> None:
-        """Bring `worst_price` up to these marks (one a venue)."""
+        """Bring `worst_price` up to these marks (one per venue)."""
         marks = mark_prices[self.venue]
         worse = self.side * (marks - self.worst_price) < 0
         self.worst_price[worse] = marks[worse]
 
     def called(self, mark_prices: FloatArray) -> IntArray:
-        """Return the rows whose account acts at these marks (one a venue)."""
+        """Return the rows whose account acts at these marks (one per venue)."""
         marks = mark_prices[self.venue]
         return np.flatnonzero((marks <= self.call_lower) | (marks >= self.call_upper))
 

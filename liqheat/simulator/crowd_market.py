@@ -34,7 +34,7 @@ class CrowdMarket(Market):
         generator: np.random.Generator,
         start_ms: int,
     ) -> None:
-        """Open the market at `start_ms` (ms) with its standing positions, all entered at the first price."""
+        """Open the market at `start_ms` (ms) with the positions held, all entered at the first price."""
         super().__init__(
             coin,
             listings,

@@ -1,6 +1,6 @@
 """All simulated markets together: history first, then step by step.
 
-The server asks it to move on and tells the wires what happened; it has no clock of its own.
+The server asks it to move on and reports to the wires what happened; it has no clock of its own.
 """
 
 from collections.abc import Iterator

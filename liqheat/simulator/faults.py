@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong between a venue and its clients, by probability or exactly when told.
+"""Faults on demand: what goes wrong between a venue and its clients, by probability or exactly when asked for.
 
 The server asks before each frame it sends and each request it answers. Probabilities are drawn from a seeded
 generator of their own, so that faults change nothing of the markets.

@@ -203,7 +203,7 @@ class VenueMarket:
     def recent_trades(
         self, *, since: int | None = None, from_id: int | None = None, latest: int | None = None
     ) -> list[TradeRow]:
-        """Return remembered trades, oldest first; at least those from a time or number on, or the `latest` so many.
+        """Return remembered trades, oldest first; those from a time or number on, or the newest `latest`.
 
         Walks back from now only as far as it must, for most requests ask for the last seconds.
         """
@@ -222,7 +222,7 @@ class VenueMarket:
         return [row for rows in reversed(parts) for row in rows]
 
     def book(self, limit: int, step: float | None = None) -> BookSnapshot:
-        """Return this venue's part of the resting book, at most `limit` levels a side; asking changes nothing.
+        """Return this venue's part of the resting book, at most `limit` levels per side; asking changes nothing.
 
         `step` (USD per coin) is the distance of levels, the venue's tick by default. A larger multiple of the tick
         joins them, as venues with aggregated books do: bids are rounded down, asks up.

@@ -30,7 +30,7 @@ class Holding:
         return self.lives_beyond(np.zeros_like(chance), chance)
 
     def ages(self, chance: FloatArray) -> FloatArray:
-        """Return the ages, hours, that a standing position has in the long run, of uniform numbers in [0, 1)."""
+        """Return the ages, hours, that a position held has in the long run, of uniform numbers in [0, 1)."""
         power = 1 - self.exponent
         grown = chance * self.mean_hours * power / self.scale_hours + 1
         return np.asarray(self.scale_hours * (grown ** (1 / power) - 1))

@@ -120,7 +120,7 @@ class Visitors:
     """Draws wishes for one coin."""
 
     def __init__(self, people: People, open_interest_usd: float) -> None:
-        """Sizes are set such that standing positions tend to `open_interest_usd` on each side."""
+        """Sizes are set such that positions held tend to `open_interest_usd` on each side."""
         self.people = people
         whole = 2 * open_interest_usd
         self._most = people.largest_share * open_interest_usd

@@ -101,7 +101,7 @@ class Positions:
         self.upper[rows] = np.where(is_long, np.fmin(profit, np.inf), ceiling)
 
     def triggered(self, mark_prices: FloatArray, now: int) -> IntArray:
-        """Return the rows that their liquidation, stop, target or time closes at these marks (one a venue)."""
+        """Return the rows that their liquidation, stop, target or time closes at these marks (one per venue)."""
         marks = mark_prices[self.venue]
         return np.flatnonzero((marks <= self.lower) | (marks >= self.upper) | (self.expires <= now))
 

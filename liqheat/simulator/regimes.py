@@ -14,7 +14,7 @@ REAL_BTC = "btc-2022-01"
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of one behaviour; `drift` and `volatility` in hourly volatilities, rates an hour."""
+    """A stretch of one behaviour; `drift` and `volatility` in hourly volatilities, rates per hour."""
 
     hours: float
     drift: float = 0.0
@@ -28,7 +28,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """A named cycle of phases, and whether their order and length are drawn afresh each time."""
+    """A named cycle of phases, and whether their order and length are drawn again each time."""
 
     name: str
     phases: tuple[Phase, ...]

@@ -1,4 +1,4 @@
-"""The simulator as a process: history first, then one line that tells where it listens, then live until stopped.
+"""The simulator as a process: history first, then one line that says where it listens, then live until stopped.
 
 Called by `liqheat simulate`; the only part of the simulator that knows the machine's clock and signals.
 """
@@ -55,19 +55,19 @@ class RunOptions:
     """Where health and metrics listen."""
 
 
-def run_simulator(options: RunOptions, tell: Callable[[str], None]) -> None:
-    """Run until interrupted; `tell` gets the lines a person reads.
+def run_simulator(options: RunOptions, say: Callable[[str], None]) -> None:
+    """Run until interrupted; `say` gets the lines a person reads.
 
     Raises:
         ConfigurationError: an option is wrong, or the port is taken.
     """
     faults = Faults(parse_faults(list(options.faults)), seed=options.seed)
     exchange = Exchange(_config(options))
-    tell(f"Computing {options.hours:g} h of {len(options.symbols)} markets ...")
+    say(f"Computing {options.hours:g} h of {len(options.symbols)} markets ...")
     for _ in exchange.run_history():
         pass
     with HealthServer("simulator", lambda: None, options.service.host, options.service.port):
-        asyncio.run(_serve(exchange, faults, options, tell))
+        asyncio.run(_serve(exchange, faults, options, say))
 
 
 def wires_for(exchange: Exchange) -> Mapping[Venue, Wire]:
@@ -112,7 +112,7 @@ def _population(options: RunOptions) -> Population | People:
     return Population.with_mix(options.mix, options.traders)
 
 
-async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: Callable[[str], None]) -> None:
+async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, say: Callable[[str], None]) -> None:
     clock = SystemClock()
     if not options.start_ms:
         # History ends on a full minute, and took its time: catch up, so that events are stamped about now.
@@ -126,7 +126,7 @@ async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: 
     async with serving(server, options.host, options.port) as base_url:
         variables = environment_of(base_url, exchange.config.venues)
         settings = " ".join(f"{name}={value}" for name, value in variables.items())
-        tell(f"Simulated exchange on {base_url} (Ctrl-C stops it). Point an ingest at it with: {settings}")
+        say(f"Simulated exchange on {base_url} (Ctrl-C stops it). Point an ingest at it with: {settings}")
         markets = asyncio.create_task(server.run(options.speed))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({markets, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -136,4 +136,4 @@ async def _serve(exchange: Exchange, faults: Faults, options: RunOptions, tell: 
         with contextlib.suppress(asyncio.CancelledError):
             await markets
     server.write_truth()
-    tell("Simulated exchange stopped.")
+    say("Simulated exchange stopped.")

@@ -1,7 +1,7 @@
 """The fake exchange: one loopback server, one path prefix a venue, real wire formats, faults on demand.
 
-`/binance`, `/bybit`, `/okx` and `/hyperliquid` stand for the venues' hosts, for WebSocket and REST alike.
-`/_faults` controls what goes wrong, `/_state` tells the simulated time. `run` paces the markets.
+`/binance`, `/bybit`, `/okx` and `/hyperliquid` replace the venues' hosts, for WebSocket and REST alike.
+`/_faults` controls what goes wrong, `/_state` shows the simulated time. `run` paces the markets.
 """
 
 import asyncio

@@ -97,8 +97,8 @@ def simulate(config: SimulationConfig) -> Iterator[list[Batch] | Truth]:
     """Yield the log of the simulated markets: lists of batches in log order, and `Truth` every `truth_ms`.
 
     First contracts and margin tiers, then, coin after coin, what happened between two open interests, that
-    open interest, and once a minute the turnover. Truth comes after the batches up to its time, also at the
-    start (what no log tells) and at the end.
+    open interest, and once per minute the turnover. Truth comes after the batches up to its time, also at the
+    start (which no log shows) and at the end.
     """
     markets = [make_market(config, symbol) for symbol in config.symbols]
     yield [batch for market in markets for batch in reference_batches(market)]

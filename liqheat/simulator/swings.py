@@ -22,7 +22,7 @@ class Swings:
     memory_hours: float = 8.0
     """How long volatility and trend remember."""
     trend: float = 0.15
-    """Standard deviation of the drift, in hourly volatilities an hour."""
+    """Standard deviation of the drift, in hourly volatilities per hour."""
     jumps_per_day: float = 1.0
     jump_size: float = 1.5
     """Standard deviation of a jump, in hourly volatilities."""

@@ -64,7 +64,7 @@ class Liquidations:
 def latest_each_second(times: IntArray) -> npt.NDArray[np.bool_]:
     """Return which of rising `times` (ms) are the last of their second.
 
-    Binance publishes only the latest liquidation of a symbol within 1000 ms, OKX about one a second.
+    Binance publishes only the latest liquidation of a symbol within 1000 ms, OKX about one per second.
     """
     seconds = times // 1_000
     return np.append(seconds[1:] != seconds[:-1], True) if len(times) else np.zeros(0, bool)

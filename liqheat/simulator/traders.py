@@ -24,7 +24,7 @@ class TraderKind(IntEnum):
     RETAIL = 0
     """Isolated margin at the leverage of the mix: most liquidations are theirs."""
     CROSS = 1
-    """Cross margin: the whole account stands behind the position, so liquidation is far."""
+    """Cross margin: the whole account is margin of the position, so liquidation is far."""
     HEDGER = 2
     """Holds the coin elsewhere: large, long-lived, collateral several times the position."""
     HOLDER = 3
@@ -52,7 +52,7 @@ class Population:
     traders: int = 1_800
     """Open positions that the market tends to, over all venues."""
     notional_shares: tuple[float, float, float, float] = (0.50, 0.20, 0.20, 0.10)
-    """Standing notional of retail, cross, hedgers and holders."""
+    """Notional held of retail, cross, hedgers and holders."""
     relative_sizes: tuple[float, float, float, float] = (1.0, 3.0, 8.0, 5.0)
     size_spread: float = 1.6
     """Standard deviation of the log notional within a kind."""
@@ -95,7 +95,7 @@ class Population:
 
     @property
     def standing_counts(self) -> FloatArray:
-        """Share of each kind in the *number* of standing positions."""
+        """Share of each kind in the *number* of positions held."""
         counts = np.asarray(self.notional_shares) / np.asarray(self.relative_sizes)
         return np.asarray(counts / counts.sum())
 
@@ -143,7 +143,7 @@ class Intents:
     """inf without a take-profit."""
     passive: BoolArray
     collateral: FloatArray
-    """Margin as a multiple of `notional / leverage`: 1 isolated, more where a whole account stands behind it."""
+    """Margin as a multiple of `notional / leverage`: 1 isolated, more where a whole account is its margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class Crowd:
     """Draws intents for one coin; holds the population's tables."""
 
     def __init__(self, population: Population, open_interest_usd: float) -> None:
-        """Sizes are set such that the standing positions tend to `open_interest_usd` on each side."""
+        """Sizes are set such that the positions held tend to `open_interest_usd` on each side."""
         self.population = population
         mean_size = 2 * open_interest_usd / population.traders
         relative = np.asarray(population.relative_sizes)

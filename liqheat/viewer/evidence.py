@@ -1,4 +1,4 @@
-"""What stands beside the map as evidence: where moves come to rest, and what earlier maps predicted.
+"""What is shown beside the map as evidence: where moves come to rest, and what earlier maps predicted.
 
 Reads the views `cascades` and `track_record`. Answers are plain JSON: percentages, USD, null for what is unknown.
 """

@@ -24,7 +24,7 @@ class DisplayGrid:
 
     @property
     def name(self) -> str:
-        """Tells two stretches apart; the page sends it back to say which one it holds."""
+        """A name that distinguishes two stretches; the page sends it back to say which one it holds."""
         return f"{self.factor}.{self.first}.{self.rows}"
 
     def edges(self) -> FloatArray:

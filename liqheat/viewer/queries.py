@@ -113,7 +113,7 @@ HAVING long_usd > 0 OR short_usd > 0
 ORDER BY column, edge
 """
 
-# A venue that has been silent for longer than `stale` is not part of what stands at the end.
+# A venue that has been silent for longer than `stale` is not part of the map at the end.
 _CURRENT = """
 SELECT %(row)s AS edge, venue, basis,
        sumIf(%(measure)s, side = 'long') AS long_usd,
@@ -201,7 +201,7 @@ def columns(client: Client, request: MapRequest, start: int, end: int) -> list[d
 
 
 def quality(client: Client, request: MapRequest, end: int) -> list[dict[str, Any]]:
-    """Return how each venue's market stands at `end` (ms), and how well the estimate fits it."""
+    """Return the state of each venue's market at `end` (ms), and how well the estimate fits it."""
     return records(client.query(_QUALITY, parameters={"symbol": request.symbol, "end": end}))
 
 

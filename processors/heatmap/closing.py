@@ -104,7 +104,7 @@ def _open_observed(state: PartitionState, market: int) -> None:
 def add_open_minutes(
     state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, which: Publish = Publish.NEWS
 ) -> None:
-    """Add the open minute of each of `markets` as it stands, and the levels of those that `which` says."""
+    """Add the open minute of each of `markets` as it is now, and the levels of those that `which` says."""
     facts = _Facts(state, markets)
     reached = _follow_range(state, markets, facts)
     if which is Publish.REACHED:
@@ -149,7 +149,7 @@ def _follow_range(state: PartitionState, markets: IntArray, facts: "_Facts") -> 
 
 
 def note_closed(state: PartitionState, markets: IntArray, starts: IntArray, totals: Totals) -> None:
-    """Note what stands in `markets` as the minutes that begin at `starts` (ms) open."""
+    """Note what is in `markets` as the minutes that begin at `starts` (ms) open."""
     shown, learned = state.shown, state.inferred.facts(markets)
     shown["window_start"][markets] = starts
     shown["low"][markets] = shown["high"][markets] = np.nan

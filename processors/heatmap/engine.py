@@ -109,7 +109,7 @@ def snapshot(state: PartitionState, only: Sequence[str] | None = None) -> list[B
 
 
 def open_minutes(state: PartitionState) -> list[Batch]:
-    """Return the whole map as it stands: every market's open minute with all its levels; changes nothing."""
+    """Return the whole map as it is now: every market's open minute with all its levels; changes nothing."""
     markets = np.flatnonzero(state.table["start"][: len(state.venues)] != NOT_STARTED)
     output = _output(state)
     if markets.size:

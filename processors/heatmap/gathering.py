@@ -47,7 +47,7 @@ class Cells:
     __slots__ = ("cells", "first", "last", "of_row", "slots")
 
     def __init__(self, slots: Array, of_row: IntArray) -> None:
-        """Group rows of shape (n,), n > 0, whose equal numbers stand side by side."""
+        """Group rows of shape (n,), n > 0, whose equal numbers are side by side."""
         self.slots = slots
         self.of_row = of_row
         changed = np.flatnonzero(of_row[1:] != of_row[:-1])

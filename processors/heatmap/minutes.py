@@ -24,7 +24,7 @@ MAXIMUM_CARRIED_MINUTES = 60
 LIVE_ROWS = 12
 """A minute with fewer rows is history by bars, whose liquidations no venue gives: that there were none says nothing."""
 UNTIMED = np.iinfo(np.int64).min
-"""Stands for the time of a row that moves no watermark."""
+"""The time of a row that moves no watermark."""
 
 SLOT = np.dtype(
     [

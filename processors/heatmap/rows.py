@@ -1,6 +1,6 @@
 """Output rows of many markets at once: minutes as columns, levels as lists of buckets, readings for the signals.
 
-The engine adds what closes, or stands open, in arrays over markets; `batches` turns all of it into frames once.
+The engine adds what closes, or is open, in arrays over markets; `batches` turns all of it into frames once.
 """
 
 from dataclasses import dataclass, field

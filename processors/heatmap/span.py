@@ -15,7 +15,7 @@ from processors.heatmap.state import PartitionState
 
 TIMED_KINDS = (Kind.TRADES, Kind.MARKS, Kind.OPEN_INTEREST, Kind.LIQUIDATIONS)
 """Kinds that move the watermark. The others are absolute facts, often read when a service starts and older or newer
-than its history: they hold from where they stand in the log, whatever their time."""
+than its history: they hold from their place in the log, whatever their time."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,1 +1,1 @@
-"""Who stands where: positions opened, closed and observed, from the events of one market."""
+"""Who holds what, and where: positions opened, closed and observed, from the events of one market."""

@@ -1,7 +1,7 @@
 """The book of one side of one market's observed positions, by leverage band and price bucket, in int64 micro-USD.
 
 `ObservedPositions` puts positions in; marks sweep it; each closed minute reads its levels and flows.
-Every micro-USD that was opened is standing, closed or swept, exactly: nothing is rounded away.
+Every micro-USD that was opened is held, closed or swept, exactly: nothing is rounded away.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ class SideBook:
 
     Both are dense runs that grow over the buckets in use and start at fine bucket `base`: `standing` has shape
     (BANDS, n), `flows` has (3, BANDS, n / factor). `nearest` is a price beyond
-    which, seen from the mark, nothing stands: marks that stay on its far side skip the sweep. How far the runs
+    which, seen from the mark, there is nothing: marks that stay on its far side skip the sweep. How far the runs
     reach never shows in a result.
     """
 
@@ -83,7 +83,7 @@ class SideBook:
         self.flows[CLOSED, band, column // self.factor] += amount
 
     def total(self) -> int:
-        """Return the notional standing, micro-USD."""
+        """Return the notional held, micro-USD."""
         return int(self.standing.sum())
 
     def published(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:

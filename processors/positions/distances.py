@@ -30,7 +30,7 @@ BAND_SHARES = (0.004, 0.011, 0.075, 0.12, 0.40)
 """Share of open interest whose liquidation price lies in each band, before anything is learned; nearest first.
 
 About 1.45 times that of real whales (accounts: 1.7, 6.2, 18 and 46% of notional lie within 5, 10, 25 and 50% of the
-mark), since small accounts, which the snapshots lack, stand nearer."""
+mark), since small accounts, which the snapshots lack, are nearer."""
 AT_RISK_HALF_LIFE = 6_000.0
 """Minutes until half of what is open has been replaced (accounts: 93% of notional is still open after 7 h)."""
 

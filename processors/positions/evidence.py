@@ -1,4 +1,4 @@
-"""What executed liquidations teach: by how much more or less dies where price goes than the prior says.
+"""What executed liquidations show: how much more or less is liquidated where price goes than the prior says.
 
 Two factors are learned per market. `kappa` scales what is expected to be executed (executed over swept, both sides
 together). `multipliers` scale what is at risk, by distance from entry. Both start at 1, shrink to it while there is

@@ -1,4 +1,4 @@
-"""What markets note of every minute, and learn at the end of a update: `evidence` applied to the state.
+"""What markets note of every minute, and learn at the end of an update: `evidence` applied to the state.
 
 `inferred` calls it between the sweep and the opening of a minute.
 """

@@ -14,7 +14,7 @@ class MinuteColumns:
 
     Times in ms, prices in USD per coin (NaN where there was none), flows in micro-USD, open interest in coins without
     what is observed per account. `elapsed_minutes` counts since the market's last closing (1 when none was skipped).
-    Trades stand in for marks where no mark ever came. `liquidations_known` says that the feed of liquidations was
+    Trades replace marks where no mark ever came. `liquidations_known` says that the feed of liquidations was
     recorded in this minute, `is_sampled` that the venue publishes only a part of them.
     A bar of k minutes is the minute that ends with it, with `elapsed_minutes` k.
     """

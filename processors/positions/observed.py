@@ -1,4 +1,4 @@
-"""Positions that a venue shows: one absolute entry an account, kept beside the inferred part of the book.
+"""Positions that a venue shows: one absolute entry per account, kept beside the inferred part of the book.
 
 A new row of an account replaces its old one, quantity 0 ends it, and the venue's liquidation price is taken
 as it is. Open interest less what is observed is left to `inference`.
@@ -21,7 +21,7 @@ NO_LEVEL = -1_000_000
 
 @dataclass(slots=True)
 class ObservedPosition:
-    """One account's position: coins, and the level that stands for it in the book (micro-USD, 0 once swept)."""
+    """One account's position: coins, and its level in the book (micro-USD, 0 once swept)."""
 
     side: int
     quantity: float

@@ -1,7 +1,7 @@
 """How the model's mass ages and grows: layers by turnover every minute, bands by open interest every five.
 
 All functions take some markets' rows and return their new ones; `inferred` writes them back. Amounts come in whole
-units of a market, rounded down, so that opened = standing + closed + swept holds in integers.
+units of a market, rounded down, so that opened = held + closed + swept holds in integers.
 """
 
 from dataclasses import dataclass

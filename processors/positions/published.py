@@ -85,7 +85,7 @@ class MarketFacts:
 class FineMap:
     """One market's map in fine buckets from `first_bucket` on: micro-USD of shape (W,), and the mark, USD.
 
-    Longs stand below the mark, shorts above.
+    Longs are below the mark, shorts above.
     """
 
     first_bucket: int

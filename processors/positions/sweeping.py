@@ -1,6 +1,6 @@
-"""What a range of marks empties: the ground between the mark before and the range's ends.
+"""What a range of marks empties: the range between the previous mark and the range's ends.
 
-Below the mark stand longs, above it shorts, since whatever lay between has been emptied on the way. Of the buckets at
+Below the mark are longs, above it shorts, since whatever lay between has been emptied on the way. Of the buckets at
 the range's ends the part that was covered is taken, as if what they hold lay evenly: a fine bucket is as wide as a
 minute's move, and taking it whole at a touch makes small moves sweep too much (docs/accuracy.md). The bucket that the
 mark ends in is cleared of the rest (`inferred`).

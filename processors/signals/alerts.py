@@ -1,11 +1,11 @@
-"""Alerts: what a trader is told once, judged a minute at a time.
+"""Alerts: what a trader is informed of once, judged minute by minute.
 
 - approaching: the outer edge of a cluster of at least `cluster_usd` is within `approach_percent` of the mark;
   again after it was `rearm_percent` further away than that;
 - entered: the mark's range of the minute reaches the outer edge of a cluster that held `cluster_usd` a minute
-  before, as it stood then; once a visit (`processors.signals.visits`);
+  before, as it was then; once per visit (`processors.signals.visits`);
 - caution: a cluster exceeds `caution_percent` of ADV; again after it fell below 90 % of that;
-- swept: price has eaten what such a cluster held, whether it ends or a rest of it stands; once a visit;
+- swept: price took what such a cluster held, whether it ends or a part of it is left; once per visit;
 - cascade: executed liquidations of a side in a minute are `cascade_factor` times the usual and at least
   `cascade_usd`; again after five minutes in a row below half of that;
 and none of them twice within `cooldown_minutes` for the same cluster (a cascade: the same side). An alert's
@@ -25,7 +25,7 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.clusters import Tracked
 from processors.signals.conviction import exposure_reduction
-from processors.signals.visits import Visit, is_eaten
+from processors.signals.visits import Visit, is_swept
 
 CAUTION_REARM_SHARE = 0.9
 CASCADE_CALM_SHARE = 0.5
@@ -43,7 +43,7 @@ class Episode(msgspec.Struct):
 
 
 class CascadeWatch(msgspec.Struct):
-    """One side's executed liquidations a minute: the usual (micro-USD), minutes seen, and whether one is under way."""
+    """One side's executed liquidations per minute: the usual (micro-USD), minutes seen, whether one is under way."""
 
     usual: float = 0.0
     minutes: int = 0
@@ -106,7 +106,7 @@ def cluster_alerts(
         if cluster.seen == minute.window:
             alerts += _approaching(minute, cluster, episode, settings)
             alerts += _caution(minute, cluster, episode, settings)
-        if is_eaten(cluster.visit, cluster.at_risk, settings.swept_share):
+        if is_swept(cluster.visit, cluster.at_risk, settings.swept_share):
             alerts += _swept(minute, cluster, episode, settings)
     for cluster in ended:
         episode = episodes.pop(cluster.cluster_id, Episode())
@@ -132,12 +132,12 @@ def _entered(minute: Minute, before: Tracked, visit: Visit | None, episode: Epis
     share = percent_of_adv(before.at_risk, minute.adv)
     reduction = exposure_reduction(share, settings.caution_percent)
     came = minute.high > edge if before.side == Side.LONG else minute.low < edge
-    how = f"price reached the outer edge {edge:.8g} of" if came else "price stands within"
+    how = f"price reached the outer edge {edge:.8g} of" if came else "price is within"
     text = (
         f"entered: {how} {_name(before.side, before.price_low, before.price_high)}, {_size(before.at_risk, share)}; "
         f"rule of thumb: reduce exposure by {reduction:.0%}"
     )
-    return _told(AlertKind.ENTERED, minute, before, edge, episode, settings, before.at_risk, text)
+    return _unless_cooling(AlertKind.ENTERED, minute, before, edge, episode, settings, before.at_risk, text)
 
 
 def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -146,10 +146,10 @@ def _swept(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals
         return []
     episode.swept = True
     name = _name(cluster.side, visit.price_low, visit.price_high)
-    taken = visit.eaten(cluster.at_risk)
-    rest = f"; {usd_text(cluster.at_risk)} still stand" if cluster.at_risk else ""
+    taken = visit.swept(cluster.at_risk)
+    rest = f"; {usd_text(cluster.at_risk)} left" if cluster.at_risk else ""
     text = f"swept: price took {usd_text(taken)} of {name}, which held {usd_text(visit.held)}{rest}"
-    return _told(AlertKind.SWEPT, minute, cluster, visit.edge, episode, settings, taken, text)
+    return _unless_cooling(AlertKind.SWEPT, minute, cluster, visit.edge, episode, settings, taken, text)
 
 
 def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -158,14 +158,16 @@ def _approaching(minute: Minute, cluster: Tracked, episode: Episode, settings: S
         if distance > settings.approach_percent + settings.rearm_percent:
             episode.approached = False
         return []
-    # At a negative distance price is inside, which the next minute tells as entered.
+    # At a negative distance price is inside, which the next minute reports as entered.
     if not 0 <= distance <= settings.approach_percent or not _is_large(cluster.at_risk, settings):
         return []
     episode.approached = True
     share = percent_of_adv(cluster.at_risk, minute.adv)
     name = _name(cluster.side, cluster.price_low, cluster.price_high)
     text = f"approaching: {name}, {_size(cluster.at_risk, share)}, begins {distance:.2f}% from the mark"
-    return _told(AlertKind.APPROACHING, minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
+    return _unless_cooling(
+        AlertKind.APPROACHING, minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text
+    )
 
 
 def _caution(minute: Minute, cluster: Tracked, episode: Episode, settings: Signals) -> list[Alert]:
@@ -179,7 +181,9 @@ def _caution(minute: Minute, cluster: Tracked, episode: Episode, settings: Signa
     episode.cautioned = True
     name = _name(cluster.side, cluster.price_low, cluster.price_high)
     text = f"caution: {name}, {_size(cluster.at_risk, share)}, more than {settings.caution_percent:g}% of ADV"
-    return _told(AlertKind.CAUTION, minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text)
+    return _unless_cooling(
+        AlertKind.CAUTION, minute, cluster, cluster.nearer_edge, episode, settings, cluster.at_risk, text
+    )
 
 
 def cascade_alerts(
@@ -228,7 +232,7 @@ def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
     )
 
 
-def _told(
+def _unless_cooling(
     kind: AlertKind,
     minute: Minute,
     cluster: Tracked,

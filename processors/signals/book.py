@@ -1,4 +1,4 @@
-"""The standing map of one symbol as arrays: a venue's levels in, one side over all venues out.
+"""The current map of one symbol as arrays: a venue's levels in, one side over all venues out.
 
 First step of the signals: `rows_of` turns the levels of closed minutes into a compact array that a
 checkpoint can hold, `side_book` lays the venues' rows on a common run of price buckets.

@@ -12,13 +12,13 @@ The method, on one side over all venues, from the mark price out to the reach:
    lowest valley of the smoothed density (weights 1/4, 1/2, 1/4) while that valley is below `split_share` of
    the lower of the two peaks beside it; where there was a cut a minute ago, until it is above `join_share`.
 4. Ranges below `floor_share` of the side's notional in reach are dropped unless they hold `cluster_usd`, from
-   which a trader may be told of them (known clusters below `keep_share` of either), and the largest
+   which a trader may be alerted of them (known clusters below `keep_share` of either), and the largest
    `clusters_a_side` are kept.
 5. A range is the known cluster with which it shares most notional, if the buckets they share are at least
    `match_share` of the smaller one; each is matched once, most notional first. So of a cluster that parts,
    the heavier piece keeps the identity, and of two that join, the heavier one gives it.
 6. A known cluster that is no such range any more is missing for up to `patience_minutes`, with the edges it had
-   and what still lies between them and belongs to no other. It ends as `swept` if price has eaten it
+   and what still lies between them and belongs to no other. It ends as `swept` if price took most of it
    (`processors.signals.visits`), and as `gone` when the patience is over.
 """
 
@@ -35,7 +35,7 @@ from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.book import SideBook
-from processors.signals.visits import Visit, fed, is_eaten, visit_after
+from processors.signals.visits import Visit, fed, is_swept, visit_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _smoothed(density: FloatArray) -> FloatArray:
 
 
 def _runs(dense: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
-    """Return first and last position of each run of dense buckets, runs parted by at most `gap` being one."""
+    """Return first and last position of each run of dense buckets, runs separated by at most `gap` being one."""
     positions = np.flatnonzero(dense)
     if not len(positions):
         return []
@@ -240,7 +240,7 @@ def follow(
         left = _sum_inside(book, free, cluster.low, cluster.high)
         visit = fed(visits[number], swept, left, (cluster.price_low, cluster.price_high))
         missing = msgspec.structs.replace(cluster, swept=cluster.swept + swept, at_risk=left, visit=visit)
-        if is_eaten(visit, left, s.swept_share):
+        if is_swept(visit, left, s.swept_share):
             ended.append(msgspec.structs.replace(missing, state="swept", at_risk=0))
         elif window - cluster.seen > s.patience_minutes * MINUTE_MS:
             ended.append(msgspec.structs.replace(missing, state="gone", at_risk=0))

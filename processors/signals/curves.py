@@ -1,4 +1,4 @@
-"""What a move of the price would liquidate: cumulative curves both ways, imbalance, and where most pain lies.
+"""What a move of the price would liquidate: cumulative curves both ways, imbalance, and where most liquidations lie.
 
 Reads the expected notional of the two `SideBook`s of a minute: what will be executed if price gets there. A bucket
 that the move only partly crosses counts with the crossed part of its width, so the curve is continuous in the price.

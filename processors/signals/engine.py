@@ -35,7 +35,7 @@ from processors.signals.state import NO_ROWS, Market, Reading, SignalState
 from processors.signals.track_record import ClosedMinute
 
 ALL_VENUES = "all"
-"""Stands for the venue in batches about a symbol over all its venues."""
+"""The venue in batches about a symbol over all its venues."""
 
 Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade | TrackRecord
 

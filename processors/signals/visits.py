@@ -4,8 +4,8 @@ Both are judged against the cluster *as it stood at the end of the minute before
 what price crossed is already taken out of the map: the edge has moved inwards and its notional is gone.
 
 - Price enters when the mark's range of the minute reaches the outer edge; it leaves when the whole range stays
-  `rearm_percent` outside the edge that it entered by, however far that edge was eaten since.
-- The cluster is eaten when it has lost at least `swept_share` of what it held, and price took at least half of
+  `rearm_percent` outside the edge that it entered by, however far that edge was swept since.
+- The cluster is swept when it has lost at least `swept_share` of what it held, and price took at least half of
   that loss; the rest may have been closed by its holders. It does not matter over how many minutes.
 """
 
@@ -29,7 +29,7 @@ class Visit(msgspec.Struct, frozen=True):
     held: int
     taken: int = 0
 
-    def eaten(self, at_risk: int) -> int:
+    def swept(self, at_risk: int) -> int:
         """Return how much of `held` price took, with `at_risk` left; what was opened since is no part of it."""
         return min(self.taken, self.held - at_risk)
 
@@ -67,9 +67,9 @@ def fed(visit: Visit | None, swept: int, at_risk: int, edges: tuple[float, float
     return msgspec.structs.replace(visit, taken=visit.taken + swept)
 
 
-def is_eaten(visit: Visit | None, at_risk: int, swept_share: float) -> bool:
-    """Whether price has eaten the cluster of which `at_risk` (micro-USD) is left."""
+def is_swept(visit: Visit | None, at_risk: int, swept_share: float) -> bool:
+    """Whether price has swept the cluster of which `at_risk` (micro-USD) is left."""
     if visit is None or not visit.taken:
         return False
     lost = visit.held - at_risk
-    return lost >= swept_share * visit.held and visit.eaten(at_risk) >= PRICE_SHARE_OF_LOSS * lost
+    return lost >= swept_share * visit.held and visit.swept(at_risk) >= PRICE_SHARE_OF_LOSS * lost

@@ -45,7 +45,7 @@ _LEAVE_SECONDS = 15.0
 # Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
 _CHECKPOINT_SHARE = 0.08
 _SNAPSHOT_SHARE = 0.2
-# Each stands for a bundle of messages.
+# Each is a bundle of messages.
 _WAITING_MESSAGES = 16
 
 

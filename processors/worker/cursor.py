@@ -12,11 +12,11 @@ Pure; the driver does what `meet` and `is_missed` answer.
 from enum import Enum
 
 ATTEMPTS = 10
-"""So many times the same message must come first before what is missing counts as not in the log."""
+"""How often the same message must come first before what is missing counts as not in the log."""
 
 
 class CursorState(Enum):
-    """Where the following of a partition stands."""
+    """How far the following of a partition is."""
 
     FOLLOWING = "following"
     ASKED_AGAIN = "asked again"

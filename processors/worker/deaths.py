@@ -89,7 +89,7 @@ class DeathWatch:
         return min(CAREFUL_SPAN, ahead)
 
     def is_deadly(self, offset: int) -> bool:
-        """Whether so many lives have ended at `offset` that it is skipped."""
+        """Whether enough lives have ended at `offset` for it to be skipped."""
         return len(self._suspects) == 1 and offset in self._suspects and self._deaths >= DEATHS_ALONE
 
     def at(self, offset: int, count: int) -> Mark:

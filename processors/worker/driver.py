@@ -41,9 +41,9 @@ from processors.worker.saving import Saver
 
 _LOG = structlog.get_logger()
 
-# Checkpoints are made so many symbols at a time, letting messages through in between.
+# How many symbols are checkpointed at a time, letting messages through in between.
 _SYMBOLS_AT_ONCE = 16
-# So many rows are applied in one go at most.
+# How many rows are applied in one go at most.
 _SPAN_ROWS = 50_000
 
 
@@ -51,7 +51,7 @@ class Driver(Generic[State]):
     """Feeds an engine from the log, some messages at a time; all its methods run on one event loop."""
 
     def __init__(self, engine: Engine[State], settings: EngineSettings, outlet: Outlet, partitions: int) -> None:
-        """Drive `engine` over a log of so many `partitions`."""
+        """Drive `engine` over a log of `partitions` partitions."""
         self._engine = engine
         self._settings = settings
         self._outlet = outlet
@@ -65,7 +65,7 @@ class Driver(Generic[State]):
         self._messages = MESSAGES_CONSUMED.labels(Topic.POSITION_EVENTS.label)
         self._rows = {kind: ROWS_CONSUMED.labels(kind) for kind in INPUT_KINDS}
         self.handled = 0
-        """Messages handled so far; while it stands still, the worker is idle."""
+        """Messages handled so far; while it does not change, the worker is idle."""
 
     async def handle(self, messages: Sequence[LogMessage]) -> None:
         """Apply messages of one partition of the log, in order; what cannot be applied becomes a dead letter.
@@ -221,7 +221,7 @@ class Driver(Generic[State]):
             saved = Checkpoint.unpack(packed)
             if saved.partition != partition.number:
                 raise FatalError(
-                    f"{name} stands on partition {partition.number} of the log, its checkpoint on {saved.partition}: "
+                    f"{name} is on partition {partition.number} of the log, its checkpoint on {saved.partition}: "
                     "the partition count was changed; delete the changelog topic to rebuild from the log"
                 )
             self._engine.load(partition.state, saved.state)

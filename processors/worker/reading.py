@@ -35,7 +35,7 @@ class LogMessage(Protocol):
 
 
 def origin_of(message: LogMessage) -> Origin:
-    """Return where `message` stands in the log."""
+    """Return the place of `message` in the log."""
     return Origin(message.topic, message.partition, message.offset)
 
 

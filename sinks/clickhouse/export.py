@@ -143,7 +143,7 @@ def _candles(client: Client, selection: Selection, step: Step) -> list[Candle]:
 
 
 def _filled(candles: Sequence[Candle], times: Sequence[int]) -> list[list[int | str]]:
-    """One candle for every time: a column of the map without a trade or mark stands at the price before it."""
+    """One candle for every time: a column of the map without a trade or mark repeats the price before it."""
     known = {candle[0]: candle for candle in candles}
     close = candles[0][1] if candles else 0.0
     filled: list[list[int | str]] = []

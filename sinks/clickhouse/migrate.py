@@ -70,7 +70,7 @@ def read_migrations(folder: Path = MIGRATIONS_FOLDER) -> list[Migration]:
 
 
 def placeholders(settings: Settings) -> dict[str, str]:
-    """Return what stands for each placeholder: `{database}`, `{on_cluster}` and `{replicated}`."""
+    """Return the value of each placeholder: `{database}`, `{on_cluster}` and `{replicated}`."""
     cluster = settings.clickhouse.cluster
     return {
         "database": settings.clickhouse.database,

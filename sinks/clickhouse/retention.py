@@ -1,6 +1,6 @@
 """How long each table is kept: its TTL by the registry and the settings, put right on every `liqheat migrate`.
 
-It stands beside the migrations because it may change without the schema changing.
+It is apart from the migrations because it may change without the schema changing.
 """
 
 import structlog

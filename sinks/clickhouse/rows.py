@@ -2,7 +2,7 @@
 
 A table's columns are the kind's own, in its order, with five rules: a side is text, a time is a timestamp, micro-USD
 says so in its name, some lists of micro-USD become logarithmic steps, and the batch's venue is a column. Where a kind
-names the model's version, it stands above the revision: rows of a newer model replace an older one's.
+names the model's version, it counts before the revision: rows of a newer model replace an older one's.
 """
 
 import json

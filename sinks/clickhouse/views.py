@@ -2,7 +2,7 @@
 
 A file begins with the view's description as a comment. Every column of the outer SELECT is one line that ends in a
 comment: its meaning. Types come from the database itself, so that a new column is one line here. `{price_low}` and
-the like stand for the SQL of `snippets`. What was applied is recorded with a checksum of the whole statement.
+the like are replaced by the SQL of `snippets`. What was applied is recorded with a checksum of the whole statement.
 """
 
 import hashlib
@@ -82,7 +82,7 @@ def read_views(folder: Path = VIEWS_FOLDER) -> list[View]:
 
 
 def snippets() -> dict[str, str]:
-    """Return the SQL that stands for each placeholder of the views beside those of `migrate.placeholders`."""
+    """Return the SQL of each placeholder of the views beside those of `migrate.placeholders`."""
     return {
         "price_low": lower_edge_sql("bucket_number * grid_factor"),
         "price_high": lower_edge_sql("(bucket_number + 1) * grid_factor"),
@@ -102,7 +102,7 @@ def apply_views(
     Args:
         client: of an administrator.
         settings: for the name of the database.
-        values: what stands for each placeholder (`migrate.placeholders`).
+        values: the value of each placeholder (`migrate.placeholders`).
         views: in order; those of the folder unless given.
 
     Raises:

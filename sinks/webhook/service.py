@@ -33,7 +33,7 @@ POLL_SECONDS = 0.5
 
 
 class WebhookService:
-    """Delivers alerts until told to stop."""
+    """Delivers alerts until asked to stop."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings

@@ -1,6 +1,6 @@
 """Times cryptofeed's own message handlers on frames from a file; run by the bench in a throwaway environment.
 
-Usage: cryptofeed_parser.py VENUE FRAMES SECONDS; prints frames a second of processor time. Only the symbol
+Usage: cryptofeed_parser.py VENUE FRAMES SECONDS; prints frames per second of processor time. Only the symbol
 table is left out, for it would be read from the venue.
 """
 
@@ -22,7 +22,7 @@ ADDRESSES = {
 
 
 async def rate_of(venue: str, frames: list[str], seconds: float) -> float:
-    """Feed the frames again and again for about `seconds` of processor time; return frames a second."""
+    """Feed the frames again and again for about `seconds` of processor time; return frames per second."""
     kind: Any = getattr(importlib.import_module("cryptofeed.exchanges"), HANDLERS[venue])
     handler = kind.__new__(kind)
     seen: Counter[str] = Counter()

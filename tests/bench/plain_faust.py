@@ -45,7 +45,7 @@ class PlainWorker:
         self.app.agent(topic, name="count")(count)
 
     async def run_until(self, events: int) -> None:
-        """Start, and stop once so many events were counted."""
+        """Start, and stop once that number of events was counted."""
         await self.app.start()
         while self.events < events:  # noqa: ASYNC110 - an event would slow what is measured
             await asyncio.sleep(0.01)

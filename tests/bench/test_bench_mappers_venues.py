@@ -1,4 +1,4 @@
-"""Mappers of all venues in frames a second of processor time, side by side with cryptofeed's parser.
+"""Mappers of all venues in frames per second of processor time, side by side with cryptofeed's parser.
 
 cryptofeed is installed into a throwaway environment, where its registry can be reached; it has no Hyperliquid.
 """
@@ -33,7 +33,7 @@ FRAMES = 20_000
 TARGET = 100_000
 BOOKS = 100
 BOOKS_TARGET = 100
-"""50 markets every 10 s are 5 a second: 5% of a core."""
+"""50 markets every 10 s are 5 per second: 5% of a core."""
 HERE = Path(__file__).parent
 TIME = 1_767_225_600_000
 

@@ -1,4 +1,4 @@
-"""Kafka to Faust to outputs: rows a second of our worker, beside the usual way on the same broker."""
+"""Kafka to Faust to outputs: rows per second of our worker, beside the usual way on the same broker."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def rows_consumed() -> float:
 
 
 async def timed(count: Callable[[], float], total: float) -> tuple[float, float]:
-    """Return rows a second of wall time and of processor time, from the first row counted to the last."""
+    """Return rows per second of wall time and of processor time, from the first row counted to the last."""
     while not count():  # noqa: ASYNC110 - an event would slow what is measured
         await asyncio.sleep(0.001)
     first, wall, processor = count(), time.perf_counter(), time.process_time()
@@ -66,7 +66,7 @@ async def test_rows_from_kafka_to_outputs(kafka: Kafka, trades_a_minute: int) ->
 
     plain, plain_a_core = await plain_faust(kafka)
     print(  # noqa: T201 - a benchmark is its output
-        f"\n{rows:,} rows in {len(log):,} messages, {trades_a_minute:,} trades a symbol and minute"
+        f"\n{rows:,} rows in {len(log):,} messages, {trades_a_minute:,} trades per symbol and minute"
         f"\n  liqheat worker:     {ours:12,.0f} rows/s   {ours_a_core:12,.0f} rows/s of processor time"
         f"\n  plain Faust, JSON:  {plain:12,.0f} rows/s   {plain_a_core:12,.0f} rows/s of processor time"
         f"\n  ratio:              {ours / plain:12,.0f}          {ours_a_core / plain_a_core:12,.0f}"

@@ -72,7 +72,7 @@ def test_signals_of_1700_markets_in_a_minute() -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
     print(  # noqa: T201 - a bench prints its figures
         f"\nsignals: {MARKETS} markets with {rows // MARKETS // MINUTES} bucket rows take {seconds:.2f} s of a minute "
-        f"({seconds / 60:.1%} of one core, {1_000 * seconds / MARKETS:.2f} ms a market, "
+        f"({seconds / 60:.1%} of one core, {1_000 * seconds / MARKETS:.2f} ms per market, "
         f"{rows / sum(spent):,.0f} rows/s); {outputs // MINUTES:,} rows out a minute; "
-        f"checkpoint {state_bytes / 1_024:.1f} kB a market; process {memory:.0f} MB"
+        f"checkpoint {state_bytes / 1_024:.1f} kB per market; process {memory:.0f} MB"
     )

@@ -89,7 +89,7 @@ class Stack:
         )
 
     def _start(self, name: str, image: str, command: list[str], environment: dict[str, str], **options: Any) -> None:
-        # Reads its configuration when imported, so not before the engine's address stands in the environment.
+        # Reads its configuration when imported, so not before the engine's address is in the environment.
         from testcontainers.core.container import DockerContainer
 
         volumes, tmpfs = options.pop("volumes", []), options.pop("tmpfs", {})

@@ -1,6 +1,6 @@
 """The users of `users.sql` on a ClickHouse server: made by `migrate --users`, and held to their rights and limits.
 
-The server is the one whose administrator's address stands in LIQHEAT_TEST_CLICKHOUSE (http://user:password@host:8123),
+The server is the one whose administrator's address is in LIQHEAT_TEST_CLICKHOUSE (http://user:password@host:8123),
 else the compose file's image where a Docker engine can pull it. It must have no database `liqheat` yet; that, the users
 and their limits are made here and removed at the end.
 """

@@ -43,10 +43,10 @@ def processes_of(directory: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                told = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+                shown = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if str(directory).encode() in told:
+            if str(directory).encode() in shown:
                 found.append(int(entry.name))
     return found
 

@@ -125,7 +125,7 @@ def test_poison_is_buried_and_too_much_of_it_in_a_row_ends_the_process(kafka: Ka
     assert letters[0]["reason"] == b"The message is empty"
     assert all(letter["reason"].startswith(b"Not an Arrow IPC stream") for letter in letters[1:4])
 
-    with start_worker(kafka, tmp_path, "told-to-pass-over", dead_letter_limit=100) as successor:
+    with start_worker(kafka, tmp_path, "configured-to-skip", dead_letter_limit=100) as successor:
         wait_until_assigned(successor)
         wait_until_done(kafka, [successor])
         assert successor.stop() == 0, successor.last_words(40)

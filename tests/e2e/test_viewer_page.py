@@ -1,4 +1,4 @@
-"""The page in a real browser, over a map made by hand: what a person sees, presses and is told."""
+"""The page in a real browser, over a map made by hand: what a person sees, presses and reads."""
 
 import json
 import re
@@ -145,8 +145,8 @@ async def test_the_signals_say_why_and_what_a_move_would_liquidate(
     assert await page.evaluate(
         "document.querySelector('aside').scrollWidth <= document.querySelector('aside').clientWidth"
     )
-    told = await page.text("#told")
-    assert "approaching the long cluster 0.95-0.96, $6.00M (6.0% of ADV), begins 4.00% from the mark" in told
+    news = await page.text("#news")
+    assert "approaching the long cluster 0.95-0.96, $6.00M (6.0% of ADV), begins 4.00% from the mark" in news
     assert page.errors == []
 
 
@@ -182,7 +182,7 @@ async def test_a_new_minute_appears_without_a_reload(page: Page, clickhouse: Cli
     assert await page.evaluate("window.untouched")
 
 
-async def test_hovering_tells_exact_numbers(page: Page, clickhouse: Client, address: str) -> None:
+async def test_hovering_shows_exact_numbers(page: Page, clickhouse: Client, address: str) -> None:
     fill(clickhouse)
     await page.open(f"{address}?symbol=VIRTUAL&range=1h")
     await page.eventually(READY)

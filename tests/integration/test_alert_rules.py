@@ -67,7 +67,7 @@ def write(client: Client, settings: Settings, kind: Kind, row: dict[str, object]
 
 def alert(client: Client, settings: Settings, kind: str, side: int, symbol: str, seconds_ago: int, name: str) -> None:
     moment = (int(time.time()) - seconds_ago) * 1_000
-    row: dict[str, object] = {"event_time": moment, "alert_id": name, "kind": kind, "side": side, "message": "told"}
+    row: dict[str, object] = {"event_time": moment, "alert_id": name, "kind": kind, "side": side, "message": "said"}
     write(client, settings, Kind.ALERTS, row, symbol, "all")
 
 
@@ -93,7 +93,7 @@ def test_a_market_rule_fires_for_its_own_kind_by_symbol_and_side(
     alert(clickhouse, settings, kind, 1, "TAO", 30, "first")
     alert(clickhouse, settings, kind, 1, "TAO", 20, "second")
     alert(clickhouse, settings, kind, -1, "FET", 20, "third")
-    # Told an hour ago, and by now no news.
+    # Sent an hour ago, and by now no news.
     alert(clickhouse, settings, kind, 1, "WLD", 3_600, "fourth")
     assert firing(clickhouse, RULE_OF[MARKET[kind]]) == [
         {"symbol": "FET", "side": "short"},
@@ -129,7 +129,7 @@ def test_one_venue_that_lags_is_named(clickhouse: Client, settings: Settings) ->
     assert firing(clickhouse, lag) == [{"venue": "okx"}]
 
 
-def test_dead_letters_are_told_by_stage(clickhouse: Client) -> None:
+def test_dead_letters_are_reported_by_stage(clickhouse: Client) -> None:
     letters = RULE_OF["liqheat-dead-letters"]
     assert firing(clickhouse, letters) == []
     clickhouse.command(

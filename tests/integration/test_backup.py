@@ -21,8 +21,8 @@ def test_a_database_comes_back_from_its_backup_and_goes_on(tmp_path: Path) -> No
     command = [sys.executable, "-m", "tests.support.backup_rehearsal", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2_000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["before"] == told["restored"]
-    assert told["before"]["heatmap"] == [3, 3]
-    assert told["pending"] == 0
-    assert told["after"]["heatmap"] == [4, 4]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["before"] == report["restored"]
+    assert report["before"]["heatmap"] == [3, 3]
+    assert report["pending"] == 0
+    assert report["after"]["heatmap"] == [4, 4]

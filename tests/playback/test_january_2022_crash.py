@@ -17,7 +17,7 @@ from tests.support.crash_log import FIRST, LAST, SYMBOL, Bar
 THRESHOLDS = SETTINGS.of(SYMBOL)
 
 
-def test_the_crash_tells_what_the_golden_file_says() -> None:
+def test_the_crash_gives_what_the_golden_file_says() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert entries() == golden, "if this was meant: python -m tests.support.crash_alerts"
     assert all(entry["reason"] for entry in golden)
@@ -48,13 +48,13 @@ def reached(alert: Alert, bar: Bar) -> bool:
 
 def entry_of(swept: Alert) -> Alert:
     """Return the last entry before the cluster was swept; every sweep has one."""
-    told = [
+    said = [
         each
         for each in crash_alerts()
         if each.cluster_id == swept.cluster_id and each.kind == "entered" and each.event_time <= swept.event_time
     ]
-    assert told, line(swept)
-    return told[-1]
+    assert said, line(swept)
+    return said[-1]
 
 
 def test_price_fell_through_a_cluster_of_longs_that_was_approached_then_entered_then_swept() -> None:
@@ -68,7 +68,7 @@ def test_price_fell_through_a_cluster_of_longs_that_was_approached_then_entered_
         assert rules.index("approaching") < rules.index("entered") < rules.index("swept"), rules
 
 
-def test_no_alert_of_the_crash_is_told_twice_and_none_of_a_cluster_within_the_cool_down() -> None:
+def test_no_alert_of_the_crash_is_sent_twice_and_none_of_a_cluster_within_the_cool_down() -> None:
     alerts = crash_alerts()
     assert len({alert.alert_id for alert in alerts}) == len(alerts)
     for rule in ("approaching", "entered", "swept", "caution", "cascade"):
@@ -78,6 +78,6 @@ def test_no_alert_of_the_crash_is_told_twice_and_none_of_a_cluster_within_the_co
 
 
 def test_a_trader_can_still_read_them_all() -> None:
-    """A crash of a day may tell more than a quiet one, but not more than two an hour."""
+    """A day with a crash may send more alerts than a quiet one, but not more than two per hour."""
     hours = (LAST - FIRST).total_seconds() / 3_600
     assert 5 <= len(crash_alerts()) <= 2 * hours

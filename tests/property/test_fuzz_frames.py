@@ -45,7 +45,7 @@ def test_a_spoilt_frame_is_refused_or_read_sanely_and_silences_nothing(venue: Ve
         for event in reading.events:
             assert is_sane(event), (frame, event)
         if number % _LOOK_EVERY == 0:
-            # A spoilt frame may have told the very trade that follows; this one has a number of its own.
+            # A spoilt frame may have held the very trade that follows; this one has a number of its own.
             rows, wrap = frames_of(venue, number + 10**12)[0]
             after = read_frame(mapper, msgspec.json.encode(wrap(rows)), NOW + number + 10**12)
             assert [event for event in after.events if isinstance(event, Trade)], (frames_since, after)

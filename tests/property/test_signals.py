@@ -93,7 +93,7 @@ def test_a_cluster_that_persists_keeps_its_identity_in_99_percent_of_windows(uni
     assert 5 < len({row.cluster_id for row in uninterrupted.clusters}) < 150
 
 
-def test_no_alert_is_told_twice_and_none_is_missing_over_twenty_random_restarts(uninterrupted: Story) -> None:
+def test_no_alert_is_sent_twice_and_none_is_missing_over_twenty_random_restarts(uninterrupted: Story) -> None:
     """Killed twenty times: each time it goes on from its last checkpoint and hears again what came after it."""
     random_ = random.Random(7)
     kills = set(random_.sample(range(100, len(DAY)), 20))
@@ -109,15 +109,15 @@ def test_no_alert_is_told_twice_and_none_is_missing_over_twenty_random_restarts(
             position, state = saved
             story.state = load(state)
     assert not kills
-    told = [alert.alert_id for alert in uninterrupted.alerts]
-    assert len(told) == len(set(told))
+    sent = [alert.alert_id for alert in uninterrupted.alerts]
+    assert len(sent) == len(set(sent))
     assert {alert.kind for alert in uninterrupted.alerts} >= {"approaching", "entered", "swept"}
     repeated = [alert.alert_id for alert in story.alerts]
-    assert len(repeated) > len(told), "the kills must have repeated something, or this proves nothing"
-    assert list(dict.fromkeys(repeated)) == told
+    assert len(repeated) > len(sent), "the kills must have repeated something, or this proves nothing"
+    assert list(dict.fromkeys(repeated)) == sent
 
 
-def test_a_replay_tells_the_same_again(uninterrupted: Story) -> None:
+def test_a_replay_sends_the_same_again(uninterrupted: Story) -> None:
     again = Story(cluster_usd=1e6)
     for outputs in DAY[: len(DAY) // 3]:
         again.hear(outputs)

@@ -27,7 +27,7 @@ from liqheat.simulator.server import environment_of as addresses_of
 from tests.soak.slope import slope
 
 _SAMPLE_SECONDS = 5.0
-_TELL_SECONDS = 60.0
+_LINE_SECONDS = 60.0
 _FEED = (
     '<rss version="2.0"><channel><title>News</title><item><title>TAO is up</title><guid>1</guid></item></channel></rss>'
 )
@@ -94,7 +94,7 @@ def soak(arguments: argparse.Namespace, directory: Path) -> dict[str, Samples]:
                 files = open_files(process.pid)
                 if files is not None:
                     kept.files.append((hours, files))
-            if time.monotonic() - printed_at >= _TELL_SECONDS:
+            if time.monotonic() - printed_at >= _LINE_SECONDS:
                 printed_at = time.monotonic()
                 stored = supervisor.metric("serve-local", "liqheat_rows_inserted_total")
                 print(f"{hours:5.1f} simulated hours, {stored:,.0f} rows stored", flush=True)

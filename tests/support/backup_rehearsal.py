@@ -57,17 +57,17 @@ def main() -> None:
 
     for minute in range(3):
         write(minute)
-    told: dict[str, object] = {"before": found(client)}
+    report: dict[str, object] = {"before": found(client)}
     archive = f"File('{directory}/backups/one')"
     client.command(f"BACKUP DATABASE {DATABASE} TO {archive}", use_database=False)
     client.command(f"DROP DATABASE {DATABASE} SYNC", use_database=False)
     client.command(f"RESTORE DATABASE {DATABASE} FROM {archive}", use_database=False)
-    told |= {"restored": found(client), "pending": len(pending_migrations(client, settings))}
+    report |= {"restored": found(client), "pending": len(pending_migrations(client, settings))}
     # The log is read again from where it was committed before the backup: minutes it holds already, then new ones.
     for minute in (2, 3):
         write(minute)
-    told["after"] = found(client)
-    sys.stdout.write(json.dumps(told) + "\n")
+    report["after"] = found(client)
+    sys.stdout.write(json.dumps(report) + "\n")
     client.close()
 
 

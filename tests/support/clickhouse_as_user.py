@@ -22,7 +22,7 @@ from sinks.clickhouse.migrate import migrate
 from tests.support.clickhouse_access import DATABASE, work_as_the_sink
 
 SINK = "the sink's own work"
-"""Stands for a statement: what the sink does, by its own code."""
+"""In place of a statement: what the sink does, by its own code."""
 
 
 def outcome(client: Client, statement: str, settings: Settings) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*$", re.IGNORECASE)
 
 
 def _parted(query: str, body: bytes) -> tuple[str, bytes]:
-    """Return query and data; an insert may carry both in its body, parted by the line end after its FORMAT."""
+    """Return query and data; an insert may carry both in its body, separated by the line end after its FORMAT."""
     if query:
         return query, body
     insert = re.match(rb"\s*INSERT\b.*?\bFORMAT\s+\w+\n", body, re.IGNORECASE | re.DOTALL)

@@ -53,7 +53,7 @@ class HostNetwork:
     """Port of this machine by service and the port that it has in the file."""
 
     def port(self, service: str, number: int) -> int:
-        """Return the port of this machine that stands for `number` of `service`."""
+        """Return the port of this machine that maps to `number` of `service`."""
         return self.ports.setdefault((service, number), free_port())
 
     def health_port(self, name: str) -> int:

@@ -29,7 +29,7 @@ SETTINGS = Signals(overrides={SYMBOL: {"cluster_usd": 8e6, "cascade_usd": 1e6}})
 
 @cache
 def crash_alerts() -> tuple[Alert, ...]:
-    """Return the alerts of the crash in the order in which they were told."""
+    """Return the alerts of the crash in the order in which they were sent."""
     pipeline = Pipeline(SETTINGS)
     state = pipeline.new_state(Engine())
     return tuple(
@@ -67,13 +67,13 @@ def line(alert: Alert) -> str:
 
 
 def reason(alert: Alert, earlier: Sequence[Alert], market: Market) -> str:
-    """Return why `alert` was told when it was, out of the bars and the alerts told before it."""
+    """Return why `alert` was sent when it was, out of the bars and the alerts sent before it."""
     bar = market.of(alert)
     same = [each for each in earlier if each.cluster_id == alert.cluster_id and each.side == alert.side]
     before = {each.kind: each for each in same}
     if alert.kind == "cascade":
         last = (
-            f"the last one of this side was told at {_clock(before['cascade'].event_time)}" if before else "the first"
+            f"the last one of this side was sent at {_clock(before['cascade'].event_time)}" if before else "the first"
         )
         return (
             f"The minute went from {bar.open:.0f} to {bar.close:.0f}, {bar.close / bar.open - 1:+.2%}, with "
@@ -86,10 +86,10 @@ def reason(alert: Alert, earlier: Sequence[Alert], market: Market) -> str:
         text = f"Price went from {hour:.0f} an hour before to {bar.close:.0f}, within 5 % of {edge:.0f}, where {amount}"
         text += f" begin, above the {least:.0f}M asked for"
         if "approaching" not in before:
-            return f"{text}; told of this cluster for the first time."
+            return f"{text}; the first alert about this cluster."
         away = max(alert.side * (each.close - edge) / each.close for each in market.between(same[-1], alert))
-        return f"{text}; told before at {_clock(before['approaching'].event_time)}, and {away:.1%} away since."
-    came = f"approached at {_clock(before['approaching'].event_time)}" if "approaching" in before else "not told before"
+        return f"{text}; alerted before at {_clock(before['approaching'].event_time)}, and {away:.1%} away since."
+    came = f"approached at {_clock(before['approaching'].event_time)}" if "approaching" in before else "no alert before"
     if alert.kind == "entered":
         reach = f"low of {bar.low:.0f}" if alert.side == Side.LONG else f"high of {bar.high:.0f}"
         return f"The minute's {reach} reached the edge {edge:.0f}, behind which stood {amount}; {came}."

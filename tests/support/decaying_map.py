@@ -24,7 +24,7 @@ _LONG, _SHORT = 0, 1
 
 
 def rounded(amounts: FloatArray, digits: int = 3) -> IntArray:
-    """Return USD as micro-USD with so many significant digits."""
+    """Return USD as micro-USD with `digits` significant digits."""
     micro = np.rint(np.maximum(amounts, 0.0) * 1e6)
     size = np.floor(np.log10(np.maximum(micro, 1.0)))
     step = 10.0 ** np.maximum(size - digits + 1, 0.0)

@@ -32,7 +32,7 @@ def bucket_of(price: float, factor: int = 1) -> int:
 
 @dataclass
 class SlowAccount:
-    """What one account holds, and the level that stands for it."""
+    """What one account holds, and its level."""
 
     side: int
     coins: float

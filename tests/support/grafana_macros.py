@@ -20,7 +20,7 @@ class Dashboard:
     interval_seconds: int = 60
     variables: dict[str, list[str]] = field(default_factory=dict)
     everything: frozenset[str] = frozenset({"venue", "leverage_band", "basis"})
-    """Variables that stand on "All"."""
+    """Variables set to "All"."""
 
 
 def interpolate(sql: str, dashboard: Dashboard) -> str:

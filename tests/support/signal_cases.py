@@ -162,7 +162,7 @@ def book(side: Side, levels: Levels, mark: float = 0.95, reach: float = 25.0, **
 
 
 class Story:
-    """One symbol told a minute at a time by one venue; gathers everything that is said."""
+    """One symbol, minute by minute, from one venue; gathers everything that is published."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = Signals(**settings)
@@ -185,13 +185,13 @@ class Story:
     ) -> list[Alert]:
         """Close the next minute; return the alerts of it."""
         frame = heatmap_frame(self.window, longs or {}, shorts or {}, swept_longs, swept_shorts)
-        told = self.hear(market(self.window, mark, frame, **changes))
+        heard = self.hear(market(self.window, mark, frame, **changes))
         self.window += MINUTE_MS
-        return told
+        return heard
 
     def hear(self, outputs: list[Batch]) -> list[Alert]:
         """Take in outputs of the position engine; return the alerts that follow."""
-        told: list[Alert] = []
+        heard: list[Alert] = []
         for batch in said_of(self.state, outputs, self.settings):
             for _, _, *row in batch.frame.iter_rows():
                 if batch.kind is Kind.CLUSTERS:
@@ -199,13 +199,13 @@ class Story:
                 elif batch.kind is Kind.CLUSTER_SHARES:
                     self.cluster_shares.append((batch.venue, ClusterShare(*row)))
                 elif batch.kind is Kind.ALERTS:
-                    told.append(Alert(*row))
+                    heard.append(Alert(*row))
                 elif batch.kind is Kind.SYMBOL_SIGNALS:
                     self.readings.append(SymbolSignal(*row))
                 elif batch.kind is Kind.MARKET_SIGNALS:
                     self.market_readings.append((batch.venue, MarketSignal(*row)))
-        self.alerts += told
-        return told
+        self.alerts += heard
+        return heard
 
     def restart(self) -> None:
         """Go on from a checkpoint."""

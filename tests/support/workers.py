@@ -57,7 +57,7 @@ def wait_until_assigned(worker: ChildProcess, timeout: float = 45.0) -> None:
 
 
 def write_log(kafka: Kafka, batches: Iterable[Batch], seconds: float = 0.0) -> None:
-    """Write `batches` to the log, spread over so many `seconds`."""
+    """Write `batches` to the log, spread over `seconds`."""
     batches = list(batches)
     with_pause = seconds / max(len(batches), 1)
     sender = producer(kafka)

@@ -1,7 +1,7 @@
 """Grafana's alert rules: one for each kind of market alert, and three for the pipeline itself.
 
 Rules run in Grafana's backend, which knows no variables and no macro of the browser ($__conditionalAll). A query
-returns one number a row; its columns of text become labels, so that each symbol and side is an alert of its own.
+returns one number per row; its columns of text become labels, so that each symbol and side is an alert of its own.
 """
 
 from dataclasses import dataclass, field

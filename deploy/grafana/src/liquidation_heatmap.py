@@ -100,7 +100,7 @@ def _markets() -> list[timeseries.Panel]:
 def _record() -> list[timeseries.Panel | table.Panel]:
     amount = lines(
         "Record: predicted and executed",
-        "Per hour: the expected notional that price swept of the map, beside what was executed; longs below zero, "
+        "Per hour: the expected notional at the levels that price swept, beside what was executed; longs below zero, "
         "shorts above. Written once and never corrected. Venues that publish a sample execute more than is seen.",
         "heatmap/record_amount",
         "currencyUSD",
@@ -268,8 +268,8 @@ def _map_now() -> xychart.Panel:
 def _executed() -> timeseries.Panel:
     panel = lines(
         "Executed liquidations",
-        "Liquidations that the venues reported, longs below zero and shorts above. Binance and OKX publish samples "
-        "(about one a second), so these are lower bounds.",
+        "Liquidations that the venues reported, longs below zero and shorts above. Binance publishes a sample "
+        "(about one per second and market), so its part is a lower bound.",
         "heatmap/executed",
         "currencyUSD",
         24,

@@ -33,7 +33,7 @@ def build() -> builder.Dashboard:
         lines(
             "Conviction",
             "0 to 100 by symbol, the sum of its stored parts: cluster, imbalance, funding, open interest, round "
-            "number. A heuristic from the source article, not a forecast.",
+            "number. A rule of thumb, not a forecast.",
             "overview/conviction",
             "none",
             24,

@@ -63,7 +63,7 @@ class BinanceFeed(BaseFeed):
     mapper_of = BinanceMapper
     history_window = 240 * MINUTE_MS
     recovery_minutes = _MOST_BARS
-    # Ten incoming messages a second are allowed.
+    # Ten incoming messages per second are allowed.
     subscription_pause = 0.2
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
@@ -107,7 +107,7 @@ class BinanceFeed(BaseFeed):
         return needed
 
     def socket(self, number: int, instruments: tuple[Instrument, ...]) -> tuple[str, str, tuple[str, ...]]:
-        """Return a market socket; streams stand in the address where they are few."""
+        """Return a market socket; streams are part of the address where they are few."""
         streams = [f"{instrument.name.lower()}@{stream}" for instrument in instruments for stream in _STREAMS]
         url = f"{self.websocket_url}/market/stream"
         if len(streams) <= _STREAMS_IN_ADDRESS:
@@ -138,7 +138,7 @@ class BinanceFeed(BaseFeed):
         return tuple(self._of(path, item, f"{item.name}@ticker") for item in instruments)
 
     def depth_requests(self, instrument: Instrument) -> Sequence[Request]:
-        """Return the request for 500 levels a side."""
+        """Return the request for 500 levels per side."""
         parameters = {"symbol": instrument.name, "limit": str(_DEPTH_LEVELS)}
         return (self.request("/fapi/v1/depth", WEIGHT, parameters, _DEPTH_WEIGHT, f"{instrument.name}@{DEPTH}"),)
 

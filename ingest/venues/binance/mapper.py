@@ -161,7 +161,7 @@ class BinanceMapper(BaseMapper):
         timely(message.T, received_at)
         last, last_time = self._last_trade.get(message.s, (-1, 0))
         if 0 <= number <= last and last_time >= message.T:
-            # A smaller number at a later time means that the venue counts anew, so only older trades are dropped.
+            # A smaller number at a later time means that the venue restarted its count, so only older trades go.
             self.duplicates += 1
             return ()
         self._last_trade[message.s] = (number, message.T)

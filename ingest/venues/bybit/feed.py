@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 LIMIT = VENUE_FACTS[Venue.BYBIT].budgets["requests"]
 _RECENT_TRADES = 1_000
 DEPTH_LEVELS = 500
-"""Most levels a side that Bybit gives for linear contracts."""
+"""Most levels per side that Bybit gives for linear contracts."""
 _CHANNELS = ("publicTrade", "tickers", "allLiquidation")
 
 _FRAME = decoder_of(raw.Frame)

@@ -1,7 +1,7 @@
 """Bybit v5 linear frames to events: the pure part, used live, in playback and by `liqheat normalise`.
 
 Traps held here: tickers come as a snapshot and then deltas, open interest counts both sides unless the
-field is the newer single-sided one, and a liquidation's `S` is the side of the position that died.
+field is the newer single-sided one, and a liquidation's `S` is the side of the position that was liquidated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ _ORDER_BOOK = decoder_of(raw.OrderBook)
 _SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "liquidation", "orderbook", "priceLimit"})
 """Documented topics that say nothing about positions, or less than the one that is read; others are notices."""
 _KIND_FIELDS = ("contractType", "riskLimitValue", "lastPrice", "markPrice", "execId", "openInterest")
-"""What tells the kind of a row of a REST list; the first that it has counts."""
+"""Fields that show the kind of a row of a REST list; the first that it has counts."""
 _TAKER_SIDES = {"Buy": int(TakerSide.BUY), "Sell": int(TakerSide.SELL)}
 _POSITION_SIDES = {"Buy": int(Side.LONG), "Sell": int(Side.SHORT)}
 
@@ -156,9 +156,9 @@ class BybitMapper(BaseMapper):
             known.funding_rate if ticker.funding_rate is None else number_or_nan(ticker.funding_rate),
             known.next_funding_time if ticker.next_funding_time is None else time_or_zero(ticker.next_funding_time),
         )
-        told = (ticker.mark_price, ticker.index_price, ticker.funding_rate, ticker.next_funding_time)
+        fields = (ticker.mark_price, ticker.index_price, ticker.funding_rate, ticker.next_funding_time)
         self._tickers[ticker.symbol] = state
-        return state if any(value is not None for value in told) and state.mark_price > 0 else None
+        return state if any(value is not None for value in fields) and state.mark_price > 0 else None
 
     def _map_answer(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         if message.success is False:
@@ -264,7 +264,7 @@ class BybitMapper(BaseMapper):
 
 
 def _kind_of(row: Raw) -> str:
-    """Return the field that tells what kind of row it is; "" where none does, as in bars."""
+    """Return the field that shows what kind of row it is; "" where none does, as in bars."""
     fields = fields_in(row)
     return next((field for field in _KIND_FIELDS if field in fields), "")
 

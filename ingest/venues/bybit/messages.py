@@ -42,7 +42,7 @@ class Liquidation(Struct, gc=False):
 
     T: WireTime  # ms
     s: str  # symbol
-    S: str  # side of the *position*: Buy is a long that died
+    S: str  # side of the *position*: Buy is a long that was liquidated
     v: WireQuantity  # size, quoted units
     p: WirePrice  # bankruptcy price
 

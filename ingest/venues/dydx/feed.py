@@ -35,7 +35,7 @@ class DydxFeed(BaseFeed):
 
     venue = Venue.DYDX
     mapper_of = DydxMapper
-    # Two subscriptions a second to one channel and market are allowed; a message a market is far below.
+    # Two subscriptions per second to one channel and market are allowed; one message per market is far below.
     subscription_pause = 0.05
     depth_share = 0.6
 

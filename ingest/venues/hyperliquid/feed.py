@@ -40,7 +40,7 @@ class HyperliquidFeed(BaseFeed):
     mapper_of = HyperliquidMapper
     # The venue cuts a socket after 60 s without a message.
     ping = Ping('{"method":"ping"}', 30.0)
-    # At most 2,000 messages a minute.
+    # At most 2,000 messages per minute.
     subscription_pause = 0.03
     # Reading wallets takes all that other requests leave.
     depth_share = 0.25

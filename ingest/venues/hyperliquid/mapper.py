@@ -63,7 +63,7 @@ class HyperliquidMapper(BaseMapper):
 
     Args:
         instruments: the only ones wanted; None for every perpetual that a frame names.
-        traders: gathers the addresses seen in trades with their notional (USD), for whoever polls wallets to
+        traders: gathers the addresses seen in trades with their notional (USD), for the wallet poller to
             take; None where nobody does.
     """
 
@@ -141,10 +141,10 @@ class HyperliquidMapper(BaseMapper):
         if "universe" in fields[0]:
             # Either one universe with its contexts, or the universes of all exchanges, the venue's own first.
             yield from self._map_meta(universe_of(items[0], self.report), received_at)
-            for other, told in zip(items[1:], fields[1:], strict=True):
+            for other, value in zip(items[1:], fields[1:], strict=True):
                 if bytes(other).startswith(b"["):
                     yield from self._map_contexts(other, received_at)
-                elif "universe" in told:
+                elif "universe" in value:
                     for name in universe_of(other, Report()).names:
                         self.instruments.ignored[name] = "a builder-deployed market"
         elif any("tid" in row for row in fields):
@@ -312,19 +312,19 @@ class HyperliquidMapper(BaseMapper):
 
     def _map_fills(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Yield liquidations among the fills of watched accounts; there is no market-wide feed."""
-        told = read(_FILL_LIST, data, "Hyperliquid fills")
-        if not len(bytes(told.fills)):
+        answer = read(_FILL_LIST, data, "Hyperliquid fills")
+        if not len(bytes(answer.fills)):
             return iter(())
-        fills = _FILLS.read(told.fills, self.report, self.instruments.get)
+        fills = _FILLS.read(answer.fills, self.report, self.instruments.get)
         fills.sort(key=lambda each: (each.time, each.tid))
-        user = told.user.lower()
+        user = answer.user.lower()
         return self.report.each(fills, lambda fill: fill.coin, lambda fill: self._fill(fill, user, received_at))
 
     def _fill(self, fill: raw.Fill, user: str, received_at: int) -> Iterable[Event]:
         instrument = self.instruments.get(fill.coin)
         if fill.liquidation is None or instrument is None:
             return ()
-        # The liquidated account's order takes, so where the account of the fill is not named, taking tells.
+        # The liquidated account's order takes, so where the account of the fill is not named, the taker is it.
         is_own = user == (fill.liquidation.liquidated_user or "").lower() if user else fill.crossed
         order_side = _taker_side(fill.side) * (1 if is_own else -1)
         timely(fill.time, received_at)

@@ -35,7 +35,7 @@ CONTEXTS_WEIGHT = 20.0
 
 WALLETS_A_ROUND = 15
 ROUND_SECONDS = 2.0
-"""15 wallets of weight 2 in 2 s are 900 a minute, all that comes in evenly. Recovery, history and reference reads
+"""15 wallets of weight 2 in 2 s are 900 per minute, all that comes in evenly. Recovery, history and reference reads
 spend the burst, or wait in the same line; a round then takes longer."""
 MARKET_SECONDS = 60.0
 LEADERBOARD_SECONDS = 6 * 3_600.0

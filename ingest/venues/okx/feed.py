@@ -35,7 +35,7 @@ _FAMILIES_PER_REQUEST = 5
 _RECOVERY_PAGES = 10
 _LIQUIDATIONS_REMEMBERED = 50_000
 DEPTH_LEVELS = 5_000
-"""Most levels a side that `books-full` gives; its snapshots are up to a second old."""
+"""Most levels per side that `books-full` gives; its snapshots are up to a second old."""
 
 _FRAME = decoder_of(raw.Frame)
 _INSTRUMENTS = RowReader(raw.Instrument, "an OKX instrument")
@@ -52,7 +52,7 @@ class OkxFeed(BaseFeed):
     history_window = 100 * MINUTE_MS
     # OKX drops a socket after 30 s of silence.
     ping = Ping("ping", 15.0)
-    # At most 3 requests a second on a connection.
+    # At most 3 requests per second and connection.
     subscription_pause = 0.35
     # books-full has a budget of its own.
     depth_share = 0.75

@@ -136,7 +136,7 @@ class OkxMapper(BaseMapper):
                 yield depth
 
     def _map_answer(self, data: Raw, received_at: int) -> Iterator[Event]:
-        """Map a REST answer, whose kind only its rows tell: that of most of them."""
+        """Map a REST answer, whose kind only its rows show: that of most of them."""
         items = read(_ITEMS, data, "an OKX answer") if len(bytes(data)) else []
         # Rows without names are candles, which the history reader asks for and maps itself.
         kinds = Counter(filter(None, map(kind_of, items)))
@@ -186,7 +186,7 @@ class OkxMapper(BaseMapper):
         return (Trade(Venue.OKX, instrument.symbol, instrument.name, trade.ts, price, quantity, side, trade.trade_id),)
 
     def _is_old(self, trade: raw.Trade) -> bool:
-        """Whether the trade was seen: ids rise; a smaller id at a later time means that OKX counts anew."""
+        """Whether the trade was seen: ids rise; a smaller id at a later time means that OKX restarted its count."""
         last_id, last_time = self._last_trade.get(trade.instrument, (-1, 0))
         if 0 <= trade.trade_id <= last_id and trade.ts <= last_time:
             return True
@@ -337,7 +337,7 @@ def _check_accepted(message: raw.Frame) -> None:
 
 
 def _side_that_died(detail: raw.LiquidationDetail) -> int:
-    """Return the position's side; in net mode the closing order tells: a long is closed by selling."""
+    """Return the position's side; in net mode it follows from the closing order: a long is closed by selling."""
     if detail.position_side in ("long", "short"):
         return int(Side[detail.position_side.upper()])
     if detail.side not in _TAKER_SIDES:

@@ -1,7 +1,7 @@
 """What OKX lists and which margins it asks: instruments and position-tiers in the domain's terms.
 
 A position's tier is fixed by its contracts whatever the price, and nothing is deducted, so margin jumps at
-the edges. In USD the edges hold for the mark price of the moment; they are read anew with every refresh.
+the edges. In USD the edges hold for the mark price of the moment; they are read again with every refresh.
 """
 
 from collections import Counter

@@ -83,7 +83,7 @@ class HyperliquidWire(BaseWire):
         """Answer `/info` and the leaderboard; see `hyperliquid_info`."""
         return self._info.answer(path, query)
 
-    def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - the type stands in the body
+    def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - the type is in the body
         """Return the documented weight of a request; the leaderboard is another host's."""
         return _WEIGHTS.get(str(query.get("type", "")), 20)
 

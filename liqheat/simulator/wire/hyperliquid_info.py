@@ -73,7 +73,7 @@ class HyperliquidInfo:
         return account_state(view.time, positions, value, float(view.listing.tiers.maintenance_margin(notionals).sum()))
 
     def _book(self, query: Query) -> Payload:
-        """Answer with 20 levels a side, their prices rounded to `nSigFigs` figures."""
+        """Answer with 20 levels per side, their prices rounded to `nSigFigs` figures."""
         view = self._view(str(query.get("coin", "")))
         figures = query.get("nSigFigs")
         step = None

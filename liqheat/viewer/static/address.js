@@ -4,7 +4,7 @@ export const LISTS = ["venues", "bases", "bands"];
 const WORDS = { symbol: "", range: "6h", span: "10", scale: "log", measure: "at_risk", style: "line" };
 const NUMBERS = ["least", "what", "from", "to", "low", "high"];
 
-// The state that an address stands for; the lists are null until it is known what there is to choose from.
+// The state that an address describes; the lists are null until it is known what there is to choose from.
 export function read(search) {
   const query = new URLSearchParams(search);
   const state = { venues: null, bases: null, bands: null };

@@ -13,7 +13,7 @@ export function usd(value) {
 
 export const fullUsd = (value) => `$${Math.round(value).toLocaleString("en-US")}`;
 
-// Decimals that tell two bucket edges apart at this price.
+// Decimals that distinguish two bucket edges at this price.
 export function decimals(price) {
   return price >= 1000 ? 1 : Math.min(12, Math.max(2, 4 - Math.floor(Math.log10(price))));
 }

@@ -1,4 +1,4 @@
--- Mentions of a symbol an hour, as social volume.
+-- Mentions per symbol and hour, as social volume.
 SELECT
     symbol, -- Canonical symbol of the coin
     toStartOfHour(event_time) AS hour, -- Start of the hour, UTC

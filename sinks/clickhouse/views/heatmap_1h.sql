@@ -14,7 +14,7 @@ SELECT
     closed_usd, -- Flow in the hour: notional closed before liquidation, USD
     swept_usd, -- Flow in the hour: at-risk notional that the mark price swept, USD
     liquidated_usd, -- Flow in the hour: executed liquidations as the venue published them, USD
-    confidence, -- Share of the bucket's notional that the record bears out, 0 to 1; NULL where unknown
+    confidence, -- Expected share of the bucket's at_risk_usd that is really there, 0 to 1: more where more of its band was swept; NULL where unknown
     expected_usd, -- Level at the end of the hour, or so far: what will be executed if price gets there, USD, in steps of 1 %; NULL in rows of model version 1
     model_version -- Version of the model that made the row; amounts of different versions must not be added
 FROM

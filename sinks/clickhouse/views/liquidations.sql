@@ -1,4 +1,4 @@
--- Executed liquidations as the venues publish them: Binance and OKX at most about one a second and market.
+-- Executed liquidations as the venues publish them. Binance publishes a sample, at most about one per second and market.
 SELECT
     symbol, -- Canonical symbol of the coin
     venue, -- Exchange

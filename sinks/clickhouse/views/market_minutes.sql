@@ -1,4 +1,4 @@
--- Price, funding, open interest, flow and fit of each venue's market, one row a minute.
+-- Price, funding, open interest, flow and fit of each venue's market, one row per minute.
 SELECT
     symbol, -- Canonical symbol of the coin
     venue, -- Exchange

@@ -1,4 +1,4 @@
--- Funding and open interest of each venue's market, one row a minute.
+-- Funding and open interest of each venue's market, one row per minute.
 SELECT
     symbol, -- Canonical symbol of the coin
     venue, -- Exchange

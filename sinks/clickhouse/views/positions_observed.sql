@@ -1,4 +1,4 @@
--- Public positions as last observed, one row an account and market; ended ones are left out.
+-- Public positions as last observed, one row per account and market; ended ones are left out.
 SELECT
     symbol, -- Canonical symbol of the coin
     venue, -- Exchange

@@ -1,4 +1,4 @@
--- Readings of a symbol, one row a minute.
+-- Readings of a symbol, one row per minute.
 SELECT
     symbol, -- Canonical symbol of the coin
     window_start, -- Start of the minute, UTC

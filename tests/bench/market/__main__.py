@@ -33,10 +33,12 @@ def storms_of(minutes: float) -> tuple[float, ...]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.market", description=__doc__)
     parser.add_argument(
-        "--markets", default="1700", help="markets over four venues; several parted by commas run in turn (36,340,1700)"
+        "--markets",
+        default="1700",
+        help="markets over four venues; several separated by commas run in turn (36,340,1700)",
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes that are watched (2 for a short look)")
-    parser.add_argument("--storm", default="", help="minutes at which storms begin, parted by commas, or `none`")
+    parser.add_argument("--storm", default="", help="minutes at which storms begin, separated by commas, or `none`")
     parser.add_argument("--seed", type=int, default=1, help="of the load")
     parser.add_argument("--keep", type=Path, help="new folder for data and logs; a temporary one by default")
     parser.add_argument(
@@ -45,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
@@ -61,15 +63,15 @@ def main() -> int:
     if arguments.storm:
         storms = () if arguments.storm == "none" else tuple(float(text) for text in arguments.storm.split(","))
     for wire in WIRES:
-        _tell(f"{wire.venue.value}: {wire.budget}")
-    _tell(f"venues list {', '.join(f'{venue.value} {count}' for venue, count in LISTED.items())} at 1,700 markets")
-    _tell(f"{60 * MEAN_TRADES_PER_SECOND:g} trades per minute and market on average; one mark per second")
+        _say(f"{wire.venue.value}: {wire.budget}")
+    _say(f"venues list {', '.join(f'{venue.value} {count}' for venue, count in LISTED.items())} at 1,700 markets")
+    _say(f"{60 * MEAN_TRADES_PER_SECOND:g} trades per minute and market on average; one mark per second")
     runs: list[Run] = []
     try:
         for size in sizes:
             with tempfile.TemporaryDirectory(prefix="bench-market-") as temporary:
                 directory = (arguments.keep or Path(temporary)) / str(size)
-                runs.append(run(Load(size, arguments.seed), arguments.minutes, storms, directory, settings, _tell))
+                runs.append(run(Load(size, arguments.seed), arguments.minutes, storms, directory, settings, _say))
             sys.stdout.write(text_of(runs[-1]) + "\n\n")
             sys.stdout.flush()
     except LiqheatError as error:

@@ -30,21 +30,21 @@ _LIMIT_SECONDS = 900.0
 class _WorkerAlone(Stack):
     """Only the worker, on a broker that runs already."""
 
-    def __init__(self, bootstrap_servers: str, directory: Path, tell: Callable[[str], None]) -> None:
-        super().__init__(Load(0), directory, {}, tell)
+    def __init__(self, bootstrap_servers: str, directory: Path, say: Callable[[str], None]) -> None:
+        super().__init__(Load(0), directory, {}, say)
         self._bootstrap_servers = bootstrap_servers
 
     def _start(self) -> None:
         self._start_worker(self._environment(self._bootstrap_servers))
 
 
-def worker_rate(bootstrap_servers: str, rows: int, directory: Path, tell: Callable[[str], None]) -> tuple[float, float]:
+def worker_rate(bootstrap_servers: str, rows: int, directory: Path, say: Callable[[str], None]) -> tuple[float, float]:
     """Return rows per second of processor time and of wall time, from ready to the last row applied.
 
     Raises:
         FatalError: the worker ended.
     """
-    with _WorkerAlone(bootstrap_servers, directory, tell) as stack:
+    with _WorkerAlone(bootstrap_servers, directory, say) as stack:
         pid = stack.pids[WORKER]
         consumed = before = sum(stack.counts(WORKER, CONSUMED, "kind").values())
         spent, begun = cost_of(pid).processor, time.monotonic()
@@ -55,7 +55,7 @@ def worker_rate(bootstrap_servers: str, rows: int, directory: Path, tell: Callab
         wall = time.monotonic() - begun
         time.sleep(_QUIET_SECONDS)
         processor = cost_of(pid).processor - spent
-    tell(f"{consumed:,.0f} of {rows:,} rows applied in {wall:.0f} s, {processor:.1f} s of processor time")
+    say(f"{consumed:,.0f} of {rows:,} rows applied in {wall:.0f} s, {processor:.1f} s of processor time")
     return (consumed - before) / processor, (consumed - before) / wall
 
 
@@ -69,12 +69,12 @@ def main() -> int:
     arguments = parser.parse_args()
     shape = LogShape(arguments.markets, arguments.minutes)
 
-    def tell(line: str) -> None:
+    def say(line: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
     try:
         with tempfile.TemporaryDirectory(prefix="bench-catch-up-") as temporary:
-            _measure(shape, arguments.plain_events, arguments.keep or Path(temporary), tell)
+            _measure(shape, arguments.plain_events, arguments.keep or Path(temporary), say)
     except LiqheatError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -84,22 +84,22 @@ def main() -> int:
     return 0
 
 
-def _measure(shape: LogShape, plain_events: int, directory: Path, tell: Callable[[str], None]) -> None:
+def _measure(shape: LogShape, plain_events: int, directory: Path, say: Callable[[str], None]) -> None:
     with start_apache_kafka(KAFKA_JARS, directory / "kafka") as broker:
         kafka = Kafka(bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka)
-        tell("writing the log")
+        say("writing the log")
         rows = live_log.write(kafka, shape)
         written = rivals.write_plain_events(kafka, "plain-events", shape, plain_events)
-        tell("the worker reads it")
-        ours, wall = worker_rate(broker.bootstrap_servers, rows, directory, tell)
+        say("the worker reads it")
+        ours, wall = worker_rate(broker.bootstrap_servers, rows, directory, say)
         here = [sys.executable, "-m", "tests.bench.market.rivals"]
-        tell("plain Faust")
+        say("plain Faust")
         count = str(kafka.partitions)
-        faust = rivals.apart([*here, "faust", broker.bootstrap_servers, "plain", count, str(written)], tell)
-        tell("bare polars")
-        polars = rivals.apart([*here, "polars", broker.bootstrap_servers, count], tell)
-        quix = _quix(broker.bootstrap_servers, written, directory, tell)
+        faust = rivals.apart([*here, "faust", broker.bootstrap_servers, "plain", count, str(written)], say)
+        say("bare polars")
+        polars = rivals.apart([*here, "polars", broker.bootstrap_servers, count], say)
+        quix = _quix(broker.bootstrap_servers, written, directory, say)
     lines = [
         f"{rows:,} rows: {shape.markets} markets, {shape.minutes} minutes, "
         f"{shape.trades:g} trades and {shape.marks} marks per minute each",
@@ -113,15 +113,15 @@ def _measure(shape: LogShape, plain_events: int, directory: Path, tell: Callable
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _quix(bootstrap_servers: str, events: int, directory: Path, tell: Callable[[str], None]) -> float | None:
-    tell("Quix Streams: installing it")
+def _quix(bootstrap_servers: str, events: int, directory: Path, say: Callable[[str], None]) -> float | None:
+    say("Quix Streams: installing it")
     try:
         python = rivals.quix_environment(directory / "quix")
     except RuntimeError as error:
-        tell(f"Quix Streams does not install here: {error}")
+        say(f"Quix Streams does not install here: {error}")
         return None
     command = [str(python), str(rivals.QUIX), bootstrap_servers, "plain-events", str(events), str(directory / "state")]
-    answer = rivals.apart(command, tell)
+    answer = rivals.apart(command, say)
     return answer[0] if answer else None
 
 

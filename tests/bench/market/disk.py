@@ -14,14 +14,14 @@ from liqheat.platform.settings import ClickHouse
 DAY_MINUTES = 1_440
 _HOUR_MINUTES = 60
 _HOURLY = ("contracts", "margin_tiers")
-"""Written anew at each read of the listings, once per hour."""
+"""Written again at each read of the listings, once per hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What is on disk after OPTIMIZE: by table bytes, rows, and minutes that they stand for.
+    """What is on disk after OPTIMIZE: by table bytes, rows, and minutes that they cover.
 
-    A table of minutes stands for the minutes of the run, a rollup for the whole hours or days it has begun.
+    A table of minutes covers the minutes of the run, a rollup for the whole hours or days it has begun.
     """
 
     bytes_by_table: dict[str, int]

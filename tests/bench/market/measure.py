@@ -102,7 +102,7 @@ def run(
     storms: tuple[float, ...],
     directory: Path,
     settings: Mapping[str, str],
-    tell: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> Run:
     """Start everything in `directory`, watch it for `minutes`, and stop it.
 
@@ -111,15 +111,15 @@ def run(
     Raises:
         FatalError: a service ended or did not come up.
     """
-    with Stack(load, directory, settings, tell) as stack:
-        tell(f"{load.markets:,} markets: settling for {SETTLE_SECONDS:g} s")
+    with Stack(load, directory, settings, say) as stack:
+        say(f"{load.markets:,} markets: settling for {SETTLE_SECONDS:g} s")
         time.sleep(SETTLE_SECONDS)
         for name in COUNTED:
             forget_peak(stack.pids[name])
         kinds_before, tables_before = _by_kind(stack), stack.counts(SINK, INSERTED, "table")
-        samples, begun = _watch(stack, minutes * 60, [minute * 60 for minute in storms], tell)
+        samples, begun = _watch(stack, minutes * 60, [minute * 60 for minute in storms], say)
         kinds, tables = _by_kind(stack), stack.counts(SINK, INSERTED, "table")
-        tell(f"probing for {PROBE_SECONDS:g} s")
+        say(f"probing for {PROBE_SECONDS:g} s")
         state = stack.load_state()
         latencies = probe.latencies(stack.page, int(state["started"]), PROBE_SECONDS)
         stack.check()
@@ -127,7 +127,7 @@ def run(
         stack.stop([WORKER])
         stack.stop([SINK])
         state = stack.load_state()
-    tell("merging what is on disk")
+    say("merging what is on disk")
     return Run(
         load,
         minutes * 60,
@@ -143,29 +143,29 @@ def run(
 
 
 def _watch(
-    stack: Stack, seconds: float, storms: list[float], tell: Callable[[str], None]
+    stack: Stack, seconds: float, storms: list[float], say: Callable[[str], None]
 ) -> tuple[list[Sample], list[float]]:
     samples = [_sample(stack)]
     started = samples[0].at
     begun: list[float] = []
     while (elapsed := time.monotonic() - started) < seconds:
         if len(begun) < len(storms) and elapsed >= storms[len(begun)]:
-            tell("a storm begins")
+            say("a storm begins")
             stack.begin_storm(STORM_SECONDS)
             begun.append(time.monotonic())
         time.sleep(min(_EVERY, seconds - elapsed))
         stack.check()
         samples.append(_sample(stack))
         if len(samples) % 6 == 0:
-            _tell_progress(samples, seconds, tell)
+            _say_progress(samples, seconds, say)
     return samples, begun
 
 
-def _tell_progress(samples: list[Sample], seconds: float, tell: Callable[[str], None]) -> None:
+def _say_progress(samples: list[Sample], seconds: float, say: Callable[[str], None]) -> None:
     now, before = samples[-1], samples[-6]
     span = now.at - before.at
     spent = sum(now.costs[name].processor - before.costs[name].processor for name in COUNTED) / span
-    tell(
+    say(
         f"{(now.at - samples[0].at) / seconds:4.0%}  {(now.published - before.published) / span:,.0f} rows/s in, "
         f"{now.behind:,.0f} behind, {(now.stored - before.stored) / span:,.0f} rows/s stored, {spent:.2f} cores"
     )

@@ -139,15 +139,15 @@ def quix_environment(folder: Path) -> Path:
     return python
 
 
-def apart(command: list[str], tell: Callable[[str], None]) -> list[float] | None:
+def apart(command: list[str], say: Callable[[str], None]) -> list[float] | None:
     """Run a rival as a process; return the numbers of its last line, None where it failed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
-        tell(f"{command[-3]} did not end in {_TIMEOUT:g} s")
+        say(f"{command[-3]} did not end in {_TIMEOUT:g} s")
         return None
     if done.returncode:
-        tell(f"{command[1]} failed: {done.stderr.strip()[-500:]}")
+        say(f"{command[1]} failed: {done.stderr.strip()[-500:]}")
         return None
     return [float(text) for text in done.stdout.splitlines()[-1].split()]
 

@@ -52,12 +52,12 @@ class Load:
 class Stack:
     """The processes of one run; a context manager that stops them against the flow's direction."""
 
-    def __init__(self, load: Load, directory: Path, settings: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    def __init__(self, load: Load, directory: Path, settings: Mapping[str, str], say: Callable[[str], None]) -> None:
         """Keep data and logs in `directory`; `settings` are further environment variables of all services."""
         self._load = load
         self._directory = directory
         self._settings = settings
-        self._tell = tell
+        self._say = say
         self._ports: dict[str, int] = {}
         self._processes: dict[str, ChildProcess] = {}
         self._broker: Broker | None = None
@@ -162,7 +162,7 @@ class Stack:
                 if time.monotonic() > deadline:
                     raise FatalError(f"{name} is not ready after {_READY_SECONDS:g} s; logs in {self._directory}")
                 time.sleep(0.2)
-        self._tell(f"ready: {', '.join(names)}")
+        self._say(f"ready: {', '.join(names)}")
 
     def _is_well(self, port: int, path: str) -> bool:
         connection = HTTPConnection(HOST, port, timeout=5.0)

@@ -138,7 +138,7 @@ class ManualLike(ExchangeClock):
     """A clock that never waits."""
 
     def __init__(self) -> None:
-        """Stand still."""
+        """Do nothing."""
 
     def now_ms(self) -> int:
         return 1_795_000_000_000

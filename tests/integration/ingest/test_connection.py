@@ -262,7 +262,7 @@ async def test_before_the_venues_limit_the_connection_is_replaced_with_an_overla
     assert handler.recoveries == []
 
 
-async def test_a_successor_that_tells_only_what_is_known_is_a_good_one() -> None:
+async def test_a_successor_that_sends_only_what_is_known_is_a_good_one() -> None:
     """The slower of two connections says everything second, and every event of it is dropped."""
     connections: list[int] = []
 

@@ -43,7 +43,7 @@ def of_wld(change: Change) -> Change:
 
 
 async def read_again(service: SimulatedVenue, feed: Changeable, times: int = 1) -> None:
-    """Let the service read the listing so many times, and go on a little."""
+    """Let the service read the listing that number of times, and go on a little."""
     until = feed.readings + times
     await service.step_until(lambda: feed.readings >= until)
     await service.step(2)

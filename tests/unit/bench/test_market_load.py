@@ -133,7 +133,7 @@ async def test_the_real_mapper_reads_every_frame_as_what_the_tape_holds(venue: V
     events: dict[type, list[Event]] = {}
     for step in steps:
         for frame in wire.frames(step):
-            # What one subscription carries alone; the arrays of all tell the same once more.
+            # What one subscription carries alone; the arrays of all hold the same once more.
             if not frame.topic.startswith(("!", "allDexs")):
                 received_at = step.now if venue is Venue.HYPERLIQUID else step.now + 50
                 for event in mapper.map(payload_of(frame.data), received_at):
@@ -175,7 +175,7 @@ async def test_a_bybit_ticker_says_open_interest_and_turnover_only_where_trades_
 
 
 @pytest.mark.parametrize("venue", [Venue.BINANCE, Venue.HYPERLIQUID])
-async def test_the_array_of_all_tells_the_same_marks(venue: Venue) -> None:
+async def test_the_array_of_all_holds_the_same_marks(venue: Venue) -> None:
     wire, feed = wire_of(venue), feed_of(venue)
     instruments = await listed(feed, wire)
     alone, together = feed.mapper(instruments), feed.mapper(instruments)

@@ -11,4 +11,4 @@ def test_known_faults_are_named_and_packages_without_data_counted() -> None:
             {"name": "numpy", "skip_reason": "Dependency not found on PyPI"},
         ]
     }
-    assert judged(report) == (["aiohttp 3.9.0: PYSEC-1, mended in 3.9.2"], 2, 1)
+    assert judged(report) == (["aiohttp 3.9.0: PYSEC-1, fixed in 3.9.2"], 2, 1)

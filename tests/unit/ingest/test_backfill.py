@@ -168,7 +168,7 @@ async def test_the_hole_of_a_lost_stream_starts_at_its_last_event_and_is_its_own
         ((last - 4) * 1_000, NOW + 3_000, "marks", False),
     ]
     times = [row["event_time"] for row in kept.rows("marks")]
-    assert times == [(last - 1) * 1_000, NOW - 1], "bars tell no marks that are known better"
+    assert times == [(last - 1) * 1_000, NOW - 1], "bars add no marks that are known better"
 
 
 async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on() -> None:
@@ -180,7 +180,7 @@ async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on() -> None:
         assert await intake.handle(b'{"result":null,"id":1}', "market") is None
         known = await intake.handle(agg_trade(5), "market")
         assert known is not None, "the connection speaks"
-        assert not known, "and tells nothing new"
+        assert not known, "and adds nothing new"
     letters = [message for topic, message in kept.messages if topic == "dead-letters"]
     assert [dict(letter["headers"])["origin_topic"] for letter in letters] == [b"binance:market"]
     assert len(kept.rows("trades")) == 1

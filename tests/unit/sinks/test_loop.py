@@ -286,7 +286,7 @@ def test_of_the_position_events_only_stored_kinds_are_read() -> None:
     at = house()
     at.source.add(Topic.POSITION_EVENTS, to_batch([Trade(Venue.OKX, "TAO", "T", TIME_MS, 1.0, 1.0, 1)]))
     at.source.add(Topic.POSITION_EVENTS, to_batch([liquidation(), liquidation()]))
-    at.source.add(Topic.POSITION_EVENTS, value=b"the processors judge what cannot be told apart")
+    at.source.add(Topic.POSITION_EVENTS, value=b"the processors judge what cannot be distinguished")
     at.loop.step()
     at.step_after(1.0)
     assert list(at.database.tables) == ["liquidations_raw"]

@@ -1,4 +1,4 @@
--- Executed liquidations a step: longs down, shorts up, so that the picture agrees with the map.
+-- Executed liquidations per step: longs down, shorts up, so that the picture agrees with the map.
 SELECT $__timeInterval(window_start) + toIntervalSecond($__interval_s) AS time,
        -sum(liquidated_long_usd) AS "longs liquidated", sum(liquidated_short_usd) AS "shorts liquidated"
 FROM market_minutes

@@ -1,6 +1,6 @@
 """Binance USD-M as the load writes it: combined streams, exchangeInfo, open interest and tickers.
 
-Shapes: developers.binance.com, USD-M Market Streams and Market Data. Marks come once a second (`@1s`), all symbols
+Shapes: developers.binance.com, USD-M Market Streams and Market Data. Marks come once per second (`@1s`), all symbols
 together; a forced order is published at most once per symbol and second.
 """
 

@@ -1,6 +1,6 @@
 """OKX v5 swaps as the load writes it: trades, marks, index prices, open interest, funding, liquidations, listings.
 
-Shapes and rhythms: okx.com/docs-v5. Marks and index prices once a second here; open interest every 3 s, funding
+Shapes and rhythms: okx.com/docs-v5. Marks and index prices once per second here; open interest every 3 s, funding
 every 60 s, as documented. Sizes are contracts.
 """
 

@@ -82,7 +82,7 @@ async def test_the_service_publishes_what_is_new_and_buries_what_is_no_feed(tmp_
     assert "No feed can be read" in str(service.problem())
 
 
-async def test_the_service_stops_when_told(tmp_path: Path) -> None:
+async def test_the_service_stops_when_asked(tmp_path: Path) -> None:
     file = tmp_path / "feed.xml"
     file.write_bytes(RSS)
     producer, stop = Sent(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""The supervisor over tiny services, the folder of a local run, and what a person is told when one fails."""
+"""The supervisor over tiny services, the folder of a local run, and what a person reads when one fails."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from liqheat.local.stack import LIQHEAT
 from liqheat.local.supervisor import Health, Service, Supervisor, free_port, require_free_port
 from liqheat.platform.errors import ConfigurationError, FatalError
 
-# A service that answers as it is told: its health, one metric, and what it writes when asked to end.
+# A service that answers as configured: its health, one metric, and what it writes when asked to end.
 FAKE = """
 import http.server, json, os, signal, sys
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -88,7 +88,7 @@ def test_a_service_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> Non
     assert (tmp_path / "ends").read_text() == "well\n"
 
 
-def test_a_service_that_stays_ill_is_told_with_its_own_reason(tmp_path: Path) -> None:
+def test_a_service_that_stays_ill_is_reported_with_its_own_reason(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         supervisor.launch(fake(tmp_path, "ill", problem="no partitions"))
         eventually(lambda: supervisor.health("ill").problem is not None)

@@ -133,7 +133,7 @@ def test_a_group_that_makes_no_progress_is_reported_once_there_is_work() -> None
 
 
 class FreshTopics:
-    """A consumer of a broker that tells of a new topic only at the third look."""
+    """A consumer of a broker that lists a new topic only at the third look."""
 
     def __init__(self) -> None:
         self.looks = 0

@@ -1,4 +1,4 @@
-"""The server over real sockets: streams, limits, faults exactly when told, and a clean stop of the process."""
+"""The server over real sockets: streams, limits, faults exactly when asked for, and a clean stop of the process."""
 
 import asyncio
 import json
@@ -135,7 +135,7 @@ async def test_a_lost_subscription_falls_silent_and_the_others_go_on(rig: Rig) -
 
 
 @pytest.mark.parametrize(("fault", "status"), [("rate_limit", 429), ("ban", 418), ("maintenance", 503)])
-async def test_requests_are_refused_when_told(rig: Rig, fault: str, status: int) -> None:
+async def test_requests_are_refused_when_asked_for(rig: Rig, fault: str, status: int) -> None:
     url = f"{rig.url}/binance/fapi/v1/openInterest?symbol=TAOUSDT"
     wanted = {"fault": fault, "count": 2, "venue": "binance", "match": "openInterest"}
     async with rig.session.post(f"{rig.url}/_faults", json=wanted) as response:
@@ -223,7 +223,7 @@ def test_the_environment_points_every_venue_at_the_simulator() -> None:
     assert variables["LIQHEAT_OKX__REST_URL"] == "http://127.0.0.1:9/okx"
 
 
-def test_the_command_tells_where_it_listens_and_stops_cleanly(tmp_path: Path) -> None:
+def test_the_command_says_where_it_listens_and_stops_cleanly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "liqheat", "simulate", "--port", "0", "--hours", "0.1", "--symbols", "TAO"]
     command += ["--traders", "50", "--truth", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ}) as process:

@@ -105,7 +105,7 @@ def test_every_and_at_choose_minutes() -> None:
         ({**TIERS, "tiers": [[1, 2, 3]]}, "Expected `tiers` as rows"),
     ],
 )
-def test_a_bad_line_is_told_by_number_and_the_rest_is_mapped(line: dict[str, Any] | str, sentence: str) -> None:
+def test_a_bad_line_is_reported_by_number_and_the_rest_is_mapped(line: dict[str, Any] | str, sentence: str) -> None:
     result = run("", *OPENED, line)
     assert result.exit_code == 1
     assert f"line {len(OPENED) + 1}: " in result.stderr

@@ -57,7 +57,7 @@ def test_every_venue_has_a_budget_and_addresses_with_tls(venue: Venue) -> None:
     assert facts.rest_url.startswith("https://")
 
 
-def test_labels_and_colours_are_told_apart() -> None:
+def test_labels_and_colours_differ() -> None:
     assert len({facts.label for facts in VENUE_FACTS.values()}) == len(Venue)
     assert len({facts.colour for facts in VENUE_FACTS.values()}) == len(Venue)
 

@@ -1,4 +1,4 @@
-"""Which broker a local run gets, that its files are checked, and that a full embedded one is begun afresh."""
+"""Which broker a local run gets, that its files are checked, and that a full embedded one is restarted empty."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,4 +97,4 @@ def test_a_full_embedded_broker_is_begun_afresh_after_what_is_under_way_arrived(
         "launch process",
         "launch ingest-binance",
     ]
-    assert any("holds 500 MB and is begun afresh" in line for line in said)
+    assert any("holds 500 MB and is restarted empty" in line for line in said)

@@ -1,4 +1,4 @@
-"""Truth: the map is the brute-force sum of the positions, and `simulate` tells the same story as its log."""
+"""Truth: the map is the brute-force sum of the positions, and `simulate` agrees with its log."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_the_map_is_the_sum_of_the_positions(factor: int) -> None:
     assert found["price_high"].to_list() == upper_edge(found["bucket"].to_numpy(), factor).tolist()
 
 
-def test_every_position_is_told_and_adds_up_to_open_interest() -> None:
+def test_every_position_is_listed_and_adds_up_to_open_interest() -> None:
     market = make_market(CONFIG, "VIRTUAL")
     truth = truth_of(market)
     for number, listing in enumerate(market.listings):

@@ -77,7 +77,7 @@ def test_the_cut_of_the_log_changes_nothing() -> None:
     state = engine.new_state(Engine())
     apart = [each for batch in log for each in closed_by(state, batch)]
 
-    def told(minutes: list[ClosedMinutes]) -> list[tuple[int, int, float]]:
+    def seen(minutes: list[ClosedMinutes]) -> list[tuple[int, int, float]]:
         return [
             (int(start), int(time), float(bids[0]))
             for each in minutes
@@ -86,6 +86,6 @@ def test_the_cut_of_the_log_changes_nothing() -> None:
             )
         ]
 
-    assert told(together) == told(apart)
-    # A minute closes with the first row past its lateness; a book holds from where it stands in the log.
-    assert [bids for _, _, bids in told(apart)][:3] == [6.0, 9.0, 9.0]
+    assert seen(together) == seen(apart)
+    # A minute closes with the first row past its lateness; a book holds from its place in the log.
+    assert [bids for _, _, bids in seen(apart)][:3] == [6.0, 9.0, 9.0]

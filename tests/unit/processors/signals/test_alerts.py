@@ -1,4 +1,4 @@
-"""Alerts: each rule on a hand-made path, once an entry, and again only when it should be."""
+"""Alerts: each rule on a hand-made path, once per entry, and again only when it should be."""
 
 from typing import Any
 
@@ -13,28 +13,35 @@ from tests.support.signal_cases import START, Story, heatmap_frame, market, rule
 CLUSTER = {0.85: 3e6, 0.86: 3e6}
 
 
-def told(story: Story, marks: list[float], **minute: Any) -> list[list[str]]:
+def alerts_of(story: Story, marks: list[float], **minute: Any) -> list[list[str]]:
     return [rules(story.minute(mark, longs=CLUSTER, **minute)) for mark in marks]
 
 
-def test_approaching_is_told_once_within_five_percent_of_the_outer_edge() -> None:
+def test_approaching_is_sent_once_within_five_percent_of_the_outer_edge() -> None:
     # 5 % before $0.87 is 0.87 / 0.95 = $0.9158.
-    assert told(Story(), [0.95, 0.92, 0.915, 0.91, 0.92, 0.915]) == [[], [], ["approaching"], [], [], []]
+    assert alerts_of(Story(), [0.95, 0.92, 0.915, 0.91, 0.92, 0.915]) == [[], [], ["approaching"], [], [], []]
 
 
-def test_approaching_is_told_again_after_price_went_a_percent_further_and_the_cool_down_passed() -> None:
+def test_approaching_is_sent_again_after_price_went_a_percent_further_and_the_cool_down_passed() -> None:
     story = Story(cooldown_minutes=4)
     # Six percent away is 0.87 / 0.94 = $0.9255; the second approach comes five minutes after the first.
-    assert told(story, [0.915, 0.92, 0.926, 0.926, 0.926, 0.915]) == [["approaching"], [], [], [], [], ["approaching"]]
+    assert alerts_of(story, [0.915, 0.92, 0.926, 0.926, 0.926, 0.915]) == [
+        ["approaching"],
+        [],
+        [],
+        [],
+        [],
+        ["approaching"],
+    ]
     trembling = Story(cooldown_minutes=0)
-    assert told(trembling, [0.915, 0.92, 0.915]) == [["approaching"], [], []]
+    assert alerts_of(trembling, [0.915, 0.92, 0.915]) == [["approaching"], [], []]
     hasty = Story(cooldown_minutes=30)
-    assert told(hasty, [0.915, 0.926, 0.915])[-1] == []
+    assert alerts_of(hasty, [0.915, 0.926, 0.915])[-1] == []
 
 
-def test_entered_is_told_when_the_marks_range_reaches_the_outer_edge() -> None:
+def test_entered_is_sent_when_the_marks_range_reaches_the_outer_edge() -> None:
     story = Story()
-    assert told(story, [0.90]) == [["approaching"]]
+    assert alerts_of(story, [0.90]) == [["approaching"]]
     assert rules(story.minute(0.88, longs=CLUSTER, low=0.8701)) == []
     alerts = story.minute(0.875, longs=CLUSTER, low=0.87)
     assert rules(alerts) == ["entered"]
@@ -58,13 +65,13 @@ def test_a_short_cluster_is_entered_from_below() -> None:
 
 def test_a_jump_over_the_edge_between_two_minutes_is_an_entry() -> None:
     story = Story()
-    told(story, [0.90])
+    alerts_of(story, [0.90])
     assert rules(story.minute(0.83, swept_longs=CLUSTER)) == ["entered", "swept"]
 
 
 def test_one_entry_is_one_alert_however_price_trembles_at_the_edge() -> None:
     story = Story(cooldown_minutes=0)
-    told(story, [0.90])
+    alerts_of(story, [0.90])
     # A percent above $0.87 is $0.8787: as long as price comes back below that, it has not left.
     trembling = [rules(story.minute(0.872, longs=CLUSTER, low=low)) for low in (0.869, 0.878, 0.869, 0.878, 0.869)]
     assert trembling == [["entered"], [], [], [], []]
@@ -73,11 +80,11 @@ def test_one_entry_is_one_alert_however_price_trembles_at_the_edge() -> None:
     assert rules(story.minute(0.88, longs=CLUSTER, low=0.865)) == ["entered"]
 
 
-def test_a_second_entry_within_the_cool_down_is_not_told() -> None:
+def test_a_second_entry_within_the_cool_down_is_not_sent() -> None:
     story = Story(cooldown_minutes=30)
-    told(story, [0.90])
+    alerts_of(story, [0.90])
     story.minute(0.88, longs=CLUSTER, low=0.865)
-    told(story, [0.89, 0.89])
+    alerts_of(story, [0.89, 0.89])
     assert rules(story.minute(0.88, longs=CLUSTER, low=0.865)) == []
 
 
@@ -92,7 +99,7 @@ def test_a_cluster_below_the_notional_alerts_nobody() -> None:
 def test_the_notional_is_a_setting_of_the_symbol() -> None:
     story = Story(overrides={"VIRTUAL": {"cluster_usd": 7e6}})
     story.settings = story.settings.of("VIRTUAL")
-    assert told(story, [0.90]) == [[]]
+    assert alerts_of(story, [0.90]) == [[]]
 
 
 def test_caution_above_fifteen_percent_of_volume_and_again_after_it_fell_below_nine_tenths() -> None:
@@ -114,9 +121,9 @@ def test_caution_holds_for_thin_tokens_of_any_size() -> None:
     assert rules(story.minute(0.95, longs={0.80: 0.4e6}, turnover_24h_usd=2e6)) == ["caution"]
 
 
-def test_swept_is_told_when_price_went_through() -> None:
+def test_swept_is_sent_when_price_went_through() -> None:
     story = Story()
-    told(story, [0.90])
+    alerts_of(story, [0.90])
     alerts = story.minute(0.84, swept_longs=CLUSTER, low=0.84)
     assert rules(alerts) == ["entered", "swept"]
     assert alerts[-1].message == ("VIRTUAL swept: price took $6.00M of the long cluster 0.85-0.87, which held $6.00M")
@@ -127,7 +134,7 @@ def test_swept_is_told_when_price_went_through() -> None:
 WALL = {0.83: 2e6, 0.84: 2e6, 0.85: 2e6, 0.86: 2e6}
 
 
-def eaten(*prices: float) -> dict[str, dict[float, float]]:
+def swept_at(*prices: float) -> dict[str, dict[float, float]]:
     """Return what is left of the wall above `prices`, which the minute swept."""
     swept = {price: WALL[price] for price in prices}
     return {"longs": {price: usd for price, usd in WALL.items() if price < min(prices)}, "swept_longs": swept}
@@ -137,20 +144,20 @@ def test_entering_is_judged_by_the_cluster_as_it_stood_a_minute_before() -> None
     """By the end of the minute price took half of it: the edge is deeper and what is left is below the 5M."""
     story = Story()
     story.minute(0.90, longs=WALL)
-    (alert,) = [each for each in story.minute(0.852, low=0.851, **eaten(0.85, 0.86)) if each.kind == "entered"]
+    (alert,) = [each for each in story.minute(0.852, low=0.851, **swept_at(0.85, 0.86)) if each.kind == "entered"]
     assert (alert.edge_price, alert.notional_usd) == (0.87, 8_000_000 * MICRO_USD_PER_USD)
     cluster = story.latest_clusters()[0]
     assert (cluster.price_high, cluster.at_risk_usd) == (0.85, 4_000_000 * MICRO_USD_PER_USD)
 
 
-def test_swept_over_several_minutes_is_told_once_when_half_of_it_is_taken() -> None:
+def test_swept_over_several_minutes_is_sent_once_when_half_of_it_is_taken() -> None:
     story = Story(cooldown_minutes=0)
     assert rules(story.minute(0.90, longs=WALL)) == ["approaching"]
-    assert rules(story.minute(0.865, **eaten(0.86))) == ["entered"]
+    assert rules(story.minute(0.865, **swept_at(0.86))) == ["entered"]
     (alert,) = story.minute(0.855, longs={0.83: 2e6, 0.84: 2e6}, swept_longs={0.85: 2e6})
     assert alert.kind == "swept"
     assert alert.message == (
-        "VIRTUAL swept: price took $4.00M of the long cluster 0.83-0.87, which held $8.00M; $4.00M still stand"
+        "VIRTUAL swept: price took $4.00M of the long cluster 0.83-0.87, which held $8.00M; $4.00M left"
     )
     assert story.minute(0.845, longs={0.83: 2e6}, swept_longs={0.84: 2e6}) == []
     assert story.minute(0.82, swept_longs={0.83: 2e6}) == []
@@ -165,13 +172,13 @@ def test_swept_is_measured_against_what_the_cluster_held_when_price_came() -> No
     story.minute(0.95, longs={price: 5 * usd for price, usd in WALL.items()})
     story.minute(0.95, longs=WALL)
     story.minute(0.88, longs=WALL)
-    assert rules(story.minute(0.835, **eaten(0.84, 0.85, 0.86))) == ["entered", "swept"]
+    assert rules(story.minute(0.835, **swept_at(0.84, 0.85, 0.86))) == ["entered", "swept"]
 
 
 def test_a_cluster_whose_holders_closed_while_price_was_in_it_is_not_swept() -> None:
     story = Story(patience_minutes=0)
     story.minute(0.88, longs=WALL)
-    assert rules(story.minute(0.865, **eaten(0.86))) == ["entered"]
+    assert rules(story.minute(0.865, **swept_at(0.86))) == ["entered"]
     # Price stays; of the 6M left, 5.5M are closed: 7.5M of 8M are lost and price took 2M of that.
     assert story.minute(0.865, longs={0.83: 0.5e6}) == []
     assert story.minute(0.865) == []
@@ -190,7 +197,7 @@ def test_a_cluster_that_is_nibbled_at_and_fills_up_again_is_not_swept() -> None:
 def test_price_that_left_and_came_back_may_sweep_the_rest() -> None:
     story = Story(cooldown_minutes=0, cluster_usd=1e6)
     story.minute(0.88, longs=WALL)
-    assert rules(story.minute(0.852, **eaten(0.85, 0.86))) == ["entered", "swept"]
+    assert rules(story.minute(0.852, **swept_at(0.85, 0.86))) == ["entered", "swept"]
     rest = {0.83: 2e6, 0.84: 2e6}
     # A percent outside $0.87 is $0.8787; the first minute of each still holds the close of the one before.
     for mark in (0.90, 0.90):
@@ -228,7 +235,7 @@ def test_a_cluster_that_grows_where_price_stands_is_not_approached_but_entered()
     assert story.minute(0.865, longs=small) == []
     assert story.minute(0.865, longs=WALL) == []
     (alert,) = story.minute(0.865, longs=WALL)
-    assert alert.message.startswith("VIRTUAL entered: price stands within the long cluster 0.83-0.87, $8.00M")
+    assert alert.message.startswith("VIRTUAL entered: price is within the long cluster 0.83-0.87, $8.00M")
 
 
 def test_a_cascade_is_ten_times_the_usual() -> None:
@@ -241,7 +248,7 @@ def test_a_cascade_is_ten_times_the_usual() -> None:
     assert alert.message == "VIRTUAL cascade: $600.0k of longs liquidated in a minute, 23 times the usual or more"
 
 
-def test_a_cascade_is_told_once_while_it_lasts_and_not_before_the_usual_is_known() -> None:
+def test_a_cascade_is_sent_once_while_it_lasts_and_not_before_the_usual_is_known() -> None:
     story = Story(cooldown_minutes=0, cascade_warmup_minutes=30)
 
     def minute(thousands: int) -> int:
@@ -282,7 +289,7 @@ def test_an_alert_names_rule_cluster_and_minute() -> None:
 def test_price_of_one_broken_venue_enters_nothing() -> None:
     """The mark is the median over venues, so one feed far off neither moves it nor crosses an edge."""
     story = Story()
-    told(story, [0.90])
+    alerts_of(story, [0.90])
     for venue, mark in ((Venue.BYBIT, 0.90), (Venue.OKX, 0.50), (Venue.BINANCE, 0.90)):
         story.hear(market(story.window, mark, heatmap_frame(story.window, CLUSTER, {}), venue=venue))
     assert rules(story.alerts) == ["approaching"]
@@ -293,7 +300,7 @@ def test_a_cluster_that_grows_after_price_touched_it_and_went_is_not_entered_unt
     story = Story()
     small = {price: usd / 4 for price, usd in WALL.items()}
     story.minute(0.88, longs=small)
-    # A wick to the edge of 2M tells nothing; then it holds 8M, and price is near, but outside.
+    # A wick to the edge of 2M says nothing; then it holds 8M, and price is near, but outside.
     assert story.minute(0.875, longs=small, low=0.87) == []
     assert rules(story.minute(0.875, longs=WALL)) == ["approaching"]
     assert story.minute(0.875, longs=WALL) == []

@@ -69,7 +69,7 @@ def test_a_range_too_small_for_its_side_is_dropped() -> None:
 
 
 def test_a_range_that_may_alert_is_never_too_small() -> None:
-    # 6M is 6 % of its side, below the 10 % asked for, but above the 5M from which a trader is told.
+    # 6M is 6 % of its side, below the 10 % asked for, but above the 5M from which a trader is alerted.
     settings = Signals(floor_share=0.1, cluster_usd=5e6)
     assert ranges({0.90: 94e6, 0.75: 6e6}, settings=settings) == [(0.75, 0.76, 6.0), (0.90, 0.91, 94.0)]
 
@@ -120,7 +120,7 @@ def test_a_long_cluster_lies_below_the_price_and_a_short_one_above() -> None:
     assert short.distance == pytest.approx(9.4737, abs=1e-4)
 
 
-def test_a_cluster_tells_its_size_shares_and_round_number() -> None:
+def test_a_cluster_shows_its_size_shares_and_round_number() -> None:
     story = Story()
     binance = heatmap_frame(START, {0.84: 2e6, 0.85: 4e6}, {}, band="10-25x")
     observed = heatmap_frame(START, {0.85: 2e6}, {}, band="50x+", basis="observed", confidence=1.0)

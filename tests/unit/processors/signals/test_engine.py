@@ -94,7 +94,7 @@ def test_hours_of_history_that_come_at_once_are_no_minutes_range_or_flow() -> No
             window = START + number * MINUTE_MS
             low, high = (0.80, 1.20) if number == 10 else (0.95, 0.95)
             frame = heatmap_frame(window, LONGS, {1.10: 6e6}, {0.85: 6e6} if number == 10 else {})
-            # $8,000 a minute: an hour of two venues is a cascade, the last minutes of it are none.
+            # $8,000 per minute: an hour of two venues is a cascade, the last minutes of it are none.
             executed = 8_000_000_000
             said = market(window, 0.95, frame, venue=venue, low=low, high=high, liquidated_long_usd=executed)
             story.hear(said)

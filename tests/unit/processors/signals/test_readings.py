@@ -90,7 +90,7 @@ def hours(*values: tuple[float, float, float]) -> np.ndarray[Any, np.dtype[np.fl
 
 
 def test_funding_is_the_mean_of_the_last_four_hours_as_a_rate_of_eight() -> None:
-    # The first is 241 minutes old and does not count; an hourly venue's rate stands for an eighth of eight hours.
+    # The first is 241 minutes old and does not count; an hourly venue's rate counts as an eighth of eight hours.
     rows = hours((0, 0.01, 1), (60, 0.0001, 1), (120, math.nan, 1), (241, 0.0003, 1))
     now = START + 241 * MINUTE_MS
     assert funding.mean_rate(rows, now, 8 * HOUR_MS) == pytest.approx(0.0002)
@@ -202,7 +202,7 @@ def test_a_spring_is_coiled_by_rising_open_interest_at_a_flat_price_beside_a_hea
     assert not is_coiled(math.nan, 1.5, 5.0, SETTINGS)
 
 
-def test_a_symbol_tells_when_the_spring_is_coiled() -> None:
+def test_a_symbol_shows_when_the_spring_is_coiled() -> None:
     story = Story()
     for minute in range(242):
         # 4 % in 240 minutes, and 6M of 100M ADV 2.1 % below the price.
@@ -212,7 +212,7 @@ def test_a_symbol_tells_when_the_spring_is_coiled() -> None:
     assert story.readings[-1].open_interest_change_4h == pytest.approx(4.0, abs=0.02)
 
 
-def test_inside_a_cluster_the_reduction_is_told_and_outside_none() -> None:
+def test_inside_a_cluster_the_reduction_is_given_and_outside_none() -> None:
     story = Story()
     story.minute(0.95, longs={0.85: 5e6, 0.86: 5e6})
     assert story.readings[-1].exposure_reduction == 0

@@ -1,8 +1,8 @@
-"""Visits: when price is in a cluster, and when it has eaten it; on both sides."""
+"""Visits: when price is in a cluster, and when it has swept it; on both sides."""
 
 import pytest
 
-from processors.signals.visits import Visit, fed, is_eaten, visit_after
+from processors.signals.visits import Visit, fed, is_swept, visit_after
 
 LONG, SHORT = 1, -1
 # A long cluster of 0.85-0.87 is met at 0.87, a short one of 1.05-1.07 at 1.05; each holds 100.
@@ -49,11 +49,11 @@ def test_a_visit_counts_what_price_took_since_the_cluster_held_most() -> None:
 
 def test_what_was_opened_and_taken_since_is_no_part_of_what_was_held() -> None:
     # 130 were taken, of which 50 were opened meanwhile: 20 of the 100 are left.
-    assert Visit(0.87, 0.85, 0.87, held=100, taken=130).eaten(20) == 80
+    assert Visit(0.87, 0.85, 0.87, held=100, taken=130).swept(20) == 80
 
 
 @pytest.mark.parametrize(
-    ("taken", "left", "eaten"),
+    ("taken", "left", "swept"),
     [
         (50, 50, True),
         (49, 51, False),
@@ -64,11 +64,11 @@ def test_what_was_opened_and_taken_since_is_no_part_of_what_was_held() -> None:
         (0, 100, False),
     ],
 )
-def test_a_cluster_is_eaten_when_half_is_lost_and_half_of_the_loss_was_taken(
-    taken: int, left: int, eaten: bool
+def test_a_cluster_is_swept_when_half_is_lost_and_half_of_the_loss_was_taken(
+    taken: int, left: int, swept: bool
 ) -> None:
-    assert is_eaten(Visit(0.87, 0.85, 0.87, held=100, taken=taken), left, swept_share=0.5) is eaten
+    assert is_swept(Visit(0.87, 0.85, 0.87, held=100, taken=taken), left, swept_share=0.5) is swept
 
 
-def test_nothing_is_eaten_where_price_never_was() -> None:
-    assert not is_eaten(None, 0, swept_share=0.5)
+def test_nothing_is_swept_where_price_never_was() -> None:
+    assert not is_swept(None, 0, swept_share=0.5)

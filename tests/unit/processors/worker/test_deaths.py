@@ -12,7 +12,7 @@ from tests.unit.processors.worker.test_driver import SETTINGS, trades
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """In place of the end of the process."""
 
 
 class MortalEngine(TallyEngine):

@@ -278,9 +278,9 @@ async def test_a_log_that_was_created_again_stops_it_instead_of_being_skipped() 
     await first.handle([old.write(trades())])
     await first.handle([old.write(trades())])
     await first.checkpoint()
-    anew = MemoryLog(checkpoints=old.checkpoints)
+    again = MemoryLog(checkpoints=old.checkpoints)
     with pytest.raises(FatalError, match="created again"):
-        await driver_of(anew).handle([anew.write(trades())])
+        await driver_of(again).handle([again.write(trades())])
 
 
 async def test_another_partition_count_stops_it() -> None:

@@ -148,7 +148,7 @@ def test_our_cross_price_takes_the_whole_account() -> None:
     assert own_liquidation_price(detail, one, TIERS) == pytest.approx(float(expected), rel=1e-12)
 
 
-def test_differences_are_told_only_where_both_have_a_price() -> None:
+def test_differences_are_given_only_where_both_have_a_price() -> None:
     theirs = float(hyperliquid(1, 2_000, 0.1, 50 - 10, 0.05)) * 1.01
     one = STATE.decode(
         state(position("ETH", 0.1, 2_000, theirs), position("BTC", 1, 9, None), position("SOL", 1, 9, 5))
