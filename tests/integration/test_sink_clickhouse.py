@@ -231,5 +231,7 @@ def test_a_second_sink_takes_over_partitions_without_loss(
             stop.set()
             if thread.is_alive():
                 thread.join(30)
-    assert clickhouse.query("SELECT count(), sum(opened_usd) FROM heatmap_1d").result_rows == [(12, 36.0)]
+    # Flows are kept in steps of 10 %.
+    ((days, opened),) = clickhouse.query("SELECT count(), sum(opened_usd) FROM heatmap_1d").result_rows
+    assert (days, opened) == (12, pytest.approx(36.0, rel=0.05))
     producer.close()
