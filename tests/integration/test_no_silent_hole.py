@@ -155,8 +155,9 @@ async def test_a_clock_skew_of_2_s_loses_nothing_and_fools_nobody(venue: Venue, 
         await lose(service)
         await service.compare()
 
-        (lag,) = lags(venue)
-        assert lag == pytest.approx(skew_ms / 1_000, abs=1.5) or not case_of(venue).stamps_marks
+        if case_of(venue).stamps_marks:
+            # A frame that a busy machine hands over late counts as that much lag, until the next one.
+            await service.step_until(lambda: lags(venue) == [pytest.approx(skew_ms / 1_000, abs=1.5)])
 
         published = sum(row["price"] * row["quantity"] for row in service.kept.rows(Kind.TRADES))
         assert flow_in_engine(service) == pytest.approx(published, rel=1e-6), "all trades count, in some minute"
