@@ -31,8 +31,12 @@ LISTED = {
     for venue in Venue
     if venue is not Venue.OKX or COINS[symbol].okx_contract is not None
 }
-IDENTITY = ["symbol", "venue", "window_start", "side", "basis", "leverage_band", "price_low"]
-MARKETS = "SELECT symbol, venue, count() AS rows, toString(sum(at_risk_micro_usd)) AS at_risk FROM heatmap_raw FINAL"
+IDENTITY = ["symbol", "venue", "window_start", "side", "basis", "leverage_band"]
+MARKETS = """
+SELECT symbol, venue, count() AS rows, sum(length(bucket)) AS buckets, toString(sum(arraySum(swept_micro_usd))) AS swept
+FROM heatmap_levels_raw FINAL
+GROUP BY symbol, venue
+"""
 
 
 @pytest.fixture
@@ -82,11 +86,12 @@ def test_the_demo_runs_and_a_stop_loses_nothing(stack: Stack) -> None:
     assert len(without_a_stop) > 1_000
     assert not difference(made, without_a_stop)
 
-    stored = {(row["symbol"], row["venue"]): row for row in stack.query(f"{MARKETS} GROUP BY symbol, venue")}
+    stored = {(row["symbol"], row["venue"]): row for row in stack.query(MARKETS)}
     assert set(stored) == LISTED
-    for row in latest_buckets(settings).iter_rows(named=True):
+    for row in latest_levels(settings).iter_rows(named=True):
         market = stored[row["symbol"], row["venue"]]
-        assert (int(market["rows"]), int(market["at_risk"])) == (row["rows"], row["at_risk"]), market
+        found = {name: int(market[name]) for name in ("rows", "buckets", "swept")}
+        assert found == {name: row[name] for name in found}, market
 
 
 def batches_of(kafka: Kafka, topic: Topic, symbol: str | None = None) -> Iterator[Batch]:
@@ -116,12 +121,16 @@ def unread(kafka: Kafka, group: str, topics: list[Topic]) -> int:
         observer.close(autocommit=False)
 
 
-def latest_buckets(kafka: Kafka) -> pl.DataFrame:
-    """Return rows and at-risk notional of each market, from the newest revision of each bucket on the topic."""
+def latest_levels(kafka: Kafka) -> pl.DataFrame:
+    """Return rows, buckets and swept notional of each market, from the newest revision of each row on the topic."""
     frames = [
         batch.frame.with_columns(pl.lit(batch.venue).alias("venue"))
         for batch in batches_of(kafka, Topic.HEATMAP_BUCKETS)
-        if batch.kind is Kind.HEATMAP_BUCKETS
+        if batch.kind is Kind.HEATMAP_LEVELS
     ]
     newest = pl.concat(frames).sort("revision").unique(IDENTITY, keep="last")
-    return newest.group_by("symbol", "venue").agg(pl.len().alias("rows"), pl.col("at_risk_usd").sum().alias("at_risk"))
+    return newest.group_by("symbol", "venue").agg(
+        pl.len().alias("rows"),
+        pl.col("bucket").list.len().sum().alias("buckets"),
+        pl.col("swept_usd").list.sum().sum().alias("swept"),
+    )

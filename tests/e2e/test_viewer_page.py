@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
 NOW = SystemClock().now_ms() // MINUTE_MS * MINUTE_MS
 MINUTES = 45
 
+# Levels are kept in steps of 1 %: 1,200,000 is read back as 1,204,950.
 LONGS = [Level("long", price, usd) for price, usd in ((0.951, 500_000.0), (0.931, 1_200_000.0), (0.916, 300_000.0))]
 SHORTS = [Level("short", price, usd) for price, usd in ((1.051, 400_000.0), (1.071, 900_000.0), (1.086, 200_000.0))]
 
@@ -79,7 +80,7 @@ async def test_longs_are_drawn_green_below_the_price_and_shorts_red_above(
     fill(clickhouse)
     await page.open(f"{address}?symbol=VIRTUAL&range=1h")
     summary = await page.eventually(READY)
-    assert "$2.00M of long positions at risk below" in summary
+    assert "$2.01M of long positions at risk below" in summary
     assert "$1.60M of short positions at risk above the mark price of $1.0000" in summary
     counts = json.loads(await page.evaluate(DRAWN))
     assert counts == {"below": 3 * MINUTES, "green": 3 * MINUTES, "above": 4 * MINUTES, "red": 4 * MINUTES}
@@ -94,7 +95,7 @@ async def test_every_number_has_its_unit_and_every_colour_its_meaning(
     await page.eventually(READY)
     figures = await page.text("#figures")
     assert "ADV$100M24 h turnover, all venues" in figures
-    assert "Longs within \N{MINUS SIGN}5%$500k0.50% of ADV" in figures
+    assert "Longs within \N{MINUS SIGN}5%$502k0.50% of ADV" in figures
     assert "Funding+0.0100%settles in 1 h" in figures
     assert "Observed0%of the map; the rest is inferred" in figures
     footer = await page.text("footer")
@@ -175,7 +176,7 @@ async def test_a_new_minute_appears_without_a_reload(page: Page, clickhouse: Cli
     await page.evaluate("window.untouched = true")
     insert_minute(clickhouse, "binance", NOW + MINUTE_MS, 1.003, [Level("long", 0.981, 7e6)], open_interest_usd=30e6)
     await page.eventually("document.getElementById('price').textContent === '$1.0030'", patience=15)
-    assert "$7.00M of long" in await page.text("#summary")
+    assert "$7.01M of long" in await page.text("#summary")
     # The columns before have moved along and kept their cells.
     counts = json.loads(await page.evaluate(DRAWN))
     assert counts["below"] == counts["green"] == 3 * MINUTES + 1
@@ -196,7 +197,7 @@ async def test_hovering_shows_exact_numbers(page: Page, clickhouse: Client, addr
         "!document.getElementById('hover').hidden && document.getElementById('hover').textContent"
     )
     assert "price$0.9300 \N{EN DASH} $0.9325" in text
-    assert "longs at risk$1,200,000" in text
+    assert "longs at risk$1,204,950" in text
     assert "1.2% of ADV" in text
 
 
