@@ -12,6 +12,7 @@ from liqheat.domain.instruments import DEFAULT_WATCH_LIST
 from liqheat.domain.market import Venue
 from liqheat.platform.codec import decode
 from liqheat.platform.kafka import consumer
+from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
 from liqheat.simulator.listings import COINS
@@ -80,9 +81,9 @@ def test_the_demo_runs_and_a_stop_loses_nothing(stack: Stack) -> None:
     assert stack.stop(["worker", SINK]) == {"worker": 0, SINK: 0}
 
     symbol = DEFAULT_WATCH_LIST[0]
-    log = list(batches_of(settings, Topic.POSITION_EVENTS, symbol))
+    log = list(batches_of(settings, Topic.POSITION_EVENTS, partition_of(symbol, settings.partitions)))
     made = published(settings, symbol)
-    without_a_stop = expected(log)
+    without_a_stop = expected(log, symbol)
     assert len(without_a_stop) > 1_000
     assert not difference(made, without_a_stop)
 
@@ -94,16 +95,17 @@ def test_the_demo_runs_and_a_stop_loses_nothing(stack: Stack) -> None:
         assert found == {name: row[name] for name in found}, market
 
 
-def batches_of(kafka: Kafka, topic: Topic, symbol: str | None = None) -> Iterator[Batch]:
+def batches_of(kafka: Kafka, topic: Topic, partition: int | None = None) -> Iterator[Batch]:
     for message in read_topic(kafka, topic):
-        if symbol is None or message.key == symbol.encode():
+        if partition is None or message.partition == partition:
             yield decode(message.headers, message.value)
 
 
 def markets(kafka: Kafka) -> set[tuple[str, str]]:
     """Return the symbol and venue of every market with a minute."""
-    headers = (dict(message.headers) for message in read_topic(kafka, Topic.MARKET_MINUTES))
-    return {(header["symbol"].decode(), header["venue"].decode()) for header in headers}
+    return {
+        (symbol, batch.venue) for batch in batches_of(kafka, Topic.MARKET_MINUTES) for symbol in batch.frame["symbol"]
+    }
 
 
 def unread(kafka: Kafka, group: str, topics: list[Topic]) -> int:

@@ -142,10 +142,10 @@ def home_of(symbol: str, partitions: int) -> int:
     return partition_of_symbol(symbol, partitions)
 
 
-def _comparable(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Return a value that equals itself: NaN as text, lists as tuples."""
     if isinstance(value, list):
-        return tuple(_comparable(each) for each in value)
+        return tuple(comparable(each) for each in value)
     return "nan" if value != value else value
 
 
@@ -161,7 +161,7 @@ def merge_rows(latest: dict[tuple[Any, ...], tuple[Any, ...]], batch: Batch) -> 
     )
     for row in batch.frame.iter_rows(named=True):
         key = (batch.kind, batch.venue, *(row[name] for name in identity))
-        values = tuple(_comparable(value) for value in row.values())
+        values = tuple(comparable(value) for value in row.values())
         known = latest.get(key)
         position = batch.frame.columns.index("revision")
         if known is not None and known[position] == row["revision"]:

@@ -19,7 +19,7 @@ from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import Topic
 from processors.pipeline import Pipeline
 from processors.worker.engine import OUTPUT_TOPICS
-from tests.support.memory_log import merge_rows
+from tests.support.memory_log import comparable, merge_rows
 
 GROUP = "liqheat-processors"
 
@@ -133,11 +133,10 @@ def published(kafka: Kafka, symbol: str | None = None) -> Rows:
         for topic in dict.fromkeys(OUTPUT_TOPICS.values())
         for message in read_topic(kafka, topic)
     ]
-    rows = _merged(batches)
-    return rows if symbol is None else {key: values for key, values in rows.items() if values[0] == symbol}
+    return _of(symbol, _merged(batches))
 
 
-def expected(batches: Iterable[Batch]) -> Rows:
+def expected(batches: Iterable[Batch], symbol: str | None = None) -> Rows:
     """Return the same for a run of the bare engine over the log, without Kafka and without interruption."""
     settings = Settings()
     engine = Pipeline(settings.signals)
@@ -146,7 +145,11 @@ def expected(batches: Iterable[Batch]) -> Rows:
     for batch in batches:
         outputs += engine.apply(state, [rows_of(batch)])
     outputs += engine.snapshot(state, list(state.positions.symbol_numbers))
-    return _merged(outputs)
+    return _of(symbol, _merged(outputs))
+
+
+def _of(symbol: str | None, rows: Rows) -> Rows:
+    return rows if symbol is None else {key: values for key, values in rows.items() if values[0] == symbol}
 
 
 def difference(left: Rows, right: Rows) -> str:
@@ -163,6 +166,6 @@ def _merged(batches: Iterable[Batch]) -> Rows:
             merge_rows(rows, batch)
             continue
         for row in batch.frame.iter_rows():
-            values = tuple("nan" if value != value else value for value in row)
+            values = tuple(comparable(value) for value in row)
             rows[(batch.kind, batch.venue, *values)] = values
     return rows
