@@ -228,7 +228,8 @@ async def test_a_stream_that_stays_silent_is_renewed_ever_more_rarely() -> None:
     async with running(serve, policy, instruments=(TAO, WLD)) as handler:
         await until(lambda: len(connections) == 3)
         await asyncio.sleep(0.8)
-    assert len(connections) <= 5, "after 0.1, 0.2, 0.4 and 0.8 s"
+    # At an even pace there would be at least ten; a busy machine sleeps longer than it was told.
+    assert len(connections) <= 7, "after 0.1, 0.2, 0.4 and 0.8 s"
     assert all(lost == [Stream("WLDUSDT", Kind.MARKS), Stream("WLDUSDT", Kind.TRADES)] for lost in handler.lost)
 
 
