@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
-from kafka.errors import KafkaTimeoutError
 
 from ingest.batching import BatchPolicy
 from ingest.publisher import Publisher
@@ -19,16 +18,16 @@ from ingest.rest import RestClient
 from ingest.service import VenueService
 from ingest.venues.interface import VenueFeed
 from ingest.venues.registry import feed_for
-from liqheat.domain.events import Batch, Kind
+from liqheat.domain.events import Kind
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.platform import codec
 from liqheat.platform.settings import Ingest
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.faults import Fault, Trigger
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.server import LIVE_STEP_MS, SimulatorServer, serving
 from liqheat.simulator.simulation import SimulationConfig
+from tests.support.kept_messages import KeptMessages
 from tests.support.venue_addresses import settings_at
 
 SYMBOLS = ("AIXBT", "WLD")
@@ -71,54 +70,6 @@ class ExchangeClock:
         due = self.monotonic() + seconds
         while self.monotonic() < due:  # noqa: ASYNC110 - time moves by itself only in steps
             await asyncio.sleep(_STEP_SECONDS / 2)
-
-
-class _Answer:
-    def __init__(self, error: Exception | None = None) -> None:
-        self._error = error
-
-    def get(self, timeout: float | None = None) -> None:
-        if self._error is not None:
-            raise self._error
-
-
-class KeptMessages:
-    """A producer that keeps what it is sent; while `is_down` it takes nothing, as a cluster without leaders."""
-
-    def __init__(self) -> None:
-        self.is_down = False
-        self.refused = 0
-        self._messages: list[tuple[str, dict[str, Any]]] = []
-        self._batches: list[Batch] = []
-
-    def send(self, topic: str, **message: Any) -> _Answer:
-        """Keep a message."""
-        if self.is_down:
-            self.refused += 1
-            return _Answer(KafkaTimeoutError("no leader"))
-        self._messages.append((topic, message))
-        return _Answer()
-
-    def flush(self, timeout: float | None = None) -> None:
-        """Nothing waits."""
-
-    def close(self, timeout: float | None = None) -> None:
-        """Nothing is open."""
-
-    @property
-    def letters(self) -> int:
-        """How many dead letters there are."""
-        return sum(topic == "dead-letters" for topic, _ in self._messages)
-
-    def batches(self) -> list[Batch]:
-        """Return everything published so far, in order."""
-        readable = [message for topic, message in self._messages if topic != "dead-letters"]
-        self._batches += [codec.decode(item["headers"], item["value"]) for item in readable[len(self._batches) :]]
-        return self._batches
-
-    def rows(self, kind: Kind) -> list[dict[str, Any]]:
-        """Return the rows of a kind with their symbol."""
-        return [row for batch in self.batches() if batch.kind is kind for row in batch.frame.iter_rows(named=True)]
 
 
 class SimulatedVenue:

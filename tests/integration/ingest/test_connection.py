@@ -16,6 +16,7 @@ from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import ManualClock, SystemClock
 from liqheat.platform.retry import BackOff
+from tests.support.waiting import until
 
 TAO = Instrument(Venue.BINANCE, "TAOUSDT", "TAO")
 WLD = Instrument(Venue.BINANCE, "WLDUSDT", "WLD")
@@ -51,14 +52,6 @@ class Handler:
 
     def missed(self, stream: str, start: int, end: int, count: int, reason: str) -> None:
         raise AssertionError("a connection misses no polls")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within 5 s")
 
 
 @asynccontextmanager

@@ -4,15 +4,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from liqheat.domain.events import Event, Kind, Mark, OpenInterest, Trade
-from liqheat.platform import codec
 from liqheat.platform.settings import Ingest, Kafka
 from tests.bench.market import live_log, virtual_time
 from tests.bench.market.live_log import START, LogShape, listed, steps
+from tests.support.kept_messages import KeptMessages
 
 LONGEST_WAIT = Ingest().batch_quiet_age + Ingest().batch_age
 """Seconds that a row waits for its message at most."""
@@ -60,35 +59,14 @@ def test_the_log_has_as_many_rows_per_market_and_minute_as_it_says() -> None:
     assert max(event.event_time for event in events) < START + 5 * 60_000
 
 
-class MemoryProducer:
-    """Takes every message and keeps it."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-
-    def send(self, topic: str, **message: Any) -> "MemoryProducer":
-        self.messages.append({"topic": topic, **message})
-        return self
-
-    def get(self, timeout: float | None = None) -> None:
-        return
-
-    def flush(self, timeout: float | None = None) -> None:
-        return
-
-    def close(self, timeout: float | None = None) -> None:
-        return
-
-
 def test_the_real_publisher_gathers_the_log_as_it_would_live() -> None:
-    producer, shape = MemoryProducer(), LogShape(markets=40, minutes=2)
+    producer, shape = KeptMessages(), LogShape(markets=40, minutes=2)
     started = time.monotonic()
     rows = live_log.write(Kafka(), shape, producer)
     assert time.monotonic() - started < 60.0, "two minutes of log are not waited for"
-    batches = [codec.decode(message["headers"], message["value"]) for message in producer.messages]
-    assert sum(batch.frame.height for batch in batches) == rows
-    assert {message["topic"] for message in producer.messages} == {"position-events"}
-    trades = [batch.frame for batch in batches if batch.kind is Kind.TRADES]
+    assert sum(batch.frame.height for batch in producer.batches()) == rows
+    assert {topic for topic, _ in producer.messages} == {"position-events"}
+    trades = [batch.frame for batch in producer.batches() if batch.kind is Kind.TRADES]
     assert sum(frame.height for frame in trades) == pytest.approx(40 * 30 * 2, rel=0.1)
     # Gathered by age: no message spans more than the publisher's longest wait and a step.
     longest = max(int(frame["event_time"].max()) - int(frame["event_time"].min()) for frame in trades)  # type: ignore[arg-type]

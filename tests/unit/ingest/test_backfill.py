@@ -23,33 +23,10 @@ from liqheat.platform import codec
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import ConfigurationError, SequenceGap, TransientError
 from liqheat.platform.settings import Ingest, Settings
+from tests.support.kept_messages import KeptMessages
 
 TAO = Instrument(Venue.BINANCE, "TAOUSDT", "TAO")
 NOW = 1_700_000_040_000 - 1_700_000_040_000 % MINUTE_MS
-
-
-class Kept:
-    """A producer that keeps every message, decoded."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, dict[str, Any]]] = []
-
-    def send(self, topic: str, **message: Any) -> "Kept":
-        self.messages.append((topic, message))
-        return self
-
-    def get(self, timeout: float | None = None) -> None:
-        """It is taken."""
-
-    def flush(self, timeout: float | None = None) -> None:
-        """Nothing waits."""
-
-    def close(self, timeout: float | None = None) -> None:
-        """Nothing is open."""
-
-    def rows(self, kind: str) -> list[dict[str, Any]]:
-        batches = [codec.decode(m["headers"], m["value"]) for topic, m in self.messages if topic != "dead-letters"]
-        return [row for batch in batches if batch.kind == kind for row in batch.frame.to_dicts()]
 
 
 class Venues:
@@ -109,15 +86,15 @@ async def settle(intake: Intake) -> None:
 
 
 async def test_a_jump_of_ids_is_filled_exactly_and_recorded() -> None:
-    kept, last = Kept(), NOW // 1_000 - 1
+    kept, last = KeptMessages(), NOW // 1_000 - 1
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
         intake = intake_over(Venues(), publisher)
         await intake.handle(agg_trade(last - 2_500), "market")
         await intake.handle(agg_trade(last), "market")
         await settle(intake)
-    numbers = [row["trade_id"] for row in kept.rows("trades")]
+    numbers = [row["trade_id"] for row in kept.rows(Kind.TRADES)]
     assert sorted(numbers) == list(range(last - 2_500, last + 1)), "none missing, none twice, over three pages"
-    (gap,) = kept.rows("gaps")
+    (gap,) = kept.rows(Kind.GAPS)
     assert (gap["missing"], gap["filled"], gap["stream"]) == (2_499, True, "aggTrade")
     assert gap["event_time"] == (last - 2_499) * 1_000
 
@@ -125,7 +102,7 @@ async def test_a_jump_of_ids_is_filled_exactly_and_recorded() -> None:
 async def test_a_hole_that_history_does_not_reach_is_recorded_as_open() -> None:
     last = NOW // 1_000 - 1
     for rest in (Venues(kept_from=last - 3), Venues()):
-        kept = Kept()
+        kept = KeptMessages()
         if not rest.kept_from:
             rest.failing = {"aggTrades"}
         async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
@@ -133,25 +110,25 @@ async def test_a_hole_that_history_does_not_reach_is_recorded_as_open() -> None:
             await intake.handle(agg_trade(last - 10), "market")
             await intake.handle(agg_trade(last), "market")
             await settle(intake)
-        assert [gap["filled"] for gap in kept.rows("gaps")] == [False]
+        assert [gap["filled"] for gap in kept.rows(Kind.GAPS)] == [False]
 
 
 async def test_an_outage_is_read_again_without_duplicates() -> None:
-    kept, last = Kept(), NOW // 1_000 - 1
+    kept, last = KeptMessages(), NOW // 1_000 - 1
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
         intake = intake_over(Venues(), publisher)
         await intake.handle(agg_trade(last - 100), "market")
         (connection,) = BinanceFeed(Settings()).connections([TAO])
         await intake.recover(connection, (last - 103) * 1_000, NOW, "disconnected")
         await intake.handle(agg_trade(last + 1), "market")
-    numbers = [row["trade_id"] for row in kept.rows("trades")]
+    numbers = [row["trade_id"] for row in kept.rows(Kind.TRADES)]
     assert numbers == [last - 100, *range(last - 99, last + 1), last + 1]
-    assert [(gap["reason"], gap["filled"]) for gap in kept.rows("gaps")] == [("disconnected", True)]
-    assert kept.rows("marks"), "whole minutes of the mark's bars are read too"
+    assert [(gap["reason"], gap["filled"]) for gap in kept.rows(Kind.GAPS)] == [("disconnected", True)]
+    assert kept.rows(Kind.MARKS), "whole minutes of the mark's bars are read too"
 
 
 async def test_the_hole_of_a_lost_stream_starts_at_its_last_event_and_is_its_own() -> None:
-    kept, last = Kept(), NOW // 1_000 - 1
+    kept, last = KeptMessages(), NOW // 1_000 - 1
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
         intake = intake_over(Venues(), publisher)
         await intake.handle(agg_trade(last - 100), "market")
@@ -161,18 +138,18 @@ async def test_the_hole_of_a_lost_stream_starts_at_its_last_event_and_is_its_own
         await intake.recover(connection, NOW, NOW, "subscription lost", lost)
         await intake.recover(connection, NOW, NOW, "subscription lost", lost)
         await intake.recover(connection, NOW, NOW, "subscription lost", [Stream("TAOUSDT", Kind.MARKS)])
-    assert [row["trade_id"] for row in kept.rows("trades")] == list(range(last - 100, last + 1))
-    assert [(gap["event_time"], gap["end_time"], gap["stream"], gap["filled"]) for gap in kept.rows("gaps")] == [
+    assert [row["trade_id"] for row in kept.rows(Kind.TRADES)] == list(range(last - 100, last + 1))
+    assert [(gap["event_time"], gap["end_time"], gap["stream"], gap["filled"]) for gap in kept.rows(Kind.GAPS)] == [
         ((last - 103) * 1_000, NOW + 3_000, "trades", True),
         (NOW - 3_000, NOW + 3_000, "trades", True),
         ((last - 4) * 1_000, NOW + 3_000, "marks", False),
     ]
-    times = [row["event_time"] for row in kept.rows("marks")]
+    times = [row["event_time"] for row in kept.rows(Kind.MARKS)]
     assert times == [(last - 1) * 1_000, NOW - 1], "bars add no marks that are known better"
 
 
 async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on() -> None:
-    kept = Kept()
+    kept = KeptMessages()
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
         intake = intake_over(Venues(), publisher)
         await intake.handle(b'{"stream":"taousdt@aggTrade","data":', "market")
@@ -183,11 +160,11 @@ async def test_poison_becomes_a_dead_letter_and_the_rest_goes_on() -> None:
         assert not known, "and adds nothing new"
     letters = [message for topic, message in kept.messages if topic == "dead-letters"]
     assert [dict(letter["headers"])["origin_topic"] for letter in letters] == [b"binance:market"]
-    assert len(kept.rows("trades")) == 1
+    assert len(kept.rows(Kind.TRADES)) == 1
 
 
-async def backfilled(rest: Venues, minutes: int, progressed: Progressed | None = None) -> Kept:
-    kept = Kept()
+async def backfilled(rest: Venues, minutes: int, progressed: Progressed | None = None) -> KeptMessages:
+    kept = KeptMessages()
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
         backfill = Backfill(BinanceFeed(Settings()), rest, publisher, ManualClock(NOW + 5_000), progressed)
         assert await backfill.run([TAO], NOW - minutes * MINUTE_MS) == NOW
@@ -201,19 +178,19 @@ async def test_history_is_published_oldest_first_and_no_kind_runs_a_minute_ahead
         times = codec.decode(message["headers"], message["value"]).frame["event_time"]
         assert int(times.min()) // MINUTE_MS >= latest // MINUTE_MS  # type: ignore[arg-type]
         latest = max(latest, int(times.max()))  # type: ignore[arg-type]
-    assert len(kept.rows("trades")) == 600 * 2
-    assert len(kept.rows("marks")) == 600 * 4
-    assert len(kept.rows("open_interest")) == 120
-    assert all(NOW - 600 * MINUTE_MS <= row["event_time"] < NOW for row in kept.rows("marks"))
+    assert len(kept.rows(Kind.TRADES)) == 600 * 2
+    assert len(kept.rows(Kind.MARKS)) == 600 * 4
+    assert len(kept.rows(Kind.OPEN_INTEREST)) == 120
+    assert all(NOW - 600 * MINUTE_MS <= row["event_time"] < NOW for row in kept.rows(Kind.MARKS))
 
 
 async def test_an_interrupted_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     first = await backfilled(Venues(), 240, Progressed(state))
     again = await backfilled(Venues(), 240, Progressed(state))
-    assert (len(first.rows("trades")), len(again.rows("trades"))) == (480, 0)
+    assert (len(first.rows(Kind.TRADES)), len(again.rows(Kind.TRADES))) == (480, 0)
     longer = await backfilled(Venues(), 300, Progressed(state))
-    assert len(longer.rows("trades")) == 120, "of a longer span only what was not published is read"
+    assert len(longer.rows(Kind.TRADES)) == 120, "of a longer span only what was not published is read"
     state.write_text("[]")
     with pytest.raises(ConfigurationError, match="no backfill state"):
         Progressed(state)
@@ -223,7 +200,7 @@ async def test_history_that_cannot_be_read_is_a_recorded_hole() -> None:
     rest = Venues()
     rest.failing = {"openInterestHist"}
     kept = await backfilled(rest, 60)
-    assert [(gap["stream"], gap["reason"], gap["filled"]) for gap in kept.rows("gaps")] == [
+    assert [(gap["stream"], gap["reason"], gap["filled"]) for gap in kept.rows(Kind.GAPS)] == [
         ("history", "down for maintenance", False)
     ]
 

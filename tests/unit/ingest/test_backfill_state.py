@@ -10,6 +10,7 @@ from ingest.publisher import Publisher
 from ingest.venues.answers import trouble_of
 from ingest.venues.bybit.feed import BybitFeed
 from ingest.venues.interface import Request
+from liqheat.domain.events import Kind
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
@@ -17,7 +18,8 @@ from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import PoisonMessage, TransientError
 from liqheat.platform.settings import Settings
 from tests.support.field_cases import CannedVenue, cases
-from tests.unit.ingest.test_backfill import NOW, TAO, Kept
+from tests.support.kept_messages import KeptMessages
+from tests.unit.ingest.test_backfill import NOW, TAO
 
 
 class Judged(CannedVenue):
@@ -41,8 +43,8 @@ async def test_a_window_that_the_venue_did_not_answer_is_a_gap_and_asked_again(t
     state = tmp_path / "state.json"
     instrument = Instrument(Venue.BYBIT, "WLDUSDT", "WLD")
 
-    async def read() -> tuple[Judged, Kept]:
-        rest, kept = Judged(answers, Venue.BYBIT), Kept()
+    async def read() -> tuple[Judged, KeptMessages]:
+        rest, kept = Judged(answers, Venue.BYBIT), KeptMessages()
         async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
             clock = ManualClock(NOW + 5_000)
             backfill = Backfill(BybitFeed(Settings()), rest, publisher, clock, Progressed(state))
@@ -50,7 +52,7 @@ async def test_a_window_that_the_venue_did_not_answer_is_a_gap_and_asked_again(t
         return rest, kept
 
     _, kept = await read()
-    (gap,) = kept.rows("gaps")
+    (gap,) = kept.rows(Kind.GAPS)
     assert "too many visits" in gap["reason"]
     assert (gap["event_time"], gap["end_time"], gap["filled"]) == (NOW - 30 * MINUTE_MS, NOW, False)
     assert Progressed(state).missing(instrument, NOW - 30 * MINUTE_MS, NOW), "the window is not finished"
@@ -62,8 +64,8 @@ async def test_a_window_that_the_venue_did_not_answer_is_a_gap_and_asked_again(t
     assert sorted(rest.asked) == ["/v5/market/kline", "/v5/market/open-interest"], (
         "what was published is not asked again"
     )
-    assert sum(row["quantity"] for row in kept.rows("trades")) == 7
-    assert kept.rows("gaps") == []
+    assert sum(row["quantity"] for row in kept.rows(Kind.TRADES)) == 7
+    assert kept.rows(Kind.GAPS) == []
     assert Progressed(state).missing(instrument, NOW - 30 * MINUTE_MS, NOW) == []
 
 

@@ -15,19 +15,12 @@ from liqheat.platform import codec
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
+from tests.support.kept_messages import Answer
+from tests.support.waiting import until
 
 TAO = (Venue.BINANCE, "TAO", "TAOUSDT")
 LETTERS = "dead-letters"
 SOON = BatchPolicy(rows=100, age=0.02, quiet_age=0.02, queue_rows=1_000)
-
-
-class Answer:
-    def __init__(self, error: Exception | None) -> None:
-        self.error = error
-
-    def get(self, timeout: float | None = None) -> None:
-        if self.error:
-            raise self.error
 
 
 class FakeProducer:
@@ -45,7 +38,7 @@ class FakeProducer:
             self.failures -= 1
             return Answer(KafkaTimeoutError("too slow"))
         self.sent.append((topic, message))
-        return Answer(None)
+        return Answer()
 
     def flush(self, timeout: float | None = None) -> None:
         self.gate.wait(10)
@@ -59,14 +52,6 @@ class FakeProducer:
 
 def trade(number: int, place: tuple[Venue, str, str] = TAO) -> Trade:
     return Trade(*place, number, 300.0, 1.0, 1, number)
-
-
-async def until(condition: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within 5 s")
 
 
 WLD = (Venue.BINANCE, "WLD", "WLDUSDT")

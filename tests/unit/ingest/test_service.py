@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -17,39 +16,24 @@ from ingest.recording.frames import MinuteSlicer, Recorder, read_recording
 from ingest.service import VenueService
 from ingest.venues.binance.feed import BinanceFeed
 from ingest.venues.interface import Request
-from liqheat.domain.events import Event, Mark, Trade
+from liqheat.domain.events import Event, Kind, Mark, Trade
 from liqheat.domain.market import Venue
 from liqheat.platform import codec
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import PoisonMessage, TransientError
 from liqheat.platform.settings import Ingest, Settings
+from tests.support.kept_messages import KeptMessages
+from tests.support.waiting import until
 
 RECORDED = Path(__file__).parents[2] / "data" / "recorded" / "binance"
 TAO = (Venue.BINANCE, "TAO", "TAOUSDT")
 
 
-class Kept:
-    """A producer that keeps every message."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, dict[str, Any]]] = []
-
-    def send(self, topic: str, **message: Any) -> "Kept":
-        self.messages.append((topic, message))
-        return self
-
-    def get(self, timeout: float | None = None) -> None:
-        """It is taken."""
-
-    def flush(self, timeout: float | None = None) -> None:
-        """Nothing waits."""
-
-    def close(self, timeout: float | None = None) -> None:
-        """Nothing is open."""
+class Kept(KeptMessages):
+    """Messages of contracts."""
 
     def contracts(self) -> list[tuple[str, str]]:
-        batches = [codec.decode(message["headers"], message["value"]) for _, message in self.messages]
-        return [(batch.symbols[0], batch.frame["status"][0]) for batch in batches if batch.kind == "contracts"]
+        return [(row["symbol"], row["status"]) for row in self.rows(Kind.CONTRACTS)]
 
 
 class Listing:
@@ -71,14 +55,6 @@ class Listing:
         name = request.parameters["symbol"]
         self.polled.append(name)
         return json.dumps({"symbol": name, "openInterest": "5", "time": 1_700_000_000_000}).encode()
-
-
-async def until(condition: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within 5 s")
 
 
 async def test_listings_are_taken_up_and_delistings_let_go_while_running() -> None:

@@ -16,6 +16,7 @@ from liqheat.local.restarts import RestartPolicy, Restarts
 from liqheat.local.stack import LIQHEAT
 from liqheat.local.supervisor import Health, Service, Supervisor, free_port, require_free_port
 from liqheat.platform.errors import ConfigurationError, FatalError
+from tests.support.waiting import eventually
 
 # A service that answers as configured: its health, one metric, and what it writes when asked to end.
 FAKE = """
@@ -47,13 +48,6 @@ def fake(tmp_path: Path, name: str, problem: str = "") -> Service:
 
 def never() -> bool:
     return False
-
-
-def eventually(condition: Callable[[], bool], patience: float = 10.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:

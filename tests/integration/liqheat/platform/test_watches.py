@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -18,15 +18,9 @@ from liqheat.platform.clickhouse_watch import ClickHouseWatch, ping
 from liqheat.platform.errors import TransientError
 from liqheat.platform.kafka import partitions_of
 from liqheat.platform.settings import ClickHouse, Kafka
+from tests.support.waiting import eventually
 
 REPORT_SECONDS = 10.0
-
-
-def eventually(answer: Callable[[], object], patience: float = REPORT_SECONDS) -> None:
-    deadline = time.monotonic() + patience
-    while not answer():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @contextmanager
