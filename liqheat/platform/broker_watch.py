@@ -4,7 +4,6 @@ The clients that carry data cannot say it: they wait, try again and stay silent 
 endpoint of every service has a watch, which also measures how far the service's consumer group is behind.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,16 +15,11 @@ from kafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.kafka import client_settings, unreachable
 from liqheat.platform.lag import LagJudge
+from liqheat.platform.server_watch import ANSWER_SECONDS, ServerWatch
 from liqheat.platform.settings import Kafka
 
-ANSWER_SECONDS = 3.0
-"""How long a broker may take to answer a question that costs it nothing."""
-_PAUSE_SECONDS = 1.5
-_LATE_SECONDS = 8.0
-"""A watch that has not finished a round for so long is itself stuck at the broker."""
 
-
-class BrokerWatch:
+class BrokerWatch(ServerWatch):
     """Says whether the broker answers and the group keeps up; a context manager around its thread."""
 
     def __init__(
@@ -40,49 +34,20 @@ class BrokerWatch:
 
         `connect` opens the client, kafka-python's by default.
         """
+        super().__init__(f"Kafka at {kafka.bootstrap_servers}", self._ask_broker, self._drop_client)
         self._kafka = kafka
         self._group = group
         self._topics = tuple(topics)
         self._connect = connect or _connect
         self._client: Any = None
-        self._problem: str | None = None
-        self._failing_since: float | None = None
         self._judge = LagJudge()
         self._has_lag = group is not None
-        self._round_ended = time.monotonic()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="broker watch", daemon=True)
-
-    def broker(self) -> str | None:
-        """Return what is wrong with the broker, None while it answers."""
-        problem, since = self._problem, self._failing_since
-        if problem is not None and since is not None:
-            return f"{problem} (for {time.monotonic() - since:.0f} s)"
-        late = time.monotonic() - self._round_ended
-        if late > _LATE_SECONDS:
-            return f"Kafka at {self._kafka.bootstrap_servers} has not answered for {late:.0f} s"
-        return None
 
     def lag(self) -> str | None:
         """Return how the group falls behind, None while it keeps up or nothing is known."""
-        return None if self._problem is not None else self._judge.problem()
+        return None if self.is_failing else self._judge.problem()
 
-    def __enter__(self) -> "BrokerWatch":
-        self._round_ended = time.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            self._ask()
-            self._round_ended = time.monotonic()
-            self._ended.wait(_PAUSE_SECONDS)
-        self._drop()
-
-    def _ask(self) -> None:
+    def _ask_broker(self) -> str | None:
         try:
             if self._client is None:
                 self._client = self._connect(self._kafka)
@@ -90,11 +55,8 @@ class BrokerWatch:
             if self._has_lag:
                 self._measure()
         except (KafkaError, OSError) as error:
-            self._problem = _sentence(self._kafka, error)
-            self._failing_since = self._failing_since or time.monotonic()
-            self._drop()
-            return
-        self._problem = self._failing_since = None
+            return _sentence(self._kafka, error)
+        return None
 
     def _measure(self) -> None:
         """Hand the judge the committed and the last offsets of each partition that has both."""
@@ -116,7 +78,7 @@ class BrokerWatch:
             if found.offset >= 0 and (not self._topics or place.topic in self._topics)
         }
 
-    def _drop(self) -> None:
+    def _drop_client(self) -> None:
         client, self._client = self._client, None
         if client is None:
             return

@@ -81,7 +81,7 @@ def watched(
     with ExitStack() as stack:
         name = None if group is None else kafka.topic_prefix + group
         broker = stack.enter_context(BrokerWatch(kafka, name, [kafka.topic(topic) for topic in topics]))
-        conditions.append(Condition("broker", broker.broker, Level.READY))
+        conditions.append(Condition("broker", broker.problem, Level.READY))
         if group is not None:
             conditions.append(Condition("lag", broker.lag))
         if database and settings.clickhouse.interface == "http":

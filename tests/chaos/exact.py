@@ -1,9 +1,6 @@
 """Whether ClickHouse holds what an uninterrupted run over the same log leaves, row for row."""
 
-from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -11,21 +8,16 @@ from kafka.admin import NewTopic
 
 from liqheat.local.child import ChildProcess
 from liqheat.local.stack import LIQHEAT
-from liqheat.platform.clickhouse import open_clickhouse
-from liqheat.platform.kafka import create_topics, producer
-from liqheat.platform.settings import ClickHouse, Kafka, Sink
-from liqheat.platform.topics import Topic
+from liqheat.platform.kafka import create_topics
+from liqheat.platform.settings import Kafka, Sink
 from sinks.clickhouse.tables import TOPICS
 from tests.chaos.pipeline import SINK_SETTINGS
+from tests.support.clickhouse_contents import Contents, contents_of
 from tests.support.services import kafka_environment
-from tests.support.workers import read_topic, wait_until_assigned, wait_until_done
+from tests.support.workers import LOG_TOPICS, copy_log, wait_until_assigned, wait_until_done
 
-LOG_TOPICS = (Topic.POSITION_EVENTS, Topic.GAPS)
-"""What the ingests write; all else in ClickHouse is made of it."""
 _APART = ("dead_letters",)
 """Dead letters name the topic they came from, which the copy has under another name."""
-
-Contents = dict[str, Counter[str]]
 
 
 def uninterrupted(kafka: Kafka, directory: Path) -> Path:
@@ -33,7 +25,7 @@ def uninterrupted(kafka: Kafka, directory: Path) -> Path:
     copy = kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}whole-"})
     _create_log(copy)
     create_topics(copy)
-    _copy_log(kafka, copy)
+    copy_log(kafka, copy)
     environment = kafka_environment(copy)
     data = directory / "whole"
     storage = {"LIQHEAT_CLICKHOUSE__INTERFACE": "chdb", "LIQHEAT_CLICKHOUSE__DATA_DIRECTORY": str(data)}
@@ -60,8 +52,7 @@ def drain(kafka: Kafka, workers: list[ChildProcess], sinks: list[ChildProcess], 
 
 def differences(left: Path, right: Path) -> list[str]:
     """Return a line for each view in which two ClickHouse folders differ; empty where they are equal."""
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as readers:
-        found, reference = readers.map(_contents, (left, right))
+    found, reference = _compared(left, right)
     assert found.keys() == reference.keys()
     lines = []
     for view, rows in reference.items():
@@ -74,8 +65,15 @@ def differences(left: Path, right: Path) -> list[str]:
 
 def sizes(directory: Path) -> Mapping[str, int]:
     """Return the rows of each view."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as reader:
-        return {view: rows.total() for view, rows in reader.submit(_contents, directory).result().items()}
+    (contents,) = _compared(directory)
+    return {view: rows.total() for view, rows in contents.items()}
+
+
+def _compared(*directories: Path) -> list[Contents]:
+    """Return the contents without the views that are not compared."""
+    return [
+        {view: rows for view, rows in contents.items() if view not in _APART} for contents in contents_of(directories)
+    ]
 
 
 def _create_log(kafka: Kafka) -> None:
@@ -91,33 +89,3 @@ def _create_log(kafka: Kafka) -> None:
         ]
     )
     admin.close()
-
-
-def _copy_log(source: Kafka, target: Kafka) -> None:
-    """Write the log again, each message to the partition and with the time that it has."""
-    sender = producer(target)
-    for topic in LOG_TOPICS:
-        for message in read_topic(source, topic):
-            sender.send(
-                target.topic(topic),
-                key=message.key,
-                value=message.value,
-                headers=message.headers,
-                partition=message.partition,
-                timestamp_ms=message.timestamp,
-            )
-    sender.flush()
-    sender.close()
-
-
-def _contents(directory: Path) -> Contents:
-    client = open_clickhouse(ClickHouse(interface="chdb", data_directory=directory), readonly=True)
-    names = client.query("SELECT name FROM system.tables WHERE database = 'liqheat' AND engine = 'View'").result_rows
-    # As text, so that an unknown value (NaN) equals itself.
-    contents = {
-        name: Counter(map(repr, client.query(f"SELECT * FROM {name}").result_rows))
-        for (name,) in names
-        if name not in _APART
-    }
-    client.close()
-    return contents

@@ -12,9 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -24,15 +22,16 @@ from liqheat.domain.market import Venue
 from liqheat.local.broker import Broker
 from liqheat.local.child import ChildProcess
 from liqheat.local.supervisor import free_port
-from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.codec import decode
-from liqheat.platform.kafka import create_topics, producer
-from liqheat.platform.settings import ClickHouse, Kafka, Sink
+from liqheat.platform.kafka import create_topics
+from liqheat.platform.settings import Kafka, Sink
 from liqheat.platform.topics import Topic
 from liqheat.simulator.server import environment_of
 from sinks.clickhouse.tables import TOPICS
+from tests.support.clickhouse_contents import contents_of
 from tests.support.log_maker import make_log
 from tests.support.workers import (
+    copy_log,
     difference,
     expected,
     published,
@@ -49,13 +48,9 @@ SEED = 11
 KILLS_OF_EACH = 3
 WRITING_SECONDS = 12.0
 SIMULATED = ("AIXBT", "WLD")
-LOG_TOPICS = (Topic.POSITION_EVENTS, Topic.GAPS)
-"""What the ingest writes; everything else in ClickHouse is made of it."""
 
 AT_WORK = {"ingest": "Instruments in use", "worker": "assigned", "sink": "partitions assigned"}
 """What each stage logs once a kill meets it at work: the ingest before its history, the others with partitions."""
-
-Contents = dict[str, Counter[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -72,15 +67,14 @@ def test_kill_9_of_ingest_worker_and_sink_leaves_what_an_uninterrupted_run_leave
 
     copy = kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}whole-"})
     create_topics(copy)
-    _copy_log(kafka, copy)
+    copy_log(kafka, copy)
     with start_worker(copy, whole, "worker") as worker, _start_sink(copy, whole, "sink") as sink:
         log = [decode(message.headers, message.value) for message in read_topic(kafka, Topic.POSITION_EVENTS)]
         wanted = expected(log)
         assert difference(published(kafka), wanted) == ""
         _drain(copy, worker, sink)
 
-    with ProcessPoolExecutor(2, get_context("spawn")) as readers:
-        found, reference = readers.map(_contents, (killed / "clickhouse", whole / "clickhouse"))
+    found, reference = contents_of((killed / "clickhouse", whole / "clickhouse"))
     assert found.keys() == reference.keys()
     for view, rows in reference.items():
         assert not (rows - found[view]), f"missing in {view}: {list((rows - found[view]).elements())[:3]}"
@@ -191,34 +185,7 @@ def _wait_for(process: ChildProcess, words: str, timeout: float = 45.0) -> None:
         time.sleep(0.05)
 
 
-def _copy_log(source: Kafka, target: Kafka) -> None:
-    """Write the messages of the log again, each to the partition and with the time that it has."""
-    sender = producer(target)
-    for topic in LOG_TOPICS:
-        for message in read_topic(source, topic):
-            sender.send(
-                target.topic(topic),
-                key=message.key,
-                value=message.value,
-                headers=message.headers,
-                partition=message.partition,
-                timestamp_ms=message.timestamp,
-            )
-    sender.flush()
-    sender.close()
-
-
 def _histories(log: list[Batch]) -> int:
     """Return how often the most repeated of the simulated trades is in the log: each restart reads them again."""
     trades = [batch for batch in log if batch.symbols[0] in SIMULATED and batch.kind is Kind.TRADES]
     return max(Counter(row for batch in trades for row in batch.frame.iter_rows()).values())
-
-
-def _contents(data_directory: Path) -> Contents:
-    """Return the rows of every view; for a process of its own, since one can open one data directory only."""
-    client = open_clickhouse(ClickHouse(interface="chdb", data_directory=data_directory), readonly=True)
-    names = client.query("SELECT name FROM system.tables WHERE database = 'liqheat' AND engine = 'View'").result_rows
-    # As text, so that an unknown value (NaN) equals itself.
-    contents = {name: Counter(map(repr, client.query(f"SELECT * FROM {name}").result_rows)) for (name,) in names}
-    client.close()
-    return contents

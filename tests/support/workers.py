@@ -22,6 +22,8 @@ from processors.worker.engine import OUTPUT_TOPICS
 from tests.support.memory_log import comparable, merge_rows
 
 GROUP = "liqheat-processors"
+LOG_TOPICS = (Topic.POSITION_EVENTS, Topic.GAPS)
+"""What the ingests write; all else in ClickHouse is made of it."""
 
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
@@ -66,6 +68,23 @@ def write_log(kafka: Kafka, batches: Iterable[Batch], seconds: float = 0.0) -> N
         partition = partition_of(batch.symbols[0], kafka.partitions)
         sender.send(kafka.topic(Topic.POSITION_EVENTS), value=value, headers=headers, partition=partition)
         time.sleep(with_pause)
+    sender.flush()
+    sender.close()
+
+
+def copy_log(source: Kafka, target: Kafka) -> None:
+    """Write the log of `LOG_TOPICS` again, each message to the partition and with the time that it has."""
+    sender = producer(target)
+    for topic in LOG_TOPICS:
+        for message in read_topic(source, topic):
+            sender.send(
+                target.topic(topic),
+                key=message.key,
+                value=message.value,
+                headers=message.headers,
+                partition=message.partition,
+                timestamp_ms=message.timestamp,
+            )
     sender.flush()
     sender.close()
 

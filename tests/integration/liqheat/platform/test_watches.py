@@ -91,15 +91,15 @@ def test_a_broker_that_stops_answering_is_reported_and_its_recovery_is_seen() ->
     cluster = Cluster()
     with BrokerWatch(Kafka(), "group", ["log"], connect=lambda _: cluster) as watch:
         time.sleep(0.3)
-        assert watch.broker() is None
+        assert watch.problem() is None
         cluster.error = RequestTimedOutError("Request timed out")
-        eventually(lambda: "does not answer" in (watch.broker() or ""))
+        eventually(lambda: "does not answer" in (watch.problem() or ""))
         cluster.error = KafkaConnectionError("refused")
-        eventually(lambda: "Cannot reach Kafka" in (watch.broker() or ""))
+        eventually(lambda: "Cannot reach Kafka" in (watch.problem() or ""))
         # A client that failed is not asked again.
         assert cluster.closed > 0
         cluster.error = None
-        eventually(lambda: watch.broker() is None)
+        eventually(lambda: watch.problem() is None)
 
 
 def test_a_client_that_hangs_is_reported_as_well() -> None:
@@ -110,7 +110,7 @@ def test_a_client_that_hangs_is_reported_as_well() -> None:
             let_go.wait(30)
 
     with BrokerWatch(Kafka(), connect=lambda _: Hanging()) as watch:
-        eventually(lambda: "has not answered for" in (watch.broker() or ""))
+        eventually(lambda: "has not answered for" in (watch.problem() or ""))
         let_go.set()
 
 
