@@ -67,6 +67,37 @@ class Minute:
     adv: float
     revision: int
 
+    def alert(
+        self,
+        kind: AlertKind,
+        side: int,
+        notional: int,
+        text: str,
+        *,
+        cluster_id: str = "",
+        edge: float = math.nan,
+        distance: float = math.nan,
+    ) -> Alert:
+        """Return an alert of this minute on a side's `notional` (micro-USD), about a cluster or all of the side.
+
+        `edge` is a price in USD and `distance` in %; NaN where there is none.
+        """
+        subject = cluster_id or f"{self.symbol}-{Side(side).label}"
+        return Alert(
+            event_time=self.window + MINUTE_MS,
+            alert_id=f"{kind}-{subject}-{self.window // MINUTE_MS}",
+            kind=kind,
+            side=int(side),
+            cluster_id=cluster_id,
+            mark_price=self.mark,
+            edge_price=edge,
+            notional_usd=notional,
+            percent_of_adv=percent_of_adv(notional, self.adv),
+            distance=distance,
+            message=f"{self.symbol} {text}",
+            revision=self.revision,
+        )
+
 
 def distance_percent(side: int, edge: float, mark: float) -> float:
     """Return how far the mark is from a cluster's nearer edge, in % of the mark; negative inside."""
@@ -213,23 +244,9 @@ def cascade_alerts(
 
 
 def _cascade(minute: Minute, side: Side, amount: int, times: float) -> Alert:
-    return Alert(
-        event_time=minute.window + MINUTE_MS,
-        alert_id=f"cascade-{minute.symbol}-{side.label}-{minute.window // MINUTE_MS}",
-        kind=AlertKind.CASCADE,
-        side=int(side),
-        cluster_id="",
-        mark_price=minute.mark,
-        edge_price=math.nan,
-        notional_usd=amount,
-        percent_of_adv=percent_of_adv(amount, minute.adv),
-        distance=math.nan,
-        message=(
-            f"{minute.symbol} cascade: {usd_text(amount)} of {side.label}s liquidated in a minute, "
-            + (f"{times:.0f} times the usual or more" if times < 1_000 else "more than 1,000 times the usual")
-        ),
-        revision=minute.revision,
-    )
+    text = f"cascade: {usd_text(amount)} of {side.label}s liquidated in a minute, "
+    text += f"{times:.0f} times the usual or more" if times < 1_000 else "more than 1,000 times the usual"
+    return minute.alert(AlertKind.CASCADE, side, amount, text)
 
 
 def _unless_cooling(
@@ -247,21 +264,9 @@ def _unless_cooling(
     if last is not None and minute.window - last < settings.cooldown_minutes * MINUTE_MS:
         return []
     episode.told[kind] = minute.window
+    distance = distance_percent(cluster.side, edge, minute.mark)
     return [
-        Alert(
-            event_time=minute.window + MINUTE_MS,
-            alert_id=f"{kind}-{cluster.cluster_id}-{minute.window // MINUTE_MS}",
-            kind=kind,
-            side=cluster.side,
-            cluster_id=cluster.cluster_id,
-            mark_price=minute.mark,
-            edge_price=edge,
-            notional_usd=notional,
-            percent_of_adv=percent_of_adv(notional, minute.adv),
-            distance=distance_percent(cluster.side, edge, minute.mark),
-            message=f"{minute.symbol} {text}",
-            revision=minute.revision,
-        )
+        minute.alert(kind, cluster.side, notional, text, cluster_id=cluster.cluster_id, edge=edge, distance=distance)
     ]
 
 

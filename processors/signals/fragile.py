@@ -15,7 +15,7 @@ from liqheat.domain.money import usd_text
 from liqheat.domain.signals import Alert, AlertKind, Cascade
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.alerts import Minute, percent_of_adv
+from processors.signals.alerts import Minute
 
 LEAST_COVERAGE = 0.5
 """Share of open interest whose books must be known for a market to be called fragile: a book not read is not thin."""
@@ -68,20 +68,8 @@ def _alert(minute: Minute, row: Cascade) -> Alert:
     liquidated = row.trigger_liquidated_usd
     times = amplification(row)
     how = "further than the known books reach" if math.isinf(times) else f"{times:.1f} times as far"
-    return Alert(
-        event_time=minute.window + MINUTE_MS,
-        alert_id=f"{AlertKind.FRAGILE}-{minute.symbol}-{side.label}-{minute.window // MINUTE_MS}",
-        kind=AlertKind.FRAGILE,
-        side=row.side,
-        cluster_id="",
-        mark_price=minute.mark,
-        edge_price=row.trigger_price,
-        notional_usd=liquidated,
-        percent_of_adv=percent_of_adv(liquidated, minute.adv),
-        distance=row.trigger_percent,
-        message=(
-            f"{minute.symbol} fragile: a move of {row.trigger_percent:.1f}% to {row.trigger_price:.8g} would be "
-            f"carried {how} by liquidations of {side.label}s worth {usd_text(liquidated)}"
-        ),
-        revision=minute.revision,
+    text = (
+        f"fragile: a move of {row.trigger_percent:.1f}% to {row.trigger_price:.8g} would be carried {how} by "
+        f"liquidations of {side.label}s worth {usd_text(liquidated)}"
     )
+    return minute.alert(AlertKind.FRAGILE, side, liquidated, text, edge=row.trigger_price, distance=row.trigger_percent)
