@@ -29,7 +29,7 @@ _TRANSIENT_CODES = {
     319,  # UNKNOWN_STATUS_OF_INSERT: rows are idempotent, so writing them again is right
     394,  # QUERY_WAS_CANCELLED
     425,  # SYSTEM_ERROR
-    473,  # DEADLOCK_AVOIDED: the client is told to retry
+    473,  # DEADLOCK_AVOIDED: ClickHouse asks the client to retry
     999,  # KEEPER_EXCEPTION
 }
 _MISSING_SCHEMA_CODES = {16, 60, 81}  # NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_TABLE, UNKNOWN_DATABASE

@@ -197,7 +197,7 @@ def at_risk_alone(cases: Sequence[Case]) -> list[Prediction]:
 
 
 def judge(cases: Sequence[Case], predicted: Sequence[Prediction]) -> CascadeFigures:
-    """Return how well `predicted` (one a case) holds."""
+    """Return how well `predicted` (one value per case) holds."""
     said = np.array([one.amplification for one in predicted])
     came = np.array([case.amplification for case in cases])
     rest = [

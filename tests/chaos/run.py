@@ -89,6 +89,7 @@ def chaos(faults: int, seed: int, directory: Path, without: Sequence[str] = ()) 
         )
         writer = MessageWriter(pipeline.kafka, seed)
         writer.start()
+        # So that the first fault meets messages under way.
         time.sleep(3)
         drawn = draw(pipeline, writer, can_fill_disk, chance)
         wanted = (fault for fault in drawn if not any(word in fault.name for word in without))

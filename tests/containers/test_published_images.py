@@ -68,7 +68,7 @@ def wait_for_data(grafana: Grafana, compose: Any) -> None:
                 return
         except (OSError, AssertionError, KeyError, IndexError) as error:
             problem = error
-        time.sleep(1.0)
+        time.sleep(1.0)  # the services are still starting; each look is a query of the server
     output, errors = compose.get_logs()
     raise AssertionError(f"{problem}\n{output[-4_000:]}\n{errors[-1_000:]}")
 

@@ -59,7 +59,7 @@ def test_two_migrating_at_once_do_no_harm(empty_clickhouse: Client, settings: Se
     def run() -> None:
         client = open_clickhouse(settings.clickhouse)
         try:
-            # The engine resolves a deadlock by ending one of the statements: who is told to retry does so.
+            # ClickHouse may end one of the statements to resolve a deadlock, and asks the client to retry.
             for attempt in range(3):
                 try:
                     migrate(client, settings)

@@ -63,6 +63,7 @@ def test_a_frozen_broker_is_reported_costs_nothing_and_is_recovered_from(own_bro
         seen = reported(services, time.monotonic())
         assert seen.keys() == services.keys()
         spent = {name: service.processor_seconds() for name, service in services.items()}
+        # Processor time is measured over a span.
         time.sleep(8)
         for name, service in services.items():
             assert service.processor_seconds() - spent[name] < 0.2 * 8, f"{name} spins"
@@ -85,6 +86,7 @@ def test_services_end_in_time_whether_the_broker_is_there_or_not(
         lines = {name: service.log_lines() for name, service in services.items()}
         os.kill(own_broker.process.pid, fate)
         assert reported(services, time.monotonic()).keys() == services.keys()
+        # So that each is deep in its waiting and trying again.
         time.sleep(5)
         began = time.monotonic()
         for service in services.values():

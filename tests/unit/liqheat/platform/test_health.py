@@ -172,6 +172,7 @@ def test_a_poll_that_spins_sleeps_instead() -> None:
 
 
 def test_a_process_that_waits_for_ever_ends_in_time_with_a_sentence() -> None:
+    # It sleeps in a loop as a process does that ignores the signal.
     stuck = (
         "import signal, threading, time\n"
         "from liqheat.platform.ending import limit_the_end\n"
