@@ -35,6 +35,8 @@ POLL_MESSAGES = 100
 """Most messages taken in one poll: with the broker's limit on message size, what a full batch may overshoot by."""
 LONGEST_DELAY = 30.0
 SILENCE_LIMIT = 120.0
+COMMIT_RETRY = 1.0
+"""Seconds after which a refused commit is tried again, also where no message comes."""
 
 Partition = Any
 """kafka-python's `TopicPartition`; the package ships no types."""
@@ -119,6 +121,7 @@ class SinkLoop:
         self._limit = PoisonLimit(settings.sink.dead_letter_limit, "LIQHEAT_SINK__DEAD_LETTER_LIMIT")
         self._outage = Outage(BackOff(1.0, LONGEST_DELAY))
         self._moved = False
+        self._commit_again_at = float("inf")
         self._last_step = clock.monotonic()
 
     @property
@@ -161,7 +164,7 @@ class SinkLoop:
         if self._moved:
             self._moved = False
             self._write(final=True)
-        elif self._gathering.due(now) or self._gathering.rollup_due(now):
+        elif self._gathering.due(now) or self._gathering.rollup_due(now) or now >= self._commit_again_at:
             self._write()
         metrics.QUEUE_ROWS.labels(STAGE).set(self.waiting_rows)
 
@@ -257,6 +260,7 @@ class SinkLoop:
         return True if gathered.hours else self._commit()
 
     def _commit(self) -> bool:
+        self._commit_again_at = float("inf")
         if not self._gathering.next_offsets:
             return True
         try:
@@ -264,7 +268,9 @@ class SinkLoop:
             self._source.commit(self._gathering.next_offsets)
         except (KafkaError, TransientError) as error:
             # Rows are stored; a later commit covers these offsets, or another reader stores the same rows again.
+            # Dead letters wait for it too, so it is not left until the next message comes.
             log.warning("offsets not committed yet", reason=str(error))
+            self._commit_again_at = self._clock.monotonic() + COMMIT_RETRY
             return False
         self._gathering.next_offsets.clear()
         return True

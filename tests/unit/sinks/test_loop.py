@@ -15,7 +15,6 @@ from liqheat.platform.errors import DeadLetterLimitExceeded, Origin
 from liqheat.platform.kafka import dead_letter_headers
 from liqheat.platform.settings import Settings, Sink
 from liqheat.platform.topics import Topic
-from sinks.batch import BatchPolicy, BatchState
 from sinks.clickhouse.rollup import MarketHour
 from sinks.loop import SinkLoop
 from tests.support.sink_fakes import (
@@ -66,20 +65,6 @@ def gap(end: int = 5) -> Gap:
 
 def liquidation() -> Liquidation:
     return Liquidation(Venue.BINANCE, "TAO", "TAOUSDT", TIME_MS, -1, 2.0, 3.0)
-
-
-def test_a_batch_is_due_by_rows_or_by_the_age_of_its_first_row() -> None:
-    state = BatchState(BatchPolicy(rows=10, age=1.0))
-    assert not state.due(now=1_000.0)
-    state.add(1, now=5.0)
-    state.add(8, now=5.9)
-    assert not state.due(now=5.99)
-    assert state.remaining(now=5.75) == pytest.approx(0.25)
-    assert state.due(now=6.0)
-    state.add(1, now=5.95)
-    assert state.due(now=5.96)
-    state.clear()
-    assert not state.due(now=100.0)
 
 
 def test_rows_wait_for_their_batch_and_are_committed_only_when_stored() -> None:
@@ -201,6 +186,16 @@ def test_a_refused_commit_is_made_up_for_without_writing_again() -> None:
     at.step_after(1.0)
     assert at.steps == ["insert gaps_raw", "commit refused", "insert gaps_raw", "commit"]
     assert at.database.rows("gaps_raw").height == 2
+
+
+def test_a_refused_commit_is_tried_again_where_no_message_comes() -> None:
+    at = house()
+    at.source.add(Topic.GAPS, to_batch([gap()]), value=b"bad")
+    at.source.refused_commits = 2
+    at.loop.step()
+    for _ in range(4):
+        at.step_after(1.0)
+    assert at.steps == ["dead letters", "commit refused", "commit refused", "commit"]
 
 
 def test_poison_becomes_a_dead_letter_before_its_offset_is_committed_and_the_rest_goes_on() -> None:
