@@ -41,6 +41,8 @@ _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
+# A rebalance waits for it.
+_HAND_OVER_SECONDS = 2.0
 _LEAVE_SECONDS = 15.0
 # Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
 _CHECKPOINT_SHARE = 0.08
@@ -204,7 +206,13 @@ class Worker:
         _, revoked = arguments
         lost = {each.partition for each in revoked if each.topic == self._log_topic}
         self._partitions -= lost
-        self._driver.drop(lost)
+        try:
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                await self._guarded(self._driver.hand_over(lost))
+        except TimeoutError:
+            _LOG.warning("partitions left without their last open windows; the next worker publishes them")
+        finally:
+            self._driver.drop(lost)
 
     async def _on_recovered(self) -> None:
         mine = {each.partition for each in self._app.consumer.assignment() if each.topic == self._log_topic}

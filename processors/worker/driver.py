@@ -87,7 +87,7 @@ class Driver(Generic[State]):
 
     async def end(self) -> None:
         """Note that this process ends well, for its successors."""
-        for partition in self._partitions.values():
+        for partition in list(self._partitions.values()):
             if partition.watch is not None and not partition.is_lost:
                 await self._leave(partition, partition.watch.end())
 
@@ -116,17 +116,15 @@ class Driver(Generic[State]):
         started = time.monotonic()
         self._report_counts()
         for partition in list(self._partitions.values()):
-            while partition.taken_over and not partition.is_lost:
-                async with partition.busy:
-                    for name in partition.taken_over[-_SYMBOLS_AT_ONCE:]:
-                        self._symbol(partition, name)
-                    del partition.taken_over[-_SYMBOLS_AT_ONCE:]
-                await asyncio.sleep(0)
-            async with partition.busy:
-                only = list(partition.symbols) if everything else None
-                await self._publish(partition, self._engine.snapshot(partition.state, only))
-            await asyncio.sleep(0)
+            await self._publish_open(partition, everything)
         return time.monotonic() - started
+
+    async def hand_over(self, partitions: Iterable[int]) -> None:
+        """Publish what is open in partitions about to be revoked: there may be no successor for a while."""
+        for number in partitions:
+            partition = self._partitions.get(number)
+            if partition is not None:
+                await self._publish_open(partition, everything=False)
 
     async def ask_for_missed(self, assigned: Set[int]) -> None:
         """Ask again for what the log holds and has not delivered; for a moment at which nothing comes.
@@ -156,6 +154,18 @@ class Driver(Generic[State]):
             if partition is not None:
                 partition.is_lost = True
         self._count_symbols()
+
+    async def _publish_open(self, partition: Partition[State], everything: bool) -> None:
+        while partition.taken_over and not partition.is_lost:
+            async with partition.busy:
+                for name in partition.taken_over[-_SYMBOLS_AT_ONCE:]:
+                    self._symbol(partition, name)
+                del partition.taken_over[-_SYMBOLS_AT_ONCE:]
+            await asyncio.sleep(0)
+        async with partition.busy:
+            only = list(partition.symbols) if everything else None
+            await self._publish(partition, self._engine.snapshot(partition.state, only))
+        await asyncio.sleep(0)
 
     async def _take_some(self, partition: Partition[State], messages: Sequence[LogMessage]) -> int:
         """Take as many of `messages` as may be taken together; return how many."""
