@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import faust
@@ -41,6 +42,7 @@ _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
+_AGENTS_SECONDS = 0.5
 # A rebalance waits for it.
 _HAND_OVER_SECONDS = 2.0
 _LEAVE_SECONDS = 15.0
@@ -201,6 +203,16 @@ class Worker:
                 await self._app.stop()
         except TimeoutError:
             _LOG.warning("the Kafka client did not stop in time; the group will notice by its session timeout")
+            await self._end_agents()
+
+    async def _end_agents(self) -> None:
+        """Tell Faust's agents that this is the end, where its own stop did not get as far as them.
+
+        Else they take the end of the event loop for a rebalance, and report a crash.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AGENTS_SECONDS):
+                await asyncio.gather(*(agent.stop() for agent in self._app.agents.values()))
 
     async def _on_revoked(self, *arguments: Any, **_: Any) -> None:
         _, revoked = arguments

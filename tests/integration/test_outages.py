@@ -75,7 +75,6 @@ def test_a_frozen_broker_is_reported_costs_nothing_and_is_recovered_from(own_bro
             assert service.log_lines() - lines[name] < 40, service.process.last_words(40)
 
 
-@pytest.mark.xfail(strict=False, reason="issue 15: failed once with a frozen broker, the cause is not found yet")
 @pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL])
 def test_services_end_in_time_whether_the_broker_is_there_or_not(
     own_broker: Broker, tmp_path: Path, fate: signal.Signals
