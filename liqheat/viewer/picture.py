@@ -157,7 +157,7 @@ def _packed(values: npt.NDArray[Any], dtype: str) -> str:
 
 
 def _flows_of(rows: list[dict[str, Any]], count: int) -> dict[str, Any]:
-    """Sum executed liquidations over the chosen venues by column, and open interest over those present throughout.
+    """Sum executed liquidations over the chosen venues by column, and open interest over venues that stay the same.
 
     A venue that joins or leaves would else look like a rise or fall of open interest. `open_interest_venues` says whose
     it is; a column in which one of them has none is None.
@@ -181,21 +181,28 @@ def _flows_of(rows: list[dict[str, Any]], count: int) -> dict[str, Any]:
 
 
 def _throughout(interest: dict[str, npt.NDArray[np.float64]]) -> list[str]:
-    """Return the venues known in all columns in which any is, but for `_MISSING_COLUMNS` at either end.
+    """Return the venues to sum: known from some column on to the end, but for `_MISSING_COLUMNS` at either.
 
-    Where none is, the one with the most columns. Holes between two values are filled with the value before, in place.
+    Of all columns to begin with, the one that shows most: notional times columns. So a small venue with a long history
+    does not hide the large ones, nor a large one that has just come the history. Holes are filled with the value
+    before, in place.
     """
     if not interest:
         return []
     known = {venue: np.flatnonzero(~np.isnan(values)) for venue, values in interest.items()}
-    first, last = min(places[0] for places in known.values()), max(places[-1] for places in known.values())
+    last = max(places[-1] for places in known.values())
     for venue, places in known.items():
         values = interest[venue]
         inside = np.arange(places[0], min(places[-1] + _MISSING_COLUMNS, last) + 1)
         values[inside] = values[places[np.searchsorted(places, inside, side="right") - 1]]
-    there = [
-        venue
-        for venue, places in known.items()
-        if places[0] <= first + _MISSING_COLUMNS and places[-1] >= last - _MISSING_COLUMNS
-    ]
-    return sorted(there) or [max(sorted(known), key=lambda venue: len(known[venue]))]
+    lasting = {venue: places[0] for venue, places in known.items() if places[-1] >= last - _MISSING_COLUMNS}
+
+    def shown_from(first: int) -> float:
+        return sum(
+            float(np.nansum(interest[venue][first:]))
+            for venue, begun in lasting.items()
+            if begun <= first + _MISSING_COLUMNS
+        )
+
+    best = max(sorted(lasting.values()), key=shown_from)
+    return sorted(venue for venue, begun in lasting.items() if begun <= best + _MISSING_COLUMNS)

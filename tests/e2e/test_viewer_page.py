@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
 NOW = SystemClock().now_ms() // MINUTE_MS * MINUTE_MS
 MINUTES = 45
 
-# Levels are kept in steps of 1 %: 1,200,000 is read back as 1,204,950.
+# Levels are kept in steps of 1 %: 1,200,000 is read back as 1,204,950, and shown with as many digits as it has.
 LONGS = [Level("long", price, usd) for price, usd in ((0.951, 500_000.0), (0.931, 1_200_000.0), (0.916, 300_000.0))]
 SHORTS = [Level("short", price, usd) for price, usd in ((1.051, 400_000.0), (1.071, 900_000.0), (1.086, 200_000.0))]
 
@@ -183,7 +183,7 @@ async def test_a_new_minute_appears_without_a_reload(page: Page, clickhouse: Cli
     assert await page.evaluate("window.untouched")
 
 
-async def test_hovering_shows_exact_numbers(page: Page, clickhouse: Client, address: str) -> None:
+async def test_hovering_shows_the_cell_in_numbers(page: Page, clickhouse: Client, address: str) -> None:
     fill(clickhouse)
     await page.open(f"{address}?symbol=VIRTUAL&range=1h")
     await page.eventually(READY)
@@ -197,7 +197,7 @@ async def test_hovering_shows_exact_numbers(page: Page, clickhouse: Client, addr
         "!document.getElementById('hover').hidden && document.getElementById('hover').textContent"
     )
     assert "price$0.9300 \N{EN DASH} $0.9325" in text
-    assert "longs at risk$1,204,950" in text
+    assert "longs at risk$1.20M" in text
     assert "1.2% of ADV" in text
 
 

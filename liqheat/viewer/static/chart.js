@@ -108,7 +108,7 @@ export class Chart {
     const lines = [["time", onMap ? "now" : `${moment(picture.time(column))} – ${clock(picture.time(column + 1))} UTC`], ["price", range]];
     if (mark) lines.push(["mark price", price(mark, digits)], ["distance", percent(picture.middle(row) / mark - 1, 2, true)]);
     for (const [side, cells] of [["short", picture.short], ["long", picture.long]]) {
-      if (cells[cell] > 0) lines.push([`${side}s at risk`, fullUsd(cells[cell]), side], ["", ofAdv(cells[cell])]);
+      if (cells[cell] > 0) lines.push([`${side}s at risk`, usd(cells[cell]), side], ["", ofAdv(cells[cell])]);
     }
     if (picture.long[cell] + picture.short[cell] === 0) lines.push(["at risk", "none estimated"]);
     if (column === picture.columns - 1) for (const [venue, basis, value] of picture.now.venues.get(row) ?? []) lines.push([venue, `${usd(value)} ${basis}`]);

@@ -235,6 +235,19 @@ def test_open_interest_is_that_of_the_venues_which_are_there_throughout(clickhou
     assert shown(clickhouse, venues="bybit")["flows"]["open_interest"][56:] == [20e6] * 4
 
 
+def test_a_small_venue_with_a_longer_history_does_not_hide_the_open_interest_of_the_others(clickhouse: Client) -> None:
+    for minute in range(10):
+        insert_minute(clickhouse, "dydx", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=1e6)
+    for venue in ("binance", "okx"):
+        for minute in range(5, 10):
+            insert_minute(clickhouse, venue, START + minute * MINUTE_MS, 1.0, [], open_interest_usd=20e6)
+
+    flows = shown(clickhouse)["flows"]
+
+    assert flows["open_interest_venues"] == ["binance", "dydx", "okx"]
+    assert flows["open_interest"][50:] == [None] * 5 + [41e6] * 5
+
+
 def test_a_stretch_chosen_by_hand_gets_the_narrowest_columns_and_its_own_prices(clickhouse: Client) -> None:
     for minute in range(10):
         insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [Level("long", 0.951, 10.0 + minute)])
