@@ -215,6 +215,14 @@ def test_the_map_has_every_time_and_every_bucket(
     assert all(high - low == pytest.approx(step) for low, high in pairwise(ladder))
 
 
+def test_buckets_come_in_the_order_of_their_prices_across_a_power_of_ten(client: Client, dashboard: Dashboard) -> None:
+    panel = next(panel for panel in BOARDS["liquidation_heatmap"]["panels"] if panel["type"] == "heatmap")
+    grid = {"price_low": ["9.5"], "price_step": ["0.1"], "price_rows": ["10"]}
+    at = Dashboard(dashboard.time_from, dashboard.time_to, 300, dashboard.variables | grid)
+    rows = client.query(expand(panel["targets"][0]["rawSql"], at)).result_rows
+    assert [float(bucket) for _, bucket, _ in rows[:10]] == pytest.approx([9.5 + 0.1 * row for row in range(10)])
+
+
 @pytest.mark.parametrize("panel", HEATMAPS)
 def test_grafana_reads_a_price_off_every_row_of_a_heatmap(
     client: Client, dashboard: Dashboard, panel: dict[str, Any]

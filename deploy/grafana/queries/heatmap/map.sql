@@ -41,4 +41,4 @@ FROM (
     FROM numbers(toUInt64(${price_rows}))
 )
 GROUP BY time, bucket
-ORDER BY time, bucket
+ORDER BY time, toFloat64(bucket)
