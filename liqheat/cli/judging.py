@@ -4,6 +4,7 @@ Shared by the score of the regimes (`scoring_run`) and of worlds (`world_run`): 
 oracle are all `Mapper`s, and a `Judge` compares them with the truth and with what the next hour liquidates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Side
 from liqheat.domain.price_grid import bucket_of, middle
+from liqheat.platform.codec import rows_of
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.scoring.baselines import BASELINES, Method
 from liqheat.scoring.measures import REACH, Profile, Tally, profile_within, swept_usd
@@ -38,8 +40,8 @@ Maps = dict[tuple[str, Side], tuple[IntArray, FloatArray]]
 class Mapper(Protocol):
     """A way to make maps from what the venues of a market publish."""
 
-    def take(self, batch: Batch) -> None:
-        """Take the next batch of the log."""
+    def take(self, batches: Sequence[Batch]) -> None:
+        """Take the next batches of the log, in order."""
 
     def maps(self, factor: int) -> tuple[Maps, Maps]:
         """Return what is at risk and what is expected to be executed, on the grid level `factor`."""
@@ -52,9 +54,9 @@ class EngineMaps:
         self.state = engine.new_state(settings)
         self._factor = settings.grid_factor
 
-    def take(self, batch: Batch) -> None:
-        """Take the next batch of the log."""
-        engine.apply(self.state, batch)
+    def take(self, batches: Sequence[Batch]) -> None:
+        """Take the next batches of the log, in order."""
+        engine.apply_span(self.state, [rows_of(batch) for batch in batches])
 
     def maps(self, factor: int) -> tuple[Maps, Maps]:
         """Return what is at risk, and what is expected to be executed."""
@@ -84,11 +86,12 @@ class BaselineMaps:
         self._kind, self._factor = kind, factor
         self._markets: dict[str, Method] = {}
 
-    def take(self, batch: Batch) -> None:
-        """Take the next batch of the log."""
-        if batch.venue not in self._markets:
-            self._markets[batch.venue] = self._kind(self._factor)  # type: ignore[call-arg]
-        self._markets[batch.venue].take(batch)
+    def take(self, batches: Sequence[Batch]) -> None:
+        """Take the next batches of the log, in order."""
+        for batch in batches:
+            if batch.venue not in self._markets:
+                self._markets[batch.venue] = self._kind(self._factor)  # type: ignore[call-arg]
+            self._markets[batch.venue].take(batch)
 
     def maps(self, factor: int) -> tuple[Maps, Maps]:
         """Return the baseline's one map twice: it does not part at risk from expected."""
@@ -103,7 +106,7 @@ class OracleMaps:
     def __init__(self, market: AccountMarket) -> None:
         self._market = market
 
-    def take(self, batch: Batch) -> None:
+    def take(self, batches: Sequence[Batch]) -> None:
         """Ignore what is published."""
 
     def maps(self, factor: int) -> tuple[Maps, Maps]:

@@ -55,15 +55,15 @@ def score(run: Run) -> Judged:
     market = make_market(config, run.symbol)
     mappers = mappers_of(run.engine)
     judge = Judge(market, mappers, run.engine.grid_factor)
-    for batch in reference_batches(market):
-        for mapper in mappers.values():
-            mapper.take(batch)
+    first = list(reference_batches(market))
+    for mapper in mappers.values():
+        mapper.take(first)
     blocks = round(run.hours * HOUR_MS / config.open_interest_ms)
     for number in range(1, blocks + 1):
         steps = [market.step(config.step_ms) for _ in range(config.open_interest_ms // config.step_ms)]
-        for batch in batches_of(market, steps):
-            for mapper in mappers.values():
-                mapper.take(batch)
+        batches = list(batches_of(market, steps))
+        for mapper in mappers.values():
+            mapper.take(batches)
         judge.follow(steps)
         elapsed = number * config.open_interest_ms
         if elapsed % HOUR_MS == 0 and elapsed >= run.burn_in * HOUR_MS:

@@ -39,14 +39,14 @@ def score_world(run: WorldRun) -> JudgedWorld:
     market = open_world(world)
     mappers: dict[str, Mapper] = {**mappers_of(run.engine), ORACLE: OracleMaps(market)}
     judge = Judge(market, mappers, run.engine.grid_factor)
-    for batch in reference_batches(market):
-        for mapper in mappers.values():
-            mapper.take(batch)
+    first = list(reference_batches(market))
+    for mapper in mappers.values():
+        mapper.take(first)
     for minute in range(1, run.hours * 60 + 1):
         steps = [market.step(run.step_ms) for _ in range(MINUTE_MS // run.step_ms)]
-        for batch in batches_of(market, steps, throttled=world.is_sampled):
-            for mapper in mappers.values():
-                mapper.take(batch)
+        batches = list(batches_of(market, steps, throttled=world.is_sampled))
+        for mapper in mappers.values():
+            mapper.take(batches)
         judge.follow(steps)
         if minute % (HOUR_MS // MINUTE_MS) == 0 and minute >= run.burn_in * 60:
             judge.judge()
