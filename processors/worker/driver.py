@@ -83,7 +83,9 @@ class Driver(Generic[State]):
         self._messages.inc(len(taken))
         async with partition.busy:
             while taken:
-                taken = taken[await self._take_some(partition, taken) :]
+                count = await self._take_some(partition, taken)
+                partition.reached = taken[count - 1].offset + 1
+                taken = taken[count:]
 
     async def end(self) -> None:
         """Note that this process ends well, for its successors."""
@@ -120,11 +122,9 @@ class Driver(Generic[State]):
         return time.monotonic() - started
 
     async def hand_over(self, partitions: Iterable[int]) -> None:
-        """Publish what is open in partitions about to be revoked: there may be no successor for a while."""
-        for number in partitions:
-            partition = self._partitions.get(number)
-            if partition is not None:
-                await self._publish_open(partition, everything=False)
+        """Publish all open windows of partitions about to be revoked: there may be no successor for a while."""
+        for partition in [self._partitions[number] for number in partitions if number in self._partitions]:
+            await self._publish_open(partition, everything=True)
 
     async def ask_for_missed(self, assigned: Set[int]) -> None:
         """Ask again for what the log holds and has not delivered; for a moment at which nothing comes.
@@ -214,7 +214,7 @@ class Driver(Generic[State]):
             if partition.cursor is None:
                 packed = self._outlet.saved(mark_name(partition.number))
                 partition.watch = DeathWatch(Mark() if packed is None else Mark.unpack(packed), start)
-                partition.cursor, partition.committed = LogCursor(start), start
+                partition.cursor, partition.committed, partition.reached = LogCursor(start), start, start
                 await self._leave(partition, partition.watch.mark)
         return partition.cursor
 

@@ -67,6 +67,8 @@ class Partition(Generic[State]):
     deliveries: list[Awaitable[Any]] = field(default_factory=list)
     taken_over: list[str] = field(default_factory=list)
     highest_applied: int = -1
+    reached: int = -1
+    """Offset before which all messages are in the state or buried. The cursor is ahead of it while some wait."""
     committed: int = -1
     is_lost: bool = False
 

@@ -32,7 +32,7 @@ class Saver(Generic[State]):
             packed = [(each, each.uncovered, self._packed(partition, each)) for each in symbols]
             for each in symbols:
                 each.uncovered = None
-            reached = partition.cursor.next_offset if partition.cursor is not None else -1
+            reached = partition.reached
         spent = time.monotonic() - started
         try:
             await asyncio.gather(*deliveries)

@@ -16,7 +16,7 @@ from liqheat.platform.topics import Topic
 from processors.worker import checkpoint
 from processors.worker.checkpoint import Checkpoint
 from processors.worker.driver import Driver
-from tests.support.memory_log import NOW_MS, MemoryLog, home_of
+from tests.support.memory_log import NOW_MS, MemoryLog
 from tests.support.tally_engine import Tallies, TallyEngine
 
 SETTINGS = EngineSettings(dead_letter_limit=3)
@@ -37,12 +37,6 @@ def trades(symbol: str = "FET", start: int = NOW_MS - 600_000, rows: int = 100, 
 
 def driver_of(log: MemoryLog, settings: EngineSettings = SETTINGS) -> Driver[Tallies]:
     return Driver(TallyEngine(), settings, log, log.partitions)
-
-
-def one_symbol_per_partition(count: int) -> list[str]:
-    """Return symbols of different partitions of four."""
-    homes = {home_of(symbol, 4): symbol for symbol in map("COIN{}".format, range(32))}
-    return list(homes.values())[:count]
 
 
 async def test_outputs_are_delivered_before_the_checkpoint_and_acknowledged_after_it() -> None:
@@ -76,34 +70,6 @@ async def test_a_message_that_its_checkpoint_covers_changes_nothing() -> None:
     assert log.steps[-1] == "go on from 1"
 
 
-async def test_a_revoked_partition_is_forgotten_as_a_whole_even_in_the_middle_of_a_checkpoint() -> None:
-    log = MemoryLog()
-    driver = driver_of(log)
-    await driver.handle([log.write(trades())])
-    writing = asyncio.create_task(driver.checkpoint())
-    await asyncio.sleep(0)
-    driver.drop([0])
-    await writing
-    assert not log.done
-    await driver.checkpoint()
-    assert not log.done
-
-
-@pytest.mark.parametrize("work", ["checkpoint", "publish_open_windows", "end", "hand_over"])
-async def test_partitions_may_come_and_go_while_the_driver_walks_over_them(work: str) -> None:
-    log = MemoryLog(partitions=4)
-    driver = driver_of(log)
-    first, second, later = (log.write(trades(symbol)) for symbol in one_symbol_per_partition(3))
-    await driver.handle([first])
-    await driver.handle([second])
-    arguments = ([first.partition, second.partition],) if work == "hand_over" else ()
-    walking = asyncio.create_task(getattr(driver, work)(*arguments))
-    await asyncio.sleep(0)
-    await driver.handle([later])
-    driver.drop([second.partition])
-    await walking
-
-
 async def test_open_windows_are_published_once_a_change_and_for_symbols_taken_over() -> None:
     log = MemoryLog()
     driver = driver_of(log)
@@ -117,17 +83,6 @@ async def test_open_windows_are_published_once_a_change_and_for_symbols_taken_ov
     await successor.publish_open_windows()
     await successor.checkpoint()
     assert log.steps.count("deliver heatmap-buckets") == 2
-
-
-async def test_a_partition_that_is_handed_over_has_its_open_windows_published_and_no_other() -> None:
-    log = MemoryLog()
-    driver = driver_of(log)
-    await driver.handle([log.write(trades(rows=1))])
-    await driver.hand_over([1])
-    assert "deliver heatmap-buckets" not in log.steps
-    await driver.hand_over([0])
-    await driver.checkpoint()
-    assert log.steps.count("deliver heatmap-buckets") == 1
 
 
 async def test_an_output_too_large_for_a_message_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
