@@ -11,6 +11,8 @@ import time
 
 PAUSE_SECONDS = 60.0
 _REMEMBERED = 1_000
+_CONNECTIONS = "kafka.net"
+"""kafka-python's loop over its connections."""
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9]+")
 
 
@@ -25,7 +27,13 @@ class RepeatedLines(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide about one line; a lost connection needs no traceback, its sentence says where and what."""
-        if record.exc_info and isinstance(record.exc_info[1], OSError):
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and record.name.startswith(_CONNECTIONS):
+            # Whatever ends a task there, as a socket closed under a read, the client connects anew.
+            record.msg = f"{record.getMessage()} {type(error).__name__}: {error}"
+            record.args = ()
+            record.exc_info = None
+        elif isinstance(error, OSError):
             record.exc_info = None
         # Numbers and addresses that are formatted into the template by hand would make each line new.
         template = _VARYING.sub("", str(record.msg)[:200])

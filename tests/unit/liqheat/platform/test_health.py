@@ -144,6 +144,25 @@ def test_lines_that_repeat_are_counted_not_written() -> None:
     assert "more like it" in record.getMessage()
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_what_ends_a_task_of_a_connection_is_one_line_and_a_fault_of_ours_is_told_whole(style: str) -> None:
+    program = (
+        "import logging, structlog; from liqheat.platform.logging import configure; configure('info', sys.argv[1])\n"
+        "try:\n    raise ValueError('Invalid file descriptor: -1')\nexcept ValueError:\n"
+        "    logging.getLogger('kafka.net.selector').exception('Unhandled exception in task %s:', 7)\n"
+        "    logging.getLogger('faust').exception('Crashed')\n"
+        "    structlog.get_logger().exception('ours')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import sys\n{program}", style],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Unhandled exception in task 7: ValueError: Invalid file descriptor: -1" in done.stderr
+    assert done.stderr.count("Traceback (most recent call last)") == 2
+
+
 class Spinning:
     """A consumer that computes for as long as it may wait, as kafka-python does once a heartbeat is overdue."""
 
