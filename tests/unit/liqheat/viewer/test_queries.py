@@ -237,14 +237,14 @@ def test_open_interest_is_that_of_the_venues_which_are_there_throughout(clickhou
 
 def test_a_small_venue_with_a_longer_history_does_not_hide_the_open_interest_of_the_others(clickhouse: Client) -> None:
     for minute in range(10):
-        insert_minute(clickhouse, "dydx", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=1e6)
+        insert_minute(clickhouse, "bybit", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=1e6)
     for venue in ("binance", "okx"):
         for minute in range(5, 10):
             insert_minute(clickhouse, venue, START + minute * MINUTE_MS, 1.0, [], open_interest_usd=20e6)
 
     flows = shown(clickhouse)["flows"]
 
-    assert flows["open_interest_venues"] == ["binance", "dydx", "okx"]
+    assert flows["open_interest_venues"] == ["binance", "bybit", "okx"]
     assert flows["open_interest"][50:] == [None] * 5 + [41e6] * 5
 
 
