@@ -10,7 +10,7 @@ from tests.bench.market.measure import STORM_SECONDS, Run, Sample
 from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, WORKER
 
 BUDGETS: tuple[tuple[str, tuple[str, ...], float], ...] = (
-    ("four ingests", INGESTS, 0.5),
+    ("four ingests", tuple(INGESTS), 0.5),
     ("worker", (WORKER,), 0.6),
     ("sink with ClickHouse", (SINK,), 0.4),
 )

@@ -15,15 +15,16 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from liqheat.domain.market import Venue
 from liqheat.local.broker import Broker, start_apache_kafka
 from liqheat.local.child import ChildProcess
 from liqheat.local.supervisor import free_port
 from liqheat.platform.errors import FatalError
+from tests.bench.market.activity import LISTED
 from tests.bench.market.server import HOST, environment_of
 
 KAFKA, GENERATOR, WORKER, SINK = "Kafka", "generator", "worker", "sink with ClickHouse"
-INGESTS = tuple(f"ingest {venue.value}" for venue in Venue)
+INGESTS = {f"ingest {venue.value}": venue for venue in LISTED}
+"""An ingest for each venue that the generator plays."""
 COUNTED = (*INGESTS, WORKER, SINK)
 """The services that the issue's budget is for; generator and Kafka are printed beside them."""
 
@@ -82,7 +83,7 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for names in (INGESTS, [WORKER], [SINK], [GENERATOR]):
+        for names in ([*INGESTS], [WORKER], [SINK], [GENERATOR]):
             self.stop(names)
         if self._broker is not None:
             self._broker.stop()
@@ -117,9 +118,9 @@ class Stack:
         self._launch(SINK, [*_LIQHEAT, "serve-local"], environment)
         self._wait([SINK])
         self._start_worker(environment)
-        for name, venue in zip(INGESTS, Venue, strict=True):
+        for name, venue in INGESTS.items():
             self._launch(name, [*_LIQHEAT, "ingest", "--venue", venue.value], environment)
-        self._wait(INGESTS)
+        self._wait([*INGESTS])
 
     def _start_worker(self, environment: Mapping[str, str]) -> None:
         self._launch(WORKER, [*_LIQHEAT, "process"], environment)

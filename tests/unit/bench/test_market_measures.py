@@ -9,6 +9,7 @@ from tests.bench.market import probe
 from tests.bench.market.__main__ import storms_of
 from tests.bench.market.activity import PROBE, markets_of
 from tests.bench.market.disk import Disk, period_of
+from tests.bench.market.generator import WIRES
 from tests.bench.market.measure import Run, Sample
 from tests.bench.market.processes import Cost, cost_of, forget_peak, machine_busy
 from tests.bench.market.report import growth_of, limit_of, text_of
@@ -16,6 +17,7 @@ from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, W
 from tests.bench.market.tape import STEP_MS, Tape
 
 START = 1_790_000_000_000
+FIRST = next(iter(INGESTS))
 
 
 def test_a_process_costs_what_its_own_clock_says() -> None:
@@ -24,6 +26,10 @@ def test_a_process_costs_what_its_own_clock_says() -> None:
         sum(range(1_000))
     spent = cost_of(os.getpid()).processor - before.processor
     assert spent == pytest.approx(time.process_time() - clock, abs=0.05)
+
+
+def test_every_ingest_has_a_venue_that_the_generator_plays() -> None:
+    assert list(INGESTS.values()) == [wire.venue for wire in WIRES]
 
 
 def test_the_machine_is_busy_while_this_process_works() -> None:
@@ -106,7 +112,7 @@ def test_a_worker_that_falls_behind_is_charged_for_what_it_left() -> None:
     assert run.processor(WORKER) == pytest.approx(0.5)
     assert run.needed(WORKER) == pytest.approx(2.0)
     assert run.needed(SINK) == 4 * run.processor(SINK) == pytest.approx(0.04)
-    assert run.needed(INGESTS[0]) == run.processor(INGESTS[0]) == pytest.approx(0.01)
+    assert run.needed(FIRST) == run.processor(FIRST) == pytest.approx(0.01)
     assert limit_of(run).startswith("worker (3.33 of its budget")
     assert "it falls behind" in limit_of(run)
     assert "falls behind" not in limit_of(run_of(worker_seconds=50.0, consumed=1.0))
