@@ -94,7 +94,7 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "since": since,
         "grid": _grid_of(grid),
         "heat": _heat_of(grid, quality),
-        "cells": _cells_of(queries.cells(client, request, grid, start, end, since)),
+        "cells": _cells_of(queries.cells(client, request, grid, range(start, end, request.step), since, latest)),
         "current": queries.current(client, request, grid, min(end, limit), stale_ms),
         "price": {
             "venue": lead,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.windows import MINUTE_MS
 from liqheat.viewer.grid import DisplayGrid
 from liqheat.viewer.request import MapRequest
 
@@ -93,6 +94,8 @@ _FILTER = """
 # The middle of a bucket lies clear of every edge, so a stored price that is off by a last digit changes no row.
 _ROW = "roundDown((price_low + price_high) / 2, {edges:Array(Float64)})"
 
+# A minute that may still be open has levels only once its marks have reached some, so there the levels are asked which
+# minute is the last; later, a minute without levels had none.
 _CELLS = """
 SELECT toUInt16(intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {step:Int64})) AS column,
        %(row)s AS edge,
@@ -103,10 +106,16 @@ WHERE window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
   AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
   AND %(filter)s
   AND (venue, window_start) IN (
-      SELECT venue, max(window_start) FROM market_minutes
-      WHERE symbol = {symbol:String}
-        AND window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-        AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+      SELECT venue, max(window_start) FROM (
+          SELECT venue, window_start FROM market_minutes
+          WHERE symbol = {symbol:String}
+            AND window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+            AND window_start < fromUnixTimestamp64Milli(greatest({since:Int64}, {open:Int64}), 'UTC')
+          UNION ALL
+          SELECT venue, window_start FROM heatmap
+          WHERE symbol = {symbol:String}
+            AND window_start >= fromUnixTimestamp64Milli(greatest({since:Int64}, {open:Int64}), 'UTC')
+            AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))
       GROUP BY venue, intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {step:Int64}))
 GROUP BY column, edge
 HAVING long_usd > 0 OR short_usd > 0
@@ -205,9 +214,14 @@ def quality(client: Client, request: MapRequest, end: int) -> list[dict[str, Any
     return records(client.query(_QUALITY, parameters={"symbol": request.symbol, "end": end}))
 
 
-def cells(client: Client, request: MapRequest, grid: DisplayGrid, start: int, end: int, since: int) -> Cells:
-    """Return the cells of the columns from `since` (ms) on; columns count from `start`."""
-    parameters = _times(request, start, end) | _filters(request, grid) | {"since": since}
+def cells(client: Client, request: MapRequest, grid: DisplayGrid, columns: range, since: int, latest: int) -> Cells:
+    """Return the cells of the columns from `since` (ms) on.
+
+    `columns` are the times (ms) at which columns begin. `latest` is the symbol's latest minute; from the one before it
+    on minutes may still be open.
+    """
+    times = _times(request, columns.start, columns.stop) | {"since": since, "open": latest - MINUTE_MS}
+    parameters = times | _filters(request, grid)
     result = client.query_np(_of_measure(_CELLS, request), parameters=parameters)
     if not len(result):
         empty = np.empty(0, dtype=np.uint16)

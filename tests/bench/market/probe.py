@@ -49,7 +49,9 @@ def marks_between(after: float, last: float) -> list[float]:
 
 
 def _price(page: int) -> float | None:
-    answer = _ask(page, f"/api/heatmap?symbol={PROBE}&range=1h&span=3")
+    # The page keeps its answers for a moment; a stretch of its own asks the database each time.
+    now = time.time_ns() // 1_000_000
+    answer = _ask(page, f"/api/heatmap?symbol={PROBE}&from={now - 600_000}&to={now + 60_000}&span=3")
     marks = [row["mark_price"] for row in answer.get("quality", []) if row["mark_price"] is not None]
     return max(marks, default=None)
 

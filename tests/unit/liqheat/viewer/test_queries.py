@@ -220,6 +220,19 @@ def test_a_venue_that_fell_silent_is_not_in_the_map_of_now_and_is_marked(clickho
     assert answer["heat"]["adv_usd"] == 50e6
 
 
+def test_an_open_minute_without_levels_yet_does_not_empty_the_last_column(clickhouse: Client) -> None:
+    insert_minute(clickhouse, "binance", START, 1.0, [Level("long", 0.951, 100.0)])
+    insert_minute(clickhouse, "binance", START + 1 * MINUTE_MS, 1.0, [])
+    insert_minute(clickhouse, "binance", START + 6 * MINUTE_MS, 1.0, [Level("long", 0.951, 50.0)])
+    insert_minute(clickhouse, "binance", START + 7 * MINUTE_MS, 1.0, [])
+
+    answer = shown(clickhouse, range="24h")
+
+    assert answer["step"] == 5 * MINUTE_MS
+    # The second minute closed without levels: then there were none.
+    assert_cells(answer, {(answer["columns"] - 1, 0.95): (50.0, 0.0)})
+
+
 def test_open_interest_is_that_of_the_venues_which_are_there_throughout(clickhouse: Client) -> None:
     for minute in range(10):
         insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, [], open_interest_usd=30e6)
