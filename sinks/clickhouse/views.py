@@ -3,6 +3,7 @@
 A file begins with the view's description as a comment. Every column of the outer SELECT is one line that ends in a
 comment: its meaning. Types come from the database itself, so that a new column is one line here. `{price_low}` and
 the like are replaced by the SQL of `snippets`. What was applied is recorded with a checksum of the whole statement.
+A file `<name>_PERIOD.sql` is one view for each of `PERIODS`.
 """
 
 import hashlib
@@ -22,6 +23,12 @@ from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO, usd_of_steps
 log = structlog.get_logger()
 
 VIEWS_FOLDER = Path(__file__).parent / "views"
+
+PERIODS = {
+    "1h": {"unit": "hour", "Unit": "Hour", "ranges": "days and weeks"},
+    "1d": {"unit": "day", "Unit": "Day", "ranges": "months"},
+}
+"""Rolled up periods, by the name that their views end in, with what a file says of them in braces."""
 
 _COLUMN = re.compile(r"^ {4}\S.*? -- (?P<meaning>\S.*)$")
 _REFERENCE = re.compile(r"\{database\}\.(\w+)")
@@ -43,13 +50,16 @@ class View:
         return frozenset(_REFERENCE.findall(self.query))
 
 
-def read_view(path: Path) -> View:
-    """Read one file.
+def read_view(path: Path, period: str = "") -> View:
+    """Read one file, for `period` of `PERIODS` where its name says PERIOD.
 
     Raises:
         FatalError: it does not begin with a comment, or a line of its outer SELECT has none.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    text = path.read_text(encoding="utf-8")
+    for word, value in ({"period": period} | PERIODS[period] if period else {}).items():
+        text = text.replace(f"{{{word}}}", value)
+    lines = text.splitlines()
     start = next((number for number, line in enumerate(lines) if not line.startswith("--")), 0)
     end = next((number for number, line in enumerate(lines) if line.startswith("FROM")), len(lines))
     if not start or lines[start] != "SELECT" or end == len(lines):
@@ -61,7 +71,9 @@ def read_view(path: Path) -> View:
             raise FatalError(f"Expected a column and its meaning after ' -- ' in {path.name}, was {line.strip()!r}")
         meanings.append(column["meaning"])
     description = " ".join(line.removeprefix("--").strip() for line in lines[:start])
-    return View(path.stem, description, tuple(meanings), _COMMENT.sub("", "\n".join(lines[start:])))
+    return View(
+        path.stem.replace("PERIOD", period), description, tuple(meanings), _COMMENT.sub("", "\n".join(lines[start:]))
+    )
 
 
 def read_views(folder: Path = VIEWS_FOLDER) -> list[View]:
@@ -70,7 +82,12 @@ def read_views(folder: Path = VIEWS_FOLDER) -> list[View]:
     Raises:
         FatalError: a file is not a view, or views read each other in a circle.
     """
-    waiting = {path.stem: read_view(path) for path in sorted(folder.glob("*.sql"))}
+    views = [
+        read_view(path, period)
+        for path in folder.glob("*.sql")
+        for period in (PERIODS if "PERIOD" in path.stem else ("",))
+    ]
+    waiting = {view.name: view for view in sorted(views, key=lambda view: view.name)}
     ordered: list[View] = []
     while waiting:
         ready = [view for view in waiting.values() if not view.reads & waiting.keys()]

@@ -49,9 +49,9 @@ def marks_between(after: float, last: float) -> list[float]:
 
 
 def _price(page: int) -> float | None:
-    # The page keeps its answers for a moment; a stretch of its own asks the database each time.
-    now = time.time_ns() // 1_000_000
-    answer = _ask(page, f"/api/heatmap?symbol={PROBE}&from={now - 600_000}&to={now + 60_000}&span=3")
+    # The page keeps its answers for a moment; prices of its own make each a new question.
+    low = PROBE_PRICE * (0.9 + time.monotonic() % 1_000 * 1e-7)
+    answer = _ask(page, f"/api/heatmap?symbol={PROBE}&range=1h&low={low:.9f}&high={1.2 * PROBE_PRICE}")
     marks = [row["mark_price"] for row in answer.get("quality", []) if row["mark_price"] is not None]
     return max(marks, default=None)
 

@@ -146,8 +146,8 @@ def _caught_up(run: Run, after: Sequence[Sample], end: float) -> str:
 def _latency(latencies: Sequence[float]) -> str:
     if not latencies:
         return "no mark of the probe came into sight"
-    p50, p99 = np.quantile(latencies, [0.5, 0.99])
-    return f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {max(latencies):.2f} s ({len(latencies)} marks)"
+    p50, p90, p99 = np.quantile(latencies, [0.5, 0.9, 0.99])
+    return f"p50 {p50:.2f} s, p90 {p90:.2f} s, p99 {p99:.2f} s, most {max(latencies):.2f} s ({len(latencies)} marks)"
 
 
 def _disk(run: Run) -> str:

@@ -51,3 +51,11 @@ def test_a_view_comes_after_those_that_it_reads_and_a_circle_is_refused(tmp_path
     (tmp_path / "c.sql").write_text("-- It.\nSELECT\n    x -- X\nFROM {database}.a\n")
     with pytest.raises(FatalError, match="a, b, c read each other in a circle"):
         read_views(tmp_path)
+
+
+def test_a_file_of_periods_is_a_view_for_each(tmp_path: Path) -> None:
+    text = "-- By the {unit}.\nSELECT\n    x -- Of the {unit}\nFROM {database}.map_{period}_raw\n"
+    (tmp_path / "map_PERIOD.sql").write_text(text)
+    by_day, by_hour = read_views(tmp_path)
+    assert (by_day.name, by_day.description, by_day.meanings) == ("map_1d", "By the day.", ("Of the day",))
+    assert (by_hour.name, by_hour.reads) == ("map_1h", frozenset({"map_1h_raw"}))
