@@ -122,7 +122,7 @@ def test_the_report_says_rows_lag_latency_and_disk() -> None:
     text = text_of(run_of(worker_seconds=5.0, consumed=1.0, storms=(10.0,)))
     assert "rows in per second     1,000 (marks 600.0, trades 400.0)" in text
     assert "rows stored per second 5,000 (heatmap_raw 5,000.0); 5.00 per row in" in text
-    assert "p50 1.00 s, p99 3.02 s, most 5.00 s (100 marks)" in text
+    assert "p50 1.00 s, p90 1.00 s, p99 3.02 s, most 5.00 s (100 marks)" in text
     # Of 100 markets: 2 MB in 2 minutes, half a MB in the hour's rollup, a whole one in the day's.
     assert "14.53 MB per market and day, from 2 minutes (heatmap_raw 14.400 (20.0 bytes per row)" in text
     assert "heatmap_1h_raw 0.120 (50.0 bytes per row), heatmap_1d_raw 0.010 (100.0" in text
