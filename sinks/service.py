@@ -17,7 +17,7 @@ from liqheat.platform import kafka
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import ConfigurationError
-from liqheat.platform.polling import CalmPoll
+from liqheat.platform.polling import CalmPoll, finish_joining
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.tables import TOPICS
@@ -127,7 +127,9 @@ class KafkaSource:
     def poll(self, timeout: float, limit: int) -> Mapping[Any, Sequence[Message]]:
         """See `Source`."""
         self.polled_at = self._clock.monotonic()
-        return self._poll(timeout, limit)
+        polled = self._poll(timeout, limit)
+        finish_joining(self._consumer)
+        return polled
 
     def pause(self) -> None:
         """See `Source`."""

@@ -13,7 +13,6 @@ from liqheat.platform.clock import ManualClock
 from liqheat.platform.clock_watch import JumpWatch, OffsetWatch
 from liqheat.platform.health import Condition, Conditions
 from liqheat.platform.lag import LagJudge
-from liqheat.platform.polling import CalmPoll
 from liqheat.platform.repeated_lines import RepeatedLines
 
 
@@ -161,33 +160,6 @@ def test_what_ends_a_task_of_a_connection_is_one_line_and_a_fault_of_ours_is_tol
     )
     assert "Unhandled exception in task 7: ValueError: Invalid file descriptor: -1" in done.stderr
     assert done.stderr.count("Traceback (most recent call last)") == 2
-
-
-class Spinning:
-    """A consumer that computes for as long as it may wait, as kafka-python does once a heartbeat is overdue."""
-
-    def __init__(self) -> None:
-        self.is_out = True
-
-    def poll(self, timeout_ms: int, max_records: int | None = None) -> dict[str, list[str]]:
-        if not self.is_out:
-            return {"partition": ["message"]}
-        until = time.monotonic() + timeout_ms / 1_000
-        while time.monotonic() < until:
-            pass
-        return {}
-
-
-def test_a_poll_that_spins_sleeps_instead() -> None:
-    consumer = Spinning()
-    poll = CalmPoll(consumer)
-    began, computed = time.monotonic(), time.thread_time()
-    while time.monotonic() - began < 3.0:
-        assert poll(0.3) == {}
-    share = (time.thread_time() - computed) / (time.monotonic() - began)
-    assert share < 0.15
-    consumer.is_out = False
-    assert poll(0.3) == {"partition": ["message"]}
 
 
 def test_a_process_that_waits_for_ever_ends_in_time_with_a_sentence() -> None:
