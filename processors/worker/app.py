@@ -43,8 +43,6 @@ _QUIET_SECONDS = 2.0
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
 _AGENTS_SECONDS = 0.5
-# A rebalance waits for it.
-_HAND_OVER_SECONDS = 2.0
 _LEAVE_SECONDS = 15.0
 # Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
 _CHECKPOINT_SHARE = 0.08
@@ -74,6 +72,7 @@ class Worker:
         self._is_assigned = False
         self._partitions: set[int] = set()
         self._is_stopping = False
+        self._handing_over: set[asyncio.Task[None]] = set()
         self._last_round = time.monotonic()
         log = self._app.topic(self._log_topic, key_serializer="raw", value_serializer="raw", allow_empty=True)
         self._app.agent(log, name="log")(self._consume)
@@ -190,6 +189,7 @@ class Worker:
             return
         try:
             async with asyncio.timeout(_FINAL_CHECKPOINT_SECONDS):
+                await asyncio.gather(*self._handing_over)
                 await self._driver.publish_open_windows(everything=True)
                 await self._driver.checkpoint()
                 await self._driver.end()
@@ -218,13 +218,10 @@ class Worker:
         _, revoked = arguments
         lost = {each.partition for each in revoked if each.topic == self._log_topic}
         self._partitions -= lost
-        try:
-            async with asyncio.timeout(_HAND_OVER_SECONDS):
-                await self._guarded(self._driver.hand_over(lost))
-        except TimeoutError:
-            _LOG.warning("partitions left without their last open windows; the next worker publishes them")
-        finally:
-            self._driver.drop(lost)
+        # Beside the rebalance, which is not to wait for it.
+        task = asyncio.create_task(self._guarded(self._driver.hand_over(self._driver.drop(lost))))
+        self._handing_over.add(task)
+        task.add_done_callback(self._handing_over.discard)
 
     async def _on_recovered(self) -> None:
         mine = {each.partition for each in self._app.consumer.assignment() if each.topic == self._log_topic}

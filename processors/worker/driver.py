@@ -121,9 +121,9 @@ class Driver(Generic[State]):
             await self._publish_open(partition, everything)
         return time.monotonic() - started
 
-    async def hand_over(self, partitions: Iterable[int]) -> None:
-        """Publish all open windows of partitions about to be revoked: there may be no successor for a while."""
-        for partition in [self._partitions[number] for number in partitions if number in self._partitions]:
+    async def hand_over(self, dropped: Iterable[Partition[State]]) -> None:
+        """Publish all open windows of partitions that `drop` returned: there may be no successor for a while."""
+        for partition in dropped:
             await self._publish_open(partition, everything=True)
 
     async def ask_for_missed(self, assigned: Set[int]) -> None:
@@ -147,13 +147,13 @@ class Driver(Generic[State]):
         for name, number in symbols:
             self._partition(number).taken_over.append(name)
 
-    def drop(self, partitions: Iterable[int]) -> None:
-        """Forget everything of partitions that were revoked: states, offsets and deliveries alike."""
-        for number in partitions:
-            partition = self._partitions.pop(number, None)
-            if partition is not None:
-                partition.is_lost = True
+    def drop(self, partitions: Iterable[int]) -> list[Partition[State]]:
+        """Forget everything of partitions that were revoked: states, offsets and deliveries alike; return them."""
+        dropped = [self._partitions.pop(number) for number in partitions if number in self._partitions]
+        for partition in dropped:
+            partition.is_lost = True
         self._count_symbols()
+        return dropped
 
     async def _publish_open(self, partition: Partition[State], everything: bool) -> None:
         while partition.taken_over and not partition.is_lost:

@@ -54,6 +54,10 @@ class RewindingConsumer(Consumer):
         await super().on_partitions_revoked(revoked)
         self._done.clear()
 
+    async def seek_wait(self, partitions: Any) -> None:
+        """Go to offsets; where a rebalance has left Faust without one, to the beginning, from which all comes again."""
+        await super().seek_wait({place: max(offset or 0, 0) for place, offset in partitions.items()})
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
         return (place for place in list(self._done) if topics is None or place in topics or place.topic in topics)
 
