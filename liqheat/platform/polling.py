@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _BUSY_SHARE = 0.2
+_WHOLE_SHARE = 0.95
+"""Of its time after which a poll has ended for want of messages: the client counts whole milliseconds."""
 _JUDGED_SECONDS = 0.05
 """Shorter polls say nothing: their own work is a large share of them."""
 _SHORT_SECONDS = 0.002
@@ -49,7 +51,7 @@ class CalmPoll:
         if polled:
             self._is_spinning = False
         elif wait >= _JUDGED_SECONDS:
-            self._is_spinning = took >= wait and busy > _BUSY_SHARE * took
+            self._is_spinning = took >= _WHOLE_SHARE * wait and busy > _BUSY_SHARE * took
             self._short_polls = 0
         if self._is_spinning:
             self._short_polls += 1
