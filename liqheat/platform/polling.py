@@ -1,8 +1,8 @@
 """Polls a kafka-python consumer without spinning: its own wait turns into a busy loop once a heartbeat is overdue.
 
 The sink and the webhook poll through this. A poll that computes while it should wait is noticed by its processor time;
-until that has passed, polls are short and the rest of the time is slept. A longer one now and then finds out whether
-it has: a consumer that is only ever polled shortly never gets back into its group, for it begins anew each time.
+until that has passed, polls are short and the rest of the time is slept. Every eighth poll is longer and checks
+whether it has passed: joining a group takes longer than a short poll.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any
 
 _BUSY_SHARE = 0.2
 _WHOLE_SHARE = 0.95
-"""Of its time after which a poll has ended for want of messages: the client counts whole milliseconds."""
+"""Share of its timeout after which a poll counts as having timed out; the client rounds down to milliseconds."""
 _JUDGED_SECONDS = 0.05
 """Shorter polls say nothing: their own work is a large share of them."""
 _SHORT_SECONDS = 0.002

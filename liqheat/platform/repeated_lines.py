@@ -29,7 +29,7 @@ class RepeatedLines(logging.Filter):
         """Decide about one line; a lost connection needs no traceback, its sentence says where and what."""
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and record.name.startswith(_CONNECTIONS):
-            # Whatever ends a task there, as a socket closed under a read, the client connects anew.
+            # The client reconnects by itself after any of these errors.
             record.msg = f"{record.getMessage()} {type(error).__name__}: {error}"
             record.args = ()
             record.exc_info = None

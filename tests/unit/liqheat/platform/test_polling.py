@@ -68,7 +68,7 @@ class Joining:
 
 
 def test_a_poll_that_spun_once_waits_again_where_no_message_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of short polls alone a consumer would never get back into its group: it begins to join anew in each."""
+    """Joining a group takes longer than a short poll."""
     clock = Clock()
     monkeypatch.setattr("liqheat.platform.polling.time", clock)
     consumer = Joining(clock)
