@@ -196,7 +196,7 @@ class Cascade(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         beyond_percent: from this move on the known book does not hold the chain; NaN where it always does.
         trigger_percent, trigger_price: the nearest move that is carried at least half as far again; NaN where none is.
-        trigger_rest_percent: where that move comes to rest; infinite where the known book does not hold it.
+        trigger_rest_percent: where that move comes to rest; NaN where the known book does not hold it, or none is.
         trigger_liquidated_usd: what is executed by then.
         at_risk_*, expected_*, depth_*: within 1, 2 and 5% of the mark, micro-USD; `absorption_*` is at risk over depth,
             NaN without depth.

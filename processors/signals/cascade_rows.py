@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liqheat.domain.market import Side
-from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.money import MICRO_USD_PER_USD, estimate_micro_usd
 from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.signals import Cascade
 from processors.signals.book import SideBook
@@ -133,7 +133,7 @@ def _usd(micro_usd: IntArray) -> FloatArray:
 
 
 def _micro(usd: FloatArray) -> list[int]:
-    return [round(value * MICRO_USD_PER_USD) for value in usd.tolist()]
+    return [estimate_micro_usd(value) for value in usd.tolist()]
 
 
 def _at(curve: FloatArray, percent: float) -> float:
@@ -141,7 +141,7 @@ def _at(curve: FloatArray, percent: float) -> float:
 
 
 def _within(name: str, curve: FloatArray) -> dict[str, int]:
-    return {f"{name}_{within:.0f}_usd": round(_at(curve, within) * MICRO_USD_PER_USD) for within in _WITHIN}
+    return {f"{name}_{within:.0f}_usd": estimate_micro_usd(_at(curve, within)) for within in _WITHIN}
 
 
 def _absorption(at_risk: FloatArray, depth: FloatArray, within: float) -> float:
@@ -150,13 +150,13 @@ def _absorption(at_risk: FloatArray, depth: FloatArray, within: float) -> float:
 
 
 def _rest_of(chain: Chain, place: int, trigger: int) -> float:
-    if trigger < 0:
+    if trigger < 0 or chain.is_beyond[place, trigger]:
         return math.nan
-    return math.inf if chain.is_beyond[place, trigger] else float(chain.rest_percent[place, trigger])
+    return float(chain.rest_percent[place, trigger])
 
 
 def _liquidated_by(chain: Chain, place: int, trigger: int) -> int:
-    return round(float(chain.liquidated_usd[place, trigger]) * MICRO_USD_PER_USD) if trigger >= 0 else 0
+    return estimate_micro_usd(float(chain.liquidated_usd[place, trigger])) if trigger >= 0 else 0
 
 
 def _first_beyond(chain: Chain, place: int) -> float:

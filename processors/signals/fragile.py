@@ -48,6 +48,8 @@ def fragile_alerts(
 
 def amplification(row: Cascade) -> float:
     """Return rest over move at the trigger; infinite where the known book does not hold the chain."""
+    if math.isnan(row.trigger_rest_percent) and not math.isnan(row.trigger_percent):
+        return math.inf
     return row.trigger_rest_percent / row.trigger_percent
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from liqheat.domain.heatmap import TrackRecord
 from liqheat.domain.market import Side, Venue
-from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.money import MICRO_USD_PER_USD, estimate_micro_usd
 from liqheat.domain.price_grid import bucket_of, middle
 from liqheat.domain.venues import VENUE_FACTS, LiquidationFeed
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
@@ -195,7 +195,7 @@ def _row(stretch: Stretch, hours: int, rival: Rival, minute: ClosedMinute, feed:
         executed / squares if squares > 0 else 0.0
         for executed, squares in zip(rival.executed, rival.squares, strict=True)
     ]
-    rivals = [round(rate * move**2 * MICRO_USD_PER_USD) for rate, move in zip(rates, moves, strict=True)]
+    rivals = [estimate_micro_usd(rate * move**2) for rate, move in zip(rates, moves, strict=True)]
     place, kernel, weight = _place(stretch, minute.grid_factor) if hours else (math.nan, math.nan, 0.0)
     expected_minutes = _length(hours) // MINUTE_MS
     return TrackRecord(

@@ -16,6 +16,7 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, lower_edge
 from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.codec import decode, encode
 from liqheat.platform.settings import Signals
 from processors.signals.book import ROW, Rows, SideBook, side_book
 from processors.signals.engine import to_batches, update
@@ -81,6 +82,7 @@ def minute_frame(window: int, mark: float, **changes: Any) -> pl.DataFrame:
         "open_interest": math.nan,
         "open_interest_usd": math.nan,
         "turnover_24h_usd": 100e6,
+        "model_version": 1,
         "revision": 1,
     }
     return pl.DataFrame([row | changes], schema=schema_of(Kind.MARKET_MINUTES).polars)
@@ -131,9 +133,9 @@ def readings_of(outputs: Sequence[Batch]) -> list[tuple[str, Reading]]:
 
 
 def said_of(state: SignalState, outputs: Sequence[Batch], settings: Signals, factor: int = FACTOR) -> list[Batch]:
-    """Return the signals' batches that follow from outputs as above."""
+    """Return the signals' batches that follow from outputs as above, as a reader of the log gets them."""
     said = update(state, readings_of(outputs), settings, factor)
-    return to_batches([(state.symbol, each) for each in said])
+    return [decode(*encode(batch)) for batch in to_batches([(state.symbol, each) for each in said])]
 
 
 def market(

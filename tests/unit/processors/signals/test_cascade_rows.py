@@ -4,11 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from liqheat.domain.events import Kind
 from liqheat.domain.market import LEVERAGE_BANDS, Side
 from liqheat.domain.price_grid import bucket_of, lower_edge
+from liqheat.platform.codec import decode, encode
 from processors.signals.book import VENUES, SideBook
 from processors.signals.cascade_rows import MOVES_PERCENT, VenueDepth, cascades
+from processors.signals.engine import to_batches
 
 MICRO = 1_000_000
 MARK = 100.0
@@ -76,6 +81,8 @@ def test_a_book_too_thin_for_the_cluster_is_said_to_be_passed_through() -> None:
     falls = cascades(60_000, MARK, [LONGS, SHORTS], [even(1_000.0)], 80e6, 0.3, 1)[0]
 
     assert falls.beyond_percent == pytest.approx(1.9)
+    assert falls.trigger_percent == pytest.approx(1.9)
+    assert math.isnan(falls.trigger_rest_percent)
 
 
 def test_a_book_that_reaches_less_far_says_how_far() -> None:
@@ -85,3 +92,25 @@ def test_a_book_that_reaches_less_far_says_how_far() -> None:
     assert falls.book_reach_percent == 2.0
     # Beyond its reach it goes on as densely as in its outer half.
     assert falls.depth_5_usd == pytest.approx(5 * 500_000 * MICRO)
+
+
+@given(
+    usd_per_percent=st.sampled_from([0.0, 1e-6, 1.0, 1e3, 250e3, 1e12]),
+    reach=st.sampled_from([0.01, 0.1, 2.0, 10.0, 100.0]),
+    at_risk=st.sampled_from([0.0, 1e-6, 1e3, 4e6, 1e12]),
+    distance=st.floats(0.0, 29.0),
+    open_interest=st.sampled_from([math.nan, 0.0, 80e6]),
+    refill=st.sampled_from([0.0, 0.3, 1.0]),
+)
+def test_whatever_map_and_books_say_a_reader_of_the_log_takes_the_rows(
+    usd_per_percent: float, reach: float, at_risk: float, distance: float, open_interest: float, refill: float
+) -> None:
+    sides = [
+        side_of(Side.LONG, {MARK - distance: (at_risk, at_risk)}),
+        side_of(Side.SHORT, {MARK + distance: (at_risk, at_risk / 3)}),
+    ]
+    books = [even(usd_per_percent, reach, open_interest), even(250_000.0)]
+    for depths in (books, books[:1]):
+        rows = cascades(60_000, MARK, sides, depths, open_interest, refill, 7)
+        for batch in to_batches([("TAO", (Kind.CASCADES, "", row)) for row in rows]):
+            assert decode(*encode(batch)).frame.equals(batch.frame)

@@ -78,6 +78,6 @@ def test_a_weak_chain_and_books_of_too_small_a_part_of_the_market_are_not_fragil
 
 
 def test_a_chain_that_runs_past_the_known_books_says_so() -> None:
-    (alert,) = fragile_alerts(minute(7), [changed(trigger_rest_percent=math.inf)], {}, SETTINGS)
+    (alert,) = fragile_alerts(minute(7), [changed(trigger_rest_percent=math.nan)], {}, SETTINGS)
 
     assert "would be carried further than the known books reach" in alert.message

@@ -6,11 +6,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from liqheat.domain.events import Kind
 from liqheat.domain.heatmap import TrackRecord
 from liqheat.domain.market import Side, Venue
+from liqheat.domain.money import MAXIMUM_ESTIMATE_USD
 from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.codec import decode, encode
 from processors.signals.book import ROW, Rows
+from processors.signals.engine import to_batches
 from processors.signals.track_record import ClosedMinute, MarketRecord, add, copied
 
 MIDNIGHT = 1_767_225_600_000
@@ -66,6 +70,23 @@ def test_an_hour_sums_what_was_predicted_minute_by_minute_and_what_was_executed(
     assert row.coverage == pytest.approx(1 / 60)
     assert math.isnan(row.place_score)
     assert (row.feed, row.model_version) == ("whole", 2)
+
+
+def test_a_crash_after_flat_hours_stays_within_what_a_column_holds() -> None:
+    """A stable coin: liquidations at a move of a millionth say anything of a fall by half."""
+    record = MarketRecord()
+    rows = played(
+        record,
+        minute(-1, 100.0, 100.0),
+        minute(0, 99.9999, 100.0, executed=(10**12, 0)),
+        minute(59, 100.0, 100.0),
+        minute(60, 50.0, 100.0),
+        minute(119, 100.0, 100.0),
+        minute(120, 100.0, 100.0),
+    )
+    assert hours_of(rows, 0)[1].rival_long_usd == MAXIMUM_ESTIMATE_USD * MICRO
+    (batch,) = to_batches([("USDC", (Kind.TRACK_RECORD, "bybit", row)) for row in rows])
+    assert decode(*encode(batch)).frame.height == len(rows)
 
 
 def test_the_rival_predicts_last_hours_liquidations_per_squared_move() -> None:
