@@ -14,12 +14,12 @@ import polars as pl
 import structlog
 from kafka.errors import KafkaError
 
-from liqheat.domain.events import Kind
+from liqheat.domain.events import Batch, Kind
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
-from liqheat.platform.codec import decode
 from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import Origin, PoisonMessage, TransientError
+from liqheat.platform.odd_rows import decode_sane_rows
 from liqheat.platform.retry import BackOff, Outage
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
@@ -205,10 +205,7 @@ class SinkLoop:
             self._gathering.pass_over(now)
             return
         try:
-            batch = decode(headers, message.value)
-            stored = STORED.get(batch.kind)
-            if stored is None or stored.topic is not topic:
-                raise PoisonMessage(f"The kind {batch.kind.value} does not belong on {topic.label}")
+            batch = self._decoded(headers, message.value, topic, origin)
         except PoisonMessage as error:
             self._dead_letters.add(error.reason, origin, headers, message.value or b"")
             self._gathering.pass_over(now)
@@ -218,6 +215,22 @@ class SinkLoop:
         self._limit.good()
         metrics.ROWS_CONSUMED.labels(batch.kind.value).inc(batch.frame.height)
         self._gathering.add(batch, origin, now)
+
+    def _decoded(self, headers: dict[str, bytes], value: bytes | None, topic: Topic, origin: Origin) -> Batch:
+        """Return a message's rows; those that are not sane become a dead letter of their own.
+
+        Raises:
+            PoisonMessage: there is nothing to store in the message.
+        """
+        read = decode_sane_rows(headers, value)
+        batch = read.batch
+        stored = STORED.get(batch.kind)
+        if stored is None or stored.topic is not topic:
+            raise PoisonMessage(f"The kind {batch.kind.value} does not belong on {topic.label}")
+        if read.odd is not None:
+            self._dead_letters.add(read.reason, origin, headers, read.odd)
+            log.warning("dead letter", reason=read.reason, origin=str(origin), rows_stored=batch.frame.height)
+        return batch
 
     def _stop(self) -> NoReturn:
         """End because of the limit, with all that was read written and committed: it is not read again."""

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.domain.events import MARKET_COLUMNS, Batch, Column, Kind, schema_of
+from liqheat.domain.events import MARKET_COLUMNS, Batch, Column, Kind, Schema, schema_of
 from liqheat.platform import arrow_stream
 from liqheat.platform.arrow_stream import Table, Texts
-from liqheat.platform.column_checks import DTYPES, check_values, sane_columns
+from liqheat.platform.column_checks import DTYPES, check_values, sane_columns, typed_values
 from liqheat.platform.errors import PoisonMessage
 
 MAXIMUM_ROWS = 200_000
@@ -183,6 +183,27 @@ def decode_rows(
         else:
             decoded[column.name] = values
     return Rows(kind, texts["venue"], markets, starts, decoded, table.height)
+
+
+def read_envelope(
+    headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: bytes | None
+) -> tuple[Schema, Table]:
+    """Read what a message is, with the types of its columns checked but none of their values.
+
+    Raises:
+        PoisonMessage: as `decode`, but for values outside their unit, nulls and lists that are not parallel.
+    """
+    _, kind = _texts_and_kind(headers)
+    table, schema = _checked(value), schema_of(kind)
+    for column in schema.columns:
+        typed_values(table, column)
+    for name in MARKET_COLUMNS:
+        if name in table.columns and not isinstance(table.columns[name], Texts):
+            raise PoisonMessage(f"Expected the column {name!r} as text, was {table.fields[name].form}")
+    for values in table.columns.values():
+        if isinstance(values, Texts):
+            values.texts({})
+    return schema, table
 
 
 def check_rows(messages: Sequence[Rows]) -> None:

@@ -42,15 +42,9 @@ def sane_columns(table: Table, schema: Schema, *, check: bool = True) -> dict[st
         return {name: table.columns[name] for name in known[1]}
     columns: dict[str, Any] = {}
     for column in schema.columns:
-        values = table.columns.get(column.name)
+        values = typed_values(table, column)
         if values is None:
-            if column.default is None:
-                raise PoisonMessage(f"The column {column.name!r} is missing")
             continue
-        if not _is_of_type(values, column.dtype):
-            raise PoisonMessage(
-                f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}"
-            )
         if table.nulls[column.name]:
             raise PoisonMessage(f"The column {column.name!r} has {table.nulls[column.name]} nulls")
         if isinstance(values, Lists):
@@ -63,6 +57,22 @@ def sane_columns(table: Table, schema: Schema, *, check: bool = True) -> dict[st
     elif len(_VERIFIED) < _VERIFIED_SCHEMAS:
         _VERIFIED[schema.kind, id(table.fields)] = table.fields, tuple(columns)
     return columns
+
+
+def typed_values(table: Table, column: Column) -> Any:
+    """Return the values that a table has of `column`, whatever they are; None where it has none and needs none.
+
+    Raises:
+        PoisonMessage: they are of another type, or missing from a column that has no default.
+    """
+    values = table.columns.get(column.name)
+    if values is None:
+        if column.default is None:
+            raise PoisonMessage(f"The column {column.name!r} is missing")
+        return None
+    if not _is_of_type(values, column.dtype):
+        raise PoisonMessage(f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}")
+    return values
 
 
 def _check_list(column: Column, lists: Lists) -> None:

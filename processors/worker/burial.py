@@ -8,7 +8,6 @@ from typing import Generic
 
 import structlog
 
-from liqheat.platform.codec import encode
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.metrics import DEAD_LETTERS
 from liqheat.platform.topics import Topic
@@ -34,7 +33,7 @@ class Burial(Generic[State]):
 
     async def bury_rows(self, partition: Partition[State], message: LogMessage, refused: Refused) -> None:
         """Make a dead letter of some rows of a message."""
-        await self._send(partition, message, refused.reason, encode(refused.rows.batch())[1])
+        await self._send(partition, message, refused.reason, refused.value)
 
     async def _send(self, partition: Partition[State], message: LogMessage, reason: str, value: bytes | None) -> None:
         self._letters.inc()

@@ -329,7 +329,7 @@ class Driver(Generic[State]):
             await self._burial.bury(partition, message, failed[0][1])
         elif failed:
             refused = rows.select(np.array(sorted(place for place, _ in failed)))
-            await self._burial.bury_rows(partition, message, Refused(refused, failed[0][1].reason))
+            await self._burial.bury_rows(partition, message, Refused.of(refused, failed[0][1].reason))
             partition.limit.good()
         else:
             partition.limit.good()

@@ -1,8 +1,9 @@
 """From messages of the log to rows that the engine may take: what is refused is refused here, row by row.
 
 A message that cannot be read is poison as a whole. Of one that can, only the rows that must not be applied are left
-out: of symbols that belong to another partition, and events further ahead of the broker's own time than a clock may
-be. Both are judged from the log alone, so that the same log always gives the same rows.
+out: with a value outside its unit, of symbols that belong to another partition, and events further ahead of the
+broker's own time than a clock may be. All are judged from the log alone, so that the same log always gives the same
+rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from liqheat.domain.market import Venue
-from liqheat.platform.codec import Rows, check_rows, decode_rows
+from liqheat.platform.codec import Rows, check_rows, decode_rows, encode
 from liqheat.platform.errors import Origin, PoisonMessage
+from liqheat.platform.odd_rows import split_odd_rows
 from liqheat.platform.partitions import partition_of
 from processors.heatmap.span import TIMED_KINDS
 from processors.worker.deaths import is_mark
@@ -41,10 +43,15 @@ def origin_of(message: LogMessage) -> Origin:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Rows that must not be applied, and why."""
+    """Rows that must not be applied, as a message's value, and why."""
 
-    rows: Rows
+    value: bytes
     reason: str
+
+    @classmethod
+    def of(cls, rows: Rows, reason: str) -> "Refused":
+        """Return those rows, encoded."""
+        return cls(encode(rows.batch())[1], reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_
         maximum_lead_ms: how far an event may be ahead of its message's timestamp.
     """
     try:
-        read = [_read(message, partitions, maximum_lead_ms, check=False) for message in messages]
+        read = [_read(message, message.value, partitions, maximum_lead_ms, check=False) for message in messages]
         check_rows([each.rows for each in read if each.rows is not None])
     except PoisonMessage:
         return [_read_alone(message, partitions, maximum_lead_ms) for message in messages]
@@ -76,19 +83,28 @@ def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_
 
 
 def _read_alone(message: LogMessage, partitions: int, maximum_lead_ms: int) -> Read:
+    """Read one message, without its rows that are not sane."""
     try:
-        return _read(message, partitions, maximum_lead_ms, check=True)
+        return _read(message, message.value, partitions, maximum_lead_ms, check=True)
+    except PoisonMessage as poison:
+        parts = split_odd_rows(message.headers or (), message.value)
+        if parts is None:
+            return Read(message, None, poison=poison)
+        odd = Refused(parts.odd, poison.reason)
+    try:
+        read = _read(message, parts.sane, partitions, maximum_lead_ms, check=True)
     except PoisonMessage as poison:
         return Read(message, None, poison=poison)
+    return replace(read, refused=(odd, *read.refused))
 
 
-def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: bool) -> Read:
-    """Read one message.
+def _read(message: LogMessage, value: bytes | None, partitions: int, maximum_lead_ms: int, *, check: bool) -> Read:
+    """Read one message as if `value` were its value.
 
     Raises:
         PoisonMessage: it cannot be decoded, is no position event, or is of an unknown venue.
     """
-    rows = replace(decode_rows(message.headers or (), message.value, check=check), written_at=message.timestamp)
+    rows = replace(decode_rows(message.headers or (), value, check=check), written_at=message.timestamp)
     if rows.kind not in INPUT_KINDS:
         raise PoisonMessage(f"Expected a kind of position event, was {rows.kind.value!r}")
     if rows.venue not in _VENUES:
@@ -103,7 +119,7 @@ def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: 
         reason = (
             f"{strangers[0]} belongs to partition {partition_of(strangers[0], partitions)}, not {message.partition}"
         )
-        refused.append(Refused(rows.select(np.flatnonzero(~inside)), reason))
+        refused.append(Refused.of(rows.select(np.flatnonzero(~inside)), reason))
         if not inside.any():
             return Read(message, None, refused)
         rows = rows.select(np.flatnonzero(inside))
@@ -113,7 +129,7 @@ def _read(message: LogMessage, partitions: int, maximum_lead_ms: int, *, check: 
         if int(leads.max()) > maximum_lead_ms:
             early = leads > maximum_lead_ms
             reason = f"An event is {int(leads.max()):,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
-            refused.append(Refused(rows.select(np.flatnonzero(early)), reason))
+            refused.append(Refused.of(rows.select(np.flatnonzero(early)), reason))
             if early.all():
                 return Read(message, None, refused)
             rows = rows.select(np.flatnonzero(~early))

@@ -17,9 +17,9 @@ from liqheat.domain.events import Batch, Kind
 from liqheat.domain.signals import Alert
 from liqheat.platform import kafka, metrics
 from liqheat.platform.clock import Clock, SystemClock
-from liqheat.platform.codec import decode
 from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import Origin, PoisonMessage
+from liqheat.platform.odd_rows import decode_sane_rows
 from liqheat.platform.polling import CalmPoll
 from liqheat.platform.settings import Settings
 from liqheat.platform.topics import Topic
@@ -101,14 +101,17 @@ class WebhookService:
     def _alerts(self, message: Any) -> list[tuple[str, Alert]]:
         metrics.MESSAGES_CONSUMED.labels(Topic.ALERTS.label).inc()
         origin = Origin(message.topic, message.partition, message.offset)
+        headers = dict(message.headers)
         try:
-            batch = decode(message.headers, message.value)
-            if batch.kind is not Kind.ALERTS:
-                raise PoisonMessage(f"Expected alerts, was {batch.kind.value!r}")
+            read = decode_sane_rows(headers, message.value)
+            if read.batch.kind is not Kind.ALERTS:
+                raise PoisonMessage(f"Expected alerts, was {read.batch.kind.value!r}")
         except PoisonMessage as error:
-            self._dead_letters.add(error.reason, origin, dict(message.headers), message.value or b"")
+            self._dead_letters.add(error.reason, origin, headers, message.value or b"")
             return []
-        return alerts_of(batch)
+        if read.odd is not None:
+            self._dead_letters.add(read.reason, origin, headers, read.odd)
+        return alerts_of(read.batch)
 
 
 def alerts_of(batch: Batch) -> list[tuple[str, Alert]]:

@@ -45,13 +45,16 @@ def received() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def send(kafka: Kafka, *alert_ids: str) -> None:
+def send(kafka: Kafka, *alert_ids: str, odd: int = 0) -> None:
+    """Send alerts in one message, with `odd` rows more that no reader may take."""
     rows = [
         {name: "" if dtype == pl.String() else 1 for name, dtype in schema_of(Kind.ALERTS).polars.items()}
         | {"alert_id": alert_id, "event_time": NOW, "side": 1}
-        for alert_id in alert_ids
+        for alert_id in (*alert_ids, *["odd"] * odd)
     ]
-    frame = pl.DataFrame(rows, schema=schema_of(Kind.ALERTS).polars)
+    frame = pl.DataFrame(rows, schema=schema_of(Kind.ALERTS).polars).with_columns(
+        mark_price=pl.when(pl.col("alert_id") == "odd").then(-1.0).otherwise(pl.col("mark_price"))
+    )
     headers, value = encode(Batch.of_market(Kind.ALERTS, "all", "VIRTUAL", "", frame))
     sending = producer(kafka)
     sending.send(kafka.topic(Topic.ALERTS), key=b"VIRTUAL", value=value, headers=headers).get(timeout=10)
@@ -76,7 +79,7 @@ def test_each_alert_is_sent_once_though_it_comes_again_and_the_webhook_restarts(
 ) -> None:
     url, got = received
     settings = Settings(kafka=kafka, webhook=Webhook(url=SecretStr(url)))
-    send(kafka, "first", "second")
+    send(kafka, "first", "second", odd=1)
     send(kafka, "first")
     run_until(WebhookService(settings, ManualClock(NOW)), lambda: len(got) >= 2)
     # A processor that restarted says "second" again, then something new.

@@ -7,5 +7,5 @@ SELECT
     origin_partition, -- Partition there; -1 for a raw frame
     origin_offset, -- Offset there; -1 for a raw frame
     headers, -- Headers of the original message, a JSON object
-    value -- The original message, byte for byte
+    value -- The original message, byte for byte; where only some of its rows were refused, those rows in the same form
 FROM {database}.dead_letters_raw FINAL

@@ -1,14 +1,16 @@
 """The sink's promises, with the clock in hand: batches, order of writing and committing, outages, poison."""
 
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import polars as pl
 import pytest
 from kafka import TopicPartition
 
-from liqheat.domain.events import Gap, Liquidation, Trade, to_batch
+from liqheat.domain.events import Batch, Gap, Kind, Liquidation, Trade, to_batch
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import DeadLetterLimitExceeded, Origin
@@ -212,6 +214,22 @@ def test_poison_becomes_a_dead_letter_before_its_offset_is_committed_and_the_res
     assert headers["stage"] == b"sink"
     assert headers["original.venue"] == b"binance"
     assert at.source.committed == {HEATMAP: 1, TopicPartition("gaps", 0): 1}
+
+
+def test_a_row_outside_its_unit_becomes_a_dead_letter_alone_and_its_neighbours_are_stored() -> None:
+    at = house(dead_letter_limit=1)
+    frame = to_batch([gap(), gap(), gap()]).frame.with_columns(end_time=pl.Series([1, -1, 60_000]))
+    for _ in range(3):
+        at.source.add(Topic.GAPS, Batch(Kind.GAPS, "binance", frame))
+    at.loop.step()
+    at.step_after(1.0)
+    assert at.database.rows("gaps_raw").height == 6
+    assert len(at.dead_letters.sent) == 3
+    headers, value = at.dead_letters.sent[1]
+    assert b"'end_time'" in headers["reason"]
+    assert headers["origin_offset"] == b"1"
+    assert pl.read_ipc_stream(io.BytesIO(value)).equals(frame[1])
+    assert at.source.committed == {TopicPartition("gaps", 0): 3}
 
 
 def test_a_kind_on_the_wrong_topic_is_poison() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import math
 
 import polars as pl
 import pytest
@@ -77,6 +78,42 @@ async def test_one_row_that_the_engine_refuses_is_buried_alone_and_its_neighbour
     (letter,) = log.letters()
     assert letter["reason"] == b"this engine takes no such price"
     assert [batch.frame["price"].to_list() for batch in letter_values(log)] == [[REFUSED_PRICE]]
+    assert (rows_in(log, "FET"), rows_in(log, "TAO")) == (102, 101)
+    assert log.committed(0) == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("price", math.nan),
+        ("price", math.inf),
+        ("price", -math.inf),
+        ("price", 0.0),
+        ("price", 1e300),
+        ("price", None),
+        ("quantity", -1.0),
+        ("event_time", -1),
+        ("taker_side", 3),
+        ("trade_id", None),
+        ("instrument", None),
+    ],
+)
+async def test_one_row_with_a_value_outside_its_unit_is_buried_alone_and_its_neighbours_are_applied(
+    column: str, value: float | None
+) -> None:
+    log = MemoryLog()
+    driver = driver_of(log)
+    headers, _ = encode(two_symbols())
+    frame = two_symbols().frame
+    frame[2, column] = value
+    buffer = io.BytesIO()
+    frame.write_ipc_stream(buffer)
+    await driver.handle([log.write(trades()), log.write_raw(0, buffer.getvalue(), headers), log.write(trades("TAO"))])
+    await driver.checkpoint()
+    (letter,) = log.letters()
+    assert f"'{column}'" in letter["reason"].decode()
+    (sent,) = [value for topic, _, value, _ in log.sent if topic is Topic.DEAD_LETTERS]
+    assert pl.read_ipc_stream(io.BytesIO(sent or b"")).equals(frame[2])
     assert (rows_in(log, "FET"), rows_in(log, "TAO")) == (102, 101)
     assert log.committed(0) == 3
 
