@@ -55,7 +55,7 @@ bench-market: $(STAMP) kafka ## what the real services cost on a load like the r
 
 FRAMES ?= 1000000
 fuzz: $(STAMP) ## spoil a million frames per venue and as many Kafka messages (FRAMES=...)
-	@$(BIN)/pytest -q --timeout=0 --frames $(FRAMES) tests/property/test_fuzz_frames.py tests/property/test_fuzz_messages.py
+	@$(BIN)/pytest -q --timeout=0 --frames $(FRAMES) tests/property/test_fuzz_frames.py tests/property/test_fuzz_messages.py tests/property/test_fuzz_engine.py
 
 FAULTS ?= 200
 SEED ?= 1

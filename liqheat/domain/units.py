@@ -3,6 +3,7 @@
 The codec refuses a value outside its unit; dictionaries of the data are generated from the names here.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -55,6 +56,12 @@ Version = Annotated[int, Unit("version of the model that made the row", minimum=
 Factor = Annotated[float, Unit("times", minimum=0.0, nullable=True)]
 Nats = Annotated[float, Unit("nats per liquidated USD, may be negative", nullable=True)]
 Weight = Annotated[float, Unit("square root of USD", minimum=0.0)]
+
+
+def known(value: float) -> float:
+    """Return a quotient as a nullable column may hold it: NaN where it has left the numbers."""
+    return value if math.isfinite(value) else math.nan
+
 
 MAXIMUM_LIST = 20_000
 """Most elements of one list: more than the buckets of a side from a thousandth to a thousand times the price."""

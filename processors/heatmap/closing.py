@@ -142,7 +142,8 @@ def _follow_range(state: PartitionState, markets: IntArray, facts: "_Facts") -> 
     if places.size:
         own = markets[places]
         swept = state.inferred.swept_so_far(own, low[places], high[places])
-        left = shown["base"][own] - np.stack([swept.at_risk, swept.expected], axis=1)
+        # The whole is rounded down bucket by bucket, what was swept all together: where all is, by less than a bucket.
+        left = np.maximum(shown["base"][own] - np.stack([swept.at_risk, swept.expected], axis=1), 0)
         reached[places] = (left != shown["left"][own]).any(axis=(1, 2))
         shown["low"][own], shown["high"][own], shown["left"][own] = low[places], high[places], left
     return reached
@@ -237,6 +238,8 @@ class _Facts:
         coverage = np.where(
             self.open_interest > 0, held / np.where(self.open_interest > 0, self.open_interest, 1.0), 0.0
         )
+        # A quotient by next to nothing is not a number that any reader takes.
+        coverage = np.where(np.isfinite(coverage), coverage, np.nan)
         return {
             "window_start": row["start"],
             "mark_open": slot["mark_open"],

@@ -21,6 +21,10 @@ MEMORY_MINUTES = 14 * 24 * 60
 KAPPA_WEIGHT = 3e-4
 """Swept USD that the prior of kappa is worth, per USD of open interest: on BTC, what is swept in about two hours."""
 
+LARGEST_KAPPA = 1e3
+"""A record that says more than this, or less than its inverse, is wrong about the market: kappas of BTC, SOL and DOGE
+lay within 1.4 of each other."""
+
 BAND_WEIGHT = 0.05
 """Swept USD that the prior of a band's multiplier is worth, per USD of open interest that the prior has there."""
 
@@ -59,7 +63,8 @@ def venue_kappa(
     """
     symbol = shrunk(*siblings, weight, 1.0)
     kappa = shrunk(*own, weight, symbol)
-    return np.asarray(np.where(is_sampled & has_whole_sibling, np.maximum(kappa, symbol), kappa))
+    kappa = np.where(is_sampled & has_whole_sibling, np.maximum(kappa, symbol), kappa)
+    return np.asarray(np.clip(kappa, 1 / LARGEST_KAPPA, LARGEST_KAPPA))
 
 
 def attribute(executed: IntArray, swept: IntArray, multipliers: FloatArray) -> FloatArray:

@@ -12,6 +12,9 @@ IntArray = npt.NDArray[np.int64]
 BELOW, ABOVE = 900, 700
 """Fine buckets kept on each side of the mark at least: 45% below, 60% above at 6.6 bp each."""
 
+MAXIMUM_BUCKET_MICRO_USD = 1e15
+"""Most that one fine bucket may hold, a billion USD, so that sums over buckets and venues stay within 64 bits."""
+
 
 def whole_levels(buckets: int, factor: int) -> int:
     """Return `buckets`, rounded up to whole published buckets of `factor` fine ones."""
@@ -36,8 +39,8 @@ def per_level(fine: IntArray, factor: int) -> IntArray:
 
 
 def scaled(amounts: IntArray, factors: FloatArray | float) -> IntArray:
-    """Return `amounts * factors` (float64) rounded down."""
-    whole: IntArray = np.floor(amounts * factors).astype(np.int64)
+    """Return `amounts * factors` (float64) rounded down, each held at `MAXIMUM_BUCKET_MICRO_USD`."""
+    whole: IntArray = np.floor(np.minimum(amounts * factors, MAXIMUM_BUCKET_MICRO_USD)).astype(np.int64)
     return whole
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from processors.positions import inferred_codec
@@ -52,6 +52,9 @@ DRIFT = 60
 
 UNITS_PER_INTEREST = 1e10
 """Open interest in units of a market's amounts: fine enough for every bucket, and few digits to keep."""
+
+_MAXIMUM_TURNOVER = int(MAXIMUM_NOTIONAL_USD * MICRO_USD_PER_USD)
+"""Most of one minute's turnover, micro-USD, that opens anything."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,9 +196,9 @@ class InferredPositions:
     def _begin(self, markets: IntArray, minute: MinuteColumns) -> None:
         """Place new markets around their first mark, take the open interest, and start the minute's flows."""
         state = self.state
-        state.interest[markets] = np.where(
-            np.isnan(minute.open_interest), state.interest[markets], minute.open_interest
-        )
+        interest = np.where(np.isnan(minute.open_interest), state.interest[markets], minute.open_interest)
+        # Whatever a venue says of coins or price, the sums of the map stay within 64 bits.
+        state.interest[markets] = np.minimum(interest, MAXIMUM_NOTIONAL_USD / minute.mark_close)
         new = np.isnan(state.close[markets])
         started = markets[new]
         state.base[started] = self._base(bucket_of(minute.mark_close[new]))
@@ -248,7 +251,7 @@ class InferredPositions:
         state, units = self.state, self.state.units(markets)
         layers = age_layers(state.layers[markets], end, minute.elapsed_minutes, units)
         closes = bucket_of(minute.mark_close) - state.base[markets]
-        turnover = minute.buy_usd + minute.sell_usd
+        turnover = np.minimum(minute.buy_usd + minute.sell_usd, _MAXIMUM_TURNOVER)
         layers[:, 0] += expected_opened(state.base[markets], state.width, mean_price(minute), closes, turnover, units)
         state.layers[markets] = layers
 

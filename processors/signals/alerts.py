@@ -21,6 +21,7 @@ import msgspec
 from liqheat.domain.market import Side
 from liqheat.domain.money import MICRO_USD_PER_USD, usd_text
 from liqheat.domain.signals import Alert, AlertKind
+from liqheat.domain.units import known
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.clusters import Tracked
@@ -106,7 +107,7 @@ def distance_percent(side: int, edge: float, mark: float) -> float:
 
 def percent_of_adv(notional: int, adv: float) -> float:
     """Return a notional (micro-USD) in % of ADV (USD); NaN where that is unknown."""
-    return 100.0 * notional / MICRO_USD_PER_USD / adv if adv > 0 else math.nan
+    return known(100.0 * notional / MICRO_USD_PER_USD / adv) if adv > 0 else math.nan
 
 
 def cluster_alerts(

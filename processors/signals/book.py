@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.market import LEVERAGE_BANDS, Side, Venue
-from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of, lower_edge
+from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE, FloatArray, IntArray, bucket_of, lower_edge
 from processors.heatmap.rows import OBSERVED, Levels
 
 ROW = np.dtype(
@@ -94,7 +94,7 @@ def side_book(
         ends = [low_mark * (1 - reach_percent / 100), high_mark]
     else:
         ends = [low_mark, high_mark * (1 + reach_percent / 100)]
-    first, last = (int(bucket) for bucket in bucket_of(ends, factor))
+    first, last = (int(bucket) for bucket in bucket_of(np.clip(ends, MINIMUM_PRICE, MAXIMUM_PRICE), factor))
     size = last - first + 1
     at_risk, expected, swept, observed = (np.zeros(size, dtype=np.int64) for _ in range(4))
     by_venue = np.zeros((size, len(VENUES)), dtype=np.int64)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from liqheat.domain.market import Side
-from liqheat.domain.money import MICRO_USD_PER_USD, estimate_micro_usd
+from liqheat.domain.money import MAXIMUM_ESTIMATE_USD, MICRO_USD_PER_USD, estimate_micro_usd
 from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.signals import Cascade
+from liqheat.domain.units import known
 from processors.signals.book import SideBook
 from processors.signals.cascades import GRID_PERCENT, Chain, chains, depth_curve, forced_curve
 
@@ -23,6 +24,9 @@ MOVES_PERCENT: FloatArray = np.array(
     [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0]
 )
 """Moves whose rest is published."""
+
+LEAST_REACH_PERCENT = 0.001
+"""A book that was read less far is not known: its density would be that of its best price."""
 
 _WITHIN = (1.0, 2.0, 5.0)
 _PUBLISHED = np.round(MOVES_PERCENT / GRID_PERCENT[0]).astype(np.int64) - 1
@@ -62,7 +66,7 @@ def cascades(
         refill: share of absorbed depth that is offered again (setting `signals.book_refill`).
         revision: of the minute.
     """
-    depths = [each for each in depths if each.bid_reach > 0 and each.ask_reach > 0]
+    depths = [each for each in depths if min(each.bid_reach, each.ask_reach) >= LEAST_REACH_PERCENT]
     if not depths or not mark > 0:
         return []
     coverage = _coverage(depths, open_interest_usd)
@@ -115,7 +119,7 @@ def _depth_of(depths: Sequence[VenueDepth], side: Side) -> FloatArray:
     A fall eats bids, a rise asks.
     """
     falls = side == Side.LONG
-    amounts = np.stack([each.bids if falls else each.asks for each in depths])
+    amounts = np.minimum([each.bids if falls else each.asks for each in depths], MAXIMUM_ESTIMATE_USD)
     reach = np.array([each.bid_reach if falls else each.ask_reach for each in depths])
     # Amounts within rising distances cannot fall; a book read while it changed may say so by a little.
     curves = depth_curve(BANDS_PERCENT, np.maximum.accumulate(np.nan_to_num(amounts), axis=1), reach)
@@ -146,7 +150,7 @@ def _within(name: str, curve: FloatArray) -> dict[str, int]:
 
 def _absorption(at_risk: FloatArray, depth: FloatArray, within: float) -> float:
     resting = _at(depth, within)
-    return _at(at_risk, within) / resting if resting > 0 else math.nan
+    return known(_at(at_risk, within) / resting) if resting > 0 else math.nan
 
 
 def _rest_of(chain: Chain, place: int, trigger: int) -> float:

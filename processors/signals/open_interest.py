@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import FloatArray
+from liqheat.domain.units import known
 from liqheat.domain.venues import COMPARED_VENUES
 from processors.signals.history import OPEN_INTEREST, value_at
 
@@ -16,7 +17,7 @@ def change_percent(history: FloatArray, window: int, span_ms: int) -> float:
     """Return the change in % of open interest at minute `window` against `span_ms` before; NaN where not known."""
     now = value_at(history, OPEN_INTEREST, window)
     before = value_at(history, OPEN_INTEREST, window - span_ms)
-    return 100.0 * (now - before) / before if before > 0 else float("nan")
+    return _percent(now, before)
 
 
 def total_change_percent(histories: Mapping[Venue, FloatArray], window: int, span_ms: int) -> float:
@@ -28,7 +29,12 @@ def total_change_percent(histories: Mapping[Venue, FloatArray], window: int, spa
         if not math.isnan(latest) and not math.isnan(earlier):
             now += latest
             before += earlier
-    return 100.0 * (now - before) / before if before > 0 else float("nan")
+    return _percent(now, before)
+
+
+def _percent(now: float, before: float) -> float:
+    """Return the change in %; NaN where nothing was before, or so little that the quotient leaves the numbers."""
+    return known(100.0 * (now - before) / before) if before > 0 else math.nan
 
 
 def agreement(changes: Mapping[Venue, float], threshold_percent: float) -> int:
