@@ -59,14 +59,13 @@ def keep_observed(state: PartitionState, markets: IntArray, before: Before) -> N
 def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, output: Output) -> None:
     """Close the open minute of each of `markets` and open the next."""
     table, slots = state.table, state.slots
-    facts = _Facts(state, markets)
+    facts = _Facts(state, markets, slots[2 * markets], table[markets])
     minute = facts.minute_columns()
     flows = state.inferred.close(markets, minute)
     cells = state.inferred.published(markets)
     found, totals = levels_of(state, markets, cells), totals_of(cells, len(markets))
     emptied = table["standing"][markets] & ~row_bits(found, len(markets), np.ones(len(found.place), np.bool_))
     holds = (found.amounts["at_risk_usd"] > 0) | (found.amounts["expected_usd"] > 0)
-    table["standing"][markets] = row_bits(found, len(markets), holds)
     starts = table["start"][markets]
     note_closed(state, markets, starts + MINUTE_MS, totals)
     columns = facts.published(revisions, totals) | {
@@ -75,7 +74,8 @@ def close_minute(state: PartitionState, markets: IntArray, revisions: IntArray, 
         "liquidations_known": minute.liquidations_known,
     }
     output.add_closed(markets, columns, found, emptied)
-    facts.carry()
+    table[markets] = facts.carried()
+    table["standing"][markets] = row_bits(found, len(markets), holds)
     table["closed"][markets] = starts
     table["begun"][markets] = np.where(table["begun"][markets] == NOT_STARTED, starts, table["begun"][markets])
     table["start"][markets] = starts + MINUTE_MS
@@ -104,12 +104,17 @@ def _open_observed(state: PartitionState, market: int) -> None:
 def add_open_minutes(
     state: PartitionState, markets: IntArray, revisions: IntArray, output: Output, which: Publish = Publish.NEWS
 ) -> None:
-    """Add the open minute of each of `markets` as it is now, and the levels of those that `which` says."""
-    facts = _Facts(state, markets)
+    """Add the open minute of each of `markets` as it is now, and the levels of those that `which` says.
+
+    Of a market that has rows of the next minute already, that one too, without levels: what comes at the beginning of
+    a minute is seen though late rows of the minute before are waited for.
+    """
+    facts = _Facts(state, markets, state.slots[2 * markets], state.table[markets])
     reached = _follow_range(state, markets, facts)
     if which is Publish.REACHED:
         reached = (state.shown["left"][markets] != state.shown["base"][markets]).any(axis=(1, 2))
-    columns = facts.published(revisions, Totals(state.shown["left"][markets, 0], state.shown["left"][markets, 1]))
+    left = Totals(state.shown["left"][markets, 0], state.shown["left"][markets, 1])
+    columns = facts.published(revisions, left)
     changed = np.asarray(reached | (which is Publish.ALL))
     for place, market in enumerate(markets.tolist() if state.observed or state.executed else ()):
         observed = state.observed.get(market)
@@ -122,6 +127,13 @@ def add_open_minutes(
         own = markets[moved]
         cells = state.inferred.published_open(own, facts.mark_low[moved], facts.mark_high[moved])
         output.add(own, {name: values[moved] for name, values in columns.items()}, levels_of(state, own, cells))
+    ahead = np.flatnonzero(state.slots["rows"][2 * markets + 1] > 0)
+    if ahead.size:
+        own, row = markets[ahead], facts.carried()[ahead]
+        row["start"] += MINUTE_MS
+        following = _Facts(state, own, state.slots[2 * own + 1], row)
+        totals = Totals(left.at_risk[ahead], left.expected[ahead])
+        output.add(own, following.published(revisions[ahead], totals), None)
 
 
 def _follow_range(state: PartitionState, markets: IntArray, facts: "_Facts") -> npt.NDArray[np.bool_]:
@@ -159,13 +171,16 @@ def note_closed(state: PartitionState, markets: IntArray, starts: IntArray, tota
 
 
 class _Facts:
-    """What the open minutes of n markets hold, with what the minutes before left where nothing new came."""
+    """What minutes of n markets hold, with what the minutes before left where nothing new came.
 
-    def __init__(self, state: PartitionState, markets: IntArray) -> None:
+    `slot` has the rows of the minutes, `row` (rows of `PartitionState.table`) what was before them; both shape (n,).
+    """
+
+    def __init__(self, state: PartitionState, markets: IntArray, slot: Array, row: Array) -> None:
         self.state = state
         self.markets = markets
-        self.slot = state.slots[2 * markets]
-        self.row = state.table[markets]
+        self.slot = slot
+        self.row = row
         self.now = {name: np.where(np.isnan(self.slot[name]), self.row[name], self.slot[name]) for name in _CARRIED}
         has_interest = self.slot["open_interest_time"] >= 0
         self.open_interest = np.where(has_interest, self.slot["open_interest"], self.row["open_interest"])
@@ -276,15 +291,16 @@ class _Facts:
             **{name: row[name] for name in DEPTH_FIELDS},
         }
 
-    def carry(self) -> None:
-        """Leave to the next minute what is known at the end of this one."""
-        table, markets = self.state.table, self.markets
+    def carried(self) -> Array:
+        """Return the rows of the markets with what is known at the end of these minutes, for the next ones."""
+        row = self.row.copy()
         for name, values in self.now.items():
-            table[name][markets] = values
-        table["next_funding_time"][markets] = self.next_funding_time
-        table["open_interest"][markets] = self.open_interest
-        table["open_interest_time"][markets] = self.open_interest_time
-        table["uncovered_before"][markets] = self.uncovered
+            row[name] = values
+        row["next_funding_time"] = self.next_funding_time
+        row["open_interest"] = self.open_interest
+        row["open_interest_time"] = self.open_interest_time
+        row["uncovered_before"] = self.uncovered
+        return row
 
 
 def _mean_price(micro_usd: IntArray, coins: FloatArray) -> FloatArray:

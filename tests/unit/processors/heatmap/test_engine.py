@@ -178,3 +178,27 @@ def test_an_open_minute_is_published_once_a_change_and_its_levels_when_price_rea
     assert sum(sum(row) for row in levels.frame.filter(pl.col("side") == 1)["swept_usd"]) > 0
     total = sum(sum(row) for row in levels.frame.filter(pl.col("side") == 1)["at_risk_usd"])
     assert total == pytest.approx(market.frame["at_risk_long_usd"][0], rel=0.01)
+
+
+def test_what_comes_at_the_beginning_of_a_minute_is_published_before_the_minute_before_has_closed() -> None:
+    state = engine.new_state(SETTINGS)
+    engine.apply(state, to_batch([Mark(*AT, START + 50_000, 1.0, 0.99)]))
+    engine.apply(state, to_batch([OpenInterest(*AT, START + 55_000, 1e6)]))
+    engine.apply(state, to_batch([Trade(*AT, START + MINUTE + 200, 1.1, 5.0, 1)]))
+    engine.apply(state, to_batch([Mark(*AT, START + MINUTE + 300, 1.2)]))
+    # The log has a trade of the minute before yet, which is late but in time.
+    engine.apply(state, to_batch([Trade(*AT, START + 59_000, 1.0, 3.0, 1)]))
+
+    (rows,) = engine.snapshot(state)
+    before, ahead = rows.frame.iter_rows(named=True)
+    assert (before["window_start"], before["mark_close"], before["taker_buy_usd"]) == (START, 1.0, 3_000_000)
+    assert (ahead["window_start"], ahead["mark_close"], ahead["taker_buy_usd"]) == (START + MINUTE, 1.2, 5_500_000)
+    # What nothing new came of is as it was left.
+    assert (ahead["mark_open"], ahead["index_price"], ahead["open_interest_usd"]) == (1.2, 0.99, 1.2e6)
+
+    *_, closed = engine.apply(state, to_batch([Mark(*AT, START + MINUTE + 2_000, 1.2)]))
+    assert closed.frame["window_start"].to_list() == [START]
+    (opened,) = engine.snapshot(state)[-1].frame.iter_rows(named=True)
+    assert opened["revision"] > ahead["revision"]
+    different = {name for name in opened if opened[name] != ahead[name] and ahead[name] == ahead[name]}
+    assert different <= {"revision", "at_risk_long_usd", "at_risk_short_usd", "expected_long_usd", "expected_short_usd"}
