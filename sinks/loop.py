@@ -121,6 +121,7 @@ class SinkLoop:
         self._limit = PoisonLimit(settings.sink.dead_letter_limit, "LIQHEAT_SINK__DEAD_LETTER_LIMIT")
         self._outage = Outage(BackOff(1.0, LONGEST_DELAY))
         self._moved = False
+        self._doing = ""
         self._commit_again_at = float("inf")
         self._last_step = clock.monotonic()
 
@@ -147,7 +148,8 @@ class SinkLoop:
         """
         now = self._last_step = self._clock.monotonic()
         if not self._outage.lasts:
-            timeout = min(wait, self._gathering.remaining(now))
+            # In the middle of a rollup only what is here already is taken: it shall end soon too.
+            timeout = 0.0 if self._gathering.slices else min(wait, self._gathering.remaining(now))
         else:
             # Polling on keeps the membership of the group; paused partitions hand out nothing.
             self._source.pause()
@@ -242,50 +244,75 @@ class SinkLoop:
         now = self._clock.monotonic()
         if not final and not self._outage.may_retry(now):
             return False
-        step, gathered = "", self._gathering
         try:
-            for kind in list(gathered.read):
-                step = STORED[kind].table.name
-                rows = rows_of_all(gathered.read[kind])
-                self._database.insert(step, [rows])
-                if kind is Kind.MARKET_MINUTES:
-                    self._database.insert(MARKET_HOURS.name, [hours_of_minutes(rows)])
-                del gathered.read[kind]
-            if gathered.letters:
-                step = DEAD_LETTERS.name
-                self._database.insert(step, gathered.letters)
-                gathered.letters = []
-            if gathered.hours and (final or gathered.rollup_due(now)):
-                step = "rollup"
-                started = self._clock.monotonic()
-                self._database.roll_up(gathered.hours)
-                gathered.rolled_up(self._clock.monotonic() - started)
+            # Between two slices of a rollup rows wait for their batch as ever.
+            if final or not self._gathering.slices or self._gathering.due(now):
+                self._insert()
+            self._doing = "rollup"
+            self._roll_up(final)
         except TransientError as error:
             delay = self._outage.failed(str(error), now, error.retry_after)
-            metrics.INSERT_RETRIES.labels(step).inc()
-            log.warning(
-                "insert failed", table=step, retry_in=delay, attempts=self._outage.back_off.failures, reason=str(error)
-            )
+            metrics.INSERT_RETRIES.labels(self._doing).inc()
+            attempts = self._outage.back_off.failures
+            log.warning("insert failed", table=self._doing, retry_in=delay, attempts=attempts, reason=str(error))
             return False
         self._recovered()
+        return self._commit()
+
+    def _insert(self) -> None:
+        """Store all rows and letters that were read.
+
+        Raises:
+            TransientError: the database cannot now; what is not stored is kept.
+        """
+        gathered = self._gathering
+        for kind in list(gathered.read):
+            self._doing = STORED[kind].table.name
+            rows = rows_of_all(gathered.read[kind])
+            self._database.insert(self._doing, [rows])
+            if kind is Kind.MARKET_MINUTES:
+                self._database.insert(MARKET_HOURS.name, [hours_of_minutes(rows)])
+            del gathered.read[kind]
+        if gathered.letters:
+            self._doing = DEAD_LETTERS.name
+            self._database.insert(self._doing, gathered.letters)
+            gathered.letters = []
         gathered.written()
-        # While an hour waits for its rollup, the messages that touched it stay uncommitted.
-        return True if gathered.hours else self._commit()
+
+    def _roll_up(self, final: bool) -> None:
+        """Roll up some of the hours that are due; with `final` all that were touched.
+
+        Raises:
+            TransientError: the database cannot now; the rest is left for later.
+        """
+        gathered = self._gathering
+        while True:
+            now = self._clock.monotonic()
+            if not gathered.slices and gathered.hours and (final or gathered.rollup_due(now)):
+                gathered.begin_round()
+            if not gathered.slices:
+                return
+            self._database.roll_up(gathered.slices[-1])
+            ended = self._clock.monotonic()
+            gathered.rolled_up(ended - now, ended)
+            if not final:
+                return
 
     def _commit(self) -> bool:
         self._commit_again_at = float("inf")
-        if not self._gathering.next_offsets:
+        offsets = self._gathering.committable()
+        if not offsets:
             return True
         try:
             self._dead_letters.flush()
-            self._source.commit(self._gathering.next_offsets)
+            self._source.commit(offsets)
         except (KafkaError, TransientError) as error:
             # Rows are stored; a later commit covers these offsets, or another reader stores the same rows again.
             # Dead letters wait for it too, so it is not left until the next message comes.
             log.warning("offsets not committed yet", reason=str(error))
             self._commit_again_at = self._clock.monotonic() + COMMIT_RETRY
             return False
-        self._gathering.next_offsets.clear()
+        self._gathering.committed(offsets)
         return True
 
     def _recovered(self) -> None:

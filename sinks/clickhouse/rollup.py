@@ -18,7 +18,7 @@ from liqheat.domain.windows import DAY_MS, HOUR_MS, window_start
 from sinks.clickhouse.steps import FLOW_RATIO, usd_of_steps
 from sinks.clickhouse.tables import LEVELS, LEVELS_DAYS, LEVELS_HOURS
 
-_SYMBOLS_PER_STATEMENT = 50
+SYMBOLS_AT_ONCE = 50
 """Bounds the memory of one recomputation; each statement reads whole hours of that many symbols."""
 
 
@@ -51,12 +51,12 @@ def _recompute(client: Client, statement: str, periods: set[MarketHour]) -> None
     for period in sorted(periods, key=lambda period: (period.start, period.symbol)):
         by_start.setdefault(period.start, []).append(period.symbol)
     for start, symbols in by_start.items():
-        for first in range(0, len(symbols), _SYMBOLS_PER_STATEMENT):
+        for first in range(0, len(symbols), SYMBOLS_AT_ONCE):
             client.command(
                 statement,
                 parameters={
                     "start": int(datetime.fromtimestamp(start / 1_000, UTC).timestamp()),
-                    "symbols": symbols[first : first + _SYMBOLS_PER_STATEMENT],
+                    "symbols": symbols[first : first + SYMBOLS_AT_ONCE],
                 },
             )
 
