@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +16,6 @@ from liqheat.platform.errors import DeadLetterLimitExceeded, Origin
 from liqheat.platform.kafka import dead_letter_headers
 from liqheat.platform.settings import Settings, Sink
 from liqheat.platform.topics import Topic
-from sinks.clickhouse.rollup import MarketHour
 from sinks.loop import SinkLoop
 from tests.support.sink_fakes import (
     TIME_MS,
@@ -25,7 +23,6 @@ from tests.support.sink_fakes import (
     MemoryDeadLetters,
     MemorySource,
     heatmap_batch,
-    hour,
 )
 
 HEATMAP = TopicPartition(Topic.HEATMAP_BUCKETS.label, 0)
@@ -87,36 +84,6 @@ def test_a_full_batch_does_not_wait() -> None:
         at.source.add(Topic.GAPS, to_batch([gap()]))
     at.loop.step()
     assert at.steps == ["insert gaps_raw", "commit"]
-
-
-def test_offsets_wait_for_the_rollup_of_the_hours_that_their_rows_touched() -> None:
-    at = house()
-    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(59))
-    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(60))
-    at.loop.step()
-    at.step_after(1.0)
-    assert at.steps == ["insert heatmap_levels_raw"]
-    at.step_after(ROLLUP_INTERVAL)
-    assert at.steps == ["insert heatmap_levels_raw", "roll up", "commit"]
-    assert at.database.rolled_up == [{hour("TAO", 0), hour("TAO", 1)}]
-    assert at.source.committed == {HEATMAP: 2}
-
-
-def test_rollups_that_take_long_rest_longer() -> None:
-    """A whole market takes a minute to roll up; rolled up every quarter of a minute, nothing else would be done."""
-    at = house()
-    roll_up = at.database.roll_up
-
-    def slowly(hours: Iterable[MarketHour]) -> None:
-        at.clock.advance(10.0)
-        roll_up(hours)
-
-    at.database.roll_up = slowly  # type: ignore[method-assign]
-    for _ in range(40):
-        at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
-        at.step_after(ROLLUP_INTERVAL)
-    # In 600 s: one of 10 s after 30 s, and each next one 200 s after rows have come again.
-    assert at.steps.count("roll up") == 3
 
 
 def test_an_outage_pauses_keeps_and_loses_nothing() -> None:

@@ -1,6 +1,7 @@
 """Rolled up some symbols at a time: rows are stored between, and no offset passes rows that are in no rollup yet."""
 
 import random
+from collections.abc import Iterable
 
 import polars as pl
 import pytest
@@ -10,10 +11,40 @@ from liqheat.domain.events import to_batch
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.rollup import SYMBOLS_AT_ONCE, MarketHour
-from tests.support.sink_fakes import heatmap_batch
+from tests.support.sink_fakes import heatmap_batch, hour
 from tests.unit.sinks.test_loop import ROLLUP_INTERVAL, House, gap, house
 
 HEATMAP, GAPS = TopicPartition("heatmap-buckets", 0), TopicPartition("gaps", 0)
+
+
+def test_offsets_wait_for_the_rollup_of_the_hours_that_their_rows_touched() -> None:
+    at = house()
+    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(59))
+    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(60))
+    at.loop.step()
+    at.step_after(1.0)
+    assert at.steps == ["insert heatmap_levels_raw"]
+    at.step_after(ROLLUP_INTERVAL)
+    assert at.steps == ["insert heatmap_levels_raw", "roll up", "commit"]
+    assert at.database.rolled_up == [{hour("TAO", 0), hour("TAO", 1)}]
+    assert at.source.committed == {HEATMAP: 2}
+
+
+def test_rollups_that_take_long_rest_longer() -> None:
+    """A whole market takes a minute to roll up; rolled up every quarter of a minute, nothing else would be done."""
+    at = house()
+    roll_up = at.database.roll_up
+
+    def slowly(hours: Iterable[MarketHour]) -> None:
+        at.clock.advance(10.0)
+        roll_up(hours)
+
+    at.database.roll_up = slowly  # type: ignore[method-assign]
+    for _ in range(40):
+        at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
+        at.step_after(ROLLUP_INTERVAL)
+    # In 600 s: one of 10 s after 30 s, and each next one 200 s after rows have come again.
+    assert at.steps.count("roll up") == 3
 
 
 def many(at: House, symbols: int) -> None:
