@@ -93,7 +93,7 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "columns": request.length // request.step,
         "since": since,
         "grid": _grid_of(grid),
-        "heat": _heat_of(grid, quality),
+        "heat": _heat_of(grid, quality, request.measure),
         "cells": _cells_of(queries.cells(client, request, grid, range(start, end, request.step), since, latest)),
         "current": queries.current(client, request, grid, min(end, limit), stale_ms),
         "price": {
@@ -131,8 +131,8 @@ def _grid_of(grid: DisplayGrid) -> dict[str, Any]:
     return {"name": grid.name, "factor": grid.factor, "edges": grid.edges().tolist()}
 
 
-def _heat_of(grid: DisplayGrid, quality: list[dict[str, Any]]) -> dict[str, Any]:
-    scale = heat_scale(grid.factor)
+def _heat_of(grid: DisplayGrid, quality: list[dict[str, Any]], measure: str) -> dict[str, Any]:
+    scale = heat_scale(grid.factor, measure)
     return {
         "adv_usd": sum(row["turnover"] or 0.0 for row in quality if not row["is_stale"]),
         "lowest": scale.lowest,

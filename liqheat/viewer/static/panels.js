@@ -143,7 +143,8 @@ export function legend(picture, scale, logarithmic) {
   const bucket = above > 0 ? ` per bucket of $${plain(picture.edge(above) - picture.edge(above - 1))}` : "";
   const unit = scale.known ? `% of ADV${bucket}` : "% of the largest bucket (ADV not known yet)";
   const place = (level) => (logarithmic ? Math.log(level / scale.lowest) / Math.log(scale.highest / scale.lowest) : level / scale.highest);
-  const shown = scale.levels.filter((level, i) => logarithmic ? i % 2 === 0 : place(level) >= 0.1 || i === 0);
+  // From the hottest down, each tick as far from the one before as its text is wide.
+  const shown = scale.levels.toReversed().reduce((kept, level) => (kept.length && place(kept.at(-1)) - place(level) < 0.19 ? kept : [...kept, level]), []).toReversed();
   byId("ticks").replaceChildren(...shown.map((level) => {
     const tick = make("span", `${Number(level.toPrecision(2))}`);
     tick.style.left = `${100 * place(level)}%`;
