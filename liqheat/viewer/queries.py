@@ -99,8 +99,8 @@ _ROW = "roundDown((price_low + price_high) / 2, {edges:Array(Float64)})"
 _CELLS = """
 SELECT toUInt16(intDiv(toInt64(toUnixTimestamp(window_start)) * 1000 - {start:Int64}, {step:Int64})) AS column,
        %(row)s AS edge,
-       sumIf(%(measure)s, side = 'long') AS long_usd,
-       sumIf(%(measure)s, side = 'short') AS short_usd
+       sumIf(ifNull(%(measure)s, 0), side = 'long') AS long_usd,
+       sumIf(ifNull(%(measure)s, 0), side = 'short') AS short_usd
 FROM heatmap
 WHERE window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
   AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
@@ -125,8 +125,8 @@ ORDER BY column, edge
 # A venue that has been silent for longer than `stale` is not part of the map at the end.
 _CURRENT = """
 SELECT %(row)s AS edge, venue, basis,
-       sumIf(%(measure)s, side = 'long') AS long_usd,
-       sumIf(%(measure)s, side = 'short') AS short_usd
+       sumIf(ifNull(%(measure)s, 0), side = 'long') AS long_usd,
+       sumIf(ifNull(%(measure)s, 0), side = 'short') AS short_usd
 FROM heatmap
 WHERE window_start >= fromUnixTimestamp64Milli({end:Int64} - {stale:Int64}, 'UTC')
   AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')

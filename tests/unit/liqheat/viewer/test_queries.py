@@ -59,6 +59,15 @@ def test_a_cell_is_the_sum_over_venues_and_bands_of_its_minute(clickhouse: Clien
     assert_cells(answer, {(59, 0.95): (123.0, 0.0), (59, 1.05): (0.0, 7.5)})
 
 
+def test_what_is_expected_of_one_side_is_shown_where_the_other_has_nothing(clickhouse: Client) -> None:
+    levels = [Level("long", 0.951, 100.0), Level("short", 1.052, 80.0)]
+    for minute in (0, 9):
+        insert_minute(clickhouse, "binance", START + minute * MINUTE_MS, 1.0, levels)
+    answer = shown(clickhouse, measure="expected")
+    shares = {0.95: (25.0, 0.0), 1.05: (0.0, 20.0)}
+    assert_cells(answer, {(column, edge): usd for column in (50, 59) for edge, usd in shares.items()})
+
+
 def test_a_wide_column_shows_the_level_of_its_last_minute_and_sums_flows(clickhouse: Client) -> None:
     # Five minutes make one column of the 24 h range.
     for minute in range(5):
