@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+import polars as pl
+import structlog
+
 from liqheat.domain.events import Kind, to_batch
 from liqheat.domain.market import Venue
-from liqheat.platform import codec
-from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES
+from liqheat.platform import codec, metrics
+from liqheat.platform.errors import Origin
+from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
 from liqheat.platform.settings import Ingest
 from liqheat.platform.topics import Topic
 
+log = structlog.get_logger(__name__)
+
+STAGE = "ingest"
 # Room for headers, key and Kafka's own framing.
 VALUE_LIMIT = MAXIMUM_MESSAGE_BYTES - 50_000
 
@@ -93,11 +101,33 @@ def messages_of(job: Job) -> Iterable[Message]:
 
 
 def _cut(job: SealedRows) -> Iterable[Message]:
-    batch = to_batch(job.events)
-    headers, value = codec.encode(batch)
+    """Return messages of at most Kafka's limit; a row that no column can hold is buried, and the others are sent."""
+    try:
+        batch = to_batch(job.events)
+        headers, value = codec.encode(batch)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        return _halves(job) if len(job.events) > 1 else [_buried(job.events[0], error)]
     if len(value) > VALUE_LIMIT and len(job.events) > 1:
-        middle = len(job.events) // 2
-        halves = job.events[:middle], job.events[middle:]
-        return [message for half in halves for message in _cut(SealedRows(job.partition, half))]
+        return _halves(job)
     topic = Topic.GAPS if batch.kind is Kind.GAPS else Topic.POSITION_EVENTS
     return [Message(topic, job.partition, headers, value)]
+
+
+def _halves(job: SealedRows) -> list[Message]:
+    middle = len(job.events) // 2
+    halves = job.events[:middle], job.events[middle:]
+    return [message for half in halves for message in _cut(SealedRows(job.partition, half))]
+
+
+def _buried(event: Any, error: Exception) -> Message:
+    """Return the dead letter of a row that cannot be written; it has passed every check, so its like is a defect."""
+    venue = event.venue.value
+    reason = f"{event.instrument!r}: a row of {type(event).__name__} cannot be written: {error}"
+    metrics.DEAD_LETTERS.labels(STAGE).inc()
+    log.error("A row cannot be written; it became a dead letter", venue=venue, reason=reason)
+    try:
+        row = msgspec.json.encode(event)
+    except (TypeError, ValueError, OverflowError):
+        row = repr(event).encode(errors="replace")
+    headers = dead_letter_headers(reason, Origin(f"{venue}:publisher"), STAGE)
+    return Message(Topic.DEAD_LETTERS, None, headers, row[:VALUE_LIMIT])

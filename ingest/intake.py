@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 _FILLS_AT_ONCE = 4
 # How long a new connection may wait unread while what its predecessor missed is read by REST.
 RECOVERY_SECONDS = 30.0
+_MOST_MISSING = 2**63 - 1
+"""As many as a row can say; a stray number may leave a larger hole."""
 CLOCK_MARGIN_MS = 3_000
 """The venue's clock is not ours: a hole is taken this much longer on both sides."""
 
@@ -266,6 +268,7 @@ class Intake:
         metrics.GAPS_SEEN.labels(venue.value, stream).inc()
         if filled:
             metrics.GAPS_FILLED.labels(venue.value, stream).inc()
+        missing = min(missing, _MOST_MISSING)
         write = log.info if filled else log.warning
         write(
             "A hole in a feed", instrument=instrument.name, stream=stream, missing=missing, reason=reason, filled=filled

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import structlog
 from kafka.errors import KafkaError
 
-from ingest.batching import VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Place, SealedRows, messages_of
+from ingest.batching import STAGE, VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Place, SealedRows, messages_of
 from liqheat.domain.events import KIND_OF, Event, Gap
 from liqheat.platform import metrics
 from liqheat.platform.errors import FatalError, Origin
@@ -31,7 +31,6 @@ from liqheat.platform.topics import Topic
 
 log = structlog.get_logger(__name__)
 
-STAGE = "ingest"
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 GAP_PARTITION = 0
 _STOP = None

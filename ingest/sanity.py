@@ -7,14 +7,13 @@ insane value, so it has to be caught while the raw frame that it came from is st
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import isnan
 from operator import attrgetter
 from typing import Any
 
 from ingest.bounded_json import refusal
 from ingest.venues.interface import Mapper
 from ingest.venues.wire import Refusal
-from liqheat.domain.events import KIND_OF, Event, Record, schema_of
+from liqheat.domain.events import KIND_OF, Column, Event, Record, schema_of
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 
 _Bounds = tuple[float, float, bool]
@@ -23,16 +22,22 @@ _Check = tuple[Callable[[Any], tuple[float, ...]], tuple[_Bounds, ...], tuple[st
 
 def _check_of(struct: type) -> _Check:
     columns = [column for column in schema_of(KIND_OF[struct]).columns if column.dtype.is_numeric()]
-    bounds = tuple(
-        (
-            -1.7e308 if column.unit.minimum is None else column.unit.minimum,
-            1.7e308 if column.unit.maximum is None else column.unit.maximum,
-            column.unit.nullable,
-        )
-        for column in columns
-    )
+    bounds = tuple(_bounds_of(column) for column in columns)
     names = tuple(column.name for column in columns)
     return attrgetter(*names), bounds, names
+
+
+def _bounds_of(column: Column) -> _Bounds:
+    """Return the limits of a column's unit; where the unit has none, those of the numbers that the column can hold."""
+    unit = column.unit
+    lowest, highest = -1.7e308, 1.7e308
+    if column.dtype.is_integer():
+        lowest, highest = -(2 ** (unit.bits - 1)), 2 ** (unit.bits - 1) - 1
+    return (
+        lowest if unit.minimum is None else unit.minimum,
+        highest if unit.maximum is None else unit.maximum,
+        unit.nullable,
+    )
 
 
 _CHECKS: dict[type, _Check] = {struct: _check_of(struct) for struct in KIND_OF if issubclass(struct, Record)}
@@ -47,7 +52,8 @@ def check(event: Event) -> None:
     values_of, bounds, names = _CHECKS[type(event)]
     values = values_of(event)
     for value, (low, high, nullable) in zip(values, bounds, strict=True):
-        if low <= value <= high or (nullable and isnan(value)):
+        # NaN alone differs from itself; `isnan` fails for a whole number that no float can hold.
+        if low <= value <= high or (nullable and value != value):
             continue
         # Equal values have equal bounds only by chance, so the field is found by both.
         name = next(n for n, v, b in zip(names, values, bounds, strict=True) if v is value and b[:2] == (low, high))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 from kafka.errors import KafkaTimeoutError
 
@@ -230,3 +231,24 @@ async def test_a_dead_thread_is_an_error_where_rows_are_added() -> None:
         with pytest.raises(FatalError, match="Publishing to Kafka failed"):
             await publisher.room()
         publisher._added = 0
+
+
+@pytest.mark.parametrize(
+    "odd", [trade(2, (Venue.BINANCE, "TAO", "\ud800")), msgspec.structs.replace(trade(2), trade_id=2**63)]
+)
+async def test_a_row_that_no_column_can_hold_is_buried_and_its_neighbours_are_sent(odd: Trade) -> None:
+    producer = FakeProducer()
+    async with Publisher(producer, SOON) as publisher:
+        for row in (trade(1), odd, trade(3), trade(4)):
+            publisher.add(row)
+        publisher.add(Mark(*TAO, 5, 300.0))
+        await publisher.flush()
+        assert publisher.waiting == 0
+    letters = [message for topic, message in producer.sent if topic == LETTERS]
+    sent = [codec.decode(item["headers"], item["value"]) for topic, item in producer.sent if topic != LETTERS]
+    assert sorted(row.event_time for batch in sent for row in from_batch(batch)) == [1, 3, 4, 5]
+    (letter,) = letters
+    headers = dict(letter["headers"])
+    assert b"a row of Trade cannot be written" in headers["reason"]
+    assert headers["origin_topic"] == b"binance:publisher"
+    assert b"300.0" in letter["value"]
