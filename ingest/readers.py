@@ -6,12 +6,13 @@ instrument which comes back is read once, by its new reader.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
 from ingest.connection import ConnectionPolicy, ConnectionRunner
+from ingest.feed_health import Pulse
 from ingest.intake import Intake
 from ingest.poller import Poller
 from ingest.publisher import Publisher
@@ -63,26 +64,30 @@ class Readers:
         self._readers: list[_Reader] = []
         self._read: dict[str, Instrument] = {}
         self._connections_opened = 0
+        self._of_tasks: Intake | None = None
 
     @property
     def intakes(self) -> list[Intake]:
-        """The intakes of all readers."""
-        return [reader.intake for reader in self._readers]
+        """The intakes of all readers, and that of the venue's own tasks."""
+        return [*(reader.intake for reader in self._readers), *([self._of_tasks] if self._of_tasks else ())]
+
+    @property
+    def pulses(self) -> list[Pulse]:
+        """What the sockets and polls hear; the venue's own tasks have no rhythm to judge."""
+        return [reader.intake.pulse for reader in self._readers]
 
     @property
     def refusals(self) -> RefusalLog:
         """Where rows that are left out are counted."""
         return self._refusals
 
-    def start(
-        self, group: asyncio.TaskGroup, instruments: Sequence[Instrument], resume_from: int | None
-    ) -> tuple[Mapper, Intake] | None:
-        """Read instruments that have no reader yet; return mapper and intake of their polls, None without instruments.
+    def start(self, group: asyncio.TaskGroup, instruments: Sequence[Instrument], resume_from: int | None) -> None:
+        """Read instruments that have no reader yet.
 
         `resume_from` (ms) is the end of the history, where the first recovery begins.
         """
         if not instruments:
-            return None
+            return
         for connection in self._feed.connections(instruments):
             self._connections_opened += 1
             mapper = self._feed.mapper(connection.instruments)
@@ -98,7 +103,24 @@ class Readers:
         task = group.create_task(poller.run(), name="polls")
         self._readers.append(_Reader(intake, mapper, task, poller=poller))
         self._read.update({instrument.name: instrument for instrument in instruments})
-        return mapper, intake
+
+    def start_tasks(
+        self,
+        group: asyncio.TaskGroup,
+        instruments: Sequence[Instrument],
+        tasks_of: Callable[[Mapper, Intake], Sequence[Awaitable[None]]],
+    ) -> None:
+        """Start the venue's own tasks, with mapper and intake of their own, which outlive every reader."""
+        mapper = self._feed.mapper(instruments)
+        intake = self._intake(mapper, instruments)
+        for task in tasks_of(mapper, intake):
+            self._of_tasks = intake
+            group.create_task(_awaited(task), name="venue's own")
+
+    def follow(self, instruments: Sequence[Instrument]) -> None:
+        """Let the venue's own tasks read exactly these instruments, however their readers came and went."""
+        if self._of_tasks is not None and tuple(instruments) != self._of_tasks.instruments:
+            self._of_tasks.want(instruments)
 
     def changes(self, instruments: Sequence[Instrument]) -> Changes:
         """Return what is different where exactly `instruments` are to be read; an instrument is known by its name."""
@@ -143,3 +165,7 @@ class Readers:
 
     def _intake(self, mapper: Mapper, instruments: Sequence[Instrument]) -> Intake:
         return Intake(self._feed, mapper, instruments, self._publisher, self._rest, self._clock, self._refusals)
+
+
+async def _awaited(task: Awaitable[None]) -> None:
+    await task

@@ -105,7 +105,7 @@ class VenueService:
     @property
     def pulses(self) -> list[Pulse]:
         """What each intake hears; empty until the live feed begins."""
-        return [intake.pulse for intake in self._readers.intakes]
+        return self._readers.pulses
 
     def now(self) -> float:
         """Return the monotonic time (s) that the pulses are counted in."""
@@ -161,13 +161,15 @@ class VenueService:
 
     def _start(self, group: asyncio.TaskGroup, instruments: Sequence[Instrument], resume_from: int | None) -> None:
         """Start sockets, polls and, the first time, the venue's own tasks for instruments that have none yet."""
-        started = self._readers.start(group, instruments, resume_from)
-        if started is None or self._has_tasks:
+        self._readers.start(group, instruments, resume_from)
+        if not instruments or self._has_tasks:
             return
         self._has_tasks = True
-        mapper, intake = started
-        for task in self._feed.tasks(_Context(self, self._rest, self._clock, mapper, intake)):
-            group.create_task(_awaited(task), name="venue's own")
+
+        def tasks_of(mapper: Mapper, intake: Intake) -> Sequence[Awaitable[None]]:
+            return self._feed.tasks(_Context(self, self._rest, self._clock, mapper, intake))
+
+        self._readers.start_tasks(group, self.instruments, tasks_of)
 
     async def _listed(self, event_time: int) -> tuple[Universe, Listings]:
         """Read what the venue lists, for as long as it takes to reach it."""
@@ -223,6 +225,7 @@ class VenueService:
             changes = self._readers.changes(universe.instruments)
             await self._readers.apply(changes)
             self._universe = universe
+            self._readers.follow(universe.instruments)
             for instrument in changes.gone:
                 await self._publish_end(instrument, listings, now)
             await self._publish_reference(universe.contracts, now)
@@ -246,10 +249,6 @@ class VenueService:
             await self._clock.sleep(_REPORT_SECONDS)
             for intake in self._readers.intakes:
                 intake.report()
-
-
-async def _awaited(task: Awaitable[None]) -> None:
-    await task
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ from msgspec import Raw
 from ingest.venues.base import BaseFeed
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import holdings_of, price_differences, state_of
-from ingest.venues.hyperliquid.mapper import HyperliquidMapper
 from ingest.venues.hyperliquid.reference import tables_of, universe_of
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Context, Request
@@ -69,8 +68,6 @@ class WalletPoller:
 
     async def read_wallets(self) -> None:
         """Read the most urgent wallets once."""
-        if isinstance(self._context.mapper, HyperliquidMapper):
-            self._context.mapper.want(self._context.instruments)
         traded = dict(self._traders)
         self._traders.clear()
         now = self._context.clock.now_ms()
