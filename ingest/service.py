@@ -7,7 +7,7 @@ instruments let go. Everything runs in one task group: a fatal error of any part
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ from ingest.rest import RestClient
 from ingest.universe import Universe, choose, with_absent
 from ingest.venues.interface import Listings, Mapper, Rest, VenueFeed
 from ingest.venues.registry import feed_for
+from ingest.venues.wire import Refusal
 from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
@@ -64,6 +65,9 @@ class _Context:
 
     async def publish(self, events: Sequence[Event]) -> None:
         await self.service.publish(events)
+
+    def refuse(self, refusals: Iterable[Refusal], stream: str) -> None:
+        self.service.refuse(refusals, stream)
 
 
 class VenueService:
@@ -132,6 +136,11 @@ class VenueService:
     async def publish(self, events: Sequence[Event]) -> None:
         """Publish events as they are."""
         await self._publisher.publish(events)
+
+    def refuse(self, refusals: Iterable[Refusal], stream: str) -> None:
+        """Count rows that the venue's own tasks left out of `stream`."""
+        names = {instrument.name for instrument in self.instruments}
+        self._readers.refusals.take(refusals, names, stream, self._publisher)
 
     async def run(self, history_ms: int = 0) -> None:
         """Publish `history_ms` of history, then live events until cancelled."""

@@ -6,7 +6,7 @@ waiting, retrying, reconnecting and publishing is done once, in `ingest.connecti
 `ingest.backfill` and `ingest.service`.
 """
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -168,7 +168,7 @@ class Context(Protocol):
 
     @property
     def mapper(self) -> Mapper:
-        """The mapper of REST polls and tasks (WebSocket connections have theirs)."""
+        """The mapper of the tasks (sockets and polls have theirs); it follows the instruments in use."""
         ...
 
     @property
@@ -182,6 +182,10 @@ class Context(Protocol):
 
     async def publish(self, events: Sequence[Event]) -> None:
         """Publish events as they are, waiting while the queue is full."""
+        ...
+
+    def refuse(self, refusals: Iterable[Refusal], stream: str) -> None:
+        """Count rows of `stream` that a task left out; the first of its kind is logged and becomes a dead letter."""
         ...
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -18,6 +18,7 @@ from ingest.venues.hyperliquid.wallet_poller import WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Connection, Mapper, VenueFeed, wrap
 from ingest.venues.registry import feed_for
+from ingest.venues.wire import Refusal
 from ingest.watch import Stream
 from liqheat.cli.liquidation_price import liquidation_price
 from liqheat.domain.events import KIND_OF, Depth, Event, Kind, Mark, OpenInterest, Position, Trade
@@ -240,6 +241,9 @@ class Service:
 
     async def publish(self, events: Sequence[Event]) -> None:
         self.events += events
+
+    def refuse(self, refusals: Iterable[Refusal], stream: str) -> None:
+        assert not list(refusals)
 
 
 def differences(at_most: str) -> float:

@@ -2,7 +2,8 @@
 
 The stream carries about one liquidation per second and contract; `/public/liquidation-orders` lists all of the last
 days (27 in one second were seen there). It is read every few seconds, back to what was read before, page by page.
-What the stream gave already is dropped by the mappers of the feed, which share what they have seen.
+What the stream gave already is dropped by the mappers of the feed, which share what they have seen. A row that cannot
+be read, or is of a time that has not come, is left out before anything is noted, and counted once.
 """
 
 import asyncio
@@ -14,11 +15,12 @@ import structlog
 
 from ingest.venues.interface import Context, Request, wrap
 from ingest.venues.okx import messages as raw
-from ingest.venues.wire import Report, RowReader, decoder_of, read
+from ingest.venues.wire import Refusal, Report, RowReader, decoder_of, read, timely
 from liqheat.domain.events import Gap
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage, TransientError
+from liqheat.platform.seen import Recent
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +37,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class _Read(NamedTuple):
-    """How far an instrument was read: the time of its newest liquidation (ms), and those of that millisecond."""
+    """How far an instrument was read: to which time (ms), and the liquidations of that millisecond and later."""
 
     until: int
     newest: frozenset[bytes]
@@ -55,6 +57,7 @@ class LiquidationReader:
         self._ask = ask
         self._interval = interval
         self._read: dict[str, _Read] = {}
+        self._refused = Recent()
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -81,20 +84,23 @@ class LiquidationReader:
         order = {"instId": instrument.name, "details": [detail for _, detail in fresh]}
         body = _ENCODER.encode({"code": "0", "msg": "", "data": [order]})
         await self._context.handle(wrap(f"{instrument.name}@{STREAM}", body), STREAM)
-        until = found[-1][0]
-        self._read[instrument.name] = _Read(until, frozenset(bytes(detail) for time, detail in found if time == until))
+        # One that OKX's clock puts a little ahead of ours must not hide those until then.
+        until = max(since, min(found[-1][0], self._context.clock.now_ms()))
+        self._read[instrument.name] = _Read(until, frozenset(bytes(detail) for time, detail in found if time >= until))
 
     async def _pages(self, instrument: Instrument, since: int) -> tuple[list[tuple[int, msgspec.Raw]], int | None]:
         """Return what happened since `since` (ms) by time, and back to when it was read (None: to `since`)."""
         family = instrument.name.removesuffix("-SWAP")
         query = {"instType": "SWAP", "instFamily": family, "state": "filled", "limit": str(_PAGE)}
         found: dict[bytes, int] = {}
-        oldest = 0
+        oldest = self._context.clock.now_ms() + 1
         for _ in range(_MOST_PAGES):
-            page, rows = _details_of(await self._context.rest.fetch(self._ask(query), attempts=1))
+            body = await self._context.rest.fetch(self._ask(query), attempts=1)
+            page, rows = self._details_of(body, instrument)
             found |= {bytes(detail): time for detail, time in page if time >= since}
             before = oldest
-            oldest = min((time for _, time in page), default=0)
+            # Where a whole page is refused, how far it goes back is not known.
+            oldest = min((time for _, time in page), default=before)
             if rows < _PAGE or oldest < since:
                 return _sorted(found), None
             if oldest == before:
@@ -103,24 +109,32 @@ class LiquidationReader:
             query["after"] = str(oldest + 1)
         return _sorted(found), oldest
 
+    def _details_of(self, body: bytes, instrument: Instrument) -> tuple[list[tuple[msgspec.Raw, int]], int]:
+        """Return the liquidations of an answer that can be true, with their times (ms), and how many rows it has."""
+        now = self._context.clock.now_ms()
+        report = Report()
+        details: list[tuple[msgspec.Raw, int]] = []
+        rows = 0
+        for order in _ORDERS.read(read(_FRAME, body, "an OKX answer").data, report):
+            rows += len(order.details)
+            for detail in order.details:
+                try:
+                    details += [
+                        (detail, timely(row.ts, now)) for row in _DETAILS.each([detail], report, instrument.name)
+                    ]
+                except PoisonMessage as poison:
+                    report.refuse(instrument.name, poison.reason, detail)
+        self._context.refuse([refusal for refusal in report.refused if self._is_new(refusal)], STREAM)
+        return details, rows
+
+    def _is_new(self, refusal: Refusal) -> bool:
+        """Whether a row was not refused by an earlier reading; one stays in OKX's list for days."""
+        return self._refused.add((refusal.instrument, refusal.row))
+
     async def _record_hole(self, instrument: Instrument, start: int, end: int) -> None:
         reason = f"more than {_MOST_PAGES * _PAGE} liquidations between two readings"
         log.warning("A hole in liquidations", instrument=instrument.name, start=start, end=end, reason=reason)
         await self._context.publish([Gap(Venue.OKX, instrument.symbol, instrument.name, start, end, STREAM, 0, reason)])
-
-
-def _details_of(body: bytes) -> tuple[list[tuple[msgspec.Raw, int]], int]:
-    """Return the liquidations of an answer that can be read, with their times (ms), and how many rows it has."""
-    report = Report()
-    details: list[tuple[msgspec.Raw, int]] = []
-    rows = 0
-    for order in _ORDERS.read(read(_FRAME, body, "an OKX answer").data, report):
-        rows += len(order.details)
-        for detail in order.details:
-            details += [(detail, known.ts) for known in _DETAILS.each([detail], report, order.instrument)]
-    for refusal in report.refused:
-        log.warning("A liquidation cannot be read", instrument=refusal.instrument, reason=refusal.reason)
-    return details, rows
 
 
 def _sorted(found: Mapping[bytes, int]) -> list[tuple[int, msgspec.Raw]]:

@@ -71,8 +71,8 @@ TASKS: dict[Venue, tuple[Callable[[Request, list[str]], Any], Kind]] = {
 
 def settings_of(venue: Venue) -> Settings:
     # Nobody listens there: this is about tasks, not about sockets.
-    nowhere = {venue.value: {"websocket_url": "http://127.0.0.1:9"}}
-    intervals = {"reference_interval": 0.05, "liquidation_interval": 0.05, "turnover_interval": 30.0}
+    nowhere: dict[str, Any] = {venue.value: {"websocket_url": "http://127.0.0.1:9"}}
+    intervals: dict[str, Any] = {"reference_interval": 0.05, "liquidation_interval": 0.05, "turnover_interval": 30.0}
     return Settings(**nowhere, ingest=Ingest(symbols=("all",), depth=False, **intervals))
 
 

@@ -1,7 +1,7 @@
 """Whose turn it is: Hyperliquid's wallets by size, nearness to liquidation and staleness."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from ingest.venues.hyperliquid.messages import ClearinghouseState
 from ingest.venues.hyperliquid.wallet_poller import ROUND_SECONDS, WalletPoller
 from ingest.venues.hyperliquid.wallets import SOONEST_MS, Holding, WalletBook
 from ingest.venues.interface import Request
-from ingest.venues.wire import decoder_of
+from ingest.venues.wire import Refusal, decoder_of
 from liqheat.domain.events import Event, Position
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.liquidation_price import hyperliquid
@@ -178,6 +178,7 @@ class FakeContext:
         self.instruments: Sequence[Instrument] = (Instrument(Venue.HYPERLIQUID, "ETH", "ETH"),)
         self.mapper = HyperliquidMapper(self.instruments)
         self.published: list[Event] = []
+        self.refused: list[Refusal] = []
         self.weight = 0.0
         self._answers = answers
 
@@ -195,6 +196,9 @@ class FakeContext:
 
     async def publish(self, events: Sequence[Event]) -> None:
         self.published += events
+
+    def refuse(self, refusals: Iterable[Refusal], stream: str) -> None:
+        self.refused += refusals
 
 
 META = json.dumps(

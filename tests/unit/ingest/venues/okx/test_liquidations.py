@@ -1,13 +1,16 @@
 """OKX's liquidations by REST: all of them, each once, and what cannot be read back to is a recorded hole."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from ingest.venues.interface import Request
 from ingest.venues.okx.feed import OkxFeed
 from ingest.venues.okx.liquidations import LiquidationReader
+from ingest.venues.wire import Refusal
 from liqheat.domain.events import Event, Gap, Liquidation
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
@@ -21,8 +24,10 @@ WLD = Instrument(Venue.OKX, "WLD-USDT-SWAP", "WLD", contract_value=2.0)
 
 
 class FixedClock(SystemClock):
+    at = NOW
+
     def now_ms(self) -> int:
-        return NOW
+        return self.at
 
 
 def detail(at: int, size: int = 1, price: str = "0.5") -> dict[str, str]:
@@ -35,10 +40,13 @@ class Okx:
 
     rows: list[dict[str, str]] = field(default_factory=list)
     is_down: bool = False
+    first: dict[str, str] | None = None
+    """Comes first on every page, whatever its time."""
     asked: list[Mapping[str, str]] = field(default_factory=list)
     published: list[Event] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     instruments: Sequence[Instrument] = (WLD,)
-    clock: SystemClock = field(default_factory=FixedClock)
+    clock: FixedClock = field(default_factory=FixedClock)
 
     def __post_init__(self) -> None:
         self.feed = OkxFeed(Settings())
@@ -53,17 +61,21 @@ class Okx:
         if self.is_down:
             raise TransientError("OKX cannot be reached")
         self.asked.append(dict(request.parameters))
-        after = int(request.parameters.get("after", 10**15))
+        after = int(request.parameters.get("after", 10**18))
         newest_first = sorted(self.rows, key=lambda row: int(row["ts"]), reverse=True)
         page = [row for row in newest_first if int(row["ts"]) < after][:100]
+        page = [self.first, *page[:99]] if self.first else page
         data = [{"instId": "WLD-USDT-SWAP", "instType": "SWAP", "details": page}] if page else []
         return json.dumps({"code": "0", "msg": "", "data": data}).encode()
 
     async def handle(self, frame: bytes, stream: str) -> None:
-        self.published += self.mapper.map(frame, NOW + 10_000)
+        self.published += self.mapper.map(frame, self.clock.at + 10_000)
 
     async def publish(self, events: Sequence[Event]) -> None:
         self.published += events
+
+    def refuse(self, refusals: Iterable[Refusal], stream: str) -> None:
+        self.refused += refusals
 
     def socket(self, *details: dict[str, str]) -> None:
         frame = {
@@ -135,8 +147,60 @@ async def test_more_than_can_be_read_leaves_a_recorded_hole() -> None:
 
 async def test_a_liquidation_that_cannot_be_read_costs_no_other() -> None:
     okx = Okx([detail(NOW + 5, price="-1"), detail(NOW + 6, 2)])
-    await reader_of(okx).read(WLD)
+    reader = reader_of(okx)
+    await reader.read(WLD)
+    await reader.read(WLD)
     assert okx.died == [(NOW + 6, 4.0)]
+    (refusal,) = okx.refused
+    assert refusal.instrument == WLD.name
+    assert b'"-1"' in refusal.row
+
+
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize("odd", [NOW + DAY, NOW + 365 * DAY, NOW // 1_000, NOW * 1_000, 0])
+async def test_a_time_that_cannot_be_true_is_refused_once_and_silences_nothing(odd: int) -> None:
+    okx = Okx([detail(NOW + 5, 1)])
+    reader = reader_of(okx)
+    await reader.read(WLD)
+    okx.rows += [detail(odd, 9), detail(NOW + 6, 2)]
+    await reader.read(WLD)
+    okx.rows.append(detail(NOW + 7, 3))
+    await reader.read(WLD)
+    assert okx.died == [(NOW + 5, 2.0), (NOW + 6, 4.0), (NOW + 7, 6.0)]
+    (refusal,) = okx.refused
+    assert f'"{odd}"'.encode() in refusal.row
+
+
+async def test_a_time_in_seconds_among_many_does_not_end_the_paging() -> None:
+    okx = Okx([detail(NOW + number, number + 1) for number in range(350)])
+    okx.first = detail(NOW // 1_000)
+    await reader_of(okx).read(WLD)
+    assert sorted(quantity for _, quantity in okx.died) == [2.0 * (number + 1) for number in range(350)]
+    assert len(okx.refused) == 1
+
+
+async def test_a_page_of_which_nothing_can_be_true_leaves_a_recorded_hole() -> None:
+    okx = Okx([detail(NOW + 5, 1), *(detail(NOW - 1 - number, price="-1") for number in range(99))])
+    reader = reader_of(okx)
+    okx.first = detail(NOW + 6, price="-1")
+    okx.rows += [detail(NOW - 1_000 - number, price="-1") for number in range(300)]
+    await reader.read(WLD)
+    assert okx.died == [(NOW + 5, 2.0)]
+    assert any(isinstance(event, Gap) for event in okx.published)
+
+
+async def test_one_a_little_ahead_does_not_hide_those_until_then() -> None:
+    okx = Okx([detail(NOW + 50_000, 1)])
+    reader = reader_of(okx)
+    await reader.read(WLD)
+    okx.clock.at = NOW + 5_000
+    okx.rows.append(detail(NOW + 4_000, 2))
+    await reader.read(WLD)
+    await reader.read(WLD)
+    assert okx.died == [(NOW + 50_000, 2.0), (NOW + 4_000, 4.0)]
+    assert okx.mapper.duplicates == 0
 
 
 def test_the_feed_counts_as_whole_and_reads_them() -> None:
