@@ -23,6 +23,7 @@ from ingest.outbound import outbound_session
 from ingest.publisher import Publisher
 from ingest.readers import Readers
 from ingest.rest import RestClient
+from ingest.sanity import check
 from ingest.universe import Universe, choose, with_absent
 from ingest.venues.interface import Listings, Mapper, Rest, VenueFeed
 from ingest.venues.registry import feed_for
@@ -33,7 +34,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.clock_watch import OffsetWatch
-from liqheat.platform.errors import PoisonMessage, TransientError
+from liqheat.platform.errors import FatalError, LiqheatError, PoisonMessage
 from liqheat.platform.kafka import producer
 from liqheat.platform.retry import BackOff
 from liqheat.platform.settings import Ingest, Settings
@@ -187,11 +188,14 @@ class VenueService:
         while True:
             try:
                 listings = await self._feed.listings(self._rest, event_time)
-            except (TransientError, PoisonMessage) as error:
+            except FatalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever an answer does to its reader ends no service
                 seconds = backoff.next()
-                self._waiting_for = f"the venue's listing: {error}" if self._universe is None else ""
+                reason = _reason_of(error)
+                self._waiting_for = f"the venue's listing: {reason}" if self._universe is None else ""
                 venue = self._feed.venue.value
-                log.warning("Cannot read what the venue lists", venue=venue, error=str(error), retry_seconds=seconds)
+                log.warning("Cannot read what the venue lists", venue=venue, error=reason, retry_seconds=seconds)
                 await self._clock.sleep(seconds)
             else:
                 listings = with_absent(listings, in_use, self._absent)
@@ -213,17 +217,31 @@ class VenueService:
             return
         try:
             tables = await self._feed.margin_tiers(tuple(contracts), self._rest)
-        except (TransientError, PoisonMessage) as error:
+        except FatalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an answer does to its reader ends no service
             # What the venue lists is true without its tiers, which come with the next refresh.
-            log.warning("Margin tiers cannot be read", venue=self._feed.venue.value, error=str(error))
+            log.warning("Margin tiers cannot be read", venue=self._feed.venue.value, error=_reason_of(error))
             tables = {}
         for instrument, contract in contracts.items():
-            events: list[Event] = [contract]
+            events = self._sane([contract], "listing")
             if table := tables.get(instrument.name):
-                events += table.to_events(self._feed.venue, instrument.symbol, instrument.name, event_time)
+                tiers = table.to_events(self._feed.venue, instrument.symbol, instrument.name, event_time)
+                events += self._sane(tiers, "margin tiers")
             else:
                 log.warning("No margin tiers are known", venue=self._feed.venue.value, instrument=instrument.name)
             await self._publisher.publish(events)
+
+    def _sane(self, events: Iterable[Event], stream: str) -> list[Event]:
+        """Return events that belong together; none where one of them is insane, which is said of its instrument."""
+        found = list(events)
+        try:
+            for event in found:
+                check(event)
+        except PoisonMessage as poison:
+            self.refuse([Refusal(found[0].instrument, poison.reason)], stream)
+            return []
+        return found
 
     async def _follow_listings(self, group: asyncio.TaskGroup) -> None:
         """Publish contracts and tiers again, take up new listings, let delisted instruments go."""
@@ -251,13 +269,18 @@ class VenueService:
         listed = next((each for each in listings.contracts if each.instrument == instrument.name), None)
         log.warning("An instrument was let go", venue=venue.value, name=instrument.name)
         gone = Contract(venue, instrument.symbol, instrument.name, now, status=DELISTED)
-        await self._publisher.publish([listed or gone])
+        await self._publisher.publish((self._sane([listed], "listing") if listed else []) or [gone])
 
     async def _report(self) -> None:
         while True:
             await self._clock.sleep(_REPORT_SECONDS)
             for intake in self._readers.intakes:
                 intake.report()
+
+
+def _reason_of(error: Exception) -> str:
+    """Return what to say of an error: the sentence of one that is foreseen, with its type that of any other."""
+    return str(error) if isinstance(error, LiqheatError) else f"{type(error).__name__}: {error}"
 
 
 @asynccontextmanager

@@ -118,6 +118,8 @@ def _table(coin: Coin, universe: Universe) -> MarginTiers:
     table = universe.tables.get(coin.margin_table) if coin.margin_table is not None else None
     if table is None:
         return MarginTiers.single(coin.max_leverage, 1 / (2 * coin.max_leverage))
+    if not table.steps:
+        raise BrokenMarginTiers(f"Its margin table {coin.margin_table} has no tiers")
     floors = [step.lower_bound for step in table.steps]
     caps = [*floors[1:], _NO_LIMIT_USD]
     return with_deductions(
