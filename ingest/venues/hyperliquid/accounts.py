@@ -1,10 +1,11 @@
 """What a clearinghouse state says of its positions, and our own liquidation prices beside the venue's. Pure."""
 
 from collections.abc import Iterator, Mapping
-from math import isnan
+from math import inf, isnan
 
 import msgspec
 
+from ingest.sanity import check
 from ingest.venues.hyperliquid.messages import (
     AssetPosition,
     ClearinghouseAnswer,
@@ -22,6 +23,7 @@ from liqheat.platform.errors import PoisonMessage
 
 _ANSWER = decoder_of(ClearinghouseAnswer)
 _POSITIONS = RowReader(AssetPosition, "a Hyperliquid position")
+_MOST_USD = 1e15
 
 
 def state_of(body: bytes | msgspec.Raw, report: Report) -> ClearinghouseState:
@@ -71,17 +73,28 @@ def position_of(
     )
 
 
-def holdings_of(state: ClearinghouseState, instruments: Mapping[str, Instrument]) -> Iterator[Holding]:
-    """Yield the positions in wanted instruments (by the venue's name)."""
+def holdings_of(
+    state: ClearinghouseState, instruments: Mapping[str, Instrument], unread: set[str] | None = None
+) -> Iterator[Holding]:
+    """Yield the positions in wanted instruments (by the venue's name) that the mapper takes too.
+
+    The symbols of others, of which nothing is known now, go to `unread`.
+    """
     for position in _open_positions(state):
         instrument = instruments.get(position.coin)
         if instrument is None:
+            continue
+        try:
+            check(position_of(instrument, 1, position, state, ""))
+        except PoisonMessage:
+            if unread is not None:
+                unread.add(instrument.symbol)
             continue
         value = _value_of(position)
         mark_price = value / abs(position.szi)
         liquidation_price = _price_of(position)
         quantity = position.szi * instrument.coins_per_unit
-        if liquidation_price > 0 and mark_price > 0:
+        if liquidation_price > 0 and 0 < mark_price < inf:
             distance = abs(mark_price - liquidation_price) / mark_price
             yield Holding(instrument.symbol, quantity, value, distance)
         else:
@@ -91,15 +104,19 @@ def holdings_of(state: ClearinghouseState, instruments: Mapping[str, Instrument]
 def price_differences(state: ClearinghouseState, tables: Mapping[str, MarginTiers]) -> Iterator[float]:
     """Yield the relative difference of our liquidation price from the venue's, where both have one.
 
-    `tables` holds margin tiers by coin; a coin without is passed over.
+    `tables` holds margin tiers by coin; a coin without is passed over, and a position of which a number is none.
     """
     for position in _open_positions(state):
         theirs = _price_of(position)
         tiers = tables.get(position.coin)
         if tiers is None or not theirs > 0 or not _value_of(position) > 0:
             continue
-        ours = own_liquidation_price(position, state, tiers)
-        if ours > 0:
+        try:
+            ours = own_liquidation_price(position, state, tiers)
+        except PoisonMessage:
+            # A number of the account that the mapper refuses, or does not need.
+            continue
+        if 0 < ours < inf:
             yield abs(ours - theirs) / theirs
 
 
@@ -130,12 +147,12 @@ def _open_positions(state: ClearinghouseState) -> Iterator[PositionDetail]:
 
 
 def _value_of(position: PositionDetail) -> float:
-    """Return the position's notional (USD), 0 where the venue does not say."""
+    """Return the position's notional (USD), 0 where the venue does not say, or says what no position is worth."""
     try:
         value = number_or_nan(position.position_value)
     except PoisonMessage:
         return 0.0
-    return value if value > 0 else 0.0
+    return value if 0 < value <= _MOST_USD else 0.0
 
 
 def _price_of(position: PositionDetail) -> float:

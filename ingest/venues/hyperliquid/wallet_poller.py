@@ -17,12 +17,12 @@ from ingest.venues.hyperliquid.accounts import holdings_of, price_differences, s
 from ingest.venues.hyperliquid.reference import tables_of, universe_of
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Context, Request
-from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, read
+from ingest.venues.wire import Report, RowReader, decoder_of, name_in, number_or_nan, read, timely
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform import metrics
-from liqheat.platform.errors import PoisonMessage, TransientError
+from liqheat.platform.errors import FatalError, PoisonMessage, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -76,17 +76,29 @@ class WalletPoller:
 
     async def _read_wallet(self, address: str) -> None:
         request = self._info({"type": "clearinghouseState", "user": address}, STATE_WEIGHT)
+        report = Report()
         try:
             body = await self._context.rest.fetch(request, attempts=1)
-            state = state_of(body, Report())
+            state = state_of(body, report)
         except (TransientError, PoisonMessage) as error:
             log.warning("A wallet cannot be read", wallet=address, error=str(error))
             self._book.note_failure(address, self._context.clock.now_ms())
             return
         frame = b'{"channel":"clearinghouseState","user":%b,"data":%b}' % (json.dumps(address).encode(), body)
         await self._context.handle(frame, "clearinghouseState")
+        now = self._context.clock.now_ms()
+        try:
+            timely(state.time, now)
+        except PoisonMessage:
+            # The mapper has refused it, and said so.
+            self._book.note_failure(address, now)
+            return
         instruments = {instrument.name: instrument for instrument in self._context.instruments}
-        self._book.note_read(address, holdings_of(state, instruments), self._context.clock.now_ms())
+        names = {name_in(refusal.row) for refusal in report.refused}
+        # One that names no coin may be any of them.
+        unread = {item.symbol for name, item in instruments.items() if name in names or "" in names}
+        holdings = [*holdings_of(state, instruments, unread)]
+        self._book.note_read(address, holdings, now, unread)
         for difference in price_differences(state, self._tables):
             metrics.LIQUIDATION_PRICE_DIFFERENCE.labels(Venue.HYPERLIQUID.value).observe(difference)
 
@@ -94,14 +106,17 @@ class WalletPoller:
         """Read margin tables and open interest, and publish the coverage of each coin."""
         request = self._info({"type": "metaAndAssetCtxs"}, CONTEXTS_WEIGHT)
         answer, contexts = read(_CONTEXTS, await self._context.rest.fetch(request), "Hyperliquid's contexts")
-        universe = universe_of(answer, Report())
+        report = Report()
+        universe = universe_of(answer, report)
         self._tables |= BaseFeed.checked(*tables_of(universe, universe.names))
-        markets = _MARKETS.read_aligned(contexts, Report())
-        open_interest = {
-            name: number_or_nan(market.open_interest)
-            for name, market in zip(universe.names, markets, strict=False)
-            if market is not None
-        }
+        open_interest: dict[str, float] = {}
+        for name, market in zip(universe.names, _MARKETS.read_aligned(contexts, report), strict=False):
+            if market is not None:
+                try:
+                    open_interest[name] = number_or_nan(market.open_interest)
+                except PoisonMessage as poison:
+                    report.refuse(name, f"Its open interest: {poison.reason}", market)
+        self._context.refuse(report.refused, "metaAndAssetCtxs")
         observed = self._book.observed()
         for instrument in self._context.instruments:
             coins = open_interest.get(instrument.name, 0.0) * instrument.coins_per_unit
@@ -112,9 +127,17 @@ class WalletPoller:
     async def read_leaderboard(self) -> None:
         """Discover the accounts of largest value."""
         body = await self._context.rest.fetch(Request(self._leaderboard_url, LEADERBOARD_LIMIT), attempts=2)
-        rows = _TRADERS.read(read(_LEADERBOARD, body, "Hyperliquid's leaderboard").rows, Report())
-        values = {row.address.lower(): number_or_nan(row.account_value) for row in rows}
-        known = {address: value for address, value in values.items() if value >= 0}
+        report = Report()
+        known: dict[str, float] = {}
+        for row in _TRADERS.read(read(_LEADERBOARD, body, "Hyperliquid's leaderboard").rows, report):
+            try:
+                value = number_or_nan(row.account_value)
+            except PoisonMessage as poison:
+                report.refuse("", f"A trader's account value: {poison.reason}", row)
+            else:
+                if value >= 0:
+                    known[row.address.lower()] = value
+        self._context.refuse(report.refused, "leaderboard")
         largest = sorted(known.items(), key=lambda item: item[1], reverse=True)[:LEADERBOARD_WALLETS]
         self._book.discover(dict(largest), self._context.clock.now_ms())
 
@@ -123,8 +146,12 @@ class WalletPoller:
             started = self._context.clock.monotonic()
             try:
                 await work()
-            except (TransientError, PoisonMessage) as error:
-                log.warning("Hyperliquid's accounts are read less well", part=name, error=str(error))
+            except FatalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever an answer does to its reader ends no service
+                log.warning(
+                    "Hyperliquid's accounts are read less well", part=name, type=type(error).__name__, error=str(error)
+                )
             spent = self._context.clock.monotonic() - started
             await self._context.clock.sleep(max(interval - spent, 0.05))
 

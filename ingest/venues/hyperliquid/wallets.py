@@ -83,12 +83,14 @@ class WalletBook:
         urgent = heapq.nlargest(count, waiting, key=lambda wallet: (wallet.urgency(now), wallet.address))
         return [wallet.address for wallet in urgent]
 
-    def note_read(self, address: str, holdings: Iterable[Holding], now: int) -> None:
-        """Take what a read at `now` (ms) showed."""
+    def note_read(self, address: str, holdings: Iterable[Holding], now: int, unread: Iterable[str] = ()) -> None:
+        """Take what a read at `now` (ms) showed; what was known of the symbols `unread` stays."""
         wallet = self._wallets.get(address)
         if wallet is not None:
             wallet.read_at = now
-            wallet.holdings = tuple(holdings)
+            found = tuple(holdings)
+            missing = set(unread) - {item.symbol for item in found}
+            wallet.holdings = (*found, *(item for item in wallet.holdings if item.symbol in missing))
 
     def note_failure(self, address: str, now: int) -> None:
         """Let a wallet whose read failed wait its turn again, with what was known of it."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.sanity import read_frame
 from ingest.venues.hyperliquid.accounts import holdings_of, own_liquidation_price, price_differences
 from ingest.venues.hyperliquid.mapper import HyperliquidMapper
 from ingest.venues.hyperliquid.messages import ClearinghouseState
@@ -192,7 +193,7 @@ class FakeContext:
         return answer
 
     async def handle(self, frame: bytes, stream: str) -> None:
-        self.published += self.mapper.map(frame, self.clock.now_ms())
+        self.published += read_frame(self.mapper, frame, self.clock.now_ms()).events
 
     async def publish(self, events: Sequence[Event]) -> None:
         self.published += events
@@ -265,3 +266,75 @@ async def test_reading_stays_within_the_venues_weight() -> None:
         context.clock.advance(ROUND_SECONDS)
     per_minute = context.weight / (rounds * ROUND_SECONDS) * 60
     assert 800 < per_minute <= 900
+
+
+@pytest.mark.parametrize("odd", ["abc", "1,234.5", "nan", "1e999", True, {}])
+async def test_an_odd_number_of_the_leaderboard_costs_only_its_row(odd: Any) -> None:
+    rows = [("0xa", "5"), ("0xb", odd), ("0xc", None), ("0xd", 7)]
+    board = {"leaderboardRows": [{"ethAddress": name, "accountValue": value} for name, value in rows]}
+    context = FakeContext({"leaderboard": [json.dumps(board).encode()], "0xa": [state()], "0xd": [state()]})
+    poller = poller_of(context, {})
+    await poller.read_leaderboard()
+    await poller.read_wallets()
+    assert context.weight == pytest.approx(1.0 + 2 * 2.0)
+    (refusal,) = context.refused
+    assert b"0xb" in refusal.row
+
+
+@pytest.mark.parametrize("odd", ["abc", "1,000", "inf", {}])
+async def test_an_odd_open_interest_costs_only_the_coverage_of_its_coin(odd: Any) -> None:
+    coins = [{"name": name, "maxLeverage": 10, "szDecimals": 2} for name in ("BTC", "ETH")]
+    contexts = [{"openInterest": odd, "markPx": "9"}, {"openInterest": "4.0", "markPx": "2000"}]
+    answer = json.dumps([{"universe": coins}, contexts]).encode()
+    context = FakeContext({"metaAndAssetCtxs": [answer], "0xa": [state(position("ETH", 1, 2_000, None))]})
+    poller = poller_of(context, {"0xa": 1.0})
+    await poller.read_wallets()
+    await poller.read_markets()
+    assert coverage() == pytest.approx(0.25)
+    assert len(context.refused) == 1
+
+
+ODD_STATES = {
+    "size": state(position("ETH", 1, 2_000, 1_500) | {"szi": "nan"}),
+    "huge size": state(position("ETH", 1, 2_000, 1_500) | {"szi": "1e300"}),
+    "price": state(position("ETH", 1, 2_000, 1_500, liquidationPx="-0.5")),
+    "margin": state(position("ETH", 1, 2_000, 1_500, marginUsed="abc")),
+    "leverage": state(position("ETH", 1, 2_000, 1_500, leverage=None)),
+    "no coin": state({"szi": "1"}),
+    "seconds": state(position("ETH", 9, 2_000, 1_500)).replace(b'"time": 5', b'"time": 1767225600'),
+    "ahead": state(position("ETH", 9, 2_000, 1_500)).replace(b'"time": 5', b'"time": 4000000000000'),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_STATES.values(), ids=ODD_STATES)
+async def test_what_the_mapper_refuses_of_an_account_changes_nothing_in_the_book(odd: bytes) -> None:
+    good = state(position("ETH", 0.25, 2_000, 1_500))
+    context = FakeContext({"0xa": [good, odd], "metaAndAssetCtxs": [META]})
+    book = WalletBook()
+    poller = WalletPoller("u", "l", {"0xa": 1.0}, context, book)
+    await poller.read_markets()
+    await poller.read_wallets()
+    known = book._wallets["0xa"].holdings
+    assert len(known) == 1
+    context.clock.advance(6)
+    await poller.read_wallets()
+    assert book._wallets["0xa"].holdings == known
+    assert book.observed() == {"ETH": 0.25}
+
+
+@pytest.mark.parametrize("maintenance", ["abc", "nan", "1e999"])
+async def test_an_odd_account_ends_no_round(maintenance: str) -> None:
+    cross = {"leverage": {"type": "cross", "value": 5}}
+    odd = state(position("ETH", 1, 2_000, 1_500, **cross), maintenance=maintenance)
+    context = FakeContext({"0xa": [odd], "metaAndAssetCtxs": [META]})
+    poller = poller_of(context, {"0xa": 1.0})
+    await poller.read_markets()
+    await poller.read_wallets()
+    assert poller._book.observed() == {"ETH": 1.0}
+
+
+def test_a_size_next_to_nothing_has_a_distance_and_an_urgency() -> None:
+    one = STATE.decode(state(position("ETH", 1, 2_000, 1_500) | {"szi": "1e-320"}))
+    (holding,) = holdings_of(one, {"ETH": Instrument(Venue.HYPERLIQUID, "ETH", "ETH")})
+    assert holding.distance == 1.0
+    assert list(price_differences(one, {"ETH": TIERS})) == []
