@@ -17,6 +17,7 @@ import polars as pl
 from liqheat.cli.map_events import read_events
 from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Trade
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import ConfigurationError, PoisonMessage
 from liqheat.scoring.bars import Bars, Executed
 
@@ -76,9 +77,10 @@ def read_events_file(file: Path, market: str, known_from: int | None) -> tuple[B
         PoisonMessage: a line cannot be read.
     """
     by_market: dict[str, list[Event]] = {}
+    clock = SystemClock()
     for number, line in enumerate(_opened(file).splitlines(), start=1):
         try:
-            events = read_events(line) if line.strip() else []
+            events = read_events(line, clock.now_ms()) if line.strip() else []
         except PoisonMessage as poison:
             raise PoisonMessage(f"line {number}: {poison.reason}") from poison
         for event in events:

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
+    from liqheat.cli.bad_lines import BadLines
     from liqheat.domain.events import Batch, Event
 
 
@@ -28,33 +29,36 @@ def map_events(
 
     Rows hold `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd, confidence`
     of the minute that starts at each time asked for; without --every and --at, of each market's last minute.
-    A line that cannot be read is said on standard error with its number; the rest goes on, and the exit status is 1 at
-    the end.
+    A line that cannot be read, or is of a time that has not come, is said on standard error with its number; so are
+    rows that the engine refuses. The rest goes on, and the exit status is 1 at the end.
     """
     import polars as pl
 
     from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.map_events import batches, read_events
+    from liqheat.platform.clock import SystemClock
     from liqheat.platform.errors import PoisonMessage
 
     step = _duration_ms(every) if every else None
     wanted = [_time_ms(text) for text in at]
     events: list[Event] = []
-    bad_lines = BadLines(strict)
+    bad_lines, clock = BadLines(strict), SystemClock()
     with sys.stdin.buffer if file is None else file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                events += read_events(line) if line.strip() else []
+                events += read_events(line, clock.now_ms()) if line.strip() else []
             except PoisonMessage as poison:
                 bad_lines.add(number, poison.reason)
-    chosen = [rows for frame in _minutes(batches(events)) if len(rows := _choose(frame, step, wanted))]
+    chosen = [rows for frame in _minutes(batches(events), bad_lines) if len(rows := _choose(frame, step, wanted))]
     if chosen:
         pl.concat(chosen).sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson(sys.stdout)
     bad_lines.end()
 
 
-def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
+def _minutes(log: "Iterator[Batch]", bad_lines: "BadLines") -> "Iterator[pl.DataFrame]":
     """Run the engine over `log`; yield each market's rows, all its minutes and the last one still open.
+
+    What the engine refuses goes to `bad_lines`, with its state as before, as the worker does.
 
     Events are sorted, so no minute waits for late ones.
     """
@@ -63,6 +67,7 @@ def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
     from liqheat.domain.events import Kind
     from liqheat.domain.money import MICRO_USD_PER_USD
     from liqheat.domain.price_grid import lower_edge, upper_edge
+    from liqheat.platform.errors import PoisonMessage
     from liqheat.platform.settings import load
     from processors.heatmap import engine
 
@@ -86,7 +91,10 @@ def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
                 rows.setdefault((symbol, output.venue), []).append(own)
 
     for batch in log:
-        take(engine.apply(state, batch))
+        try:
+            take(engine.apply(state, batch))
+        except PoisonMessage as poison:
+            bad_lines.add(_place_of(batch), poison.reason, what=batch.kind.value)
     take(engine.open_minutes(state))
     for (symbol, venue), frames in rows.items():
         joined = pl.concat(frames)
@@ -104,6 +112,12 @@ def _minutes(log: "Iterator[Batch]") -> "Iterator[pl.DataFrame]":
             "at_risk_usd",
             "confidence",
         )
+
+
+def _place_of(batch: "Batch") -> str:
+    """Say which rows these are, for lines come sorted and batched."""
+    first = batch.frame.row(0, named=True)
+    return f"of {batch.venue} {first['symbol']} from {first['event_time']}"
 
 
 def _choose(rows: "pl.DataFrame", step: int | None, wanted: list[int]) -> "pl.DataFrame":

@@ -4,13 +4,15 @@ Lines may come in any order; they are sorted by event time, and batched by the m
 open-interest readings in it, which is as fine as the engine looks.
 """
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
 from ingest.sanity import check
-from ingest.venues.wire import timely
+from ingest.venues.wire import number_or_nan, timely
 from liqheat.domain.events import KIND_OF, STRUCTS, Batch, Event, Kind, MarginTier, Record, to_batch
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Side, TakerSide, Venue
@@ -27,13 +29,15 @@ _COMMUTING = (Kind.MARKS, Kind.TRADES, Kind.LIQUIDATIONS)
 """Kinds whose order within a minute and between two open interests changes nothing in the map."""
 
 
-def read_events(line: bytes) -> list[Event]:
-    """Return the events of one JSON line: one, or a tier table's as many as it has tiers.
+def read_events(line: bytes, now: int) -> list[Event]:
+    """Return the events of one JSON line, read at `now` (ms): one, or a tier table's as many as it has tiers.
 
-    What a venue does not say may be null or absent; `instrument` may be absent (then `SYMBOLUSDT`).
+    What a venue does not say may be null, empty or absent; `instrument` may be absent (then `SYMBOLUSDT`). Numbers may
+    be written as text.
 
     Raises:
-        PoisonMessage: no JSON object, an unknown kind, a field missing or out of its unit.
+        PoisonMessage: no JSON object, an unknown kind, a field missing or out of its unit, or a time that has not
+            come by `now`, but for the lead that live events have.
     """
     try:
         fields = msgspec.json.decode(line, type=dict[str, Any])
@@ -51,14 +55,14 @@ def read_events(line: bytes) -> list[Event]:
     fields.setdefault("instrument", f"{fields.get('symbol')}USDT")
     if fields.get("venue") not in list(Venue):
         raise PoisonMessage(f"Expected venue as {' or '.join(Venue)}, was {fields.get('venue')!r}")
-    if kind is not Kind.MARGIN_TIERS:
-        if isinstance(fields.get("event_time"), int):
-            timely(fields["event_time"], 0)
-    else:
+    if kind is Kind.MARGIN_TIERS:
+        # A table without a time holds from the start.
         fields.setdefault("event_time", 0)
         if "tiers" in fields and isinstance(fields["tiers"], list):
-            return _tier_table(fields)
-    event: Any = struct(**{field.name: _value(field, fields) for field in msgspec.structs.fields(struct)})
+            return _tier_table(fields, now)
+    event: Any = struct(**{name: _value(name, base, default, fields) for name, base, default in _fields_of(struct)})
+    if event.event_time or kind is not Kind.MARGIN_TIERS:
+        timely(event.event_time, now)
     check(event)
     return [event]
 
@@ -97,41 +101,71 @@ def batches(events: Iterable[Event]) -> Iterator[Batch]:
         yield to_batch(gathered)
 
 
-def _tier_table(fields: dict[str, Any]) -> list[Event]:
+def _tier_table(fields: dict[str, Any], now: int) -> list[Event]:
     try:
         tiers = MarginTiers.of(fields["tiers"])
     except (BrokenMarginTiers, ValueError, TypeError) as error:
         raise PoisonMessage(f"Expected `tiers` as rows of {_TIER_COLUMNS}: {error}") from error
     where = {name: fields.get(name) for name in ("venue", "symbol", "instrument")}
-    if not all(isinstance(value, str) for value in where.values()) or not isinstance(fields["event_time"], int):
-        raise PoisonMessage("Expected venue, symbol and instrument as text, and event_time in ms")
-    return [*tiers.to_events(fields["venue"], fields["symbol"], fields["instrument"], fields["event_time"])]
+    if not all(isinstance(value, str) for value in where.values()):
+        raise PoisonMessage("Expected venue, symbol and instrument as text")
+    at = _whole("event_time", fields["event_time"])
+    if at:
+        timely(at, now)
+    return [*tiers.to_events(fields["venue"], fields["symbol"], fields["instrument"], at)]
 
 
-def _value(field: msgspec.structs.FieldInfo, fields: dict[str, Any]) -> Any:
-    value = fields.get(field.name)
-    if value is None:
-        if field.default is msgspec.NODEFAULT:
-            raise PoisonMessage(f"The field {field.name!r} is missing")
-        return field.default
-    words = _WORDS.get(field.name)
+@cache
+def _fields_of(struct: type[Any]) -> tuple[tuple[str, type, Any], ...]:
+    """Return name, type without its unit, and default of each field."""
+    return tuple(
+        (field.name, get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type, field.default)
+        for field in msgspec.structs.fields(struct)
+    )
+
+
+def _value(name: str, base: type, default: Any, fields: dict[str, Any]) -> Any:
+    value = fields.get(name)
+    if value is None or (value == "" and base in (int, float)):
+        if default is msgspec.NODEFAULT:
+            raise PoisonMessage(f"The field {name!r} is missing")
+        return default
+    words = _WORDS.get(name)
     if words is not None and isinstance(value, str):
         if value not in words:
-            raise PoisonMessage(f"Expected {field.name} as {' or '.join(words)}, was {value!r}")
+            raise PoisonMessage(f"Expected {name} as {' or '.join(words)}, was {value!r}")
         return words[value]
-    wanted = _TYPES.get(field.name, (int, float))
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise PoisonMessage(f"Expected {field.name} as {wanted[0].__name__}, was {value!r}")
+    if base is int:
+        return _whole(name, value)
+    if base is float:
+        return _number(name, value)
+    wanted = bool if base is bool else str
+    if not isinstance(value, wanted):
+        raise PoisonMessage(f"Expected {name} as {wanted.__name__}, was {value!r}")
     return value
 
 
-_TEXT: tuple[type, ...] = (str,)
-_TYPES: dict[str, tuple[type, ...]] = {
-    "venue": _TEXT,
-    "symbol": _TEXT,
-    "instrument": _TEXT,
-    "account": _TEXT,
-    "status": _TEXT,
-    "event_time": (int,),
-    "is_cross": (bool,),
-}
+def _number(name: str, value: Any) -> float:
+    """Read a number, also one that is written as text."""
+    try:
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            return number_or_nan(value)
+    except (PoisonMessage, OverflowError):
+        pass
+    raise PoisonMessage(f"Expected {name} as float, was {value!r}")
+
+
+def _whole(name: str, value: Any) -> int:
+    """Read a whole number, also one that is written as text or with a fraction of 0."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    raise PoisonMessage(f"Expected {name} as int, was {value!r}")
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_EXACT = 2**53
+"""A float beyond has lost its last digits."""

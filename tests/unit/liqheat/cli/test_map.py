@@ -1,6 +1,7 @@
 """`liqheat map` on logs small enough to work out by hand."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from liqheat.cli import map as command
+from liqheat.domain.events import Batch
+from liqheat.platform.errors import PoisonMessage
+from processors.heatmap import engine
 
 START = 1_767_225_600_000
 MINUTE = 60_000
@@ -116,3 +120,80 @@ def test_a_bad_line_is_reported_by_number_and_the_rest_is_mapped(line: dict[str,
 def test_unknown_durations_and_times_are_refused_with_a_sentence() -> None:
     assert "Expected --every" in str(run("--every 10x", *OPENED).exception)
     assert "Expected --at" in str(run("--at soon", *OPENED).exception)
+
+
+def test_a_time_that_has_not_come_is_refused_with_its_line_and_moves_nothing() -> None:
+    expected = rows_of(run("", *OPENED))
+    soon = int(time.time() * 1_000) + 3_600_000
+    far = [mark(4_000_000_000_000, 1.0), mark(soon, 1.0), {**trade(soon, 1.0, "buy"), "event_time": str(soon)}]
+    tiers = [{**TIERS, "event_time": at} for at in (soon, str(soon))]
+    result = run("", *OPENED, *far, *tiers)
+    assert result.exit_code == 1
+    assert [json.loads(line) for line in result.stdout.splitlines()] == expected
+    *said, count = result.stderr.splitlines()
+    assert [line.split(":")[0] for line in said] == [f"line {len(OPENED) + 1 + number}" for number in range(5)]
+    assert all("Expected a time that has come" in line for line in said)
+    assert count.startswith("5 lines")
+
+
+def test_what_the_engine_refuses_is_said_and_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = rows_of(run("", *OPENED))
+    apply = engine.apply
+
+    def refusing(state: Any, batch: Batch, *more: Any) -> list[Batch]:
+        if "DOOMED" in batch.symbols:
+            raise PoisonMessage("The engine refuses these rows")
+        return apply(state, batch, *more)
+
+    monkeypatch.setattr(engine, "apply", refusing)
+    result = run("", *OPENED, {**open_interest(LAST, 5.0), "symbol": "DOOMED"})
+    assert result.exit_code == 1
+    assert [json.loads(line) for line in result.stdout.splitlines()] == expected
+    said, _ = result.stderr.splitlines()
+    assert said == f"open_interest of binance DOOMED from {LAST}: The engine refuses these rows"
+
+
+def as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [as_text(item) for item in value]
+    return "" if value is None else str(value)
+
+
+def test_numbers_may_be_written_as_text() -> None:
+    expected = rows_of(run("", *OPENED))
+    texts = [{name: as_text(value) for name, value in event.items()} for event in OPENED]
+    assert rows_of(run("", *texts)) == expected
+    floats = [{**event, "event_time": float(event.get("event_time", 0))} for event in OPENED]
+    assert rows_of(run("", *floats)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("price", "1,000"),
+        ("price", "1_0"),
+        ("price", "nan"),
+        ("price", "inf"),
+        ("price", ""),
+        ("price", True),
+        ("price", []),
+        ("quantity", 10**400),
+        ("event_time", "soon"),
+        ("event_time", 1767225600000.5),
+        ("event_time", ""),
+        ("event_time", True),
+        ("trade_id", 1.5),
+        ("trade_id", "1.5"),
+        ("trade_id", 2**63),
+        ("trade_id", str(2**63)),
+        ("symbol", 5),
+        ("taker_side", "up"),
+    ],
+)
+def test_what_is_no_number_of_its_field_is_refused_and_its_neighbours_count(name: str, odd: Any) -> None:
+    expected = rows_of(run("", *OPENED))
+    result = run("", *OPENED, {**trade(LAST, 1.0, "buy"), name: odd})
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert [json.loads(line) for line in result.stdout.splitlines()] == expected
+    assert name in result.stderr.splitlines()[0] or "JSON" in result.stderr.splitlines()[0]
