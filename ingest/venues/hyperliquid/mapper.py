@@ -83,6 +83,7 @@ class HyperliquidMapper(BaseMapper):
         self._fills = Recent()
         self._books: dict[str, dict[int, tuple[int, Book]]] = {}  # coin -> figures -> time, book
         self._holdings: dict[str, dict[str, int]] = {}
+        self._told_at: dict[str, int] = {}  # account -> time of the state that the holdings are of
         self._readers: dict[str, Callable[[Raw, int], Iterator[Event]]] = {
             "trades": self._map_trades,
             "activeAssetCtx": self._map_active,
@@ -279,11 +280,13 @@ class HyperliquidMapper(BaseMapper):
         An account that is seen for the first time may have left any coin while nobody looked, so then every
         wanted one that it does not hold is ended. A position that cannot be read stays as it was.
         """
-        user = message.user.lower()
+        user = (message.user or "").lower()
         if not user:
             raise PoisonMessage("Expected the user of a clearinghouse state beside it")
         state = state_of(message.data, self.report)
-        timely(state.time, received_at)
+        if timely(state.time, received_at) < self._told_at.get(user, 0):
+            self.duplicates += 1  # an answer that was overtaken
+            return
         held = self._holdings.get(user)
         if held is None:
             held = dict.fromkeys((instrument.name for instrument in self._wanted), int(Side.LONG))
@@ -308,7 +311,7 @@ class HyperliquidMapper(BaseMapper):
                 holding[name] = side
             elif instrument is not None:
                 yield Position(Venue.HYPERLIQUID, instrument.symbol, name, state.time, user, side, quantity=0.0)
-        self._holdings[user] = holding
+        self._holdings[user], self._told_at[user] = holding, state.time
 
     def _map_fills(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Yield liquidations among the fills of watched accounts; there is no market-wide feed."""
@@ -317,7 +320,7 @@ class HyperliquidMapper(BaseMapper):
             return iter(())
         fills = _FILLS.read(answer.fills, self.report, self.instruments.get)
         fills.sort(key=lambda each: (each.time, each.tid))
-        user = answer.user.lower()
+        user = (answer.user or "").lower()
         return self.report.each(fills, lambda fill: fill.coin, lambda fill: self._fill(fill, user, received_at))
 
     def _fill(self, fill: raw.Fill, user: str, received_at: int) -> Iterable[Event]:

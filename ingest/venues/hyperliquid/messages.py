@@ -14,7 +14,7 @@ class Frame(Struct, gc=False):
     stream: str = ""  # what the REST client asked, where it wrapped the answer: <coin>@<name>
     channel: str = ""
     data: Raw = field(default_factory=Raw)
-    user: str = ""  # whose clearinghouse state this is; the feed adds it, the answer itself does not say
+    user: str | None = ""  # whose clearinghouse state this is; the feed adds it, the answer itself does not say
     universe: Raw = field(default_factory=Raw)  # of a bare `meta`
 
 
@@ -157,7 +157,7 @@ class Fills(Struct, gc=False):
     """`user` and `userFills`."""
 
     fills: Raw = field(default_factory=Raw)  # a list of `Fill`
-    user: str = ""  # `userFills` only
+    user: str | None = ""  # `userFills` only
 
 
 class Candle(Struct, gc=False):

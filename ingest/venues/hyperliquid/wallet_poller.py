@@ -98,7 +98,7 @@ class WalletPoller:
         # One that names no coin may be any of them.
         unread = {item.symbol for name, item in instruments.items() if name in names or "" in names}
         holdings = [*holdings_of(state, instruments, unread)]
-        self._book.note_read(address, holdings, now, unread)
+        self._book.note_read(address, holdings, now, unread, state.time)
         for difference in price_differences(state, self._tables):
             metrics.LIQUIDATION_PRICE_DIFFERENCE.labels(Venue.HYPERLIQUID.value).observe(difference)
 

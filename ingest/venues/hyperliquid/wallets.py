@@ -43,6 +43,8 @@ class Wallet:
     traded_usd: float = 0.0
     read_at: int = 0
     holdings: tuple[Holding, ...] = field(default=())
+    told_at: int = 0
+    """The venue's time (ms) of the state that the holdings are of."""
 
     def urgency(self, now: int) -> float:
         """Return how much it wants to be read at `now` (ms): seconds waited, squared, times size over distance."""
@@ -83,12 +85,19 @@ class WalletBook:
         urgent = heapq.nlargest(count, waiting, key=lambda wallet: (wallet.urgency(now), wallet.address))
         return [wallet.address for wallet in urgent]
 
-    def note_read(self, address: str, holdings: Iterable[Holding], now: int, unread: Iterable[str] = ()) -> None:
-        """Take what a read at `now` (ms) showed; what was known of the symbols `unread` stays."""
+    def note_read(
+        self, address: str, holdings: Iterable[Holding], now: int, unread: Iterable[str] = (), told_at: int = 0
+    ) -> None:
+        """Take what a read at `now` (ms) showed; what was known of the symbols `unread` stays.
+
+        A state whose venue's time `told_at` (ms) is before that of one already known changes nothing.
+        """
         wallet = self._wallets.get(address)
         if wallet is not None:
             wallet.read_at = now
-            found = tuple(holdings)
+            if told_at < wallet.told_at:
+                return
+            found, wallet.told_at = tuple(holdings), told_at
             missing = set(unread) - {item.symbol for item in found}
             wallet.holdings = (*found, *(item for item in wallet.holdings if item.symbol in missing))
 
