@@ -35,9 +35,11 @@ def check_venues(
 
     from ingest.check import check_venue
     from liqheat.cli.ingest import with_symbols
+    from liqheat.cli.output_files import check_output
     from liqheat.platform import logging, settings
     from liqheat.platform.clock import SystemClock
 
+    check_output(out)
     loaded = with_symbols(settings.load(), symbols)
     # The report says what is wrong; the lines of sockets and polls would say it again.
     logging.configure("error", loaded.service.log_style)

@@ -17,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def clusters(
-    symbol: list[str] = typer.Argument(None, help="Canonical symbols.  [default: the watch list of the settings]"),
+    symbol: list[str] = typer.Argument(None, help="Canonical symbols.", show_default="the watch list of the settings"),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a cluster and line: USD, %, ms."),
-    viewer: str = typer.Option(None, help="Address of a running page.  [default: that of the settings]"),
+    viewer: str = typer.Option(None, help="Address of a running page.", show_default="that of the settings"),
     server: bool = typer.Option(False, "--server", help="Read the ClickHouse server of the settings."),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo."),
 ) -> None:
@@ -27,6 +27,7 @@ def clusters(
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from liqheat.cli.signal_source import signal_source
     from liqheat.cli.watch_screen import duration, percent, price_range, usd
@@ -59,6 +60,6 @@ def clusters(
                     row["state"],
                     row["cluster_id"],
                 ]
-                table.add_row(*cells[: len(titles)])
+                table.add_row(*(Text(cell) for cell in cells[: len(titles)]))
     if not as_json:
         console.print(table)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _DURATION = typer.Option(None, min=1, help="Seconds after which it ends by itself; the data stay.")
 _HOURS = typer.Option(4, min=1, max=48, help="Hours of history to read before going live.")
-_SYMBOLS = typer.Option(None, help="Canonical symbols separated by commas.  [default: the AI-token watch-list]")
-_PORT = typer.Option(None, min=1, max=65_535, help="Port of the page.  [default: LIQHEAT_VIEWER__PORT, 8080]")
-_VENUES = typer.Option(None, help="Venues separated by commas.  [default: all]")
+_SYMBOLS = typer.Option(None, help="Canonical symbols separated by commas.", show_default="the AI-token watch-list")
+_PORT = typer.Option(None, min=1, max=65_535, help="Port of the page.", show_default="LIQHEAT_VIEWER__PORT, 8080")
+_VENUES = typer.Option(None, help="Venues separated by commas.", show_default="all")
 
 _FIRST_PICTURE_SECONDS = 60.0
 _STATUS_SECONDS = 2.0
@@ -90,6 +90,7 @@ def _run(plan: "Plan", duration: float | None) -> None:
     import time
 
     from rich.console import Console
+    from rich.markup import escape
 
     from liqheat.local.data_directory import LOGS_SUBFOLDER, fresh_data_directory
     from liqheat.local.stack import LocalStack
@@ -102,7 +103,7 @@ def _run(plan: "Plan", duration: float | None) -> None:
     console = Console(highlight=False)
     require_free_port(plan.port, "choose another with --port")
     with fresh_data_directory(plan.data_directory), Supervisor(plan.data_directory / LOGS_SUBFOLDER) as supervisor:
-        stack = LocalStack(plan, supervisor, lambda line: console.print(f"[green]✓[/] {line}"))
+        stack = LocalStack(plan, supervisor, lambda line: console.print(f"[green]✓[/] {escape(line)}"))
         try:
             with console.status("starting"):
                 ready = stack.start(stop.is_set) and _first_picture(stack, stop)
@@ -113,8 +114,10 @@ def _run(plan: "Plan", duration: float | None) -> None:
         finally:
             with console.status("stopping"):
                 stack.stop()
-    console.print(f"Stopped. Data and logs are in {plan.data_directory}", soft_wrap=True)
-    console.print(f'Query them: liqheat sql --data-dir {plan.data_directory} "SHOW TABLES"', soft_wrap=True)
+    console.print(f"Stopped. Data and logs are in {plan.data_directory}", soft_wrap=True, markup=False)
+    console.print(
+        f'Query them: liqheat sql --data-dir {plan.data_directory} "SHOW TABLES"', soft_wrap=True, markup=False
+    )
 
 
 def _first_picture(stack: "LocalStack", stop: "threading.Event") -> bool:

@@ -33,20 +33,22 @@ def register(app: typer.Typer) -> None:
 def export(
     symbol: str = typer.Option(..., help="Canonical symbol, for example VIRTUAL."),
     output: ExportFormat = typer.Option(ExportFormat.COINGLASS, "--format", help="Shape of the output."),
-    start: str = typer.Option(None, "--from", help="ISO 8601 time, UTC.  [default: 24 h before --to]"),
-    end: str = typer.Option(None, "--to", help="ISO 8601 time, UTC.  [default: the newest minute stored]"),
-    venue: list[str] = typer.Option([], help="Only this venue; may be given again.  [default: all]"),
+    start: str = typer.Option(None, "--from", help="ISO 8601 time, UTC.", show_default="24 h before --to"),
+    end: str = typer.Option(None, "--to", help="ISO 8601 time, UTC.", show_default="the newest minute stored"),
+    venue: list[str] = typer.Option([], help="Only this venue; may be given again.", show_default="all"),
     step: StepChoice = typer.Option(StepChoice.AUTO, help="Width of a column."),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
-    file: Path = typer.Option(None, "--output", help="File to write.  [default: standard output]"),
+    file: Path = typer.Option(None, "--output", help="File to write.", show_default="standard output"),
 ) -> None:
     """Write the map of one symbol for other tools."""
+    from liqheat.cli.output_files import check_output
     from liqheat.domain.windows import DAY_MS
     from liqheat.local.data_directory import stored_in
     from liqheat.platform.clickhouse import open_clickhouse, translated_errors
     from liqheat.platform.settings import load
     from sinks.clickhouse import export as exporting
 
+    check_output(file)
     clickhouse = stored_in(load().clickhouse, data_dir)
     client = open_clickhouse(clickhouse, readonly=True)
     try:

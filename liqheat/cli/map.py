@@ -51,7 +51,9 @@ def map_events(
                 bad_lines.add(number, poison.reason)
     chosen = [rows for frame in _minutes(batches(events), bad_lines) if len(rows := _choose(frame, step, wanted))]
     if chosen:
-        pl.concat(chosen).sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson(sys.stdout)
+        rows = pl.concat(chosen).sort("window_start", "symbol", "venue", "side", "basis", "price_low")
+        # Written here: polars' own error where nobody reads the output could not be told from others.
+        sys.stdout.write(rows.write_ndjson())
     bad_lines.end()
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 
+from liqheat.cli.output_files import check_output
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -31,6 +33,7 @@ def settings(
     write: Path = typer.Option(None, help="Write that page to this file instead."),
 ) -> None:
     """List every setting: variable, type, default, meaning. Values in use are not shown, since some are secrets."""
+    check_output(write)
     if write is not None:
         write.write_text(settings_page(), encoding="utf-8")
     elif markdown:

@@ -62,13 +62,15 @@ def _print_table(result: "QueryResult") -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for name, column_type in zip(result.column_names, result.column_types, strict=True):
         numeric = any(word in column_type.name for word in ("Int", "Float", "Decimal"))
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(Text(name), justify="right" if numeric else "left")
     for row in result.result_rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        # As text: brackets in data are no markup.
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
     console = Console()
     # A pipe has no width of its own: nothing may be cut there.
     if not console.is_terminal:

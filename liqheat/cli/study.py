@@ -24,10 +24,12 @@ def register(app: typer.Typer) -> None:
 
 
 def study(
-    symbol: list[str] = typer.Argument(None, help="Canonical symbols.  [default: all that are stored]"),
+    symbol: list[str] = typer.Argument(None, help="Canonical symbols.", show_default="all that are stored"),
     percent: float = typer.Option(5.0, min=0.01, help="Clusters count from this share of average daily volume, %."),
     near: float = typer.Option(1.0, min=0.01, max=20, help="Price is near a cluster from this distance on, %."),
-    days: float = typer.Option(None, min=0.1, help="How many of the last days to read.  [default: all that is stored]"),
+    days: float = typer.Option(
+        None, min=0.1, help="How many of the last days to read.", show_default="all that is stored"
+    ),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
     draws: int = typer.Option(2_000, min=100, max=100_000, help="How often time is drawn again for the intervals."),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as one JSON object."),
@@ -73,13 +75,14 @@ def study(
         return
     console = Console(soft_wrap=True, highlight=False)
     for line in in_words(found):
-        console.print(line)
+        console.print(line, markup=False)
     _print_tables(console, found)
 
 
 def _histories(client: "Client", names: list[str], start: int, end: int, percent: float) -> "Iterator[History]":
     """Read one symbol after the other, with a bar on standard error while it takes time."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from liqheat.viewer.study_history import read_history
@@ -89,7 +92,7 @@ def _histories(client: "Client", names: list[str], start: int, end: int, percent
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Studying", total=len(names))
         for name in names:
-            bar.update(task, description=f"Studying {name}")
+            bar.update(task, description=f"Studying {escape(name)}")
             history = read_history(client, name, start, end, percent)
             if history is not None:
                 yield history

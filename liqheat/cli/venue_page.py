@@ -5,6 +5,8 @@ from pathlib import Path
 
 import typer
 
+from liqheat.cli.output_files import check_output
+
 HEADING = """# Venues
 
 Made by `liqheat venues --write docs/venues.md` from `liqheat/domain/venues.py` and the feeds; a test holds it current.
@@ -40,6 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def venues(write: Path = typer.Option(None, help="Write the page to this file instead of printing it.")) -> None:
     """Describe each venue in Markdown: what differs, what is polled, and what that takes of its rate limits."""
+    check_output(write)
     page = venues_page()
     if write is None:
         print(page, end="")

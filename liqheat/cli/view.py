@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def view(
-    port: int = typer.Option(None, help="Port of the page.  [default: LIQHEAT_VIEWER__PORT, 8080]"),
+    port: int = typer.Option(None, help="Port of the page.", show_default="LIQHEAT_VIEWER__PORT, 8080"),
     data_dir: Path = typer.Option(None, help="Show what `liqheat demo` or `live` left here, instead of a server's."),
 ) -> None:
     """Serve the page over the ClickHouse of the settings, until interrupted."""

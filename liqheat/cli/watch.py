@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
 
 def watch(
     symbol: str = typer.Argument(help="Canonical symbol, for example VIRTUAL."),
-    viewer: str = typer.Option(None, help="Address of a running page.  [default: that of the settings]"),
+    viewer: str = typer.Option(None, help="Address of a running page.", show_default="that of the settings"),
     server: bool = typer.Option(False, "--server", help="Read the ClickHouse server of the settings."),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo."),
     once: bool = typer.Option(False, "--once", help="Print one picture and end."),

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -36,12 +37,12 @@ def screen(answer: dict[str, Any], now_ms: int, width: int = WIDE) -> Renderable
     """
     reading = answer["reading"]
     if reading is None:
-        return Panel(f"No minute of {answer['symbol']} is stored yet.", title=answer["symbol"])
+        return Panel(Text(f"No minute of {answer['symbol']} is stored yet."), title=escape(answer["symbol"]))
     parts: list[RenderableType] = [_head(reading, now_ms), _clusters(answer["clusters"], reading["mark_price"], width)]
     parts += [_venues(answer["venues"]), _alerts(answer["alerts"])]
     if answer["catalysts"]:
         parts.append(_catalysts(answer["catalysts"]))
-    return Panel(Group(*parts), title=f"[bold]{answer['symbol']}[/bold]  {price(reading['mark_price'])}")
+    return Panel(Group(*parts), title=f"[bold]{escape(answer['symbol'])}[/bold]  {price(reading['mark_price'])}")
 
 
 def _head(reading: dict[str, Any], now_ms: int) -> RenderableType:
@@ -141,7 +142,7 @@ def _venues(venues: list[dict[str, Any]]) -> RenderableType:
     for row in venues:
         rate = row["funding_rate_4h"]
         table.add_row(
-            row["venue"],
+            escape(row["venue"]),
             "-" if rate is None else f"{100 * rate:+.4f} %",
             duration(row["settlement_seconds"]),
             percent(row["open_interest_change_1h"]),

@@ -18,7 +18,7 @@ def what_if(
     symbol: str = typer.Argument(help="Canonical symbol, such as VIRTUAL."),
     to: float = typer.Option(None, "--to", help="Price that is reached, USD."),
     move: str = typer.Option(None, "--move", help="Move of the mark price, such as -5% or +2.5%."),
-    viewer: str = typer.Option(None, help="Address of a running page.  [default: that of the settings]"),
+    viewer: str = typer.Option(None, help="Address of a running page.", show_default="that of the settings"),
     server: bool = typer.Option(False, help="Read ClickHouse as the settings say, instead of a page."),
     data_dir: Path = typer.Option(None, help="Read what a finished demo left here, instead of a page."),
     json_output: bool = typer.Option(False, "--json", help="Print one JSON object."),

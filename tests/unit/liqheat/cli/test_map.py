@@ -1,6 +1,9 @@
 """`liqheat map` on logs small enough to work out by hand."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -115,6 +118,16 @@ def test_a_bad_line_is_reported_by_number_and_the_rest_is_mapped(line: dict[str,
     assert f"line {len(OPENED) + 1}: " in result.stderr
     assert sentence in result.stderr
     assert result.stdout == run("", *OPENED).stdout != ""
+
+
+def test_nobody_reading_the_map_is_a_quiet_end() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    lines = "\n".join(json.dumps(event) for event in OPENED)
+    with os.fdopen(writer) as unread:
+        command = [sys.executable, "-m", "liqheat", "map"]
+        done = subprocess.run(command, input=lines, stdout=unread, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_unknown_durations_and_times_are_refused_with_a_sentence() -> None:
