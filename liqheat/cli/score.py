@@ -1,5 +1,6 @@
 """`liqheat score`: simulated markets with known positions, our map and the methods in use, judged alike."""
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 QUICK = {"seeds": 1, "hours": 42, "burn_in": 18}
 FULL = {"seeds": 3, "hours": 72, "burn_in": 24}
+OF_REGIMES = ("quick", "report", "regime", "seeds", "first_seed", "crowd")
+"""Options that concern the markets of the regimes, and no worlds."""
 
 
 def register(app: typer.Typer) -> None:
@@ -19,16 +22,17 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
+    context: typer.Context,
     quick: bool = typer.Option(False, "--quick", help="One seed and shorter markets: under five minutes on 2 cores."),
     as_json: bool = typer.Option(False, "--json", help="Print the figures of each method as JSON."),
     report: Path = typer.Option(None, help="Write a page with tables and pictures to this file."),
-    regime: list[str] = typer.Option([], help="Only these regimes; may be repeated.  [default: all]"),
+    regime: list[str] = typer.Option([], help="Only these regimes; may be repeated.", show_default="all"),
     seeds: int = typer.Option(None, min=1, help="Markets for each regime."),
     first_seed: int = typer.Option(1, min=1, help="First of the seeds; the engine was tuned on 1 to 3."),
     crowd: float = typer.Option(
         1.0, min=0.01, max=10, help="Traders, times the usual; fewer are larger, and each of them matters more."
     ),
-    processes: int = typer.Option(None, min=1, help="Markets at once.  [default: one a core]"),
+    processes: int = typer.Option(None, min=1, help="Markets at once.", show_default="one a core"),
     worlds: int = typer.Option(
         0, min=0, help="Instead of the regimes, this many worlds drawn from wide ranges, by committed seeds."
     ),
@@ -43,10 +47,11 @@ def score(
     With --worlds: median and worst tenth over worlds, beside an oracle that knows every entry and size but no margin.
     """
     import os
-    import sys
 
     from rich.console import Console
 
+    from liqheat.cli.output_files import check_output
+    from liqheat.cli.score_runs import run_all as over_processes
     from liqheat.cli.score_worlds import score_worlds
     from liqheat.cli.scoring_run import standard_runs
     from liqheat.platform.errors import ConfigurationError
@@ -54,12 +59,14 @@ def score(
 
     if held_out and not worlds:
         raise ConfigurationError("Expected --worlds with --held-out: only worlds have seeds kept apart")
-    console = Console(file=sys.stderr if as_json else sys.stdout)
+    check_output(report)
+    console = Console()
 
     def run_all(runs: list[Any], work: Callable[[Any], Any]) -> Iterable[Any]:
-        return _run_all(runs, processes or os.cpu_count() or 1, console, work)
+        return over_processes(runs, processes or os.cpu_count() or 1, work)
 
     if worlds:
+        _refuse_beside_worlds(context)
         score_worlds(worlds, held_out=held_out, as_json=as_json, console=console, run_all=run_all)
         return
     plan = QUICK if quick else FULL
@@ -71,6 +78,25 @@ def score(
     _score_regimes(
         [run for run in runs if not regime or run.regime in regime], known, as_json, report, console, run_all
     )
+
+
+def _refuse_beside_worlds(context: typer.Context) -> None:
+    """Refuse options that say which markets of the regimes are scored, or draw them: worlds have their own.
+
+    Raises:
+        ConfigurationError: one was given.
+    """
+    from liqheat.platform.errors import ConfigurationError
+
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in OF_REGIMES
+        if (source := context.get_parameter_source(name)) is not None and not source.name.startswith("DEFAULT")
+    ]
+    if given:
+        raise ConfigurationError(
+            f"Expected --worlds without {', '.join(given)}: worlds are drawn from committed seeds and have no page"
+        )
 
 
 def _score_regimes(
@@ -97,32 +123,7 @@ def _score_regimes(
             _print_table(console, name, methods)
     if report is not None:
         report.write_text(_page(judged, overall, by_regime))
-        console.print(f"Wrote {report}")
-
-
-def _run_all(runs: list[Any], processes: int, console: Any, work: Callable[[Any], Any]) -> Iterable[Any]:
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    # Spawned, not forked: polars' threads do not survive a fork.
-    with (
-        Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(min(processes, len(runs)), mp_context=get_context("spawn")) as pool,
-    ):
-        task = progress.add_task("Scoring markets", total=len(runs))
-        futures = {pool.submit(work, run): number for number, run in enumerate(runs)}
-        results = {}
-        try:
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                progress.advance(task)
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [results[number] for number in sorted(results)]
+        print(f"Wrote {report}", file=sys.stderr)
 
 
 def _figures(judged: "list[Judged]") -> dict[str, dict[str, float | None]]:

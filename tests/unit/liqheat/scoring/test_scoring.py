@@ -122,7 +122,7 @@ def test_open_interest_on_a_ladder_spreads_all_of_it() -> None:
 def test_a_tiny_run_scores_every_method(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Run("ranging", "VIRTUAL", "balanced", 1, hours=2, burn_in=1, traders=300, engine=Engine())
     monkeypatch.setattr(scoring_run, "standard_runs", lambda *_: [tiny])
-    monkeypatch.setattr("liqheat.cli.score._run_all", lambda runs, *_: [scoring_run.score(run) for run in runs])
+    monkeypatch.setattr("liqheat.cli.score_runs.run_all", lambda runs, *_: [scoring_run.score(run) for run in runs])
     load_commands()
     result = CliRunner().invoke(app, ["score", "--quick", "--json"])
     assert result.exit_code == 0, result.output
