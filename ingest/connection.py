@@ -252,8 +252,8 @@ class ConnectionRunner:
                 await self._clock.sleep(seconds)
 
     def _pause_after(self, error: Exception) -> float:
-        """Return how long the venue wants to be left alone, 0 where it does not ban: a handshake is a request too."""
-        if not isinstance(error, aiohttp.WSServerHandshakeError) or error.status not in (403, 418, 429):
+        """Return how long the venue wants to be left alone, 0 where it does not say: a handshake is a request too."""
+        if not isinstance(error, aiohttp.WSServerHandshakeError):
             return 0.0
         return pause_of(self._venue, error.status, error.headers or {}, b"", self._clock.now_ms())
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from types import TracebackType
 
 import aiohttp
@@ -150,7 +151,7 @@ class RestClient:
         self._banned_until = max(self._banned_until, self._clock.monotonic() + trouble.pause)
         metrics.RATE_LIMITED.labels(self._venue.value).inc()
         log.warning(
-            "The venue limits our requests", venue=self._venue.value, reason=trouble.reason, seconds=trouble.pause
+            "The venue wants to be left alone", venue=self._venue.value, reason=trouble.reason, seconds=trouble.pause
         )
         if self._patience is not None and trouble.pause > self._patience:
             raise BannedError(reason, trouble.pause)
@@ -193,7 +194,8 @@ class RestClient:
             return
         metrics.REQUEST_WEIGHT.labels(self._venue.value).set(used)
         budget = self._budgets[limit.name]
-        left = limit.weight - used
+        # A count that no budget can hold is wrong, and must not stop us for longer than a used one refills.
+        left = min(max(limit.weight - used, -limit.weight), limit.weight)
         if left < budget.tokens:
             budget.tokens = left
             budget.refilled_at = self._clock.monotonic()
@@ -224,9 +226,10 @@ def _headers(request: Request) -> dict[str, str]:
 
 def _number(text: str | None) -> float | None:
     try:
-        return None if text is None else float(text)
+        number = None if text is None else float(text)
     except ValueError:
         return None
+    return number if number is not None and isfinite(number) else None
 
 
 def _date_ms(text: str | None) -> int | None:

@@ -8,14 +8,16 @@ codes; Hyperliquid's rate limits; RFC 9110 (Retry-After).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any
 
 import msgspec
 
-from ingest.venues.wire import Text, decoder_of, text_of
+from ingest.venues.wire import decoder_of, fields_in
 from liqheat.domain.market import Venue
 
 
@@ -36,21 +38,26 @@ UNKNOWN_PAUSE_SECONDS = 60.0
 """A venue that limits without saying for how long is left alone for this long."""
 LONGEST_PAUSE_SECONDS = 3 * 86_400.0
 """Binance's longest ban; what is said to last longer is asked again after this."""
+LONGEST_BUSY_SECONDS = 3_600.0
+"""A venue that is busy or at maintenance is asked again after this, however late it says that it will be back."""
 _FORBIDDEN_SECONDS = {"bybit": 600.0}
 """A ban by 403: Bybit lifts it after ten minutes without a request. Others do not say (their firewall answers)."""
 _FORBIDDEN_ELSEWHERE_SECONDS = 300.0
 _LIMITED_STATUSES = (429, 418)
 _SERVER_STATUSES = (408, 425, 451)
 """Answers beside 5xx after which the same request may be asked again."""
+_FIREWALL_STATUSES = (202, 405)
+"""A web application firewall's challenge and captcha; no venue answers a request for data so."""
+_FIREWALL_HEADER = "x-amzn-waf-action"
 
-_GOOD = frozenset({"", "0", "200", "None"})
+_GOOD = frozenset({"", "0", "200"})
 _LIMITED: dict[str, dict[str, float]] = {
     # Too many requests or orders; with a ban its end is in the message.
     "binance": {"-1003": UNKNOWN_PAUSE_SECONDS, "-1015": UNKNOWN_PAUSE_SECONDS},
     # Too many visits, address limit, system-level protection, address banned.
     "bybit": {"10006": 5.0, "10018": 5.0, "10429": 5.0, "10009": 600.0},
-    # Rate limit of the endpoint, of the account; too frequent.
-    "okx": {"50011": 2.0, "50061": 2.0, "50040": 2.0},
+    # Rate limit of the endpoint, of the account; too frequent; rate limit of the funding endpoints.
+    "okx": {"50011": 2.0, "50061": 2.0, "50040": 2.0, "58102": 2.0},
 }
 """Codes that mean "too many", with the seconds to wait where the answer does not say."""
 _BUSY: dict[str, frozenset[str]] = {
@@ -63,19 +70,39 @@ _BUSY: dict[str, frozenset[str]] = {
 }
 """Codes that mean "busy": the same request may be asked again."""
 
+_SAYS_LIMITED = re.compile(r"too many (requests|visits)|rate limit|too (frequent|fast)|throttl", re.IGNORECASE)
+"""What a venue says that limits by a code which is not in the table, or by none; only of answers that are errors."""
+
 _SHORT_BODY = 8_192
-"""Errors are short; a longer body is data."""
-_BAN_END = re.compile(r"until\D{0,3}(\d{13})")
+"""The end of a ban, and an error that is a row or a text, are looked for no further than this."""
+_LONGEST_MESSAGE = 500
+_BAN_END = re.compile(r"(?:until|till|retryAfter)\D{0,4}(\d{13}|\d{10})(?!\d)", re.IGNORECASE)
+"""A time in ms, or in seconds."""
+_BOM = b"\xef\xbb\xbf"
 
 
 class _Body(msgspec.Struct, gc=False):
-    code: Text = None
-    ret_code: Text = msgspec.field(default=None, name="retCode")
-    msg: Text = None
-    ret_msg: Text = msgspec.field(default=None, name="retMsg")
+    """What errors are called; each is read by itself, so that an odd message hides no code."""
+
+    code: msgspec.Raw = msgspec.Raw()
+    ret_code: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="retCode")
+    old_code: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="ret_code")
+    msg: msgspec.Raw = msgspec.Raw()
+    ret_msg: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="retMsg")
+    old_msg: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="ret_msg")
+    error: msgspec.Raw = msgspec.Raw()
+    errors: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = msgspec.Raw()
 
 
 _BODY = decoder_of(_Body)
+_ROWS = decoder_of(list[msgspec.Raw])
+_VALUE = decoder_of(Any)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_NO_CODE = "error"
+"""Stands for the code of an answer that is an error and has none."""
+_SEVERAL = frozenset({"1", "2"})
+"""OKX's codes for "all" and "some operations failed": the rows of `data` say why."""
 
 
 def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Trouble | None:
@@ -83,19 +110,30 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
 
     `now_ms` is the wall clock, by which dates and ends of bans are counted.
     """
+    body = body.removeprefix(_BOM)
     code, message = _code_of(body)
     text = f"{code}: {message}" if code not in _GOOD else body[:200].decode(errors="replace")
-    name = venue.value
     if status in _LIMITED_STATUSES:
         return Trouble(f"answered {status}: {text}", pause_of(venue, status, headers, body, now_ms))
     if status == 403:
         pause = pause_of(venue, status, headers, body, now_ms)
         return Trouble(f"answered 403, which is a ban{_page(body)}: {text}", pause)
-    if code in _LIMITED.get(name, {}):
-        pause = _said(headers, body, now_ms) or _reset_of(headers, now_ms) or _LIMITED[name][code]
-        return Trouble(f"answered {status}: {text}", pause)
-    if code in _BUSY.get(name, ()) or status >= 500 or status in _SERVER_STATUSES:
-        return Trouble(f"answered {status}{_page(body)}: {text}")
+    limited = _LIMITED.get(venue.value, {}).get(code)
+    busy = code in _BUSY.get(venue.value, ())
+    if limited is None and not busy and code not in _GOOD and _SAYS_LIMITED.search(message):
+        limited = UNKNOWN_PAUSE_SECONDS
+    said = _said(headers, body, now_ms)
+    if limited is not None:
+        return Trouble(f"answered {status}: {text}", said or _reset_of(headers, now_ms) or limited)
+    if busy or status >= 500 or status in _SERVER_STATUSES:
+        return Trouble(f"answered {status}{_page(body)}: {text}", _while_busy(said))
+    if status in _FIREWALL_STATUSES or (status != 200 and headers.get(_FIREWALL_HEADER)):
+        return Trouble(f"answered {status} by its firewall{_page(body)}: {text}", said or UNKNOWN_PAUSE_SECONDS)
+    return _trouble_of_body(status, body, code, text)
+
+
+def _trouble_of_body(status: int, body: bytes, code: str, text: str) -> Trouble | None:
+    """Return what is wrong with an answer that is neither limited nor busy."""
     if status != 200:
         return Trouble(f"refused the request ({status}): {text}", is_final=True)
     if body[:200].lstrip()[:1] == b"<":
@@ -108,7 +146,9 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
 
 
 def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> float:
-    """Return how many seconds to leave the venue alone after 403, 418 or 429: by what it says, else as usual."""
+    """Return how many seconds to leave the venue alone: by what it says, else after 403, 418 and 429 as usual."""
+    if status != 403 and status not in _LIMITED_STATUSES:
+        return _while_busy(_said(headers, body, now_ms))
     usual = UNKNOWN_PAUSE_SECONDS
     if status == 403:
         usual = _FORBIDDEN_SECONDS.get(venue.value, _FORBIDDEN_ELSEWHERE_SECONDS)
@@ -116,8 +156,13 @@ def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes,
     return usual if said is None else max(said, usual) if status == 403 else said
 
 
+def _while_busy(said: float | None) -> float:
+    """Return how many seconds to leave a venue alone that is busy and names `said`; 0 where it names nothing."""
+    return min(said or 0.0, LONGEST_BUSY_SECONDS)
+
+
 def _said(headers: Mapping[str, str], body: bytes, now_ms: int) -> float | None:
-    """Return the seconds that `Retry-After` (a number or a date) or the message names; the longer of both."""
+    """Return the seconds that `Retry-After` (a number or a date) or the body names; the longer of both."""
     found = [seconds for seconds in (_retry_after(headers, now_ms), _ban_end(body, now_ms)) if seconds is not None]
     return min(max(*found, 1.0), LONGEST_PAUSE_SECONDS) if found else None
 
@@ -129,19 +174,22 @@ def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
     except ValueError:
         pass
     else:
-        return seconds if seconds == seconds else None
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.timestamp() - now_ms / 1_000
+        return seconds if isfinite(seconds) else None
+    for read_date in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read_date(text)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.timestamp() - now_ms / 1_000
+    return None
 
 
 def _ban_end(body: bytes, now_ms: int) -> float | None:
     if match := _BAN_END.search(body[:_SHORT_BODY].decode(errors="replace")):
         # A second more, for the venue's clock is not ours.
-        return (int(match[1]) - now_ms) / 1_000 + 1.0
+        end = int(match[1]) * (1 if len(match[1]) == 13 else 1_000)
+        return (end - now_ms) / 1_000 + 1.0
     return None
 
 
@@ -155,15 +203,58 @@ def _reset_of(headers: Mapping[str, str], now_ms: int) -> float | None:
 
 
 def _code_of(body: bytes) -> tuple[str, str]:
-    """Return code and message of a short body that is an object, empty where it has none."""
-    if len(body) > _SHORT_BODY or body[:200].lstrip()[:1] != b"{":
-        return "", ""
+    """Return code and message of an error, whatever it is written in; a code of `_GOOD` where there is none."""
+    first = body[:200].lstrip()[:1]
+    if first == b"{":
+        return _code_of_object(body)
+    if len(body) <= _SHORT_BODY:
+        if first == b'"':
+            # No endpoint answers with a text.
+            return _NO_CODE, _text_of(msgspec.Raw(body))
+        if first == b"[" and (row := next(_rows_of(body), None)) and row.lstrip()[:1] == b"{":
+            return _code_of_object(row)
+    return "", ""
+
+
+def _code_of_object(body: bytes) -> tuple[str, str]:
     try:
         answer = _BODY.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return "", ""
-    code = text_of(answer.code) or text_of(answer.ret_code)
-    return code, text_of(answer.msg) or text_of(answer.ret_msg)
+    code = next((text for raw in (answer.code, answer.ret_code, answer.old_code) if (text := _text_of(raw))), "")
+    message = next((text for raw in (answer.msg, answer.ret_msg, answer.old_msg) if (text := _text_of(raw))), "")
+    if code in _SEVERAL:
+        for row in map(fields_in, _rows_of(bytes(answer.data))):
+            if row.get("sCode"):
+                return str(row["sCode"]), message or str(row.get("sMsg") or "")
+    if code not in _GOOD:
+        return code, message
+    for error in (bytes(answer.error), *_rows_of(bytes(answer.errors))):
+        if error in (b"", b"null", b"{}", b'""', b"false", b"0"):
+            continue
+        fields = fields_in(error)
+        code, message = (str(fields.get(name) or "") for name in ("code", "msg"))
+        return code or _NO_CODE, message or error[:200].decode(errors="replace")
+    return code, message
+
+
+def _text_of(value: msgspec.Raw) -> str:
+    """Return a code or message as text, whatever type it has."""
+    try:
+        found = _VALUE.decode(value)
+    except _UNREADABLE:
+        return ""
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return "" if found is None else str(found)[:_LONGEST_MESSAGE]
+
+
+def _rows_of(data: bytes) -> Iterator[bytes]:
+    """Yield the rows of what may be a list."""
+    try:
+        yield from map(bytes, _ROWS.decode(data))
+    except _UNREADABLE:
+        return
 
 
 def _page(body: bytes) -> str:

@@ -124,7 +124,10 @@ async def test_a_greeting_is_no_answer_to_the_subscriptions() -> None:
     assert handler.order[:3] == ["recovery", '{"type":"connected","connection_id":"1"}', '{"type":"subscribed"}']
 
 
-@pytest.mark.parametrize(("status", "headers", "seconds"), [(403, {}, 300.0), (429, {"Retry-After": "7"}, 7.0)])
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [(403, {}, 300.0), (429, {"Retry-After": "7"}, 7.0), (503, {"Retry-After": "90"}, 90.0)],
+)
 async def test_a_handshake_that_is_refused_by_a_ban_is_waited_out(
     status: int, headers: dict[str, str], seconds: float
 ) -> None:

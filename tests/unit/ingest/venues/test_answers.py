@@ -1,0 +1,106 @@
+"""What an HTTP answer means, in whatever dress: errors with status 200, ends of bans, Retry-After, firewalls."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ingest.venues.answers import LONGEST_BUSY_SECONDS, UNKNOWN_PAUSE_SECONDS, pause_of, trouble_of
+from liqheat.domain.market import Venue
+
+NOW = 1_795_000_000_000
+
+
+def told(venue: Venue | str, body: Any, status: int = 200, **headers: str) -> tuple[float, bool] | None:
+    """Return pause and finality of what is wrong with an answer, None where it is well."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    trouble = trouble_of(Venue(venue), status, named, raw, NOW)
+    return None if trouble is None else (trouble.pause, trouble.is_final)
+
+
+@pytest.mark.parametrize(
+    ("venue", "body"),
+    [
+        ("bybit", {"ret_code": 10006, "ret_msg": "Too many visits!"}),
+        ("bybit", {"retCode": 10006, "retMsg": {"a": 1}}),
+        ("bybit", {"retCode": 10006.0, "retMsg": None}),
+        ("bybit", {"retCode": 10006, "retMsg": "x" * 9_000}),
+        ("binance", [{"code": -1003, "msg": "Way too many requests"}]),
+        ("binance", {"status": 429, "error": {"code": -1003, "msg": ["x"]}}),
+        ("okx", b'\xef\xbb\xbf{"code":"50011","msg":"x"}'),
+        ("okx", {"code": "1", "msg": "", "data": [{"sCode": "50011", "sMsg": "Rate limit reached"}]}),
+        ("okx", {"code": "58102", "msg": "Rate limit reached"}),
+        *((venue, {"errors": [{"msg": "Too many requests"}]}) for venue in Venue),
+        *((venue, {"error": "Rate limit reached"}) for venue in Venue),
+        *((venue, "Too many requests") for venue in Venue),
+    ],
+)
+def test_too_many_with_status_200_is_waited_for(venue: Venue | str, body: Any) -> None:
+    found = told(venue, body)
+    assert found is not None
+    assert 2 <= found[0] <= UNKNOWN_PAUSE_SECONDS
+    assert not found[1]
+
+
+@pytest.mark.parametrize("venue", Venue)
+def test_an_error_of_another_kind_is_refused_and_a_good_answer_is_none(venue: Venue) -> None:
+    for error in ({"errors": [{"msg": "Market not found"}]}, {"error": {"code": 7, "msg": "x"}}, "Failed to read"):
+        assert told(venue, error) == (0, True)
+    empty: list[Any] = [[], {}, {"code": "0", "msg": "", "data": []}, {"errors": []}]
+    for good in (*empty, [{"a": 1}], {"error": None, "a": 1}):
+        assert told(venue, good) is None
+    assert told(venue, {"retCode": 0, "retMsg": "too many requests are counted", "result": {}}) is None
+    assert told(venue, {"candles": ["x" * 9_000], "code": 0}) is None
+
+
+@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": -1003, "msg": "banned", "data": {"serverTime": NOW, "retryAfter": NOW + 500_000}}},
+        {"code": -1003, "msg": f"Banned Until: {NOW + 500_000}."},
+        {"code": -1003, "msg": f"IP(1.2.3.4) banned till {NOW + 500_000}."},
+        {"code": -1003, "msg": f"IP banned until {(NOW + 500_000) // 1_000}"},
+    ],
+)
+def test_the_end_of_a_ban_is_read_in_whatever_words(venue: Venue, body: Any) -> None:
+    assert told(venue, body, 418) == (501, False)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("30", 30),
+        ("2026-11-18T11:13:50Z", 430),
+        ("2026-11-18T11:13:50", 430),
+        ("Wed, 18 Nov 2026 11:13:50 GMT", 430),
+        ("soon", 60),
+        ("inf", 60),
+        ("nan", 60),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date_of_either_kind(header: str, seconds: float) -> None:
+    assert told("okx", {}, 429, Retry_After=header) == (seconds, False)
+
+
+@pytest.mark.parametrize("venue", Venue)
+def test_a_busy_venue_is_left_alone_for_as_long_as_it_says(venue: Venue) -> None:
+    assert told(venue, b"", 503, Retry_After="120") == (120, False)
+    assert told(venue, b"", 503) == (0, False)
+    assert told(venue, b"", 503, Retry_After="99999999") == (LONGEST_BUSY_SECONDS, False)
+    assert pause_of(venue, 503, {"Retry-After": "120"}, b"", NOW) == 120, "a handshake too"
+    assert pause_of(venue, 404, {}, b"", NOW) == 0
+
+
+@pytest.mark.parametrize(("venue", "code"), [("binance", {"code": -1008}), ("bybit", {"retCode": 10016})])
+def test_a_busy_code_is_waited_for_as_long_as_it_says(venue: str, code: dict[str, int]) -> None:
+    assert told(venue, code, Retry_After="30") == (30, False)
+    assert told(venue, code) == (0, False)
+
+
+@pytest.mark.parametrize("venue", Venue)
+def test_a_firewall_is_asked_again_later(venue: Venue) -> None:
+    assert told(venue, b"", 202, x_amzn_waf_action="challenge") == (60, False)
+    assert told(venue, b"<html>", 405, x_amzn_waf_action="captcha") == (60, False)
+    assert told(venue, b"<html>", 405, Retry_After="90") == (90, False)
