@@ -188,6 +188,7 @@ class VenueService:
         while True:
             try:
                 listings = await self._feed.listings(self._rest, event_time)
+                listings = with_absent(listings, in_use, self._absent)
             except FatalError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever an answer does to its reader ends no service
@@ -198,7 +199,6 @@ class VenueService:
                 log.warning("Cannot read what the venue lists", venue=venue, error=reason, retry_seconds=seconds)
                 await self._clock.sleep(seconds)
             else:
-                listings = with_absent(listings, in_use, self._absent)
                 self._readers.refusals.take(listings.refused, in_use, "listing")
                 return choose(self._feed.venue, listings, self._settings.symbols, in_use), listings
 

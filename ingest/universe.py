@@ -12,12 +12,17 @@ from ingest.venues.interface import Listings
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import ALL, Instrument, as_asked, canonical_symbol, parse_instrument
 from liqheat.domain.market import Venue
+from liqheat.platform.errors import PoisonMessage
 
 TRADING = "trading"
 FINAL = frozenset(
     {"close", "closed", "delisted", "delivered", "delivering", "expired", "final_settlement", "settled", "settling"}
 )
 """Statuses after which a contract does not trade again; others (a suspension, a maintenance) end."""
+_MANY = 3
+"""As many instruments do not end at once by chance: where they are most of those in use, the listing is cut short."""
+_BELIEVED_READINGS = 10
+"""A listing that lacks most of what is in use is believed when it has said so as often, over some minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +78,26 @@ def choose(
 def with_absent(listings: Listings, in_use: Mapping[str, Contract], absent: Counter[str]) -> Listings:
     """Return `listings` with the contracts in use that are missing from it, or cannot be read there, as they were.
 
-    `absent` counts by instrument name how often in a row a contract has been missing, and is brought up to date: one
-    that is missing once stays, missing twice it is gone. One that cannot be read stays as long as that lasts.
+    `absent` counts by instrument name how often in a row a contract has been missing or left out, and is brought up to
+    date: one that is missing once stays, missing twice it is gone. One that cannot be read stays as long as that lasts.
+
+    Raises:
+        PoisonMessage: most of what is in use is missing, and has not been for `_BELIEVED_READINGS` readings in a row.
     """
     listed = {contract.instrument for contract in listings.contracts}
     unreadable = {refusal.instrument for refusal in listings.refused}
     kept: list[Contract] = []
     for name, contract in in_use.items():
-        if name in listed or name in listings.left_out:
+        if name in listed:
             absent.pop(name, None)
             continue
         if name not in unreadable:
             absent[name] += 1
         if absent[name] < 2:
             kept.append(contract)
+    lost = [name for name in in_use if name not in listed and name not in unreadable]
+    if _MANY <= len(lost) > len(in_use) / 2 and min(absent[name] for name in lost) < _BELIEVED_READINGS:
+        raise PoisonMessage(f"The listing lacks {len(lost)} of {len(in_use)} instruments in use, {lost[0]} among them")
     return replace(listings, contracts=(*listings.contracts, *kept)) if kept else listings
 
 

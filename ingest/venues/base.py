@@ -24,13 +24,13 @@ from ingest.venues.interface import (
     Rest,
     wrap,
 )
-from ingest.venues.wire import split
+from ingest.venues.wire import UNKNOWN_NAME, split
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST, Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.domain.venues import VENUE_FACTS, RateLimit
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.platform.errors import SequenceGap
+from liqheat.platform.errors import PoisonMessage, SequenceGap
 from liqheat.platform.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -106,6 +106,18 @@ class BaseFeed(ABC):
         return ()
 
     # -- what is the same everywhere -----------------------------------------------------------------------
+
+    @staticmethod
+    def not_empty(listings: Listings) -> Listings:
+        """Return `listings`.
+
+        Raises:
+            PoisonMessage: they name no instrument, so the answer was no listing, whatever its shape.
+        """
+        if listings.contracts or listings.left_out or any(row.instrument != UNKNOWN_NAME for row in listings.refused):
+            return listings
+        reason = f": {listings.refused[0].reason}" if listings.refused else ""
+        raise PoisonMessage(f"Expected a listing, was an answer that names no instrument{reason}")
 
     def mapper(self, instruments: Sequence[Instrument]) -> Mapper:
         """Return a new mapper of these instruments."""

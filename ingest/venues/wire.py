@@ -45,7 +45,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NAME_FIELDS = ("s", "symbol", "instId", "coin", "instFamily", "name")
 _INNER_FIELDS = ("o", "position")
 """Where the name is one level deeper: Binance's forced orders, Hyperliquid's positions."""
-_UNKNOWN_NAME = "unknown"
+UNKNOWN_NAME = "unknown"  # of a row that names no instrument
 
 
 class Refusal(NamedTuple):
@@ -86,7 +86,7 @@ class Report:
         # A row that its reader looked into comes with what it found.
         row = row[0] if isinstance(row, tuple) and row else row
         content = row if isinstance(row, bytes) else bytes(row) if isinstance(row, msgspec.Raw) else _encoded(row)
-        self.refused.append(Refusal(instrument or _UNKNOWN_NAME, reason, content))
+        self.refused.append(Refusal(instrument or UNKNOWN_NAME, reason, content))
 
     def each(
         self,

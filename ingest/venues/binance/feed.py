@@ -77,7 +77,7 @@ class BinanceFeed(BaseFeed):
         body = await rest.fetch(self.request("/fapi/v1/exchangeInfo", WEIGHT, {}))
         report = Report()
         entries = _LISTED.read(read(_EXCHANGE_INFO, body, "Binance's exchangeInfo").symbols, report)
-        return listings_of(entries, event_time, report.refused)
+        return self.not_empty(listings_of(entries, event_time, report.refused))
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Return the shipped tables, refreshed by leverageBracket where a key is set."""

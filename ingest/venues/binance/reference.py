@@ -37,9 +37,18 @@ def listings_of(entries: Iterable[ContractInfo], event_time: int, refused: Seque
 
 
 def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
-    """Return the contract, or why it is left out."""
+    """Return the contract, or why it is left out.
+
+    Raises:
+        PoisonMessage: the row does not say what it is, or a number of it is none.
+    """
+    if not entry.contract_type and entry.status in ("", "TRADING"):
+        # Before and after its time a contract may have none; one that trades always has.
+        raise PoisonMessage("Expected a contract type, was none")
     if not entry.contract_type.endswith("PERPETUAL"):
         return (entry.contract_type or "no contract type").lower()
+    if not entry.quote_asset:
+        raise PoisonMessage("Expected a quote asset, was none")
     if entry.quote_asset not in QUOTES:
         return "quoted in another asset"
     instrument = parse_instrument(Venue.BINANCE, entry.symbol)

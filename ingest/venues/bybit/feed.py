@@ -6,7 +6,6 @@ Tickers carry marks, funding, open interest and turnover, so only order books ha
 import json
 from collections.abc import Mapping, Sequence
 
-import msgspec
 import structlog
 
 from ingest.venues.base import BaseFeed
@@ -27,12 +26,14 @@ log = structlog.get_logger(__name__)
 
 LIMIT = VENUE_FACTS[Venue.BYBIT].budgets["requests"]
 _RECENT_TRADES = 1_000
+_MOST_LISTING_PAGES = 50
+"""A page holds 1,000 instruments; all of them fit into one."""
 DEPTH_LEVELS = 500
 """Most levels per side that Bybit gives for linear contracts."""
 _CHANNELS = ("publicTrade", "tickers", "allLiquidation")
 
 _FRAME = decoder_of(raw.Frame)
-_RESULT = decoder_of(raw.Result)
+_RESULT = decoder_of(raw.ListResult)
 _INSTRUMENT = RowReader(raw.InstrumentInfo, "a Bybit instrument")
 _RISK_LIMIT = RowReader(raw.RiskLimit, "a Bybit risk limit")
 _RECENT_TRADE = RowReader(raw.RecentTrade, "a Bybit trade")
@@ -50,13 +51,18 @@ class BybitFeed(BaseFeed):
         infos: list[raw.InstrumentInfo] = []
         report = Report()
         cursor = ""
-        while True:
+        seen: set[str] = set()
+        for _ in range(_MOST_LISTING_PAGES):
             parameters = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
             page = await self._list(rest, "instruments-info", parameters)
             infos += _INSTRUMENT.each(page.items, report)
             if not page.next_page or not page.items:
-                return listings_of(infos, event_time, report.refused)
+                return self.not_empty(listings_of(infos, event_time, report.refused))
             cursor = page.next_page
+            if cursor in seen:
+                raise PoisonMessage(f"Bybit's listing goes round: it gave the cursor {cursor[:80]!r} twice")
+            seen.add(cursor)
+        raise PoisonMessage(f"Bybit's listing has more than {_MOST_LISTING_PAGES} pages")
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read risk-limit for each instrument; one that is refused or unreachable is left out with a warning."""
@@ -130,4 +136,4 @@ def _result(body: bytes) -> raw.Result:
     answer = read(_FRAME, body, "a Bybit answer")
     if text_of(answer.ret_code) not in ("0", ""):
         raise PoisonMessage(f"Bybit answered {answer.ret_code}: {answer.rest_message}")
-    return read(_RESULT, answer.result, "a Bybit result") if answer.result != msgspec.Raw() else raw.Result()
+    return read(_RESULT, answer.result, "a Bybit result")

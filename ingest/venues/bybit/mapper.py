@@ -12,7 +12,7 @@ from msgspec import Raw
 from ingest.venues.bars import Bar, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
-from ingest.venues.bybit.reference import contract, tables_of
+from ingest.venues.bybit.reference import contract, tables_of, type_of
 from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.wire import (
     RowReader,
@@ -35,6 +35,7 @@ from liqheat.platform.seen import Recent
 
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)
+_LIST_RESULT = decoder_of(raw.ListResult)
 _BARS = decoder_of(raw.Bars)
 _TRADES = RowReader(raw.Trade, "a Bybit trade")
 _LIQUIDATIONS = RowReader(raw.Liquidation, "a Bybit liquidation")
@@ -206,7 +207,7 @@ class BybitMapper(BaseMapper):
 
     def _instrument(self, row: Raw, event_time: int) -> Iterable[Event]:
         info = read(_INSTRUMENT, row, "a Bybit instrument")
-        if info.contract_type != "LinearPerpetual":
+        if type_of(info) != "LinearPerpetual":
             self.instruments.ignored[info.symbol] = info.contract_type
             return ()
         instrument = self.instruments.get(info.symbol)
@@ -244,6 +245,8 @@ class BybitMapper(BaseMapper):
             return
         instrument = self.instruments.get(name) if stream in ("kline", "mark-price-kline") else None
         if instrument is None or text_of(answer.ret_code) not in ("0", ""):
+            if text_of(answer.ret_code) in ("0", ""):
+                read(_LIST_RESULT, answer.result, "a Bybit result")
             yield from self._map_answer(answer, received_at)
             return
         rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report, name=name)

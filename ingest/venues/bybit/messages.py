@@ -69,6 +69,12 @@ class Result(Struct, gc=False):
     next_page: str | None = field(default=None, name="nextPageCursor")  # "" or null on the last page
 
 
+class ListResult(Result, gc=False):
+    """A `Result` whose list is there, as in every answer to a question for rows."""
+
+    items: list[Raw] = field(name="list")
+
+
 class PriceFilter(Struct, gc=False):
     """Price steps of an instrument."""
 

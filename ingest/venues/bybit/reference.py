@@ -24,16 +24,27 @@ def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Seque
     unreadable = list(refused)
     for info in infos:
         instrument = parse_instrument(Venue.BYBIT, info.symbol)
-        if info.contract_type != "LinearPerpetual":
-            left_out[info.symbol] = info.contract_type or "no contract type"
-        elif instrument is None:
-            left_out[info.symbol] = "name not understood"
-        else:
-            try:
+        try:
+            if (kind := type_of(info)) != "LinearPerpetual":
+                left_out[info.symbol] = kind
+            elif instrument is None:
+                left_out[info.symbol] = "name not understood"
+            else:
                 contracts.append(contract(instrument, info, event_time))
-            except PoisonMessage as poison:
-                unreadable.append(Refusal(info.symbol, poison.reason))
+        except PoisonMessage as poison:
+            unreadable.append(Refusal(info.symbol, poison.reason))
     return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
+
+
+def type_of(info: InstrumentInfo) -> str:
+    """Return the contract type.
+
+    Raises:
+        PoisonMessage: the row does not say it.
+    """
+    if not info.contract_type:
+        raise PoisonMessage("Expected a contract type, was none")
+    return info.contract_type
 
 
 def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> Contract:

@@ -43,7 +43,7 @@ class DydxFeed(BaseFeed):
         """Read all markets."""
         report = Report()
         markets = markets_of(await rest.fetch(self._ask("perpetualMarkets", {})), report)
-        return listings_of(markets, event_time, report.refused)
+        return self.not_empty(listings_of(markets, event_time, report.refused))
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read the margin fractions of the markets."""

@@ -77,6 +77,12 @@ class Markets(Struct, gc=False, rename="camel"):
     oracle_prices: dict[str, Raw] = field(default_factory=dict)  # OraclePrice
 
 
+class AllMarkets(Struct, gc=False):
+    """REST `/v4/perpetualMarkets`: all markets at once."""
+
+    markets: dict[str, Raw]  # Market
+
+
 class Candle(Struct, gc=False, rename="camel"):
     """REST `/v4/candles/perpetualMarkets/{market}`, newest first; a minute without trades repeats the last price."""
 

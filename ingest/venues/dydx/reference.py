@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
-from ingest.venues.dydx.messages import Market, Markets
+from ingest.venues.dydx.messages import AllMarkets, Market
 from ingest.venues.interface import Listings
 from ingest.venues.wire import Refusal, Report, decoder_of, number_or_nan, read
 from liqheat.domain.events import Contract
@@ -23,7 +23,7 @@ _FUNDING_INTERVAL = VENUE_FACTS[Venue.DYDX].funding_interval
 _STATUSES = {"ACTIVE": "trading"}
 
 
-_MARKETS = decoder_of(Markets)
+_MARKETS = decoder_of(AllMarkets)
 _MARKET = decoder_of(Market)
 
 

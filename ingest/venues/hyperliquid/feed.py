@@ -59,7 +59,7 @@ class HyperliquidFeed(BaseFeed):
     async def listings(self, rest: Rest, event_time: int) -> Listings:
         """Read the venue's own universe; builder-deployed markets are not asked for."""
         report = Report()
-        return listings_of(await self._universe(rest, report), event_time, report)
+        return self.not_empty(listings_of(await self._universe(rest, report), event_time, report))
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read the margin tables of the universe."""

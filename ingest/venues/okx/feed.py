@@ -79,7 +79,7 @@ class OkxFeed(BaseFeed):
         body = await rest.fetch(self._ask("public/instruments", {"instType": "SWAP"}))
         report = Report()
         infos = _INSTRUMENTS.read(_data(body), report)
-        return listings_of(infos, event_time, report.refused)
+        return self.not_empty(listings_of(infos, event_time, report.refused))
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read position tiers, five families at a time, and value them at the mark prices of now."""
@@ -180,4 +180,6 @@ def _data(body: bytes) -> Raw:
     answer = read(_FRAME, body, "an OKX answer")
     if text_of(answer.code) not in ("0", ""):
         raise PoisonMessage(f"OKX refused: {answer.msg or 'no reason given'} (code {answer.code})")
+    if answer.data == Raw():
+        raise PoisonMessage("Expected an OKX answer with data, was one without")
     return answer.data

@@ -16,7 +16,7 @@ from ingest.venues.depth import DEPTH, Book, depth_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
-from ingest.venues.okx.reference import contract, tables_of
+from ingest.venues.okx.reference import contract, tables_of, type_of
 from ingest.venues.wire import (
     RowReader,
     decoder_of,
@@ -116,6 +116,8 @@ class OkxMapper(BaseMapper):
         _check_accepted(answer)
         if stream == DEPTH:
             yield from self._depth(name, answer.data, received_at)
+        elif answer.data == Raw():
+            raise PoisonMessage("Expected an OKX answer with data, was one without")
         elif stream not in HISTORY_STREAMS:
             yield from self._map_answer(answer.data, received_at)
         elif (instrument := self.instruments.get(name)) is not None:
@@ -264,8 +266,8 @@ class OkxMapper(BaseMapper):
         return self.report.each(infos, lambda info: info.instrument, lambda info: self._instrument(info, received_at))
 
     def _instrument(self, info: raw.Instrument, received_at: int) -> Iterable[Event]:
-        if info.contract_type != "linear":
-            self.instruments.ignored[info.instrument] = f"{info.contract_type or info.instrument_type} contract"
+        if (kind := type_of(info)) != "linear":
+            self.instruments.ignored[info.instrument] = f"{kind} contract"
             return ()
         instrument = self.instruments.get(info.instrument)
         if instrument is None:

@@ -30,16 +30,27 @@ def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Seque
     unreadable = list(refused)
     for info in infos:
         instrument = parse_instrument(Venue.OKX, info.instrument)
-        if info.contract_type != "linear":
-            left_out[info.instrument] = info.contract_type or info.instrument_type
-        elif instrument is None:
-            left_out[info.instrument] = "not settled in USDT or USDC"
-        else:
-            try:
+        try:
+            if (kind := type_of(info)) != "linear":
+                left_out[info.instrument] = kind
+            elif instrument is None:
+                left_out[info.instrument] = "not settled in USDT or USDC"
+            else:
                 contracts.append(contract(instrument, info, event_time))
-            except PoisonMessage as poison:
-                unreadable.append(Refusal(info.instrument, poison.reason))
+        except PoisonMessage as poison:
+            unreadable.append(Refusal(info.instrument, poison.reason))
     return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
+
+
+def type_of(info: InstrumentInfo) -> str:
+    """Return whether it is linear or inverse, or what it is where it is no swap and so neither.
+
+    Raises:
+        PoisonMessage: it is a swap and does not say.
+    """
+    if not info.contract_type and info.instrument_type in ("", "SWAP"):
+        raise PoisonMessage("Expected a contract type, was none")
+    return info.contract_type or info.instrument_type
 
 
 def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> Contract:
