@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from liqheat.domain.thresholds import HEAT_LEVELS_PERCENT_OF_ADV, heat_scale
 from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.viewer import picture
 from liqheat.viewer.grid import MAXIMUM_ROWS, display_grid
-from liqheat.viewer.request import MAXIMUM_COLUMNS, MEASURES, BadRequest, MapRequest
+from liqheat.viewer.request import MAXIMUM_COLUMNS, BadRequest, MapRequest
 from tests.support.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
 
 pytestmark = pytest.mark.clickhouse
@@ -346,13 +345,3 @@ def test_the_grid_nests_the_stored_buckets_and_fits_the_screen(lowest: float, hi
     assert grid.factor % 5 == 0
     assert (np.diff(edges) > 0).all()
     assert edges[0] <= lowest
-
-
-def test_each_measure_has_colours_of_its_own() -> None:
-    assert set(HEAT_LEVELS_PERCENT_OF_ADV) == set(MEASURES)
-
-
-def test_colour_steps_grow_with_the_width_of_the_bucket() -> None:
-    assert heat_scale().levels == HEAT_LEVELS_PERCENT_OF_ADV["at_risk"]
-    assert heat_scale(10).highest == 2 * heat_scale(5).highest
-    assert heat_scale(10, "expected").lowest == 2 * HEAT_LEVELS_PERCENT_OF_ADV["expected"][0]
