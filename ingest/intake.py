@@ -258,7 +258,7 @@ class Intake:
                 self._publisher.dead_letter(frame, reading.poison, self._origin(stream))
             for gap in reading.gaps:
                 on_gap(gap)
-            is_whole = is_whole and not reading.poison and not reading.refused
+            is_whole = is_whole and not (reading.poison or reading.refused or reading.gaps)
         return sorted(events, key=lambda event: event.event_time), is_whole
 
     def _record(

@@ -3,10 +3,12 @@
 A venue says how a page is read: whether it closes the hole, and which request gives the next one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ingest.venues.interface import Recovery, Request, Rest
+from ingest.venues.wire import timely
+from liqheat.platform.errors import PoisonMessage
 
 
 class Page(NamedTuple):
@@ -18,6 +20,35 @@ class Page(NamedTuple):
     frame: bytes | None
     is_complete: bool
     following: Request | None = None
+
+
+def lowest_of(numbers: Iterable[int]) -> int | None:
+    """Return how far down a page reaches, in ids or times, though one row of it may be odd; None without any.
+
+    The lowest counts where another row is next to it, else the one after it: a page that is asked for from there gives
+    the lowest row again, which a mapper knows by its id.
+    """
+    ordered = sorted(numbers)[:2]
+    return None if not ordered else ordered[0] if ordered[-1] - ordered[0] <= 1 else ordered[1]
+
+
+def highest_of(numbers: Iterable[int]) -> int | None:
+    """Return how far up a page reaches; see `lowest_of`."""
+    lowest = lowest_of(-number for number in numbers)
+    return None if lowest is None else -lowest
+
+
+def times_in(times: Iterable[int]) -> Sequence[int]:
+    """Return those of `times` that are in ms; a row with another is refused when it is mapped."""
+    return [time for time in times if _is_in_ms(time)]
+
+
+def _is_in_ms(time: int) -> bool:
+    try:
+        timely(time, 0)
+    except PoisonMessage:
+        return False
+    return True
 
 
 async def read_pages(

@@ -19,7 +19,7 @@ from ingest.venues.binance.mapper import BinanceMapper
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH
 from ingest.venues.interface import Listings, Poll, Recovery, Request, Rest, wrap
-from ingest.venues.paged import Page, read_pages
+from ingest.venues.paged import Page, highest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader, decoder_of, read
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers, shipped_tables
@@ -160,7 +160,9 @@ class BinanceFeed(BaseFeed):
     ) -> Recovery:
         """Read pages of aggregate trades up to the id `before` or the time `until`, in wrapped frames."""
         stream = f"{instrument.name}@aggTrades"
-        rows = 0
+        # Ids are consecutive, so how many there are says whether the venue still keeps the whole hole.
+        asked = range(int(first["fromId"]), before) if before is not None else None
+        found: set[int] = set()
         report = Report()
 
         def asking(query: Mapping[str, str]) -> Request:
@@ -168,20 +170,19 @@ class BinanceFeed(BaseFeed):
             return self.request("/fapi/v1/aggTrades", WEIGHT, parameters, 20, stream)
 
         def read_page(body: bytes) -> Page:
-            nonlocal rows
             known = len(report.refused)
             page = _TRADES.read(body, report)
             sent = len(page) + len(report.refused) - known
-            wanted = [row for row in page if before is None or row.a < before]
-            rows += len(wanted)
+            wanted = [row for row in page if asked is None or row.a in asked]
+            found.update(row.a for row in wanted)
+            is_filled = asked is not None and len(found) == asked.stop - asked.start
             frame = wrap(stream, msgspec.json.encode(wanted)) if wanted else None
-            if len(wanted) < len(page) or sent < _TRADES_PER_PAGE or not page:
-                # Ids are consecutive, so their count says whether the venue still keeps the whole hole.
-                is_whole = not report.refused if before is None else rows == before - int(first["fromId"])
-                return Page(frame, is_whole)
-            if until is not None and until <= page[-1].T:
+            last = highest_of(row.a for row in wanted)
+            if last is None or sent < _TRADES_PER_PAGE or is_filled:
+                return Page(frame, not report.refused if asked is None else is_filled)
+            if until is not None and until <= (highest_of(times_in(row.T for row in wanted)) or 0):
                 return Page(frame, not report.refused)
-            return Page(frame, is_complete=False, following=asking({"fromId": str(page[-1].a + 1)}))
+            return Page(frame, is_complete=False, following=asking({"fromId": str(last + 1)}))
 
         return await read_pages(rest, asking(first), read_page, _PAGES_PER_HOLE)
 

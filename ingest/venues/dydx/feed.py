@@ -13,7 +13,7 @@ from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.mapper import DydxMapper
 from ingest.venues.dydx.reference import listings_of, markets_of, tables_of
 from ingest.venues.interface import Listings, Recovery, Request, Rest, wrap
-from ingest.venues.paged import Page, read_pages
+from ingest.venues.paged import Page, lowest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader, decoder_of, read
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -70,17 +70,24 @@ class DydxFeed(BaseFeed):
         """Read trades back from `end` to `start`, a limited number of pages."""
         path, stream = f"trades/perpetualMarket/{instrument.name}", f"{instrument.name}@trades"
         report = Report()
+        pages = 0
 
         def read_page(body: bytes) -> Page:
+            nonlocal pages
+            pages += 1
             known = len(report.refused)
             trades = _TRADES.read(read(_ANSWER, body, "dYdX trades").trades, report)
             sent = len(trades) + len(report.refused) - known
             frame = wrap(stream, body)
-            if sent < _PAGE or not trades or min(trade.created_at for trade in trades).timestamp() * 1_000 <= start:
-                return Page(frame, not report.refused)
+            oldest = lowest_of(times_in(round(trade.created_at.timestamp() * 1_000) for trade in trades))
+            if sent < _PAGE or (oldest is not None and oldest <= start):
+                # A page begins with the block in which the one before ended, so it is never empty.
+                return Page(frame, not report.refused and (sent > 0 or pages == 1))
             # The block is read again, for a page may end within it; the mapper drops what it has seen.
-            block = str(min(trade.created_at_height for trade in trades))
-            return Page(frame, False, self._ask(path, {"limit": str(_PAGE), "createdBeforeOrAtHeight": block}))
+            block = lowest_of(trade.created_at_height for trade in trades if trade.created_at_height > 0)
+            if block is None:
+                return Page(frame, is_complete=False)
+            return Page(frame, False, self._ask(path, {"limit": str(_PAGE), "createdBeforeOrAtHeight": str(block)}))
 
         first = self._ask(path, {"limit": str(_PAGE), "createdBeforeOrAt": _iso(end)})
         return await read_pages(rest, first, read_page, _RECOVERY_PAGES, newest_first=True)

@@ -4,6 +4,7 @@ Every size is contracts, so the listings are read before anything else: an instr
 """
 
 import json
+import math
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
 import structlog
@@ -17,7 +18,7 @@ from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
 from ingest.venues.okx.liquidations import ENDPOINT, LiquidationReader
 from ingest.venues.okx.mapper import OkxMapper
 from ingest.venues.okx.reference import listings_of, tables_of
-from ingest.venues.paged import Page, read_pages
+from ingest.venues.paged import Page, lowest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -33,6 +34,8 @@ _CHANNELS = ("trades", "mark-price", "funding-rate", "open-interest")
 _ARGUMENTS_PER_MESSAGE = 40
 _FAMILIES_PER_REQUEST = 5
 _RECOVERY_PAGES = 10
+_RECENT_TRADES, _HISTORY_TRADES = 500, 100
+"""Most trades on the first page of a recovery, and on those after it."""
 _LIQUIDATIONS_REMEMBERED = 50_000
 DEPTH_LEVELS = 5_000
 """Most levels per side that `books-full` gives; its snapshots are up to a second old."""
@@ -124,17 +127,31 @@ class OkxFeed(BaseFeed):
             return Recovery(complete=True)
         name = instrument.name
         report = Report()
+        before: int | None = None
+        again = 0
+        was_full = False
 
         def read_page(body: bytes) -> Page:
+            nonlocal before, again, was_full
+            known = len(report.refused)
             trades = _TRADES.read(_data(body), report)
+            sent = len(trades) + len(report.refused) - known
             frame = wrap(f"{name}@trades", body)
-            if not trades or min(trade.ts for trade in trades) <= start:
+            oldest = lowest_of(times_in(trade.ts for trade in trades))
+            older = [trade.trade_id for trade in trades if 0 <= trade.trade_id < (before or math.inf)]
+            # The venue has no more behind a page that it did not fill, or where only a row that was read comes again.
+            has_ended = len(older) == 1 if again else not sent and not was_full
+            if has_ended or (oldest is not None and oldest <= start):
                 return Page(frame, not report.refused)
-            before = str(min(trade.trade_id for trade in trades))
-            older = self._ask("market/history-trades", {"instId": name, "after": before, "limit": "100"})
-            return Page(frame, is_complete=False, following=older)
+            is_first, before = before is None, lowest_of(older)
+            if before is None:
+                return Page(frame, is_complete=False)
+            again = sum(number < before for number in older)
+            was_full = sent >= (_RECENT_TRADES if is_first else _HISTORY_TRADES)
+            page = {"instId": name, "after": str(before), "limit": str(_HISTORY_TRADES)}
+            return Page(frame, is_complete=False, following=self._ask("market/history-trades", page))
 
-        first = self._ask("market/trades", {"instId": name, "limit": "500"})
+        first = self._ask("market/trades", {"instId": name, "limit": str(_RECENT_TRADES)})
         return await read_pages(rest, first, read_page, _RECOVERY_PAGES + 1, newest_first=True)
 
     def history(self, instrument: Instrument, start: int, end: int) -> Sequence[Request]:

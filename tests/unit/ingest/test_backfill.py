@@ -127,6 +127,25 @@ async def test_an_outage_is_read_again_without_duplicates() -> None:
     assert kept.rows(Kind.MARKS), "whole minutes of the mark's bars are read too"
 
 
+async def test_a_recovery_whose_trades_have_a_hole_of_their_own_is_not_called_whole() -> None:
+    kept, last = KeptMessages(), NOW // 1_000 - 1
+
+    class Lacking(Venues):
+        async def fetch(self, request: Request, attempts: int = 5) -> bytes:
+            rows = json.loads(await super().fetch(request))
+            return json.dumps([row for row in rows if not isinstance(row, dict) or row.get("a") != last - 50]).encode()
+
+    async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
+        intake = intake_over(Lacking(), publisher)
+        await intake.handle(agg_trade(last - 100), "market")
+        (connection,) = BinanceFeed(Settings()).connections([TAO])
+        await intake.recover(connection, (last - 103) * 1_000, NOW, "disconnected")
+        await settle(intake)
+    gaps = {(gap["reason"], gap["filled"]) for gap in kept.rows(Kind.GAPS)}
+    assert gaps == {("disconnected", False), (f"numbers jumped from {last - 51} to {last - 49}", False)}
+    assert last - 50 not in [row["trade_id"] for row in kept.rows(Kind.TRADES)]
+
+
 async def test_the_hole_of_a_lost_stream_starts_at_its_last_event_and_is_its_own() -> None:
     kept, last = KeptMessages(), NOW // 1_000 - 1
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
