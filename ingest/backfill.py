@@ -7,9 +7,10 @@ not noted.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 _INSTRUMENTS_AT_ONCE = 4
 # History this fresh is left to the recovery between history and live.
 _CLOSE_ENOUGH_MS = 2 * MINUTE_MS
+
+# Points of open interest are five minutes apart, and some venues give the one beside the window.
+_BESIDE_MS = 5 * MINUTE_MS
 
 _UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
@@ -203,10 +207,18 @@ class Backfill:
                 continue
             if isinstance(answer, BaseException):
                 raise answer
+            noticed = mapper.report.notices.copy()
             reading = self._map(mapper, instrument, request, answer)
+            is_empty = not reading.events and _is_empty(answer)
+            notices = Counter[str]() if is_empty else mapper.report.notices - noticed
+            is_read = is_empty or mapper.report.rows_read > 0
+            if reason := _why_useless(request, reading, notices, is_read, start, end):
+                failed.append(request)
+                reasons.append(reason)
+                continue
             # Rows that cannot be read stay so; asked again, their neighbours would be published twice.
             events += reading.events
-            reasons += reading.problems()
+            reasons += [*reading.problems(), *(f"a row was {kind}" for kind in notices)]
             if reading.poison and not reading.events:
                 failed.append(request)
         await self._publish(events, start, end)
@@ -236,6 +248,42 @@ class Backfill:
         self._publisher.add(
             Gap(self._feed.venue, instrument.symbol, instrument.name, start, end, "history", 0, reason, filled=False)
         )
+
+
+def _why_useless(
+    request: Request, reading: Reading, notices: Collection[str], is_read: bool, start: int, end: int
+) -> str:
+    """Say why nothing of an answer is history of `[start, end)`; "" where something is, or the venue has none.
+
+    `is_read` says whether a row was read, be it without events, or there was none. What is refused says so itself.
+    """
+    if reading.events:
+        times = [event.event_time for event in reading.events]
+        if request.reaches_back or any(start - _BESIDE_MS <= time < end + _BESIDE_MS for time in times):
+            return ""
+        return f"{_stream(request)} answered with rows of another time, from {min(times)} to {max(times)}"
+    if reading.refused or reading.poison:
+        return ""
+    if notices:
+        return f"{_stream(request)} was answered with {', '.join(sorted(notices))}"
+    return "" if is_read else f"{_stream(request)} was answered with rows of which none can be read"
+
+
+def _is_empty(body: bytes) -> bool:
+    """Whether an answer is an empty list or holds one, as where a venue has no history; without any it is no such."""
+    try:
+        lists = list(_lists_in(msgspec.json.decode(body)))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return bool(lists) and not any(lists)
+
+
+def _lists_in(value: Any) -> Iterator[list[Any]]:
+    if isinstance(value, list):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _lists_in(inner)
 
 
 def _stream(request: Request) -> str:

@@ -73,6 +73,8 @@ class Request:
     body: bytes | None = None
     """A JSON body makes it a POST."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    reaches_back: bool = False
+    """Whether its answer may lie wholly before the history that is asked for, where the venue takes no start."""
 
 
 class Rest(Protocol):

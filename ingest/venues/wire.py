@@ -68,13 +68,13 @@ class Report:
         self.gaps: list[SequenceGap] = []
         self.notices: Counter[str] = Counter()
         """Frames that are no events and answer nothing, by type: greetings, maintenance, new event types."""
-        self._read = 0
+        self.rows_read = 0  # of the latest frame
 
     def begin(self) -> None:
         """Start a frame: what was said of the one before is forgotten, but for the notices."""
         if self.refused or self.gaps:
             self.refused, self.gaps = [], []
-        self._read = 0
+        self.rows_read = 0
 
     def notice(self, kind: str, silent: Container[str] = ()) -> None:
         """Count a frame that is no event, unless its kind is one that is known to say nothing."""
@@ -109,12 +109,12 @@ class Report:
                 if not name or is_wanted is None or is_wanted(name):
                     self.refuse(name, poison.reason, row)
             else:
-                self._read += 1
+                self.rows_read += 1
         return iter(events)
 
     def nothing_read(self) -> None:
         """Take back that rows were read, where they turned out useless together."""
-        self._read = 0
+        self.rows_read = 0
 
     def finish(self) -> None:
         """End a frame.
@@ -123,7 +123,7 @@ class Report:
             PoisonMessage: every row of the frame was refused, so nothing of it was read.
             SequenceGap: events are missing before some of it; `further` holds the holes after the first.
         """
-        if self.refused and not self._read:
+        if self.refused and not self.rows_read:
             reasons = "; ".join(f"{refusal.instrument}: {refusal.reason}" for refusal in self.refused[:5])
             self.refused = []
             raise PoisonMessage(reasons)

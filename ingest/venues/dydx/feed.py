@@ -5,6 +5,7 @@ The indexer is public: no key, 100 requests in 10 s per address. Its own ping fr
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ingest.venues.base import BaseFeed
@@ -100,7 +101,9 @@ class DydxFeed(BaseFeed):
         settlements = {"effectiveBeforeOrAt": _iso(end), "limit": "100"}
         return (
             self._ask(f"candles/perpetualMarkets/{name}", candles, f"{name}@candles"),
-            self._ask(f"historicalFunding/{name}", settlements, f"{name}@historicalFunding"),
+            replace(
+                self._ask(f"historicalFunding/{name}", settlements, f"{name}@historicalFunding"), reaches_back=True
+            ),
         )
 
     def _ask(self, path: str, parameters: Mapping[str, str], stream: str = "") -> Request:

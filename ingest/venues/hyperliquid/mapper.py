@@ -138,6 +138,8 @@ class HyperliquidMapper(BaseMapper):
         items = read(_ITEMS, frame, "a Hyperliquid answer")
         fields = [fields_in(item) for item in items]
         if not any(fields):
+            if items:
+                self.report.notice("an answer of another kind")
             return
         if "universe" in fields[0]:
             # Either one universe with its contexts, or the universes of all exchanges, the venue's own first.
