@@ -113,6 +113,26 @@ async def test_a_hole_that_history_does_not_reach_is_recorded_as_open() -> None:
         assert [gap["filled"] for gap in kept.rows(Kind.GAPS)] == [False]
 
 
+async def test_behind_an_odd_number_no_trade_is_read_twice() -> None:
+    kept, last = KeptMessages(), NOW // 1_000 - 1
+    feed, odd = BinanceFeed(Settings()), json.loads(agg_trade(last - 49))
+    odd["data"]["a"] = 10**12
+    async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
+        clock = ManualClock((last - 49) * 1_000)
+        intake = Intake(feed, feed.mapper([TAO]), [TAO], publisher, Venues(), clock)
+        await intake.handle(agg_trade(last - 50), "market")
+        await intake.handle(json.dumps(odd).encode(), "market")
+        await settle(intake)
+        clock.advance(60)
+        for number in range(last - 48, last + 1):
+            await intake.handle(agg_trade(number), "market")
+        await settle(intake)
+    numbers = [row["trade_id"] for row in kept.rows(Kind.TRADES)]
+    assert {number for number in numbers if numbers.count(number) > 1} == set()
+    assert set(range(last - 48, last + 1)) <= set(numbers)
+    assert False in [gap["filled"] for gap in kept.rows(Kind.GAPS)]
+
+
 async def test_an_outage_is_read_again_without_duplicates() -> None:
     kept, last = KeptMessages(), NOW // 1_000 - 1
     async with Publisher(kept, BatchPolicy(age=0.01)) as publisher:
