@@ -15,6 +15,7 @@ import structlog
 
 from ingest.venues.interface import Context, Request, wrap
 from ingest.venues.okx import messages as raw
+from ingest.venues.paged import lowest_of, times_in
 from ingest.venues.wire import Refusal, Report, RowReader, decoder_of, read, timely
 from liqheat.domain.events import Gap
 from liqheat.domain.instruments import Instrument
@@ -98,13 +99,12 @@ class LiquidationReader:
             body = await self._context.rest.fetch(self._ask(query), attempts=1)
             page, rows = self._details_of(body, instrument)
             found |= {bytes(detail): time for detail, time in page if time >= since}
-            before = oldest
-            # Where a whole page is refused, how far it goes back is not known.
-            oldest = min((time for _, time in page), default=before)
-            if rows < _PAGE or oldest < since:
+            reached = lowest_of(times_in(time for _, time in page))
+            if rows < _PAGE or (reached is not None and reached < since):
                 return _sorted(found), None
-            if oldest == before:
+            if reached is None or reached == oldest:
                 break
+            oldest = reached
             # A page may end within a millisecond: it is read again, and what is known is not counted twice.
             query["after"] = str(oldest + 1)
         return _sorted(found), oldest

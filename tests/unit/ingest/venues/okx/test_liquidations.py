@@ -127,6 +127,25 @@ async def test_a_burst_is_read_page_by_page() -> None:
     assert not any(isinstance(event, Gap) for event in okx.published)
 
 
+async def test_one_odd_time_neither_ends_the_paging_nor_hides_what_comes_later() -> None:
+    for odd in (1_300_000_000_000, NOW // 1_000, NOW + 365 * 86_400_000):
+
+        class Odd(Okx):
+            async def fetch(self, request: Request, attempts: int = 5, odd: int = odd) -> bytes:
+                answer = json.loads(await super().fetch(request))
+                if len(self.asked) == 1:
+                    answer["data"][0]["details"][7]["ts"] = str(odd)
+                return json.dumps(answer).encode()
+
+        okx = Odd([detail(NOW + number, number + 1) for number in range(350)])
+        reader = reader_of(okx)
+        await reader.read(WLD)
+        assert len({at for at, _ in okx.died}) == 349, "only the odd row is missing"
+        okx.rows.append(detail(NOW + 400, 7))
+        await reader.read(WLD)
+        assert okx.died[-1] == (NOW + 400, 14.0)
+
+
 async def test_a_failed_reading_is_made_up_for_by_the_next() -> None:
     okx = Okx([detail(NOW + 5)], is_down=True)
     reader = reader_of(okx)
