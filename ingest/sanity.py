@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import structlog
+
 from ingest.bounded_json import refusal
 from ingest.venues.interface import Mapper
 from ingest.venues.wire import Refusal
 from liqheat.domain.events import KIND_OF, Column, Event, Record, schema_of
-from liqheat.platform.errors import PoisonMessage, SequenceGap
+from liqheat.platform.errors import LiqheatError, PoisonMessage, SequenceGap
+
+log = structlog.get_logger(__name__)
 
 _Bounds = tuple[float, float, bool]
 _Check = tuple[Callable[[Any], tuple[float, ...]], tuple[_Bounds, ...], tuple[str, ...]]
@@ -39,6 +43,8 @@ def _bounds_of(column: Column) -> _Bounds:
         unit.nullable,
     )
 
+UNEXPECTED = "The mapper failed with an error of its own, "
+"""How `Reading.poison` begins where a mapper raised what it should not."""
 
 _CHECKS: dict[type, _Check] = {struct: _check_of(struct) for struct in KIND_OF if issubclass(struct, Record)}
 
@@ -81,7 +87,10 @@ class Reading:
 
 
 def read_frame(mapper: Mapper, frame: bytes, received_at: int) -> Reading:
-    """Map `frame` and check each event; an insane one is left out like a row that cannot be read."""
+    """Map `frame` and check each event; an insane one is left out like a row that cannot be read.
+
+    An error that no mapper should raise is a defect: it is logged with its trace, and costs this frame alone.
+    """
     events: list[Event] = []
     insane: list[Refusal] = []
     gaps: list[SequenceGap] = []
@@ -100,4 +109,9 @@ def read_frame(mapper: Mapper, frame: bytes, received_at: int) -> Reading:
         poison = error.reason
     except SequenceGap as gap:
         gaps = [gap, *gap.further]
+    except LiqheatError:
+        raise
+    except Exception as error:
+        log.exception("A mapper failed on a frame", venue=mapper.venue.value, error=type(error).__name__)
+        poison = f"{UNEXPECTED}{type(error).__name__}: {error}"
     return Reading(events, mapper.report.refused + insane, gaps, poison)

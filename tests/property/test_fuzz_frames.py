@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingest.sanity import read_frame
+from ingest.sanity import UNEXPECTED, read_frame
 from ingest.venues.registry import mapper_for
 from liqheat.domain.events import Event, Trade
 from liqheat.domain.market import Venue
@@ -42,6 +42,7 @@ def test_a_spoilt_frame_is_refused_or_read_sanely_and_silences_nothing(venue: Ve
         started = time.perf_counter()
         reading = read_frame(mapper, frame, NOW)
         slowest = max(slowest, time.perf_counter() - started)
+        assert not reading.poison.startswith(UNEXPECTED), (frame, reading.poison)
         for event in reading.events:
             assert is_sane(event), (frame, event)
         if number % _LOOK_EVERY == 0:

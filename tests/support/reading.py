@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ingest.sanity import read_frame
+from ingest.sanity import UNEXPECTED, read_frame
 from ingest.venues.interface import Mapper
 from liqheat.domain.events import Event
 from liqheat.platform.errors import PoisonMessage
@@ -16,6 +16,7 @@ def sane_events(mapper: Mapper, frame: bytes, received_at: int) -> Iterator[Even
         SequenceGap: events before some of it are missing.
     """
     reading = read_frame(mapper, frame, received_at)
+    assert not reading.poison.startswith(UNEXPECTED), (frame, reading.poison)
     yield from reading.events
     if problems := list(reading.problems()):
         raise PoisonMessage("; ".join(problems))
