@@ -16,6 +16,7 @@ from liqheat.platform.seen import Recent
 
 _ORDER_LASTS_MS = 60_000
 """How long after a part of a forced order was filled the rest may be reported."""
+_ROUNDING = 1 + 1e-9
 _MOST_ORDERS = 1_000
 
 
@@ -38,17 +39,24 @@ class ForcedOrders:
         """Return what a report adds to those before, at the average price of that part; None where it adds nothing.
 
         Raises:
-            PoisonMessage: the side or a number of it is none; then nothing is remembered.
+            PoisonMessage: the side or a number of it is none, or more is filled than was ordered; then nothing is
+                remembered.
         """
         if order.S not in ("BUY", "SELL"):
             raise PoisonMessage(f"Expected the order side BUY or SELL, was {order.S!r}")
-        average = price_or_nan(order.ap)
+        size, average = number_or_nan(order.q), price_or_nan(order.ap)
+        if order.z > size * _ROUNDING:
+            raise PoisonMessage(f"Expected at most {size:g} to be filled, was {order.z:g}")
         now = _Filled(order.z, average if average > 0 else order.p, order.T)
-        key = (order.s, order.S, number_or_nan(order.q), order.p)
+        key = (order.s, order.S, size, order.p)
         before = self._orders.get(key)
         if before is not None and abs(now.time - before.time) > _ORDER_LASTS_MS:
             before = None
-        is_older = before is not None and now.quantity <= before.quantity and now.time <= before.time
+        if before is not None and now.quantity <= before.quantity:
+            # What is filled of an order never falls, so less of one that is not full yet came late or is odd.
+            is_older = now.time <= before.time or not before.quantity * _ROUNDING >= size
+        else:
+            is_older = False
         if is_older or not self._reports.add((order.s, order.T, order.S, order.z, order.p)):
             return None
         self._remember(key, now)
