@@ -43,6 +43,7 @@ def _bounds_of(column: Column) -> _Bounds:
         unit.nullable,
     )
 
+
 UNEXPECTED = "The mapper failed with an error of its own, "
 """How `Reading.poison` begins where a mapper raised what it should not."""
 

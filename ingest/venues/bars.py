@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ingest.venues.wire import timely
 from liqheat.domain.events import Mark, Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide
@@ -28,6 +29,16 @@ class Bar:
     high: float
     low: float
     close: float
+
+
+def bar_of(instrument: Instrument, start: int, prices: tuple[float, ...], received_at: int) -> Bar:
+    """Return the bar that starts at `start` (ms), with its open, high, low and close, USD per quoted unit.
+
+    Raises:
+        PoisonMessage: it starts at a time in another unit, or after `received_at` (ms); see `timely`.
+    """
+    coins = instrument.coins_per_unit
+    return Bar(timely(start, received_at), *(price / coins for price in prices))
 
 
 def whole_minutes(start: int, end: int, at_most: int) -> tuple[int, int] | None:

@@ -6,10 +6,12 @@ A venue's mapper extends `BaseMapper` with `events_of`, which finds the reader o
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
+from ingest.venues.values import is_already_subscribed
 from ingest.venues.wire import InstrumentBook, Report
 from liqheat.domain.events import Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
+from liqheat.platform.errors import PoisonMessage
 
 
 class BaseMapper(ABC):
@@ -44,6 +46,16 @@ class BaseMapper(ABC):
         yield from self.events_of(frame, received_at)
         if report.refused or report.gaps:
             report.finish()
+
+    def take_refusal(self, text: object, sentence: str) -> None:
+        """Take a venue's refusal `text` of what was asked; that something is subscribed already is only a notice.
+
+        Raises:
+            PoisonMessage: with `sentence`, where anything else is refused.
+        """
+        if not is_already_subscribed(text):
+            raise PoisonMessage(sentence)
+        self.report.notice("already subscribed")
 
     @abstractmethod
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:

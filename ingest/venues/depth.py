@@ -5,11 +5,13 @@ contracts; the mapper says what a quoted unit is worth.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ingest.venues.wire import Report, RowReader, WirePrice, WireQuantity
 from liqheat.domain.events import Depth
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.order_book import DEPTH_DISTANCES
@@ -37,6 +39,41 @@ class Book(NamedTuple):
     bids: Sequence[Level]
     asks: Sequence[Level]
     limit: int = 0
+
+
+class WireLevel(msgspec.Struct, gc=False, array_like=True):
+    """A level as most venues send it: price and size first."""
+
+    price: WirePrice
+    size: WireQuantity
+
+
+class _Priced(Protocol):
+    price: float
+    size: float
+
+
+L = TypeVar("L", bound=_Priced)
+
+
+def read_book(
+    bids: msgspec.Raw, asks: msgspec.Raw, reader: RowReader[L], report: Report, name: str, limit: int | None = None
+) -> Book:
+    """Read both sides level by level; a level of `name` that cannot be read goes to `report`, the others count.
+
+    Where a venue does not say how many levels were asked for (`limit`), the longer side does.
+
+    Raises:
+        PoisonMessage: a side is no list.
+    """
+    refused = len(report.refused)
+    first, second = (
+        [(level.price, level.size) for level in reader.read(side, report, name=name)] for side in (bids, asks)
+    )
+    if len(report.refused) > refused:
+        # A side that was shortened here would look as if it had been read to its end.
+        limit = 1
+    return Book(first, second, max(len(first), len(second)) if limit is None else limit)
 
 
 class _Side(NamedTuple):

@@ -82,8 +82,7 @@ class Report:
             self.notices[kind] += 1
 
     def refuse(self, instrument: str, reason: str, row: Any = b"") -> None:
-        """Leave a row out."""
-        # A row that its reader looked into comes with what it found.
+        """Leave a row out; one that its reader looked into may come in a tuple with what it found."""
         row = row[0] if isinstance(row, tuple) and row else row
         content = row if isinstance(row, bytes) else bytes(row) if isinstance(row, msgspec.Raw) else _encoded(row)
         self.refused.append(Refusal(instrument or UNKNOWN_NAME, reason, content))
@@ -98,10 +97,11 @@ class Report:
         """Return the events of each row; a row that cannot be read is left out, its neighbours are not.
 
         `events_of` changes what the mapper remembers only after its last check. A bad row of an instrument that is not
-        wanted is passed over like its good ones.
+        wanted is passed over like its good ones. A row of which a part was refused is read if any event came of it.
         """
         events: list[Event] = []
         for row in rows:
+            found, refused = len(events), len(self.refused)
             try:
                 events += events_of(row)
             except PoisonMessage as poison:
@@ -109,7 +109,7 @@ class Report:
                 if not name or is_wanted is None or is_wanted(name):
                     self.refuse(name, poison.reason, row)
             else:
-                self.rows_read += 1
+                self.rows_read += len(events) > found or len(self.refused) == refused
         return iter(events)
 
     def nothing_read(self) -> None:
@@ -273,8 +273,8 @@ def time_or_zero(value: Moment) -> int:
     if value is None or value in ("", 0, "0"):
         return 0
     try:
-        number = int(value)
-    except ValueError:
+        number = int(value) if isinstance(value, int) or value.isdigit() else int(float(value))
+    except (ValueError, OverflowError):
         raise PoisonMessage(f"Expected a time in ms, was {value!r}") from None
     return timely(number, 0)
 

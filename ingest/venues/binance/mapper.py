@@ -10,13 +10,16 @@ from typing import Any
 
 import msgspec
 
-from ingest.venues.bars import Bar, distinct, marks_of
+from ingest.venues.bars import bar_of, distinct, marks_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
 from ingest.venues.binance.forced_orders import ForcedOrders
 from ingest.venues.binance.reference import listings_of, tables_of
-from ingest.venues.depth import DEPTH, Book, depth_of
+from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
+from ingest.venues.trade_numbers import TradeNumbers
+from ingest.venues.values import coin_price_or_nan, part_of, rate_or_nan
 from ingest.venues.wire import (
+    Moment,
     Number,
     RowReader,
     decoder_of,
@@ -24,12 +27,14 @@ from ingest.venues.wire import (
     number_or_nan,
     price_or_nan,
     read,
+    text_of,
     time_or_zero,
     timely,
 )
-from liqheat.domain.events import NAN, Event, Mark, OpenInterest, Trade, Turnover
+from liqheat.domain.events import Event, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide, Venue
+from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 from liqheat.platform.seen import Recent
 
@@ -47,6 +52,7 @@ _KLINES = RowReader(messages.Kline, "a Binance bar")
 _MARK_KLINES = RowReader(messages.MarkKline, "a Binance mark bar")
 _HISTORICAL_TRADES = RowReader(messages.HistoricalTrade, "a Binance trade")
 _ORDER_BOOK = RowReader(messages.OrderBook, "a Binance order book")
+_LEVELS = RowReader(WireLevel, "a level of a Binance order book")
 
 # A REST body says by a field what it is; the first that is found decides. Bodies are one row or a list of them.
 _BODIES: tuple[tuple[bytes, RowReader[Any]], ...] = tuple(
@@ -71,7 +77,7 @@ class BinanceMapper(BaseMapper):
         self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._last_trade: dict[str, tuple[int, int]] = {}  # instrument -> aggregate id, trade time
+        self._numbers = TradeNumbers()
         self._marks = Recent()
         self._forced_orders = ForcedOrders()
         self._by_type: dict[type, Callable[[Any, Instrument, int], Iterable[Event]]] = {
@@ -100,13 +106,13 @@ class BinanceMapper(BaseMapper):
         # Bare lists and wrapped ones alike; an object may be an envelope, a stream event or a REST body.
         envelope = _BARE if _is_list(frame) else read(_ENVELOPE, frame, _WHAT)
         body = bytes(envelope.data) if envelope.stream else frame
-        if not envelope.stream and _is_control_answer(envelope, frame):
+        if not envelope.stream and self._is_control_answer(envelope, frame):
             return iter(())
         instrument_name, _, name = envelope.stream.partition("@")
         if by_stream := self._by_stream.get(name):
             if instrument := self.instruments.get(instrument_name):
                 reader, events_of = by_stream
-                read_rows = reader.read(_as_list(body), self.report)
+                read_rows = reader.read(_as_list(body), self.report, name=instrument_name)
                 if name.lower().endswith("klines"):
                     read_rows = distinct(read_rows, lambda bar: bar.open_time)
                 return self.report.each(
@@ -118,6 +124,14 @@ class BinanceMapper(BaseMapper):
             return self._exchange_info(body, received_at)
         rows = self._stream_events(body) if is_event else self._messages(body)
         return self.report.each(rows, _name_of, lambda message: self._events_of(message, received_at))
+
+    def _is_control_answer(self, envelope: messages.Envelope, frame: bytes) -> bool:
+        """Whether a frame only acknowledges what we sent; an error answer is poison, for a subscription is lost."""
+        if text_of(envelope.code) not in ("0", "") or bytes(envelope.error) not in (b"", b"null"):
+            text = frame[:200].decode(errors="replace")
+            self.take_refusal(text, f"Binance answered an error: {text}")
+            return True
+        return envelope.id is not None and not envelope.e
 
     def _messages(self, body: bytes) -> Sequence[Any]:
         """Decode stream events or REST rows; what cannot be read and what is only a notice is reported."""
@@ -157,17 +171,13 @@ class BinanceMapper(BaseMapper):
         return () if instrument is None else self._by_type[type(message)](message, instrument, received_at)
 
     def _agg_trade(self, message: messages.AggTrade, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        number = message.a
         timely(message.T, received_at)
-        last, last_time = self._last_trade.get(message.s, (-1, 0))
-        if 0 <= number <= last and last_time >= message.T:
-            # A smaller number at a later time means that the venue restarted its count, so only older trades go.
+        holes = self._numbers.take(message.s, message.a, message.T)
+        if holes is None:
             self.duplicates += 1
             return ()
-        self._last_trade[message.s] = (number, message.T)
-        if 0 <= last < number - 1:
-            self.report.gaps.append(SequenceGap(f"{instrument.name}@aggTrade", last, number))
-        return (_trade(instrument, message.T, message.p, message.q, message.m, number),)
+        self.report.gaps += [SequenceGap(f"{instrument.name}@aggTrade", hole.after, hole.before) for hole in holes]
+        return (_trade(instrument, message.T, message.p, message.q, message.m, message.a),)
 
     def _raw_trade(self, message: messages.RawTrade, instrument: Instrument, received_at: int) -> Iterable[Event]:
         if message.X != "MARKET":
@@ -179,7 +189,7 @@ class BinanceMapper(BaseMapper):
     def _mark_price(
         self, message: messages.MarkPriceUpdate, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
-        mark = _mark(instrument, timely(message.E, received_at), message.p, message.i, message.r, message.T)
+        mark = self._mark(instrument, timely(message.E, received_at), message.p, message.i, message.r, message.T)
         if not self._marks.add((message.s, message.E)):
             self.duplicates += 1
             return ()
@@ -222,7 +232,7 @@ class BinanceMapper(BaseMapper):
     def _open_interest(
         self, message: messages.OpenInterestNow, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
-        at = received_at if message.time is None else timely(message.time, received_at)
+        at = timely(time_or_zero(message.time) or received_at, received_at)
         return (_open_interest(instrument, at, message.open_interest),)
 
     def _open_interest_history(
@@ -233,9 +243,9 @@ class BinanceMapper(BaseMapper):
     def _premium_index(
         self, message: messages.PremiumIndex, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
-        at = received_at if message.time is None else timely(message.time, received_at)
+        at = timely(time_or_zero(message.time) or received_at, received_at)
         rate = message.last_funding_rate
-        return (_mark(instrument, at, message.mark_price, message.index_price, rate, message.next_funding_time),)
+        return (self._mark(instrument, at, message.mark_price, message.index_price, rate, message.next_funding_time),)
 
     def _ticker(self, message: messages.Ticker, instrument: Instrument, received_at: int) -> Iterable[Event]:
         at = timely(message.close_time, received_at)
@@ -246,10 +256,13 @@ class BinanceMapper(BaseMapper):
         if not mark_price > 0:
             return ()
         at = timely(message.funding_time, received_at)
-        return (_mark(instrument, at, mark_price, None, message.funding_rate, None),)
+        return (self._mark(instrument, at, mark_price, None, message.funding_rate, None),)
 
-    def _kline(self, bar: messages.Kline, instrument: Instrument, _: int) -> Iterator[Event]:
+    def _kline(self, bar: messages.Kline, instrument: Instrument, received_at: int) -> Iterator[Event]:
         """Turn a bar into one trade per taker side, of that side's volume at its average price, mid-bar."""
+        # The bar of now closes in a minute.
+        timely(bar.open_time, received_at)
+        timely(bar.close_time, received_at + MINUTE_MS)
         middle = (bar.open_time + bar.close_time) // 2
         sold = bar.volume - bar.taker_buy_volume
         for quantity, usd, is_sell in (
@@ -262,10 +275,9 @@ class BinanceMapper(BaseMapper):
             price = min(max(usd / quantity, bar.low), bar.high)
             yield _trade(instrument, middle, price, quantity, is_sell, -1)
 
-    def _mark_kline(self, row: messages.MarkKline, instrument: Instrument, _: int) -> Iterator[Event]:
-        coins = instrument.coins_per_unit
-        bar = Bar(row.open_time, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
-        return marks_of(instrument, bar)
+    def _mark_kline(self, row: messages.MarkKline, instrument: Instrument, received_at: int) -> Iterator[Event]:
+        prices = (row.open, row.high, row.low, row.close)
+        return marks_of(instrument, bar_of(instrument, row.open_time, prices, received_at))
 
     def _historical_trade(
         self, row: messages.HistoricalTrade, instrument: Instrument, received_at: int
@@ -274,10 +286,30 @@ class BinanceMapper(BaseMapper):
         return self._agg_trade(message, instrument, received_at)
 
     def _depth(self, book: messages.OrderBook, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        # The longer side says how many levels were asked for.
-        reading = Book(book.bids, book.asks, max(len(book.bids), len(book.asks)))
-        depth = depth_of(instrument, timely(book.E, received_at), [reading])
+        at = timely(time_or_zero(book.E) or received_at, received_at)
+        depth = depth_of(instrument, at, [read_book(book.bids, book.asks, _LEVELS, self.report, instrument.name)])
         return () if depth is None else (depth,)
+
+    def _mark(
+        self,
+        instrument: Instrument,
+        event_time: int,
+        mark_price: float,
+        index_price: Number,
+        funding_rate: Number,
+        next_funding_time: Moment,
+    ) -> Mark:
+        name, coins = instrument.name, instrument.coins_per_unit
+        return Mark(
+            Venue.BINANCE,
+            instrument.symbol,
+            name,
+            event_time,
+            coin_price_or_nan(mark_price, coins),
+            coin_price_or_nan(index_price, coins),
+            rate_or_nan(funding_rate),
+            part_of(self.report, name, b"", lambda: time_or_zero(next_funding_time), 0),
+        )
 
 
 def _as_list(body: bytes) -> bytes:
@@ -287,13 +319,6 @@ def _as_list(body: bytes) -> bytes:
 def _is_list(body: bytes) -> bool:
     first = body[:1]
     return first != b"{" and (first == b"[" or body.lstrip()[:1] == b"[")
-
-
-def _is_control_answer(envelope: messages.Envelope, frame: bytes) -> bool:
-    """Whether a frame only acknowledges what we sent; an error answer is poison, for a subscription is lost."""
-    if str(envelope.code) not in ("0", "") or bytes(envelope.error) not in (b"", b"null"):
-        raise PoisonMessage(f"Binance answered an error: {frame[:200].decode(errors='replace')}")
-    return envelope.id is not None and not envelope.e
 
 
 def _name_of(message: Any) -> str:
@@ -312,27 +337,6 @@ def _trade(
     side = TakerSide.SELL if is_sell else TakerSide.BUY
     return Trade(
         Venue.BINANCE, instrument.symbol, instrument.name, event_time, price / coins, quantity * coins, side, trade_id
-    )
-
-
-def _mark(
-    instrument: Instrument,
-    event_time: int,
-    mark_price: float,
-    index_price: Number,
-    funding_rate: Number,
-    next_funding_time: int | str | None,
-) -> Mark:
-    coins = instrument.coins_per_unit
-    return Mark(
-        Venue.BINANCE,
-        instrument.symbol,
-        instrument.name,
-        event_time,
-        mark_price / coins,
-        NAN if index_price is None else price_or_nan(index_price) / coins,
-        number_or_nan(funding_rate),
-        time_or_zero(next_funding_time),
     )
 
 

@@ -6,9 +6,12 @@ on the wire) REST's. Sources: developers.binance.com, USD-M futures, Market Stre
 `tests/data/recorded/binance`.
 """
 
+from typing import Any
+
 import msgspec
 
-from ingest.venues.wire import Moment, Number, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.values import WireId, whole_number
+from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class AggTrade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="aggTrade"):
@@ -19,7 +22,11 @@ class AggTrade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="aggTra
     q: WireQuantity  # quantity, quoted units
     T: WireTime  # trade time, ms
     m: bool  # the buyer was the maker, so the taker sold
-    a: int = -1  # aggregate id, consecutive per symbol; older recordings lack it
+    a: WireId = -1  # aggregate id, consecutive per symbol; older recordings lack it
+
+    def __post_init__(self) -> None:
+        """Read the id from text."""
+        msgspec.structs.force_setattr(self, "a", whole_number(self.a))
 
 
 class RawTrade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="trade"):
@@ -30,8 +37,12 @@ class RawTrade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="trade"
     q: Number  # quantity, quoted units
     T: WireTime  # trade time, ms
     m: bool  # the buyer was the maker
-    t: int = -1  # trade id
+    t: WireId = -1  # trade id
     X: str = "MARKET"  # MARKET, INSURANCE_FUND or ADL: only the first is trading
+
+    def __post_init__(self) -> None:
+        """Read the id from text."""
+        msgspec.structs.force_setattr(self, "t", whole_number(self.t))
 
 
 class MarkPriceUpdate(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="markPriceUpdate"):
@@ -98,8 +109,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     e: str = ""  # event type of a bare stream frame
     id: int | str | None = None
     error: msgspec.Raw = msgspec.Raw(b"")
-    code: int | str = 0
-    msg: str = ""
+    code: Text = 0
+    msg: Text = ""
 
 
 class OpenInterestNow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -107,7 +118,7 @@ class OpenInterestNow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     symbol: str
     open_interest: WireQuantity
-    time: WireTime | None = None  # ms; answers of 2019 and 2021 may lack it
+    time: Moment = None  # ms; answers of 2019 and 2021 may lack it
 
 
 class OpenInterestHistory(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -123,7 +134,7 @@ class PremiumIndex(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     symbol: str
     mark_price: WirePrice
-    time: WireTime | None = None  # ms; answers of 2019 and 2021 may lack it
+    time: Moment = None  # ms; answers of 2019 and 2021 may lack it
     index_price: Number = None  # 0 for delisted contracts
     last_funding_rate: Number = None
     next_funding_time: Moment = None
@@ -175,27 +186,23 @@ class MarkKline(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class HistoricalTrade(msgspec.Struct, frozen=True, gc=False):
     """One row of `/fapi/v1/aggTrades`, fields as in `AggTrade`."""
 
-    a: int
+    a: WireId
     p: WirePrice
     q: WireQuantity
     T: WireTime
     m: bool
 
+    def __post_init__(self) -> None:
+        """Read the id from text."""
+        msgspec.structs.force_setattr(self, "a", whole_number(self.a))
+
 
 class OrderBook(msgspec.Struct, frozen=True, gc=False):
     """`/fapi/v1/depth`: levels of price and size (quoted units), best first; it does not say whose it is."""
 
-    bids: list[tuple[float, float]]
-    asks: list[tuple[float, float]]
-    E: int  # when it was sent, ms
-
-
-class Filter(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One trading rule of a contract."""
-
-    filter_type: str
-    tick_size: Number = None  # of PRICE_FILTER
-    step_size: Number = None  # of LOT_SIZE
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+    E: Moment = None  # when it was sent, ms
 
 
 class ContractInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -205,7 +212,7 @@ class ContractInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     contract_type: str = ""  # PERPETUAL, CURRENT_QUARTER, TRADIFI_PERPETUAL, ... or ""
     status: str = ""  # TRADING, SETTLING, PENDING_TRADING, ...
     quote_asset: str = ""
-    filters: tuple[Filter, ...] = ()
+    filters: Any = ()  # trading rules, by `filterType`: PRICE_FILTER has a tickSize, LOT_SIZE a stepSize
 
 
 class ExchangeInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):

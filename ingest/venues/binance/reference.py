@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from ingest.venues.binance.messages import ContractInfo, LeverageBracket
 from ingest.venues.interface import Listings
-from ingest.venues.wire import Refusal, number_or_nan
+from ingest.venues.values import rules_of, step_or_nan, tick_or_nan
+from ingest.venues.wire import Refusal
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -54,8 +55,8 @@ def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
     instrument = parse_instrument(Venue.BINANCE, entry.symbol)
     if instrument is None:
         return "name not understood"
-    tick = number_or_nan(next((rule.tick_size for rule in entry.filters if rule.filter_type == "PRICE_FILTER"), None))
-    step = number_or_nan(next((rule.step_size for rule in entry.filters if rule.filter_type == "LOT_SIZE"), None))
+    filters = entry.filters if isinstance(entry.filters, list) else ()
+    rules = {str(rule.get("filterType")): rule for rule in map(rules_of, filters)}
     coins = instrument.coins_per_unit
     return Contract(
         Venue.BINANCE,
@@ -63,8 +64,8 @@ def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
         instrument.name,
         event_time,
         status=entry.status.lower(),
-        tick_size=tick / coins,
-        quantity_step=step * coins,
+        tick_size=tick_or_nan(rules_of(rules.get("PRICE_FILTER")).get("tickSize"), coins),
+        quantity_step=step_or_nan(rules_of(rules.get("LOT_SIZE")).get("stepSize"), coins),
         contract_value=coins,
     )
 

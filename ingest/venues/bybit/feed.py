@@ -75,7 +75,8 @@ class BybitFeed(BaseFeed):
             except (PoisonMessage, TransientError) as error:
                 log.warning("Margin tiers cannot be read", instrument=instrument.name, error=str(error))
                 continue
-            tables |= self.checked(*tables_of(limits, {each.instrument for each in report.refused}))
+            # All rows of the answer are of this instrument, whatever name they carry.
+            tables |= self.checked(*tables_of(limits, {instrument.name} if report.refused else ()))
         return tables
 
     def socket(self, number: int, instruments: tuple[Instrument, ...]) -> tuple[str, str, tuple[str, ...]]:

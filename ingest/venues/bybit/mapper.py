@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.bars import Bar, bar_of, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of, type_of
-from ingest.venues.depth import DEPTH, Book, depth_of
+from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
+from ingest.venues.values import amount_or_nan, around_nameless, coin_price_or_nan, part_of, rate_or_nan
 from ingest.venues.wire import (
     RowReader,
     Text,
     decoder_of,
     fields_in,
     name_in,
-    number_or_nan,
-    price_or_nan,
     read,
     text_of,
     time_or_zero,
@@ -46,6 +45,7 @@ _RISK_LIMIT = decoder_of(raw.RiskLimit)
 _OPEN_INTEREST = decoder_of(raw.OpenInterestPoint)
 _RECENT_TRADE = decoder_of(raw.RecentTrade)
 _ORDER_BOOK = decoder_of(raw.OrderBook)
+_LEVELS = RowReader(WireLevel, "a level of a Bybit order book")
 
 _SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "liquidation", "orderbook", "priceLimit"})
 """Documented topics that say nothing about positions, or less than the one that is read; others are notices."""
@@ -57,7 +57,7 @@ _POSITION_SIDES = {"Buy": int(Side.LONG), "Sell": int(Side.SHORT)}
 
 @dataclass(frozen=True, slots=True)
 class _TickerState:
-    """What a symbol's ticker says by now, in the venue's units."""
+    """What a symbol's ticker says by now: USD per coin, a fraction, ms."""
 
     mark_price: float = NAN
     index_price: float = NAN
@@ -138,43 +138,51 @@ class BybitMapper(BaseMapper):
             return
         where = (Venue.BYBIT, instrument.symbol, instrument.name, timely(event_time, received_at))
         coins = instrument.coins_per_unit
-        quantity, turnover = _one_sided(ticker), number_or_nan(ticker.turnover_24h)
-        if mark := self._updated_mark(ticker):
-            next_funding_time = mark.next_funding_time
-            yield Mark(*where, mark.mark_price / coins, mark.index_price / coins, mark.funding_rate, next_funding_time)
+        report, name = self.report, instrument.name
+        mark = part_of(report, name, row, lambda: self._updated_mark(ticker, coins, row), None)
+        quantity = part_of(report, name, row, lambda: _one_sided(ticker), NAN)
+        turnover = part_of(report, name, row, lambda: amount_or_nan(ticker.turnover_24h), NAN)
+        if mark:
+            yield Mark(*where, mark.mark_price, mark.index_price, mark.funding_rate, mark.next_funding_time)
         if quantity >= 0:
             yield OpenInterest(*where, quantity * coins)
         # A spot ticker is named alike, and has no mark.
-        if turnover >= 0 and self._tickers[ticker.symbol].mark_price > 0:
+        if turnover >= 0 and self._tickers.get(name, _TickerState()).mark_price > 0:
             yield Turnover(*where, turnover)
 
-    def _updated_mark(self, ticker: raw.Ticker) -> _TickerState | None:
+    def _updated_mark(self, ticker: raw.Ticker, coins: float, row: Raw) -> _TickerState | None:
         """Return the mark after this ticker; None where the ticker changes nothing of it, or there is none yet."""
-        known = self._tickers.get(ticker.symbol, _TickerState())
+        name = ticker.symbol
+        known = self._tickers.get(name, _TickerState())
+        settles_at = known.next_funding_time
+        if (told := ticker.next_funding_time) is not None:
+            settles_at = part_of(self.report, name, row, lambda: time_or_zero(told), settles_at)
         state = _TickerState(
-            known.mark_price if ticker.mark_price is None else price_or_nan(ticker.mark_price),
-            known.index_price if ticker.index_price is None else price_or_nan(ticker.index_price),
-            known.funding_rate if ticker.funding_rate is None else number_or_nan(ticker.funding_rate),
-            known.next_funding_time if ticker.next_funding_time is None else time_or_zero(ticker.next_funding_time),
+            known.mark_price if ticker.mark_price is None else coin_price_or_nan(ticker.mark_price, coins),
+            known.index_price if ticker.index_price is None else coin_price_or_nan(ticker.index_price, coins),
+            known.funding_rate if ticker.funding_rate is None else rate_or_nan(ticker.funding_rate),
+            settles_at,
         )
-        fields = (ticker.mark_price, ticker.index_price, ticker.funding_rate, ticker.next_funding_time)
-        self._tickers[ticker.symbol] = state
+        fields = (ticker.mark_price, ticker.index_price, ticker.funding_rate, told)
+        self._tickers[name] = state
         return state if any(value is not None for value in fields) and state.mark_price > 0 else None
 
-    def _map_answer(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
+    def _map_answer(self, message: raw.Frame, received_at: int, name: str = "") -> Iterator[Event]:
+        """Map a REST answer; `name` is the instrument that was asked for, where the answer may not say it."""
         if message.success is False:
-            if "already subscribed" in message.ret_msg:
-                self.report.notice("already subscribed")
-                return
-            raise PoisonMessage(f"Bybit refused the operation {message.op!r}: {message.ret_msg}")
+            self.take_refusal(message.ret_msg, f"Bybit refused the operation {message.op!r}: {message.ret_msg}")
+            return
         if text_of(message.ret_code) not in ("0", ""):
             raise PoisonMessage(f"Bybit answered {message.ret_code}: {message.rest_message}")
         if not len(bytes(message.result)):
             return
         result = read(_RESULT, message.result, "a Bybit result")
-        if result.category not in ("", "linear"):
+        if text_of(result.category) not in ("", "linear"):
             return
-        at = time_or_zero(message.time) or received_at
+
+        def told_at() -> int:
+            return timely(time_or_zero(message.time) or received_at, received_at)
+
         limits: list[raw.RiskLimit] = []
         rows = [(row, _kind_of(row)) for row in result.items]
         if not any(kind for _, kind in rows):
@@ -187,23 +195,27 @@ class BybitMapper(BaseMapper):
         def events_of(item: tuple[Raw, str]) -> Iterable[Event]:
             row, kind = item
             if kind == "contractType":
-                return self._instrument(row, at)
+                return self._instrument(row, told_at())
             if kind in ("lastPrice", "markPrice"):
-                return self._ticker(row, at, received_at)
+                return self._ticker(row, told_at(), received_at)
             if kind == "execId":
                 trade = read(_RECENT_TRADE, row, "a Bybit trade")
-                name, trade_id = trade.symbol, trade.execution
-                return self._trade(name, trade.time, trade.price, trade.size, trade.side, trade_id, received_at)
+                trade_id = trade.execution
+                return self._trade(trade.symbol, trade.time, trade.price, trade.size, trade.side, trade_id, received_at)
             if kind == "openInterest":
-                return self._open_interest(row, result.symbol, received_at)
+                return self._open_interest(row, text_of(result.symbol) or name, received_at)
             if kind != "riskLimitValue":
                 raise PoisonMessage(f"Not a row that Bybit documents: {bytes(row)[:80].decode(errors='replace')}")
             limits.append(read(_RISK_LIMIT, row, "a Bybit risk limit"))
+            if not limits[-1].symbol:
+                raise PoisonMessage("Expected the symbol of a risk limit, there was none")
             return ()
 
         yield from self.report.each(rows, lambda item: name_in(item[0]), events_of, self.instruments.get)
         if limits:
-            yield from self._risk_limits(limits, at)
+            unread = {refusal.instrument for refusal in self.report.refused}
+            unread |= around_nameless([name_in(row) for row, _ in rows])
+            yield from self._risk_limits(limits, unread, told_at())
 
     def _instrument(self, row: Raw, event_time: int) -> Iterable[Event]:
         info = read(_INSTRUMENT, row, "a Bybit instrument")
@@ -213,9 +225,8 @@ class BybitMapper(BaseMapper):
         instrument = self.instruments.get(info.symbol)
         return () if instrument is None else (contract(instrument, info, event_time),)
 
-    def _risk_limits(self, limits: list[raw.RiskLimit], event_time: int) -> Iterator[Event]:
+    def _risk_limits(self, limits: list[raw.RiskLimit], incomplete: set[str], event_time: int) -> Iterator[Event]:
         """Yield each symbol's table; a broken one is refused, the others are read."""
-        incomplete = {refusal.instrument for refusal in self.report.refused}
         tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.symbol)], incomplete)
         for name, tiers in tables.items():
             if instrument := self.instruments.get(name):
@@ -226,6 +237,8 @@ class BybitMapper(BaseMapper):
             self.report.nothing_read()
 
     def _open_interest(self, row: Raw, name: str, received_at: int) -> Iterable[Event]:
+        if not name:
+            raise PoisonMessage("Expected the symbol of open interest, there was none")
         instrument = self.instruments.get(name)
         if instrument is None:
             return ()
@@ -247,12 +260,12 @@ class BybitMapper(BaseMapper):
         if instrument is None or text_of(answer.ret_code) not in ("0", ""):
             if text_of(answer.ret_code) in ("0", ""):
                 read(_LIST_RESULT, answer.result, "a Bybit result")
-            yield from self._map_answer(answer, received_at)
+            yield from self._map_answer(answer, received_at, name)
             return
         rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report, name=name)
         events_of = _mark_bar if stream == "mark-price-kline" else _trade_bar
         bars = distinct(rows[::-1], lambda row: row.start)
-        yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row))
+        yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row, received_at))
 
     def _depth(self, name: str, answer: raw.Frame, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
@@ -261,9 +274,12 @@ class BybitMapper(BaseMapper):
             return
         book = read(_ORDER_BOOK, answer.result, "a Bybit order book")
         at = timely(time_or_zero(book.ts) or received_at, received_at)
-        # The longer side says how many levels were asked for.
-        if depth := depth_of(instrument, at, [Book(book.bids, book.asks, max(len(book.bids), len(book.asks)))]):
-            yield depth
+
+        def events_of(book: raw.OrderBook) -> Iterable[Event]:
+            depth = depth_of(instrument, at, [read_book(book.bids, book.asks, _LEVELS, self.report, name)])
+            return () if depth is None else (depth,)
+
+        yield from self.report.each((book,), lambda _: name, events_of)
 
 
 def _kind_of(row: Raw) -> str:
@@ -272,18 +288,17 @@ def _kind_of(row: Raw) -> str:
     return next((field for field in _KIND_FIELDS if field in fields), "")
 
 
-def _bar(instrument: Instrument, row: raw.BarRow) -> Bar:
-    coins = instrument.coins_per_unit
-    return Bar(row.start, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
+def _bar(instrument: Instrument, row: raw.BarRow, received_at: int) -> Bar:
+    return bar_of(instrument, row.start, (row.open, row.high, row.low, row.close), received_at)
 
 
-def _mark_bar(instrument: Instrument, row: raw.BarRow) -> Iterator[Event]:
-    return marks_of(instrument, _bar(instrument, row))
+def _mark_bar(instrument: Instrument, row: raw.BarRow, received_at: int) -> Iterator[Event]:
+    return marks_of(instrument, _bar(instrument, row, received_at))
 
 
-def _trade_bar(instrument: Instrument, row: raw.BarRow) -> Iterable[Event]:
-    quantity = row.volume * instrument.coins_per_unit
-    return trades_of(instrument, _bar(instrument, row), quantity, row.turnover / quantity) if quantity > 0 else ()
+def _trade_bar(instrument: Instrument, row: raw.BarRow, received_at: int) -> Iterable[Event]:
+    bar, quantity = _bar(instrument, row, received_at), row.volume * instrument.coins_per_unit
+    return trades_of(instrument, bar, quantity, row.turnover / quantity) if quantity > 0 else ()
 
 
 def _side(sides: dict[str, int], text: str) -> int:
@@ -295,5 +310,5 @@ def _side(sides: dict[str, int], text: str) -> int:
 
 def _one_sided(ticker: raw.Ticker | raw.OpenInterestPoint) -> float:
     """Return open interest counted once, in quoted units, NaN where unknown; `openInterest` sums both sides."""
-    quantity = number_or_nan(ticker.single_open_interest)
-    return quantity if quantity >= 0 else number_or_nan(ticker.open_interest) / 2
+    quantity = amount_or_nan(ticker.single_open_interest)
+    return quantity if quantity >= 0 else amount_or_nan(ticker.open_interest) / 2

@@ -4,6 +4,8 @@ Bybit writes most numbers as text, and "" for what it does not know; `ingest.ven
 while decoding.
 """
 
+from typing import Any
+
 from msgspec import Raw, Struct, field
 
 from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
@@ -14,14 +16,14 @@ class Frame(Struct, gc=False):
 
     stream: str = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
     topic: str = ""  # e.g. publicTrade.BTCUSDT
-    type: str = ""  # snapshot or delta
+    type: Text = ""  # snapshot or delta
     ts: Moment = None  # when the system made the frame, ms
     data: Raw = field(default_factory=Raw)
-    op: str = ""  # subscribe, ping, pong
+    op: Text = ""  # subscribe, ping, pong
     success: bool | None = None  # of an operation
-    ret_msg: str = ""  # why it failed
+    ret_msg: Text = ""  # why it failed
     ret_code: Text = field(default=0, name="retCode")  # REST: 0 is well
-    rest_message: str = field(default="", name="retMsg")
+    rest_message: Text = field(default="", name="retMsg")
     result: Raw = field(default_factory=Raw)  # REST
     time: Moment = None  # REST: the server's time, ms
 
@@ -64,8 +66,8 @@ class Result(Struct, gc=False):
     """The `result` of a REST answer that is a list."""
 
     items: list[Raw] = field(default_factory=list, name="list")
-    symbol: str = ""  # of open-interest and klines
-    category: str = ""
+    symbol: Text = ""  # of open-interest and klines
+    category: Text = ""
     next_page: str | None = field(default=None, name="nextPageCursor")  # "" or null on the last page
 
 
@@ -75,27 +77,15 @@ class ListResult(Result, gc=False):
     items: list[Raw] = field(name="list")
 
 
-class PriceFilter(Struct, gc=False):
-    """Price steps of an instrument."""
-
-    tick_size: Number = field(default=None, name="tickSize")
-
-
-class LotSizeFilter(Struct, gc=False):
-    """Size steps of an instrument."""
-
-    quantity_step: Number = field(default=None, name="qtyStep")
-
-
 class InstrumentInfo(Struct, gc=False):
     """REST `/v5/market/instruments-info`."""
 
     symbol: str
     contract_type: str = field(default="", name="contractType")  # LinearPerpetual, LinearFutures, ...
     status: str = ""  # Trading, PreLaunch, Settling, Closed, ...
-    price_filter: PriceFilter = field(default_factory=PriceFilter, name="priceFilter")
-    lot_size_filter: LotSizeFilter = field(default_factory=LotSizeFilter, name="lotSizeFilter")
-    funding_interval: Number = field(default=None, name="fundingInterval")  # minutes
+    price_filter: Any = field(default=None, name="priceFilter")  # trading rules with a tickSize
+    lot_size_filter: Any = field(default=None, name="lotSizeFilter")  # trading rules with a qtyStep
+    funding_interval: Any = field(default=None, name="fundingInterval")  # minutes
 
 
 class RiskLimit(Struct, gc=False):
@@ -149,6 +139,6 @@ class Bars(Struct, gc=False):
 class OrderBook(Struct, gc=False):
     """The `result` of REST `/v5/market/orderbook`: levels of price and size (quoted units), best first."""
 
-    bids: list[tuple[WirePrice, WireQuantity]] = field(name="b")
-    asks: list[tuple[WirePrice, WireQuantity]] = field(name="a")
+    bids: Raw = field(name="b")
+    asks: Raw = field(name="a")
     ts: Moment = None  # ms

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ingest.venues.bybit.messages import InstrumentInfo, RiskLimit
 from ingest.venues.interface import Listings
+from ingest.venues.values import plain_or_nan, rules_of, step_or_nan, tick_or_nan
 from ingest.venues.wire import Refusal, number_or_nan
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
@@ -48,13 +49,9 @@ def type_of(info: InstrumentInfo) -> str:
 
 
 def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> Contract:
-    """Return the instrument's contract, prices and sizes in single coins.
-
-    Raises:
-        PoisonMessage: a number of it is none.
-    """
+    """Return the instrument's contract, prices and sizes in single coins; a step that is no number is not known."""
     coins = instrument.coins_per_unit
-    interval = number_or_nan(info.funding_interval)
+    interval = plain_or_nan(info.funding_interval)
     # No venue settles more often than hourly, so a number below 60 is in hours.
     unit = HOUR_MS if interval < 60 else MINUTE_MS
     return Contract(
@@ -63,8 +60,8 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
         instrument.name,
         event_time,
         info.status.lower(),
-        number_or_nan(info.price_filter.tick_size) / coins,
-        number_or_nan(info.lot_size_filter.quantity_step) * coins,
+        tick_or_nan(rules_of(info.price_filter).get("tickSize"), coins),
+        step_or_nan(rules_of(info.lot_size_filter).get("qtyStep"), coins),
         coins,
         round(interval * unit) if 0 < interval < 1e5 else 0,
     )
@@ -76,14 +73,16 @@ def tables_of(
     """Return the tier tables by instrument, and why others were refused.
 
     `incomplete` names instruments of which a step could not be read: a table with a hole would join what is around it.
+    A step of no name may be of any of them.
     """
     steps: dict[str, list[RiskLimit]] = {}
     for limit in limits:
         steps.setdefault(limit.symbol, []).append(limit)
     tables: dict[str, MarginTiers] = {}
     refused: dict[str, str] = {}
+    is_nameless = steps.pop("", None) is not None
     for name, own in steps.items():
-        if name in incomplete:
+        if is_nameless or name in incomplete:
             refused[name] = "a step of its margin tiers cannot be read"
             continue
         try:

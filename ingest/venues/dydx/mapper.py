@@ -11,12 +11,13 @@ from math import isnan
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.bars import bar_of, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
-from ingest.venues.depth import DEPTH, Book, depth_of
+from ingest.venues.depth import DEPTH, depth_of, read_book
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.reference import contract, markets_of, tables_of
-from ingest.venues.wire import RowReader, decoder_of, number_or_nan, price_or_nan, read, timely
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.wire import RowReader, decoder_of, read, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide, Venue
@@ -36,6 +37,7 @@ _ORACLE_PRICE = decoder_of(raw.OraclePrice)
 _CANDLE_LIST = decoder_of(raw.Candles)
 _SETTLEMENT_LIST = decoder_of(raw.Settlements)
 _ORDER_BOOK = decoder_of(raw.OrderBook)
+_LEVELS = RowReader(raw.Level, "a level of a dYdX order book")
 _TRADES = RowReader(raw.Trade, "a dYdX trade")
 _CANDLES = RowReader(raw.Candle, "a dYdX candle")
 _SETTLEMENTS = RowReader(raw.Settlement, "a dYdX funding settlement")
@@ -48,7 +50,7 @@ _FORCED = frozenset({"LIQUIDATED", "DELEVERAGED"})
 
 @dataclass(slots=True)
 class _MarketState:
-    """What is known of a market's mark."""
+    """What is known of a market's mark: USD per coin, and a fraction."""
 
     mark_price: float = NAN
     funding_rate: float = NAN
@@ -79,7 +81,8 @@ class DydxMapper(BaseMapper):
         """Yield the events of a WebSocket frame or wrapped REST body."""
         message = read(_FRAME, frame, "a dYdX frame")
         if message.type == "error":
-            raise PoisonMessage(f"dYdX refused: {message.message}")
+            self.take_refusal(message.message, f"dYdX refused: {message.message}")
+            return
         if message.stream:
             name, _, kind = message.stream.partition("@")
             parts = [message.data]
@@ -91,8 +94,13 @@ class DydxMapper(BaseMapper):
             parts = read(_PARTS, message.contents, "a dYdX batch") if is_batch else [message.contents]
         if reader := self._readers.get(kind):
             for part in parts:
-                if len(bytes(part)):
-                    yield from reader(name, part, received_at)
+                try:
+                    if len(bytes(part)):
+                        yield from reader(name, part, received_at)
+                except PoisonMessage as poison:
+                    if len(parts) == 1:
+                        raise
+                    self.report.refuse(name, poison.reason, part)
 
     def _trades(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
@@ -122,9 +130,9 @@ class DydxMapper(BaseMapper):
 
     def _market_updates(self, _: str, data: Raw, received_at: int) -> Iterator[Event]:
         message = read(_MARKETS, data, "dYdX markets")
-        markets = [*message.markets.items(), *message.trading.items()]
+        markets = [*(message.markets or {}).items(), *(message.trading or {}).items()]
         yield from self.report.each(markets, lambda row: row[0], lambda row: self._market(*row, received_at))
-        prices = message.oracle_prices.items()
+        prices = (message.oracle_prices or {}).items()
         yield from self.report.each(prices, lambda row: row[0], lambda row: self._oracle_price(*row, received_at))
 
     def _oracle_price(self, name: str, row: Raw, received_at: int) -> Iterable[Event]:
@@ -132,7 +140,8 @@ class DydxMapper(BaseMapper):
         if instrument is None:
             return ()
         oracle = read(_ORACLE_PRICE, row, "a dYdX oracle price")
-        price = price_or_nan(oracle.price if oracle.oracle_price is None else oracle.oracle_price)
+        told = oracle.price if oracle.oracle_price is None else oracle.oracle_price
+        price = coin_price_or_nan(told, instrument.coins_per_unit)
         at = timely(_ms(oracle.effective_at), received_at)
         if not price > 0:
             return ()
@@ -144,8 +153,14 @@ class DydxMapper(BaseMapper):
         if instrument is None:
             return
         market = read(_MARKET, row, "a dYdX market")
-        price, rate = price_or_nan(market.oracle_price), number_or_nan(market.next_funding_rate)
-        open_interest, turnover = number_or_nan(market.open_interest), number_or_nan(market.volume_24h)
+        coins = instrument.coins_per_unit
+
+        def told() -> tuple[float, float]:
+            return coin_price_or_nan(market.oracle_price, coins), rate_or_nan(market.next_funding_rate)
+
+        price, rate = part_of(self.report, name, row, told, (NAN, NAN))
+        open_interest = part_of(self.report, name, row, lambda: amount_or_nan(market.open_interest), NAN)
+        turnover = part_of(self.report, name, row, lambda: amount_or_nan(market.volume_24h), NAN)
         state = self._state_of(name)
         if price > 0:
             state.mark_price = price
@@ -155,7 +170,7 @@ class DydxMapper(BaseMapper):
             yield self._mark(instrument, received_at)
         where = (Venue.DYDX, instrument.symbol, instrument.name, received_at)
         if open_interest >= 0:
-            yield OpenInterest(*where, open_interest * instrument.coins_per_unit)
+            yield OpenInterest(*where, open_interest * coins)
         if turnover >= 0:
             yield Turnover(*where, turnover)
 
@@ -176,31 +191,39 @@ class DydxMapper(BaseMapper):
         yield from self.report.each(markets.items(), lambda row: row[0], listed)
         yield from self._market_updates(name, data, received_at)
 
-    def _candles(self, name: str, data: Raw, _: int) -> Iterator[Event]:
+    def _candles(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
         if instrument is None:
             return
         candles = _CANDLES.read(read(_CANDLE_LIST, data, "dYdX candles").candles, self.report, name=name)
         candles = distinct(candles, lambda candle: candle.started_at)
-        yield from self.report.each(reversed(candles), lambda _: name, lambda row: _candle(row, instrument))
+        yield from self.report.each(
+            reversed(candles), lambda _: name, lambda row: _candle(row, instrument, received_at)
+        )
 
-    def _settlements(self, name: str, data: Raw, _: int) -> Iterator[Event]:
+    def _settlements(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
         if instrument is None:
             return
         rows = _SETTLEMENTS.read(
             read(_SETTLEMENT_LIST, data, "dYdX settlements").historical_funding, self.report, name=name
         )
-        yield from self.report.each(reversed(rows), lambda _: name, lambda row: _settlement(row, instrument))
+        yield from self.report.each(
+            reversed(rows), lambda _: name, lambda row: _settlement(row, instrument, received_at)
+        )
 
     def _depth(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
         if instrument is None:
             return
         book = read(_ORDER_BOOK, data, "a dYdX order book")
-        bids, asks = ([(level.price, level.size) for level in side] for side in (book.bids, book.asks))
-        if depth := depth_of(instrument, received_at, [Book(bids, asks, BOOK_LEVELS)]):
-            yield depth
+
+        def events_of(book: raw.OrderBook) -> Iterable[Event]:
+            reading = read_book(book.bids, book.asks, _LEVELS, self.report, name, BOOK_LEVELS)
+            depth = depth_of(instrument, received_at, [reading])
+            return () if depth is None else (depth,)
+
+        yield from self.report.each((book,), lambda _: name, events_of)
 
     def _state_of(self, name: str) -> _MarketState:
         return self._markets.setdefault(name, _MarketState())
@@ -213,25 +236,26 @@ class DydxMapper(BaseMapper):
             instrument.symbol,
             instrument.name,
             event_time,
-            state.mark_price / instrument.coins_per_unit,
+            state.mark_price,
             NAN,
             state.funding_rate,
             window_start(event_time, HOUR_MS) + HOUR_MS,
         )
 
 
-def _settlement(row: raw.Settlement, instrument: Instrument) -> Iterator[Event]:
-    price, at = row.price / instrument.coins_per_unit, timely(_ms(row.effective_at), 0)
-    yield Mark(Venue.DYDX, instrument.symbol, instrument.name, at, price, NAN, number_or_nan(row.rate))
+def _settlement(row: raw.Settlement, instrument: Instrument, received_at: int) -> Iterator[Event]:
+    price, at = row.price / instrument.coins_per_unit, timely(_ms(row.effective_at), received_at)
+    yield Mark(Venue.DYDX, instrument.symbol, instrument.name, at, price, NAN, rate_or_nan(row.rate))
 
 
-def _candle(candle: raw.Candle, instrument: Instrument) -> Iterator[Event]:
+def _candle(candle: raw.Candle, instrument: Instrument, received_at: int) -> Iterator[Event]:
     """Yield a bar of trading as trades and, for the venue keeps no history of marks, as marks too."""
-    coins, start = instrument.coins_per_unit, timely(_ms(candle.started_at), 0)
-    open_interest = number_or_nan(candle.starting_open_interest)
-    bar = Bar(start, candle.open / coins, candle.high / coins, candle.low / coins, candle.close / coins)
+    coins = instrument.coins_per_unit
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    bar = bar_of(instrument, _ms(candle.started_at), prices, received_at)
+    open_interest = amount_or_nan(candle.starting_open_interest)
     if open_interest >= 0:
-        yield OpenInterest(Venue.DYDX, instrument.symbol, instrument.name, start, open_interest * coins)
+        yield OpenInterest(Venue.DYDX, instrument.symbol, instrument.name, bar.start, open_interest * coins)
     first, second, third, last = marks_of(instrument, bar)
     yield from (first, second)
     if candle.base_token_volume > 0:

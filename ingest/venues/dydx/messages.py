@@ -6,11 +6,12 @@ shapes travel on both ways: a REST body is what a channel's first message holds 
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct, field
 
-from ingest.venues.wire import Number, WirePrice, WireQuantity, WireUsd
+from ingest.venues.values import WireId, whole_number
+from ingest.venues.wire import Number, Text, WirePrice, WireQuantity, WireUsd
 
 Moment = Annotated[datetime, Meta(tz=True)]
 """A time that says its zone; one that does not is refused, for it cannot be compared."""
@@ -25,7 +26,7 @@ class Frame(Struct, gc=False):
     channel: str = ""  # v4_trades, v4_markets, ...
     id: str = ""  # the market, where a channel has one
     contents: Raw = field(default_factory=Raw)
-    message: str = ""  # of an error
+    message: Text = ""  # of an error
 
 
 class Trade(Struct, gc=False, rename="camel"):
@@ -35,10 +36,14 @@ class Trade(Struct, gc=False, rename="camel"):
     size: WireQuantity
     price: WirePrice
     created_at: Moment
-    type: str = ""  # LIMIT, MARKET, LIQUIDATED, DELEVERAGED, TWAP_SUBORDER
-    liquidation: bool = False  # in place of the type, before 2023-08
-    id: str = ""  # of the taker's fill, unique; the oldest answers lack it
-    created_at_height: int = 0  # block
+    type: Text = ""  # LIMIT, MARKET, LIQUIDATED, DELEVERAGED, TWAP_SUBORDER
+    liquidation: bool | None = None  # in place of the type, before 2023-08
+    id: Text = ""  # of the taker's fill, unique; the oldest answers lack it
+    created_at_height: WireId = 0  # block
+
+    def __post_init__(self) -> None:
+        """Read the block from text."""
+        self.created_at_height = whole_number(self.created_at_height, unknown=0)
 
 
 class Trades(Struct, gc=False):
@@ -57,8 +62,8 @@ class Market(Struct, gc=False, rename="camel"):
     volume_24h: Number = field(default=None, name="volume24H")  # USD
     initial_margin_fraction: Number = None
     maintenance_margin_fraction: Number = None
-    tick_size: Number = None
-    step_size: Number = None
+    tick_size: Any = None
+    step_size: Any = None
 
 
 class OraclePrice(Struct, gc=False, rename="camel"):
@@ -72,9 +77,9 @@ class OraclePrice(Struct, gc=False, rename="camel"):
 class Markets(Struct, gc=False, rename="camel"):
     """`v4_markets`: all markets at first, then what changed of some."""
 
-    markets: dict[str, Raw] = field(default_factory=dict)  # Market
-    trading: dict[str, Raw] = field(default_factory=dict)  # Market
-    oracle_prices: dict[str, Raw] = field(default_factory=dict)  # OraclePrice
+    markets: dict[str, Raw] | None = None  # Market
+    trading: dict[str, Raw] | None = None  # Market
+    oracle_prices: dict[str, Raw] | None = None  # OraclePrice
 
 
 class AllMarkets(Struct, gc=False):
@@ -126,5 +131,5 @@ class Level(Struct, gc=False):
 class OrderBook(Struct, gc=False):
     """REST `/v4/orderbooks/perpetualMarket/{market}`: at most 100 levels per side, best first; it carries no time."""
 
-    bids: list[Level]
-    asks: list[Level]
+    bids: Raw  # a list of `Level`
+    asks: Raw

@@ -11,6 +11,7 @@ import msgspec
 
 from ingest.venues.dydx.messages import AllMarkets, Market
 from ingest.venues.interface import Listings
+from ingest.venues.values import step_or_nan, tick_or_nan
 from ingest.venues.wire import Refusal, Report, decoder_of, number_or_nan, read
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
@@ -34,7 +35,7 @@ def markets_of(body: bytes | msgspec.Raw, report: Report) -> dict[str, Market]:
         PoisonMessage: it is no answer with markets.
     """
     markets: dict[str, Market] = {}
-    for name, row in read(_MARKETS, body, "dYdX markets").markets.items():
+    for name, row in (read(_MARKETS, body, "dYdX markets").markets or {}).items():
         try:
             markets[name] = read(_MARKET, row, "a dYdX market")
         except PoisonMessage as poison:
@@ -61,11 +62,7 @@ def listings_of(markets: Mapping[str, Market], event_time: int, refused: Sequenc
 
 
 def contract(instrument: Instrument, market: Market, event_time: int) -> Contract:
-    """Return the market's contract, prices and sizes in single coins.
-
-    Raises:
-        PoisonMessage: a number of it is none.
-    """
+    """Return the market's contract, prices and sizes in single coins; a step that is no number is not known."""
     coins = instrument.coins_per_unit
     status = market.status or ""
     return Contract(
@@ -74,8 +71,8 @@ def contract(instrument: Instrument, market: Market, event_time: int) -> Contrac
         instrument.name,
         event_time,
         _STATUSES.get(status, status.lower()),
-        number_or_nan(market.tick_size) / coins,
-        number_or_nan(market.step_size) * coins,
+        tick_or_nan(market.tick_size, coins),
+        step_or_nan(market.step_size, coins),
         coins,
         _FUNDING_INTERVAL,
     )

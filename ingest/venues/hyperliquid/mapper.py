@@ -8,24 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.bars import bar_of, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
-from ingest.venues.depth import DEPTH, Book, depth_of
+from ingest.venues.depth import DEPTH, Book, depth_of, read_book
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import position_of, state_of
 from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
-from ingest.venues.wire import (
-    Report,
-    RowReader,
-    decoder_of,
-    fields_in,
-    name_in,
-    number_or_nan,
-    price_or_nan,
-    read,
-    timely,
-)
-from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, name_in, read, timely
+from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
@@ -42,6 +33,7 @@ _TRADES = RowReader(raw.Trade, "a Hyperliquid trade")
 _CANDLES = RowReader(raw.Candle, "a Hyperliquid candle")
 _FILLS = RowReader(raw.Fill, "a Hyperliquid fill")
 _ORDER_BOOK = decoder_of(raw.OrderBook)
+_LEVELS = RowReader(raw.BookLevel, "a level of a Hyperliquid order book")
 
 SIGNIFICANT_FIGURES = (2, 3, 4)
 """Aggregations of a book that are read, coarse first: with each figure more, its levels reach a tenth as far."""
@@ -54,6 +46,7 @@ _SILENT_CHANNELS = frozenset(
     {"subscriptionResponse", "pong", "post", "activeSpotAssetCtx", "allMids", "bbo", "candle", "l2Book"}
 )
 """Channels that answer what we sent, or say nothing about positions; others that are not read are notices."""
+_FIGURES = {str(figures): figures for figures in range(1, 10)}
 _GREETING = b"Websocket connection established"
 _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
@@ -122,17 +115,13 @@ class HyperliquidMapper(BaseMapper):
         if message.channel == "clearinghouseState":
             return self._map_positions(message, received_at)
         if message.channel == "error":
-            self._take_error(bytes(message.data).decode(errors="replace"))
+            text = bytes(message.data).decode(errors="replace")
+            self.take_refusal(text, f"Hyperliquid refused: {text}")
         elif len(bytes(message.universe)):
             return self._map_meta(universe_of(frame, self.report), received_at)
         elif message.channel:
             self.report.notice(message.channel, _SILENT_CHANNELS)
         return iter(())
-
-    def _take_error(self, text: str) -> None:
-        if "already subscribed" not in text.lower():
-            raise PoisonMessage(f"Hyperliquid refused: {text}")
-        self.report.notice("already subscribed")
 
     def _map_list(self, frame: bytes, received_at: int) -> Iterator[Event]:
         items = read(_ITEMS, frame, "a Hyperliquid answer")
@@ -155,7 +144,7 @@ class HyperliquidMapper(BaseMapper):
         elif any("t" in row for row in fields):
             candles = _CANDLES.read(frame, self.report, self.instruments.get)
             bars = distinct(candles, lambda row: (row.s, row.t))
-            yield from self.report.each(bars, lambda row: row.s, self._candle)
+            yield from self.report.each(bars, lambda row: row.s, lambda row: self._candle(row, received_at))
         else:
             self.report.notice("an answer of another kind")
 
@@ -166,27 +155,33 @@ class HyperliquidMapper(BaseMapper):
         if instrument is None:
             return
         timely(book.time, received_at)
-        bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
-        known = self._books.setdefault(book.coin, {})
-        figures = int(stream.rpartition("-")[2])
-        known[figures] = (book.time, Book(bids, asks, LEVELS))
-        if figures < SIGNIFICANT_FIGURES[-1]:
-            return
-        recent = [each for _, (time, each) in sorted(known.items(), reverse=True) if book.time - time <= _BOOK_LASTS_MS]
-        if depth := depth_of(instrument, book.time, recent):
-            yield depth
+        figures = _FIGURES.get(stream.rpartition("-")[2])
+        if figures is None:
+            raise PoisonMessage(f"Expected the significant figures of a book, was {stream[:80]!r}")
 
-    def _candle(self, candle: raw.Candle) -> Iterator[Event]:
+        def events_of(book: raw.OrderBook) -> Iterable[Event]:
+            reading = read_book(*book.levels, _LEVELS, self.report, book.coin, LEVELS)
+            known = self._books.setdefault(book.coin, {})
+            known[figures] = (book.time, reading)
+            if figures < SIGNIFICANT_FIGURES[-1]:
+                return ()
+            readings = [known[each] for each in sorted(known, reverse=True)]
+            recent = [each for time, each in readings if book.time - time <= _BOOK_LASTS_MS]
+            depth = depth_of(instrument, book.time, recent)
+            return () if depth is None else (depth,)
+
+        yield from self.report.each((book,), lambda book: book.coin, events_of)
+
+    def _candle(self, candle: raw.Candle, received_at: int) -> Iterator[Event]:
         """Yield a bar of trading as trades and, for the venue keeps no history of marks, as marks too."""
         instrument = self.instruments.get(candle.s)
         if instrument is None:
             return
-        timely(candle.t, 0)
-        coins = instrument.coins_per_unit
-        bar = Bar(candle.t, candle.o / coins, candle.h / coins, candle.l / coins, candle.c / coins)
+        bar = bar_of(instrument, candle.t, (candle.o, candle.h, candle.l, candle.c), received_at)
         first, second, third, last = marks_of(instrument, bar)
         yield from (first, second)
-        yield from trades_of(instrument, bar, candle.v * coins, (bar.open + bar.high + bar.low + bar.close) / 4)
+        quantity = candle.v * instrument.coins_per_unit
+        yield from trades_of(instrument, bar, quantity, (bar.open + bar.high + bar.low + bar.close) / 4)
         yield from (third, last)
 
     def _map_trades(self, data: Raw, received_at: int) -> Iterator[Event]:
@@ -243,13 +238,18 @@ class HyperliquidMapper(BaseMapper):
         context = read(_CONTEXT, row, "a Hyperliquid context")
         where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, received_at)
         coins = instrument.coins_per_unit
-        mark_price, oracle_price = price_or_nan(context.mark_price), price_or_nan(context.oracle_price)
-        funding_rate, turnover = number_or_nan(context.funding), number_or_nan(context.day_notional_volume)
-        open_interest = number_or_nan(context.open_interest)
-        if mark_price > 0:
-            # Funding is paid at every full hour.
-            next_funding_time = window_start(received_at, HOUR_MS) + HOUR_MS
-            yield Mark(*where, mark_price / coins, oracle_price / coins, funding_rate, next_funding_time)
+        # Funding is paid at every full hour.
+        next_funding_time = window_start(received_at, HOUR_MS) + HOUR_MS
+
+        def mark() -> Mark:
+            price, oracle = coin_price_or_nan(context.mark_price, coins), coin_price_or_nan(context.oracle_price, coins)
+            return Mark(*where, price, oracle, rate_or_nan(context.funding), next_funding_time)
+
+        marked = part_of(self.report, name, row, mark, None)
+        open_interest = part_of(self.report, name, row, lambda: amount_or_nan(context.open_interest), NAN)
+        turnover = part_of(self.report, name, row, lambda: amount_or_nan(context.day_notional_volume), NAN)
+        if marked is not None and marked.mark_price > 0:
+            yield marked
         if open_interest >= 0:
             yield OpenInterest(*where, open_interest * coins)
         if turnover >= 0:
@@ -334,7 +334,7 @@ class HyperliquidMapper(BaseMapper):
         order_side = _taker_side(fill.side) * (1 if is_own else -1)
         timely(fill.time, received_at)
         # Both sides of a fill report it, each under its own account.
-        if not self._fills.add((fill.coin, fill.tid)):
+        if fill.tid >= 0 and not self._fills.add((fill.coin, fill.tid)):
             self.duplicates += 1
             return ()
         coins = instrument.coins_per_unit

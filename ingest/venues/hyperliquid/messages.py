@@ -5,6 +5,7 @@ Sizes are coins of the quoted unit (kPEPE is a thousand). Most numbers are text;
 
 from msgspec import Raw, Struct, field
 
+from ingest.venues.values import WireId, whole_number
 from ingest.venues.wire import Number, WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
@@ -26,8 +27,12 @@ class Trade(Struct, gc=False):
     px: WirePrice
     sz: WireQuantity
     time: WireTime  # ms
-    tid: int = -1  # unique
+    tid: WireId = -1  # unique
     users: list[str | None] | None = None  # buyer, seller; older recordings lack it
+
+    def __post_init__(self) -> None:
+        """Read the id from text."""
+        self.tid = whole_number(self.tid)
 
 
 class Context(Struct, gc=False):
@@ -80,7 +85,7 @@ class MetaAnswer(Struct, gc=False):
     """`meta`: the universe of one exchange, the venue's own or a builder's, as it comes; see `reference.meta_of`."""
 
     universe: Raw  # a list of `Coin`
-    margin_tables: list[Raw] = field(default_factory=list, name="marginTables")  # each a number and a `MarginTable`
+    margin_tables: list[Raw] | None = field(default=None, name="marginTables")  # each a number and a `MarginTable`
 
 
 class Leverage(Struct, gc=False):
@@ -148,9 +153,13 @@ class Fill(Struct, gc=False):
     sz: WireQuantity
     side: str  # of this account's order: B bought, A sold
     time: WireTime
-    tid: int
+    tid: WireId
     crossed: bool = False  # whether this account took
     liquidation: FillLiquidation | None = None
+
+    def __post_init__(self) -> None:
+        """Read the id from text."""
+        self.tid = whole_number(self.tid)
 
 
 class Fills(Struct, gc=False):
@@ -188,8 +197,8 @@ class Leaderboard(Struct, gc=False):
 class BookLevel(Struct, gc=False):
     """One level of `l2Book`, aggregated to the significant figures that were asked for, away from mid."""
 
-    px: WirePrice
-    sz: WireQuantity
+    price: WirePrice = field(name="px")
+    size: WireQuantity = field(name="sz")
 
 
 class OrderBook(Struct, gc=False):
@@ -197,4 +206,4 @@ class OrderBook(Struct, gc=False):
 
     coin: str
     time: WireTime  # ms
-    levels: tuple[list[BookLevel], list[BookLevel]]  # bids, asks
+    levels: tuple[Raw, Raw]  # bids, asks: each a list of `BookLevel`

@@ -28,13 +28,15 @@ _NO_LIMIT_USD = 1e15
 class Universe:
     """The coins of one exchange in their order, None where a row of it cannot be read, and their names all the same.
 
-    `tables` holds the margin tables by number, `broken` the numbers of those that cannot be read.
+    `tables` holds the margin tables by number, `broken` the numbers of those that cannot be read; one more may be
+    missing of which not even the number can be read.
     """
 
     coins: tuple[Coin | None, ...]
     names: tuple[str, ...]
     tables: dict[int, MarginTable]
     broken: frozenset[int]
+    lacks_a_table: bool = False
 
 
 def universe_of(body: bytes | msgspec.Raw, report: Report) -> Universe:
@@ -49,7 +51,8 @@ def universe_of(body: bytes | msgspec.Raw, report: Report) -> Universe:
     names = [coin.name if coin is not None else name_in(rows[place]) for place, coin in enumerate(coins)]
     tables: dict[int, MarginTable] = {}
     broken: set[int] = set()
-    for row in meta.margin_tables:
+    lacks_a_table = False
+    for row in meta.margin_tables or ():
         try:
             number, table = read(_TABLE, row, "a Hyperliquid margin table")
             tables[number] = table
@@ -57,10 +60,12 @@ def universe_of(body: bytes | msgspec.Raw, report: Report) -> Universe:
             try:
                 number = read(_NUMBERED, row, "a numbered margin table")[0]
             except PoisonMessage:
+                lacks_a_table = True
+                report.refuse("a margin table without a number", poison.reason, row)
                 continue
             broken.add(number)
             report.refuse(f"margin table {number}", poison.reason, row)
-    return Universe(tuple(coins), tuple(names), tables, frozenset(broken))
+    return Universe(tuple(coins), tuple(names), tables, frozenset(broken), lacks_a_table)
 
 
 def listings_of(universe: Universe, event_time: int, report: Report) -> Listings:
@@ -116,6 +121,8 @@ def _table(coin: Coin, universe: Universe) -> MarginTiers:
     if coin.margin_table in universe.broken:
         raise BrokenMarginTiers(f"Its margin table {coin.margin_table} cannot be read")
     table = universe.tables.get(coin.margin_table) if coin.margin_table is not None else None
+    if table is None and universe.lacks_a_table and coin.margin_table is not None:
+        raise BrokenMarginTiers(f"Its margin table {coin.margin_table} may be the one whose number cannot be read")
     if table is None:
         return MarginTiers.single(coin.max_leverage, 1 / (2 * coin.max_leverage))
     if not table.steps:

@@ -19,6 +19,7 @@ from ingest.venues.okx.liquidations import ENDPOINT, LiquidationReader
 from ingest.venues.okx.mapper import OkxMapper
 from ingest.venues.okx.reference import listings_of, tables_of
 from ingest.venues.paged import Page, lowest_of, read_pages, times_in
+from ingest.venues.values import unread_instruments
 from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -103,7 +104,8 @@ class OkxFeed(BaseFeed):
                 log.warning("Margin tiers cannot be read", families=families, error=str(error))
                 continue
             usd_per_contract = {item.name: item.contract_value * marks[item.name] for item in page}
-            incomplete = {f"{refusal.instrument}-SWAP" for refusal in report.refused}
+            unread = unread_instruments(report.refused, families.split(","))
+            incomplete = {f"{family}-SWAP" for family in unread}
             tables |= self.checked(*tables_of(steps, usd_per_contract, incomplete))
         return tables
 

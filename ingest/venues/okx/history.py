@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, distinct, marks_of, trades_of
+from ingest.venues.bars import Bar, bar_of, distinct, marks_of, trades_of
 from ingest.venues.okx import messages as raw
 from ingest.venues.wire import Report, RowReader, timely
 from liqheat.domain.events import Event, OpenInterest
@@ -25,7 +25,7 @@ _ROWS: dict[str, RowReader[Any]] = {
 
 
 def map_history(
-    stream: str, instrument: Instrument, data: Raw, coins_per_contract: float, report: Report
+    stream: str, instrument: Instrument, data: Raw, coins_per_contract: float, report: Report, received_at: int
 ) -> Iterator[Event]:
     """Yield the events of a history answer's `data`, oldest first; rows that cannot be read go to `report`.
 
@@ -35,20 +35,18 @@ def map_history(
 
     def events_of(row: Any) -> Iterable[Event]:
         if isinstance(row, raw.OpenInterestRow):
-            where = (instrument.venue, instrument.symbol, instrument.name, timely(row.ts, 0))
+            where = (instrument.venue, instrument.symbol, instrument.name, timely(row.ts, received_at))
             return (OpenInterest(*where, row.oi * coins_per_contract),)
         if isinstance(row, raw.MarkCandleRow):
-            return marks_of(instrument, _bar(instrument, row))
+            return marks_of(instrument, _bar(instrument, row, received_at))
         quantity = row.volume * coins_per_contract
         if not quantity > 0:
             return ()
-        return trades_of(instrument, _bar(instrument, row), quantity, row.volume_quote / quantity)
+        return trades_of(instrument, _bar(instrument, row, received_at), quantity, row.volume_quote / quantity)
 
     rows = distinct(_ROWS[stream].read(data, report, name=instrument.name)[::-1], lambda row: row.ts)
     yield from report.each(rows, lambda _: instrument.name, events_of)
 
 
-def _bar(instrument: Instrument, row: raw.CandleRow | raw.MarkCandleRow) -> Bar:
-    coins = instrument.coins_per_unit
-    timely(row.ts, 0)
-    return Bar(row.ts, row.open / coins, row.high / coins, row.low / coins, row.close / coins)
+def _bar(instrument: Instrument, row: raw.CandleRow | raw.MarkCandleRow, received_at: int) -> Bar:
+    return bar_of(instrument, row.ts, (row.open, row.high, row.low, row.close), received_at)

@@ -7,25 +7,20 @@ the first liquidation message after subscribing is backlog; margin tiers are cut
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
 
 from ingest.venues.base_mapper import BaseMapper
-from ingest.venues.depth import DEPTH, Book, depth_of
+from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
-from ingest.venues.okx.reference import contract, tables_of, type_of
-from ingest.venues.wire import (
-    RowReader,
-    decoder_of,
-    number_or_nan,
-    read,
-    text_of,
-    time_or_zero,
-    timely,
-)
+from ingest.venues.okx.reference import contract, families_of, tables_of, type_of
+from ingest.venues.trade_numbers import TradeNumbers
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.wire import RowReader, decoder_of, number_or_nan, read, text_of, time_or_zero, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
@@ -35,6 +30,7 @@ from liqheat.platform.seen import Recent
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
 _ORDER_BOOKS = decoder_of(list[raw.OrderBook])
+_LEVELS = RowReader(WireLevel, "a level of an OKX order book")
 _DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
 
 # OKX sends a mark every 10 s at least, so an older one is not the mark of now.
@@ -73,7 +69,7 @@ class OkxMapper(BaseMapper):
         liquidations: Recent | None = None,
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._last_trade: dict[str, tuple[int, int]] = {}
+        self._numbers = TradeNumbers()
         self._marks: dict[str, _MarkState] = {}
         self._liquidations = Recent() if liquidations is None else liquidations
         self._waiting_tiers: dict[str, tuple[list[raw.PositionTier], int]] = {}
@@ -94,7 +90,8 @@ class OkxMapper(BaseMapper):
         if frame.strip() == b"pong":
             return iter(())
         message = read(_FRAME, frame, "an OKX frame")
-        _check_accepted(message)
+        if not self._is_accepted(message):
+            return iter(())
         if message.event:
             if message.event not in ANSWERS:
                 self.report.notice(message.event)
@@ -109,11 +106,19 @@ class OkxMapper(BaseMapper):
             self.report.notice(message.arg.channel, SILENT_CHANNELS)
         return iter(())
 
+    def _is_accepted(self, message: raw.Frame) -> bool:
+        # A notice has a code too: it announces that the connection will be closed for maintenance.
+        if message.event == "error" or (not message.event and text_of(message.code) not in ("0", "")):
+            self.take_refusal(message.msg, f"OKX refused: {message.msg or 'no reason given'} (code {message.code})")
+            return False
+        return True
+
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""
         name, _, stream = message.stream.partition("@")
         answer = read(_FRAME, message.data, "an OKX answer")
-        _check_accepted(answer)
+        if not self._is_accepted(answer):
+            return
         if stream == DEPTH:
             yield from self._depth(name, answer.data, received_at)
         elif answer.data == Raw():
@@ -122,7 +127,7 @@ class OkxMapper(BaseMapper):
             yield from self._map_answer(answer.data, received_at)
         elif (instrument := self.instruments.get(name)) is not None:
             coins = self._coins_per_contract(name)
-            yield from map_history(stream, instrument, answer.data, coins, self.report)
+            yield from map_history(stream, instrument, answer.data, coins, self.report, received_at)
 
     def _depth(self, name: str, data: Raw, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
@@ -130,12 +135,15 @@ class OkxMapper(BaseMapper):
             return
         # Prices are of one quoted unit, and so is a contract's value here.
         units = self._coins_per_contract(name) / instrument.coins_per_unit
-        for book in read(_ORDER_BOOKS, data, "OKX order books"):
-            bids, asks = ([(row.price, row.size) for row in side] for side in (book.bids, book.asks))
+
+        def events_of(book: raw.OrderBook) -> Iterable[Event]:
             at = timely(time_or_zero(book.ts) or received_at, received_at)
-            # The longer side says how many levels were asked for.
-            if depth := depth_of(instrument, at, [Book(bids, asks, max(len(bids), len(asks)))], units):
-                yield depth
+            levels = read_book(book.bids, book.asks, _LEVELS, self.report, name)
+            depth = depth_of(instrument, at, [levels], units)
+            return () if depth is None else (depth,)
+
+        books = read(_ORDER_BOOKS, data, "OKX order books")
+        yield from self.report.each(books, lambda _: name, events_of)
 
     def _map_answer(self, data: Raw, received_at: int) -> Iterator[Event]:
         """Map a REST answer, whose kind only its rows show: that of most of them."""
@@ -181,24 +189,18 @@ class OkxMapper(BaseMapper):
             raise PoisonMessage(f"Expected the side buy or sell, was {trade.side!r}")
         quantity = trade.sz * self._coins_per_contract(instrument.name)
         timely(trade.ts, received_at)
-        if self._is_old(trade):
+        # A row may sum up several trades under the id of the last, so that ids left out are no hole.
+        if self._numbers.take(trade.instrument, trade.trade_id, trade.ts) is None:
             self.duplicates += 1
             return ()
         price = trade.px / instrument.coins_per_unit
         return (Trade(Venue.OKX, instrument.symbol, instrument.name, trade.ts, price, quantity, side, trade.trade_id),)
 
-    def _is_old(self, trade: raw.Trade) -> bool:
-        """Whether the trade was seen: ids rise; a smaller id at a later time means that OKX restarted its count."""
-        last_id, last_time = self._last_trade.get(trade.instrument, (-1, 0))
-        if 0 <= trade.trade_id <= last_id and trade.ts <= last_time:
-            return True
-        self._last_trade[trade.instrument] = (trade.trade_id, trade.ts)
-        return False
-
     def _mark_price(self, mark: raw.MarkPrice, instrument: Instrument, received_at: int) -> Iterator[Event]:
         timely(mark.ts, received_at)
+        price = coin_price_or_nan(mark.mark_price, instrument.coins_per_unit)
         state = self._mark_of(instrument.name)
-        state.mark_price, state.marked_at = mark.mark_price / instrument.coins_per_unit, mark.ts
+        state.mark_price, state.marked_at = price, mark.ts
         yield self._mark(instrument, mark.ts)
         if waiting := self._waiting_tiers.pop(instrument.name, None):
             yield from self._tiers_of(instrument, *waiting)
@@ -206,14 +208,17 @@ class OkxMapper(BaseMapper):
     def _index_price(self, index: raw.IndexTicker, instrument: Instrument, received_at: int) -> Iterable[Event]:
         """Note an index price; it travels with the next mark. The index BTC-USDT belongs to BTC-USDT-SWAP."""
         timely(index.ts, received_at)
-        self._mark_of(instrument.name).index_price = index.index_price / instrument.coins_per_unit
+        self._mark_of(instrument.name).index_price = coin_price_or_nan(index.index_price, instrument.coins_per_unit)
         return ()
 
     def _funding(self, funding: raw.FundingRate, instrument: Instrument, received_at: int) -> Iterable[Event]:
         if funding.realized_rate is not None:
             return ()
-        rate = number_or_nan(funding.funding_rate)
-        settles_at, next_at = time_or_zero(funding.funding_time), time_or_zero(funding.next_funding_time)
+        rate = rate_or_nan(funding.funding_rate)
+        settles_at, next_at = (
+            part_of(self.report, instrument.name, funding, partial(time_or_zero, told), 0)
+            for told in (funding.funding_time, funding.next_funding_time)
+        )
         told_at = timely(time_or_zero(funding.ts) or received_at, received_at)
         state = self._mark_of(instrument.name)
         state.funding_rate = rate
@@ -256,7 +261,7 @@ class OkxMapper(BaseMapper):
 
     def _ticker(self, ticker: raw.Ticker, instrument: Instrument, received_at: int) -> Iterable[Event]:
         """Yield turnover: OKX publishes the 24 h volume in coins, so it is valued at the last price."""
-        turnover = number_or_nan(ticker.volume_coins) * number_or_nan(ticker.last)
+        turnover = amount_or_nan(ticker.volume_coins) * amount_or_nan(ticker.last)
         if not turnover >= 0:
             return ()
         at = timely(time_or_zero(ticker.ts) or received_at, received_at)
@@ -278,11 +283,7 @@ class OkxMapper(BaseMapper):
 
     def _tiers(self, rows: Sequence[raw.PositionTier], received_at: int) -> Iterator[Event]:
         """Yield the tables whose mark is known; the others wait for theirs, for USD tiers need a price."""
-        incomplete = {refusal.instrument for refusal in self.report.refused}
-        tables: dict[str, list[raw.PositionTier]] = {}
-        for tier in rows:
-            if tier.family:
-                tables.setdefault(tier.family, []).append(tier)
+        tables, incomplete = families_of(rows, self.report)
 
         def events_of(table: tuple[str, list[raw.PositionTier]]) -> Iterable[Event]:
             family, tiers = table
@@ -291,6 +292,8 @@ class OkxMapper(BaseMapper):
                 return ()
             if family in incomplete:
                 raise PoisonMessage("A step of its margin tiers cannot be read")
+            if refused := tables_of(tiers, {instrument.name: 1.0})[1]:
+                raise PoisonMessage(f"Broken margin tiers of {instrument.name}: {refused[instrument.name]}")
             if self._mark_of(instrument.name).mark_price > 0:
                 return self._tiers_of(instrument, tiers, received_at)
             self._waiting_tiers[instrument.name] = (tiers, received_at)
@@ -330,12 +333,6 @@ class OkxMapper(BaseMapper):
             state.funding_rate,
             state.next_funding_time,
         )
-
-
-def _check_accepted(message: raw.Frame) -> None:
-    # A notice has a code too: it announces that the connection will be closed for maintenance.
-    if message.event == "error" or (not message.event and text_of(message.code) not in ("0", "")):
-        raise PoisonMessage(f"OKX refused: {message.msg or 'no reason given'} (code {message.code})")
 
 
 def _side_that_died(detail: raw.LiquidationDetail) -> int:

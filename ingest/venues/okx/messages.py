@@ -4,8 +4,11 @@ Sizes are contracts, never coins, unless a name says `Ccy`. OKX writes all numbe
 apply as ""; a `Number`, `Moment` or `Text` may also come as a number, as null or not at all.
 """
 
+from typing import Any
+
 from msgspec import Raw, Struct, field
 
+from ingest.venues.values import WireId, whole_number
 from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
@@ -35,7 +38,11 @@ class Trade(Struct, gc=False):
     sz: WireQuantity  # contracts
     side: str  # taker's: buy or sell
     ts: WireTime  # ms
-    trade_id: int = field(default=-1, name="tradeId")
+    trade_id: WireId = field(default=-1, name="tradeId")
+
+    def __post_init__(self) -> None:
+        """Read the id from text."""
+        self.trade_id = whole_number(self.trade_id)
 
 
 class MarkPrice(Struct, gc=False):
@@ -113,8 +120,8 @@ class Instrument(Struct, gc=False):
     contract_multiplier: Number = field(default=None, name="ctMult")
     contract_currency: str = field(default="", name="ctValCcy")
     settle_currency: str = field(default="", name="settleCcy")
-    tick_size: Number = field(default=None, name="tickSz")
-    lot_size: Number = field(default=None, name="lotSz")  # contracts
+    tick_size: Any = field(default=None, name="tickSz")
+    lot_size: Any = field(default=None, name="lotSz")  # contracts
     state: str = ""  # live, suspend, preopen, test, expired
 
 
@@ -126,7 +133,7 @@ class PositionTier(Struct, gc=False):
     maximum_size: WireQuantity = field(name="maxSz")
     maintenance_margin_rate: WireUsd = field(name="mmr")
     max_leverage: WireLeverage = field(name="maxLever")
-    family: str = field(default="", name="instFamily")  # e.g. BTC-USDT; "" for margin trading
+    family: Text = field(default="", name="instFamily")  # e.g. BTC-USDT; "" for margin trading
 
 
 class CandleRow(Struct, gc=False, array_like=True):
@@ -160,16 +167,9 @@ class OpenInterestRow(Struct, gc=False, array_like=True):
     oi_coins: WireQuantity
 
 
-class BookRow(Struct, gc=False, array_like=True):
-    """One level of an order book; the number of its orders follows."""
-
-    price: WirePrice
-    size: WireQuantity  # contracts
-
-
 class OrderBook(Struct, gc=False):
     """REST `/market/books-full`: levels best first; it does not say whose it is."""
 
-    bids: list[BookRow]
-    asks: list[BookRow]
+    bids: Raw
+    asks: Raw
     ts: Moment = None  # ms

@@ -11,7 +11,8 @@ from math import isnan
 from ingest.venues.interface import Listings
 from ingest.venues.okx.messages import Instrument as InstrumentInfo
 from ingest.venues.okx.messages import PositionTier
-from ingest.venues.wire import Refusal, number_or_nan
+from ingest.venues.values import step_or_nan, tick_or_nan, unread_instruments
+from ingest.venues.wire import Refusal, Report, number_or_nan, text_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -73,10 +74,29 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
         instrument.name,
         event_time,
         "trading" if info.state == "live" else info.state,
-        number_or_nan(info.tick_size) / instrument.coins_per_unit,
-        number_or_nan(info.lot_size) * coins,
+        tick_or_nan(info.tick_size, instrument.coins_per_unit),
+        step_or_nan(info.lot_size, coins),
         coins,
     )
+
+
+def families_of(steps: Iterable[PositionTier], report: Report) -> tuple[dict[str, list[PositionTier]], set[str]]:
+    """Return the steps of an answer by family, and the families of which a step may be missing.
+
+    A step that names no family goes to `report`, unless none names one, as those of margin trading. It may be of the
+    only family, or of one whose next step it would be.
+    """
+    tables: dict[str, list[PositionTier]] = {}
+    nameless: list[PositionTier] = []
+    for step in steps:
+        family = text_of(step.family)
+        (tables.setdefault(family, []) if family else nameless).append(step)
+    for step in nameless if tables else ():
+        report.refuse("", "A step of margin tiers does not say whose it is", step)
+    nexts = {step.tier for step in nameless}
+    incomplete = {refusal.instrument for refusal in report.refused}
+    incomplete |= {family for family, own in tables.items() if len(own) + 1 in nexts}
+    return tables, incomplete if len(tables) > 1 else unread_instruments(report.refused, tables)
 
 
 def tables_of(
@@ -84,8 +104,11 @@ def tables_of(
 ) -> tuple[dict[str, MarginTiers], dict[str, str]]:
     """Return the tier tables of the instruments in `usd_per_contract`, and why others were refused.
 
-    `incomplete` names instruments of which a step could not be read.
+    `incomplete` names instruments of which a step could not be read; a step of no family may be of any of them.
     """
+    steps = list(steps)
+    if not all(text_of(step.family) for step in steps):
+        incomplete = set(usd_per_contract)
     by_name: dict[str, list[PositionTier]] = {name: [] for name in usd_per_contract}
     for step in steps:
         if (own := by_name.get(f"{step.family}-SWAP")) is not None:
@@ -106,7 +129,9 @@ def tables_of(
 def _table(tiers: Sequence[PositionTier], usd_per_contract: float) -> MarginTiers:
     """A step's `minSz` is the size after the `maxSz` before it, so each step starts at that `maxSz`."""
     rows: list[list[float]] = []
-    for step in sorted(tiers, key=lambda each: each.tier):
+    for number, step in enumerate(sorted(tiers, key=lambda each: each.tier), start=1):
+        if step.tier != number:
+            raise BrokenMarginTiers(f"Expected tier {number}, was tier {step.tier}")
         floor = rows[-1][1] if rows else 0.0
         cap = min(step.maximum_size * usd_per_contract, _NO_LIMIT_USD)
         rows.append([floor, cap, step.max_leverage, step.maintenance_margin_rate, 0.0])
