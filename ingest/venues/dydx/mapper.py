@@ -17,7 +17,7 @@ from ingest.venues.depth import DEPTH, depth_of, read_book
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.reference import contract, markets_of, tables_of
 from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
-from ingest.venues.wire import RowReader, decoder_of, read, timely
+from ingest.venues.wire import RowReader, decoder_of, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide, Venue
@@ -89,7 +89,7 @@ class DydxMapper(BaseMapper):
         else:
             if message.type not in _ANSWERS:
                 self.report.notice(message.type or "an answer of another kind")
-            name, kind = message.id, message.channel
+            name, kind = text_of(message.id), message.channel
             is_batch = message.type == "channel_batch_data"
             parts = read(_PARTS, message.contents, "a dYdX batch") if is_batch else [message.contents]
         if reader := self._readers.get(kind):

@@ -24,7 +24,7 @@ class Frame(Struct, gc=False):
     data: Raw = field(default_factory=Raw)  # that answer
     type: str = ""  # connected, subscribed, channel_data, channel_batch_data, unsubscribed, error
     channel: str = ""  # v4_trades, v4_markets, ...
-    id: str = ""  # the market, where a channel has one
+    id: Text = ""  # the market, where a channel has one
     contents: Raw = field(default_factory=Raw)
     message: Text = ""  # of an error
 

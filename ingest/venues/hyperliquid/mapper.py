@@ -15,7 +15,7 @@ from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import position_of, state_of
 from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
 from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
-from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, name_in, read, timely
+from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, name_in, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
@@ -27,6 +27,7 @@ _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
 _ACTIVE = decoder_of(raw.ActiveContext)
 _ALL_CONTEXTS = decoder_of(raw.AllContexts)
+_EXCHANGES = RowReader(tuple[str, Raw], "an exchange's Hyperliquid contexts")
 _CONTEXT = decoder_of(raw.Context)
 _FILL_LIST = decoder_of(raw.Fills)
 _TRADES = RowReader(raw.Trade, "a Hyperliquid trade")
@@ -202,7 +203,9 @@ class HyperliquidMapper(BaseMapper):
             return ()
         coins = instrument.coins_per_unit
         if self._traders is not None:
-            for user in filter(None, trade.users or ()):
+            for user in trade.users if isinstance(trade.users, list) else ():
+                if not isinstance(user, str) or not user:
+                    continue
                 address = user.lower()
                 self._traders[address] = self._traders.get(address, 0.0) + trade.px * trade.sz
         where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, trade.time)
@@ -213,7 +216,8 @@ class HyperliquidMapper(BaseMapper):
         return self._each_context([(active.coin, active.ctx)], received_at)
 
     def _map_all_contexts(self, data: Raw, received_at: int) -> Iterator[Event]:
-        for exchange, contexts in read(_ALL_CONTEXTS, data, "Hyperliquid contexts").ctxs:
+        rows = read(_ALL_CONTEXTS, data, "Hyperliquid contexts").ctxs
+        for exchange, contexts in _EXCHANGES.each(rows, self.report):
             if exchange:
                 self.instruments.ignored[f"{exchange}:*"] = "builder-deployed markets"
             else:
@@ -322,7 +326,7 @@ class HyperliquidMapper(BaseMapper):
             return iter(())
         fills = _FILLS.read(answer.fills, self.report, self.instruments.get)
         fills.sort(key=lambda each: (each.time, each.tid))
-        user = (answer.user or "").lower()
+        user = text_of(answer.user).lower()
         return self.report.each(fills, lambda fill: fill.coin, lambda fill: self._fill(fill, user, received_at))
 
     def _fill(self, fill: raw.Fill, user: str, received_at: int) -> Iterable[Event]:

@@ -3,10 +3,12 @@
 Sizes are coins of the quoted unit (kPEPE is a thousand). Most numbers are text; contexts carry no time.
 """
 
+from typing import Any
+
 from msgspec import Raw, Struct, field
 
 from ingest.venues.values import WireId, whole_number
-from ingest.venues.wire import Number, WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import Number, Text, WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Frame(Struct, gc=False):
@@ -28,7 +30,7 @@ class Trade(Struct, gc=False):
     sz: WireQuantity
     time: WireTime  # ms
     tid: WireId = -1  # unique
-    users: list[str | None] | None = None  # buyer, seller; older recordings lack it
+    users: Any = None  # buyer, seller; older recordings lack it
 
     def __post_init__(self) -> None:
         """Read the id from text."""
@@ -55,7 +57,7 @@ class ActiveContext(Struct, gc=False):
 class AllContexts(Struct, gc=False):
     """`allDexsAssetCtxs`: contexts of each exchange, aligned with its universe; the venue's own is named ""."""
 
-    ctxs: list[tuple[str, Raw]]  # of each exchange a list of `Context`
+    ctxs: list[Raw]  # of each exchange its name and a list of `Context`
 
 
 class Coin(Struct, gc=False):
@@ -166,7 +168,7 @@ class Fills(Struct, gc=False):
     """`user` and `userFills`."""
 
     fills: Raw = field(default_factory=Raw)  # a list of `Fill`
-    user: str | None = ""  # `userFills` only
+    user: Text = ""  # `userFills` only
 
 
 class Candle(Struct, gc=False):

@@ -197,17 +197,17 @@ class OkxMapper(BaseMapper):
         return (Trade(Venue.OKX, instrument.symbol, instrument.name, trade.ts, price, quantity, side, trade.trade_id),)
 
     def _mark_price(self, mark: raw.MarkPrice, instrument: Instrument, received_at: int) -> Iterator[Event]:
-        timely(mark.ts, received_at)
+        at = timely(time_or_zero(mark.ts) or received_at, received_at)
         price = coin_price_or_nan(mark.mark_price, instrument.coins_per_unit)
         state = self._mark_of(instrument.name)
-        state.mark_price, state.marked_at = price, mark.ts
-        yield self._mark(instrument, mark.ts)
+        state.mark_price, state.marked_at = price, at
+        yield self._mark(instrument, at)
         if waiting := self._waiting_tiers.pop(instrument.name, None):
             yield from self._tiers_of(instrument, *waiting)
 
     def _index_price(self, index: raw.IndexTicker, instrument: Instrument, received_at: int) -> Iterable[Event]:
         """Note an index price; it travels with the next mark. The index BTC-USDT belongs to BTC-USDT-SWAP."""
-        timely(index.ts, received_at)
+        timely(time_or_zero(index.ts) or received_at, received_at)
         self._mark_of(instrument.name).index_price = coin_price_or_nan(index.index_price, instrument.coins_per_unit)
         return ()
 
@@ -337,8 +337,9 @@ class OkxMapper(BaseMapper):
 
 def _side_that_died(detail: raw.LiquidationDetail) -> int:
     """Return the position's side; in net mode it follows from the closing order: a long is closed by selling."""
-    if detail.position_side in ("long", "short"):
-        return int(Side[detail.position_side.upper()])
-    if detail.side not in _TAKER_SIDES:
+    position, order = text_of(detail.position_side), text_of(detail.side)
+    if position in ("long", "short"):
+        return int(Side[position.upper()])
+    if order not in _TAKER_SIDES:
         raise PoisonMessage(f"Expected the side buy or sell, was {detail.side!r}")
-    return -_TAKER_SIDES[detail.side]
+    return -_TAKER_SIDES[order]

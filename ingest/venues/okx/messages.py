@@ -16,7 +16,7 @@ class Argument(Struct, gc=False):
     """What a subscription asked for."""
 
     channel: str = ""
-    instrument: str = field(default="", name="instId")
+    instrument: Text = field(default="", name="instId")
 
 
 class Frame(Struct, gc=False):
@@ -50,7 +50,7 @@ class MarkPrice(Struct, gc=False):
 
     instrument: str = field(name="instId")
     mark_price: WirePrice = field(name="markPx")
-    ts: WireTime  # ms
+    ts: Moment = None  # ms
 
 
 class IndexTicker(Struct, gc=False):
@@ -58,7 +58,7 @@ class IndexTicker(Struct, gc=False):
 
     instrument: str = field(name="instId")
     index_price: WirePrice = field(name="idxPx")
-    ts: WireTime  # ms
+    ts: Moment = None  # ms
 
 
 class FundingRate(Struct, gc=False):
@@ -87,8 +87,8 @@ class LiquidationDetail(Struct, gc=False):
     bankruptcy_price: WirePrice = field(name="bkPx")
     sz: WireQuantity  # contracts
     ts: WireTime  # ms
-    position_side: str = field(default="", name="posSide")  # long, short; net or "" in net mode
-    side: str = ""  # of the closing order: buy or sell
+    position_side: Text = field(default="", name="posSide")  # long, short; net or "" in net mode
+    side: Text = ""  # of the closing order: buy or sell
 
 
 class LiquidationOrders(Struct, gc=False):
