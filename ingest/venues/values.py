@@ -23,6 +23,9 @@ UNKNOWN = -1
 _MOST = 2**63 - 1
 _LIMITS = {column.name: column.unit for column in schema_of(Kind.MARKS).columns}
 _STEPS = {column.name: column.unit for column in schema_of(Kind.CONTRACTS).columns}
+_TRADES = {column.name: column.unit for column in schema_of(Kind.TRADES).columns}
+_LOWEST, _HIGHEST = _TRADES["price"].minimum or 0.0, _TRADES["price"].maximum or 0.0
+_MOST_COINS = _TRADES["quantity"].maximum or 0.0
 _WHOLE = re.compile(r"-?[0-9]{1,20}(\.0{1,20})?")
 _SUBSCRIBED_ALREADY = re.compile(r"already\W+(been\W+)?subscribed|subscription\W+already|subscribed\W+already", re.I)
 
@@ -72,6 +75,21 @@ def coin_price_or_nan(value: Number, coins_per_unit: float) -> float:
     if price < (unit.minimum or 0.0):
         raise PoisonMessage(f"Expected a price from {unit.minimum:g} to {unit.maximum:g} USD per coin, was {price!r}")
     return price
+
+
+def traded(price: float, size: float, coins_per_unit: float, coins_per_size: float) -> tuple[float, float]:
+    """Return a trade's price (USD per coin) and quantity (coins), of its price of `coins_per_unit` coins and its size.
+
+    Raises:
+        PoisonMessage: one of them is outside what a `Trade` may hold; to be asked before the trade is remembered.
+    """
+    coin_price, quantity = price / coins_per_unit, size * coins_per_size
+    if _LOWEST <= coin_price <= _HIGHEST and 0 <= quantity <= _MOST_COINS:
+        return coin_price, quantity
+    raise PoisonMessage(
+        f"Expected a price from {_LOWEST:g} to {_HIGHEST:g} USD and a quantity from 0 to {_MOST_COINS:g} coins, "
+        f"were {coin_price!r} and {quantity!r}"
+    )
 
 
 def amount_or_nan(value: Number) -> float:

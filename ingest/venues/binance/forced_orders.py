@@ -7,6 +7,7 @@ mapper alone.
 from typing import NamedTuple
 
 from ingest.venues.binance.messages import ForcedOrder
+from ingest.venues.values import traded
 from ingest.venues.wire import number_or_nan, price_or_nan
 from liqheat.domain.events import Liquidation
 from liqheat.domain.instruments import Instrument
@@ -48,6 +49,8 @@ class ForcedOrders:
         if order.z > size * _ROUNDING:
             raise PoisonMessage(f"Expected at most {size:g} to be filled, was {order.z:g}")
         now = _Filled(order.z, average if average > 0 else order.p, order.T)
+        coins = instrument.coins_per_unit
+        traded(now.price, now.quantity, coins, coins)
         key = (order.s, order.S, size, order.p)
         before = self._orders.get(key)
         if before is not None and abs(now.time - before.time) > _ORDER_LASTS_MS:
@@ -61,7 +64,6 @@ class ForcedOrders:
             return None
         self._remember(key, now)
         quantity, price = _since(before, now)
-        coins = instrument.coins_per_unit
         return Liquidation(
             Venue.BINANCE,
             instrument.symbol,

@@ -17,7 +17,7 @@ from ingest.venues.binance.forced_orders import ForcedOrders
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
 from ingest.venues.trade_numbers import TradeNumbers
-from ingest.venues.values import coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.values import coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import (
     Moment,
     Number,
@@ -172,6 +172,7 @@ class BinanceMapper(BaseMapper):
 
     def _agg_trade(self, message: messages.AggTrade, instrument: Instrument, received_at: int) -> Iterable[Event]:
         timely(message.T, received_at)
+        traded(message.p, message.q, instrument.coins_per_unit, instrument.coins_per_unit)
         holes = self._numbers.take(message.s, message.a, message.T)
         if holes is None:
             self.duplicates += 1

@@ -14,7 +14,7 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import contract, tables_of, type_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
-from ingest.venues.values import amount_or_nan, around_nameless, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.values import amount_or_nan, around_nameless, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import (
     RowReader,
     Text,
@@ -110,12 +110,12 @@ class BybitMapper(BaseMapper):
             return ()
         taker_side = _side(_TAKER_SIDES, side)
         timely(event_time, received_at)
+        coins = instrument.coins_per_unit
+        terms = traded(price, size, coins, coins)
         if trade_id and not self._trades.add((name, trade_id)):
             self.duplicates += 1
             return ()
-        coins = instrument.coins_per_unit
-        where = (Venue.BYBIT, instrument.symbol, instrument.name, event_time)
-        return (Trade(*where, price / coins, size * coins, taker_side),)
+        return (Trade(Venue.BYBIT, instrument.symbol, instrument.name, event_time, *terms, taker_side),)
 
     def _liquidation(self, row: raw.Liquidation, received_at: int) -> Iterable[Event]:
         instrument = self.instruments.get(row.s)
@@ -123,13 +123,13 @@ class BybitMapper(BaseMapper):
             return ()
         side = _side(_POSITION_SIDES, row.S)
         timely(row.T, received_at)
+        coins = instrument.coins_per_unit
+        price, quantity = traded(row.p, row.v, coins, coins)
         if not self._liquidations.add((row.s, row.T, row.S, row.v, row.p)):
             self.duplicates += 1
             return ()
-        coins = instrument.coins_per_unit
-        price = row.p / coins
         where = (Venue.BYBIT, instrument.symbol, instrument.name, row.T)
-        return (Liquidation(*where, side, price, row.v * coins, price),)
+        return (Liquidation(*where, side, price, quantity, price),)
 
     def _ticker(self, row: Raw, event_time: int, received_at: int) -> Iterator[Event]:
         ticker = read(_TICKER, row, "a Bybit ticker")

@@ -16,7 +16,7 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, depth_of, read_book
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.reference import contract, markets_of, tables_of
-from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import RowReader, decoder_of, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -116,13 +116,13 @@ class DydxMapper(BaseMapper):
         if side is None:
             raise PoisonMessage(f"Expected the side BUY or SELL, was {trade.side!r}")
         at = timely(_ms(trade.created_at), received_at)
+        coins = instrument.coins_per_unit
+        price, quantity = traded(trade.price, trade.size, coins, coins)
         # The first message after subscribing is backlog.
         if trade.id and not self._seen.add((instrument.name, trade.id)):
             self.duplicates += 1
             return
         where = (Venue.DYDX, instrument.symbol, instrument.name, at)
-        coins = instrument.coins_per_unit
-        price, quantity = trade.price / coins, trade.size * coins
         if trade.type != "DELEVERAGED":
             yield Trade(*where, price, quantity, side)
         if trade.liquidation or trade.type in _FORCED:

@@ -14,7 +14,7 @@ from ingest.venues.depth import DEPTH, Book, depth_of, read_book
 from ingest.venues.hyperliquid import messages as raw
 from ingest.venues.hyperliquid.accounts import position_of, state_of
 from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
-from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, name_in, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -197,11 +197,12 @@ class HyperliquidMapper(BaseMapper):
             return ()
         side = _taker_side(trade.side)
         timely(trade.time, received_at)
+        coins = instrument.coins_per_unit
+        price, quantity = traded(trade.px, trade.sz, coins, coins)
         # The first message after subscribing is backlog.
         if trade.tid >= 0 and not self._trades.add((trade.coin, trade.tid)):
             self.duplicates += 1
             return ()
-        coins = instrument.coins_per_unit
         if self._traders is not None:
             for user in trade.users if isinstance(trade.users, list) else ():
                 if not isinstance(user, str) or not user:
@@ -209,7 +210,7 @@ class HyperliquidMapper(BaseMapper):
                 address = user.lower()
                 self._traders[address] = self._traders.get(address, 0.0) + trade.px * trade.sz
         where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, trade.time)
-        return (Trade(*where, trade.px / coins, trade.sz * coins, side, trade.tid),)
+        return (Trade(*where, price, quantity, side, trade.tid),)
 
     def _map_active(self, data: Raw, received_at: int) -> Iterator[Event]:
         active = read(_ACTIVE, data, "a Hyperliquid context")
@@ -337,13 +338,14 @@ class HyperliquidMapper(BaseMapper):
         is_own = user == (fill.liquidation.liquidated_user or "").lower() if user else fill.crossed
         order_side = _taker_side(fill.side) * (1 if is_own else -1)
         timely(fill.time, received_at)
+        coins = instrument.coins_per_unit
+        price, quantity = traded(fill.px, fill.sz, coins, coins)
         # Both sides of a fill report it, each under its own account.
         if fill.tid >= 0 and not self._fills.add((fill.coin, fill.tid)):
             self.duplicates += 1
             return ()
-        coins = instrument.coins_per_unit
         where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, fill.time)
-        return (Liquidation(*where, -order_side, fill.px / coins, fill.sz * coins),)
+        return (Liquidation(*where, -order_side, price, quantity),)
 
 
 def _taker_side(text: str) -> int:

@@ -19,7 +19,7 @@ from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
 from ingest.venues.okx.reference import contract, families_of, tables_of, type_of
 from ingest.venues.trade_numbers import TradeNumbers
-from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import RowReader, decoder_of, number_or_nan, read, text_of, time_or_zero, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -187,13 +187,13 @@ class OkxMapper(BaseMapper):
         side = _TAKER_SIDES.get(trade.side)
         if side is None:
             raise PoisonMessage(f"Expected the side buy or sell, was {trade.side!r}")
-        quantity = trade.sz * self._coins_per_contract(instrument.name)
+        coins = instrument.coins_per_unit
+        price, quantity = traded(trade.px, trade.sz, coins, self._coins_per_contract(instrument.name))
         timely(trade.ts, received_at)
         # A row may sum up several trades under the id of the last, so that ids left out are no hole.
         if self._numbers.take(trade.instrument, trade.trade_id, trade.ts) is None:
             self.duplicates += 1
             return ()
-        price = trade.px / instrument.coins_per_unit
         return (Trade(Venue.OKX, instrument.symbol, instrument.name, trade.ts, price, quantity, side, trade.trade_id),)
 
     def _mark_price(self, mark: raw.MarkPrice, instrument: Instrument, received_at: int) -> Iterator[Event]:
@@ -251,12 +251,12 @@ class OkxMapper(BaseMapper):
         if instrument is None:
             return ()
         side = _side_that_died(detail)
-        quantity = detail.sz * self._coins_per_contract(name)
+        coins = instrument.coins_per_unit
+        price, quantity = traded(detail.bankruptcy_price, detail.sz, coins, self._coins_per_contract(name))
         timely(detail.ts, received_at)
         if not self._liquidations.add((name, detail.ts, side, detail.sz, detail.bankruptcy_price)):
             self.duplicates += 1
             return ()
-        price = detail.bankruptcy_price / instrument.coins_per_unit
         return (Liquidation(Venue.OKX, instrument.symbol, name, detail.ts, side, price, quantity, price),)
 
     def _ticker(self, ticker: raw.Ticker, instrument: Instrument, received_at: int) -> Iterable[Event]:

@@ -52,6 +52,9 @@ def trade(venue: Venue, number: Json) -> Json:
         return {"e": "aggTrade", "E": T, "s": "WLDUSDT", "p": "1", "q": "2", "T": T, "m": False, "a": number}
     if venue is Venue.OKX:
         return okx("trades", {"tradeId": number, "px": "1", "sz": "2", "side": "buy"})
+    if venue is Venue.BYBIT:
+        row = {"T": T, "s": "WLDUSDT", "S": "Buy", "v": "2", "p": "1", "i": number}
+        return {"topic": "publicTrade.WLDUSDT", "type": "snapshot", "ts": T, "data": [row]}
     row = {"coin": "WLD", "side": "B", "px": "1", "sz": "2", "time": T, "tid": number}
     return {"channel": "trades", "data": [row]}
 
@@ -76,6 +79,17 @@ def test_a_number_of_no_trade_refuses_its_row_and_is_not_remembered(venue: Venue
     assert CLAIMED[venue] in odd.poison
     assert odd.gaps == second.gaps == []
     assert [(gap.after, gap.before) for gap in last.gaps] == ([(101, 103)] if venue is Venue.BINANCE else [])
+
+
+@pytest.mark.parametrize("venue", CLAIMED, ids=str)
+def test_a_trade_whose_price_is_refused_is_not_remembered(venue: Venue) -> None:
+    good = json.dumps(trade(venue, 7))
+    price = '"px": "1"' if '"px"' in good else '"p": "1"'
+    assert price in good
+    odd, again = played(mapper(venue), json.loads(good.replace(price, price.replace("1", "1e-13"))), json.loads(good))
+    assert odd.events == []
+    assert list(odd.problems())
+    assert kinds(again) == ["Trade"]
 
 
 @pytest.mark.parametrize("rate", ["5e9", "x", "-11"])
