@@ -18,7 +18,7 @@ from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate
 from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, name_in, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.market import Side, TakerSide, Venue
+from liqheat.domain.market import Side, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.seen import Recent
@@ -49,7 +49,6 @@ _SILENT_CHANNELS = frozenset(
 """Channels that answer what we sent, or say nothing about positions; others that are not read are notices."""
 _FIGURES = {str(figures): figures for figures in range(1, 10)}
 _GREETING = b"Websocket connection established"
-_TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
 
 class HyperliquidMapper(BaseMapper):
@@ -195,7 +194,7 @@ class HyperliquidMapper(BaseMapper):
         instrument = self.instruments.get(trade.coin)
         if instrument is None:
             return ()
-        side = _taker_side(trade.side)
+        side = raw.taker_side(trade.side)
         timely(trade.time, received_at)
         coins = instrument.coins_per_unit
         price, quantity = traded(trade.px, trade.sz, coins, coins)
@@ -336,7 +335,7 @@ class HyperliquidMapper(BaseMapper):
             return ()
         # The liquidated account's order takes, so where the account of the fill is not named, the taker is it.
         is_own = user == (fill.liquidation.liquidated_user or "").lower() if user else fill.crossed
-        order_side = _taker_side(fill.side) * (1 if is_own else -1)
+        order_side = raw.taker_side(fill.side) * (1 if is_own else -1)
         timely(fill.time, received_at)
         coins = instrument.coins_per_unit
         price, quantity = traded(fill.px, fill.sz, coins, coins)
@@ -346,10 +345,3 @@ class HyperliquidMapper(BaseMapper):
             return ()
         where = (Venue.HYPERLIQUID, instrument.symbol, instrument.name, fill.time)
         return (Liquidation(*where, -order_side, price, quantity),)
-
-
-def _taker_side(text: str) -> int:
-    try:
-        return _TAKER_SIDES[text]
-    except KeyError:
-        raise PoisonMessage(f"Expected the side A or B, was {text!r}") from None

@@ -9,6 +9,10 @@ from msgspec import Raw, Struct, field
 
 from ingest.venues.values import WireId, whole_number
 from ingest.venues.wire import Number, Text, WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from liqheat.domain.market import TakerSide
+from liqheat.platform.errors import PoisonMessage
+
+_TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 
 
 class Frame(Struct, gc=False):
@@ -209,3 +213,15 @@ class OrderBook(Struct, gc=False):
     coin: str
     time: WireTime  # ms
     levels: tuple[Raw, Raw]  # bids, asks: each a list of `BookLevel`
+
+
+def taker_side(text: str) -> int:
+    """Return +1 for a taker who bought ("B"), -1 for one who sold ("A").
+
+    Raises:
+        PoisonMessage: it is another text.
+    """
+    try:
+        return _TAKER_SIDES[text]
+    except KeyError:
+        raise PoisonMessage(f"Expected the side A or B, was {text!r}") from None
