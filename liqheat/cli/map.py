@@ -1,17 +1,26 @@
 """`liqheat map`: the engine without Kafka, normalised events in, heatmap rows out, one JSON a line each."""
 
+import gzip
+import io
 import sys
+import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
 
     from liqheat.cli.bad_lines import BadLines
     from liqheat.domain.events import Batch, Event
+
+_SPAN = 256
+"""Batches that the engine applies together: the rows are those of one at a time, for about half the work."""
 
 
 def register(app: typer.Typer) -> None:
@@ -20,15 +29,18 @@ def register(app: typer.Typer) -> None:
 
 
 def map_events(
-    file: Path | None = typer.Argument(None, help="File of events, one JSON a line; default: standard input."),
+    file: Path | None = typer.Argument(
+        None, help="File of events, one JSON a line, may be gzipped; default: standard input."
+    ),
     every: str = typer.Option("", help="Print the map at every multiple of this: 60m, 1h, 30m."),
     at: list[str] = typer.Option([], help="Print the map at this time (ms or ISO 8601, UTC); may be given again."),
     strict: bool = typer.Option(False, "--strict", help="Stop at the first line that cannot be read."),
 ) -> None:
     """Turn normalised events, as `liqheat normalise` prints them, into the liquidation map.
 
-    Rows hold `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd, confidence`
-    of the minute that starts at each time asked for; without --every and --at, of each market's last minute.
+    Rows hold `symbol, venue, side, basis, window_start` (ms)`, price_low, price_high, at_risk_usd,
+    expected_usd, confidence` of the minute that starts at each time asked for; without --every and --at, of each
+    market's last minute.
     A line that cannot be read, or is of a time that has not come, is said on standard error with its number; so are
     rows that the engine refuses. The rest goes on, and the exit status is 1 at the end.
     """
@@ -36,84 +48,123 @@ def map_events(
 
     from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.map_events import batches, read_events
+    from liqheat.cli.progress import progress
     from liqheat.platform.clock import SystemClock
-    from liqheat.platform.errors import PoisonMessage
+    from liqheat.platform.errors import ConfigurationError, PoisonMessage
 
     step = _duration_ms(every) if every else None
     wanted = [_time_ms(text) for text in at]
+    if file is not None and not file.is_file():
+        raise ConfigurationError(f"There is no file {file}")
     events: list[Event] = []
     bad_lines, clock = BadLines(strict), SystemClock()
-    with sys.stdin.buffer if file is None else file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
+    number = 0
+    try:
+        for number, line in enumerate(_lines(file), start=1):
             try:
                 events += read_events(line, clock.now_ms()) if line.strip() else []
             except PoisonMessage as poison:
                 bad_lines.add(number, poison.reason)
-    chosen = [rows for frame in _minutes(batches(events), bad_lines) if len(rows := _choose(frame, step, wanted))]
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        bad_lines.add(number + 1, f"The gzipped data are damaged from here on: {error}")
+    with progress("Events", len(events)) as advance:
+        log = batches(events)
+        chosen = [rows for levels in _levels(log, bad_lines, advance) if len(rows := _choose(levels, step, wanted))]
     if chosen:
-        rows = pl.concat(chosen).sort("window_start", "symbol", "venue", "side", "basis", "price_low")
+        rows = pl.concat([_rows(levels) for levels in chosen])
         # Written here: polars' own error where nobody reads the output could not be told from others.
-        sys.stdout.write(rows.write_ndjson())
+        sys.stdout.write(rows.sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson())
     bad_lines.end()
 
 
-def _minutes(log: "Iterator[Batch]", bad_lines: "BadLines") -> "Iterator[pl.DataFrame]":
-    """Run the engine over `log`; yield each market's rows, all its minutes and the last one still open.
+def _lines(file: Path | None) -> Iterator[bytes]:
+    """Yield the lines of a file or of standard input, unpacked where it begins as gzip does."""
+    with (
+        sys.stdin.buffer if file is None else file.open("rb") as raw,
+        io.BufferedReader(cast("io.RawIOBase", raw)) as lines,
+    ):
+        if lines.peek(2)[:2] == b"\x1f\x8b":
+            with gzip.open(lines) as unpacked:
+                yield from unpacked
+        else:
+            yield from lines
 
-    What the engine refuses goes to `bad_lines`, with its state as before, as the worker does.
 
-    Events are sorted, so no minute waits for late ones.
+def _levels(
+    log: "Iterator[Batch]", bad_lines: "BadLines", advance: "Callable[[int], None]"
+) -> "Iterator[pl.DataFrame]":
+    """Run the engine over `log`; yield each market's levels, all its minutes and the last one still open.
+
+    What the engine refuses goes to `bad_lines`, with its state as before, as the worker does. Events are sorted, so no
+    minute waits for late ones. `advance` is called with the number of events done.
     """
     import polars as pl
 
     from liqheat.domain.events import Kind
-    from liqheat.domain.money import MICRO_USD_PER_USD
-    from liqheat.domain.price_grid import lower_edge, upper_edge
+    from liqheat.platform.codec import rows_of
     from liqheat.platform.errors import PoisonMessage
     from liqheat.platform.settings import load
     from processors.heatmap import engine
 
-    settings = load().engine.model_copy(update={"lateness_ms": 0})
-    state = engine.new_state(settings)
-    rows: dict[tuple[str, str], list[pl.DataFrame]] = {}
-    factor = settings.grid_factor
+    state = engine.new_state(load().engine.model_copy(update={"lateness_ms": 0}))
+    columns = ("symbol", "window_start", "side", "basis", "bucket", "at_risk_usd", "expected_usd", "confidence")
+    frames: list[pl.DataFrame] = []
 
     def take(outputs: "list[Batch]") -> None:
         for output in outputs:
-            if output.kind is not Kind.HEATMAP_LEVELS:
-                continue
-            buckets = output.frame.explode("bucket", "at_risk_usd", "confidence", empty_as_null=False).filter(
-                pl.col("at_risk_usd") > 0
-            )
-            summed = buckets.group_by("symbol", "window_start", "side", "basis", "bucket").agg(
-                confidence=(pl.col("confidence") * pl.col("at_risk_usd")).sum() / pl.col("at_risk_usd").sum(),
-                at_risk_usd=pl.col("at_risk_usd").sum() / MICRO_USD_PER_USD,
-            )
-            for (symbol,), own in summed.partition_by("symbol", as_dict=True).items():
-                rows.setdefault((symbol, output.venue), []).append(own)
+            if output.kind is Kind.HEATMAP_LEVELS:
+                levels = output.frame.select(pl.lit(output.venue).alias("venue"), *columns)
+                frames.append(levels.filter(pl.col("at_risk_usd").list.max() > 0))
 
-    for batch in log:
+    done = 0
+    while span := list(islice(log, _SPAN)):
         try:
-            take(engine.apply(state, batch))
-        except PoisonMessage as poison:
-            bad_lines.add(_place_of(batch), poison.reason, what=batch.kind.value)
+            take(engine.apply_span(state, [rows_of(batch) for batch in span]))
+        except PoisonMessage:
+            for batch in span:
+                try:
+                    take(engine.apply(state, batch))
+                except PoisonMessage as poison:
+                    bad_lines.add(_place_of(batch), poison.reason, what=batch.kind.value)
+        done += sum(batch.frame.height for batch in span)
+        advance(done)
     take(engine.open_minutes(state))
-    for (symbol, venue), frames in rows.items():
-        joined = pl.concat(frames)
-        buckets = joined["bucket"].to_numpy()
-        yield joined.with_columns(
-            price_low=pl.Series(lower_edge(buckets, factor)), price_high=pl.Series(upper_edge(buckets, factor))
-        ).select(
-            pl.lit(symbol).alias("symbol"),
-            pl.lit(venue).alias("venue"),
-            pl.when(pl.col("side") > 0).then(pl.lit("long")).otherwise(pl.lit("short")).alias("side"),
-            "basis",
-            "window_start",
-            "price_low",
-            "price_high",
-            "at_risk_usd",
-            "confidence",
+    if frames:
+        yield from pl.concat(frames).partition_by("symbol", "venue")
+
+
+def _rows(levels: "pl.DataFrame") -> "pl.DataFrame":
+    """Return one row a bucket, leverage bands summed, in USD."""
+    import polars as pl
+
+    from liqheat.domain.money import MICRO_USD_PER_USD
+    from liqheat.domain.price_grid import lower_edge, upper_edge
+    from liqheat.platform.settings import load
+
+    factor = load().engine.grid_factor
+    summed = (
+        levels.explode("bucket", "at_risk_usd", "expected_usd", "confidence", empty_as_null=False)
+        .filter(pl.col("at_risk_usd") > 0)
+        .group_by("symbol", "venue", "window_start", "side", "basis", "bucket")
+        .agg(
+            confidence=(pl.col("confidence") * pl.col("at_risk_usd")).sum() / pl.col("at_risk_usd").sum(),
+            at_risk_usd=pl.col("at_risk_usd").sum() / MICRO_USD_PER_USD,
+            expected_usd=pl.col("expected_usd").sum() / MICRO_USD_PER_USD,
         )
+    )
+    buckets = summed["bucket"].to_numpy()
+    return summed.select(
+        "symbol",
+        "venue",
+        pl.when(pl.col("side") > 0).then(pl.lit("long")).otherwise(pl.lit("short")).alias("side"),
+        "basis",
+        "window_start",
+        pl.Series("price_low", lower_edge(buckets, factor)),
+        pl.Series("price_high", upper_edge(buckets, factor)),
+        "at_risk_usd",
+        "expected_usd",
+        "confidence",
+    )
 
 
 def _place_of(batch: "Batch") -> str:
@@ -123,7 +174,7 @@ def _place_of(batch: "Batch") -> str:
 
 
 def _choose(rows: "pl.DataFrame", step: int | None, wanted: list[int]) -> "pl.DataFrame":
-    """Return one market's rows of the minutes asked for; of a time past its last minute, the last."""
+    """Return one market's levels of the minutes asked for; of a time past its last minute, the last."""
     import polars as pl
 
     last = rows["window_start"].max()

@@ -39,3 +39,13 @@ def history_progress(venue: Venue) -> Iterator["Callable[[Instrument, int, int, 
     if not console.is_terminal:
         total = sum(minutes for minutes, _ in spans.values())
         console.print(f"{venue.value}: published {total} minutes of {len(spans)} instruments", highlight=False)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Give a callback for the number done that moves a bar of `total`; nothing stays of it."""
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,10 +1,12 @@
 """`liqheat map` on logs small enough to work out by hand."""
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,9 +65,10 @@ def test_open_interest_stands_as_longs_below_the_mark_and_shorts_above() -> None
     for row in rows:
         assert row["price_high"] <= 1.0 + 1e-9 if row["side"] == "long" else row["price_low"] >= 1.0
         assert (row["symbol"], row["basis"], row["window_start"]) == ("VIRTUAL", "inferred", LAST)
-        assert row["at_risk_usd"] > 0
+        assert row["at_risk_usd"] > row["expected_usd"] >= 0
         assert 0 < row["confidence"] <= 1
     assert 0 < sum(row["at_risk_usd"] for row in rows) < 2 * 1_110_000
+    assert sum(row["expected_usd"] for row in rows) > 0
 
 
 def test_the_lines_may_come_in_any_order_and_the_table_one_tier_a_line() -> None:
@@ -118,6 +121,40 @@ def test_a_bad_line_is_reported_by_number_and_the_rest_is_mapped(line: dict[str,
     assert f"line {len(OPENED) + 1}: " in result.stderr
     assert sentence in result.stderr
     assert result.stdout == run("", *OPENED).stdout != ""
+
+
+def test_a_gzipped_file_or_input_is_read_as_it_is_unpacked(tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps(event) for event in OPENED).encode()
+    (tmp_path / "events.gz").write_bytes(gzip.compress(lines))
+    wanted = run("", *OPENED).stdout
+    assert run(str(tmp_path / "events.gz")).stdout == wanted
+    app = typer.Typer()
+    command.register(app)
+    app.callback()(lambda: None)
+    assert CliRunner().invoke(app, ["map"], input=gzip.compress(lines)).stdout == wanted
+
+
+def test_damaged_gzip_is_a_bad_line_and_what_comes_before_it_is_mapped(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl.gz"
+    packed = gzip.compress("\n".join(json.dumps(event) for event in OPENED).encode())
+    file.write_bytes(packed + b"\x1f\x8b damaged")
+    result = run(str(file))
+    assert result.exit_code == 1
+    assert "damaged from here on" in result.stderr
+    assert result.stdout == run("", *OPENED).stdout
+    file.write_bytes(packed[: len(packed) // 2])
+    assert "damaged from here on" in run(str(file)).stderr
+
+
+def test_a_file_that_is_not_there_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    for file in (tmp_path / "none.jsonl", tmp_path):
+        assert f"There is no file {file}" in str(run(str(file)).exception)
+
+
+def test_the_rows_are_those_of_one_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = run("--every 1m", *OPENED).stdout
+    monkeypatch.setattr(command, "_SPAN", 1)
+    assert run("--every 1m", *OPENED).stdout == together != ""
 
 
 def test_nobody_reading_the_map_is_a_quiet_end() -> None:
