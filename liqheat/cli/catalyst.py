@@ -54,21 +54,14 @@ def list_(
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
 ) -> None:
     """Show what is stored, newest first."""
-    from liqheat.local.data_directory import stored_in
-    from liqheat.platform.clickhouse import open_clickhouse, translated_errors
-    from liqheat.platform.settings import load
+    from liqheat.cli.stored_data import stored_data
 
-    clickhouse = stored_in(load().clickhouse, data_dir)
-    client = open_clickhouse(clickhouse, readonly=True)
-    try:
-        with translated_errors(clickhouse):
-            rows = client.query(
-                "SELECT event_time, symbol, importance, title, source FROM catalysts "
-                "WHERE {symbol:String} IN ('', symbol) ORDER BY event_time DESC, symbol LIMIT {limit:UInt32}",
-                parameters={"symbol": (symbol or "").upper(), "limit": limit},
-            ).result_rows
-    finally:
-        client.close()
+    with stored_data(data_dir) as client:
+        rows = client.query(
+            "SELECT event_time, symbol, importance, title, source FROM catalysts "
+            "WHERE {symbol:String} IN ('', symbol) ORDER BY event_time DESC, symbol LIMIT {limit:UInt32}",
+            parameters={"symbol": (symbol or "").upper(), "limit": limit},
+        ).result_rows
     for moment, name, importance, title, source in rows:
         typer.echo(f"{moment:%Y-%m-%d %H:%M}  {name:<10}  {importance:<6}  {title}  ({source})")
 

@@ -43,9 +43,13 @@ def clusters(
     for title in titles:
         table.add_column(title, no_wrap=True, justify="left" if title in LEFT else "right")
     wanted = [name.upper() for name in symbol or load().ingest.symbols]
+    unknown: list[str] = []
     with signal_source(viewer, server, data_dir) as read:
         for name in wanted:
-            for row in read(name)["clusters"]:
+            answer = read(name)
+            if answer["reading"] is None:
+                unknown.append(name)
+            for row in answer["clusters"]:
                 if as_json:
                     typer.echo(json.dumps(row))
                     continue
@@ -61,5 +65,9 @@ def clusters(
                     row["cluster_id"],
                 ]
                 table.add_row(*(Text(cell) for cell in cells[: len(titles)]))
-    if not as_json:
+        # Of the watch list's own symbols some may not be listed anywhere; those that somebody named are wrong.
+        error = read.nothing_of(unknown) if unknown and (symbol or len(unknown) == len(wanted)) else None
+    if not as_json and len(unknown) < len(wanted):
         console.print(table)
+    if error is not None:
+        raise error

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from liqheat.domain.market import Venue
+
 
 class ExportFormat(StrEnum):
     """What is written."""
@@ -35,40 +37,47 @@ def export(
     output: ExportFormat = typer.Option(ExportFormat.COINGLASS, "--format", help="Shape of the output."),
     start: str = typer.Option(None, "--from", help="ISO 8601 time, UTC.", show_default="24 h before --to"),
     end: str = typer.Option(None, "--to", help="ISO 8601 time, UTC.", show_default="the newest minute stored"),
-    venue: list[str] = typer.Option([], help="Only this venue; may be given again.", show_default="all"),
+    venue: list[Venue] = typer.Option(
+        [], help="Only this venue; may be given again.", show_default="all", case_sensitive=False
+    ),
     step: StepChoice = typer.Option(StepChoice.AUTO, help="Width of a column."),
     data_dir: Path = typer.Option(None, help="Data directory of a finished demo, instead of the server."),
     file: Path = typer.Option(None, "--output", help="File to write.", show_default="standard output"),
 ) -> None:
     """Write the map of one symbol for other tools."""
     from liqheat.cli.output_files import check_output
+    from liqheat.cli.stored_data import interruptible, stored_data
     from liqheat.domain.windows import DAY_MS
-    from liqheat.local.data_directory import stored_in
-    from liqheat.platform.clickhouse import open_clickhouse, translated_errors
-    from liqheat.platform.settings import load
     from sinks.clickhouse import export as exporting
 
     check_output(file)
-    clickhouse = stored_in(load().clickhouse, data_dir)
-    client = open_clickhouse(clickhouse, readonly=True)
-    try:
-        with translated_errors(clickhouse):
-            until = _milliseconds(end, "--to") if end else exporting.newest(client, symbol)
-            since = _milliseconds(start, "--from") if start else until - DAY_MS
-            width = exporting.step_for(since, until) if step is StepChoice.AUTO else exporting.Step(step.value)
-            selection = exporting.Selection(symbol, since, until, tuple(venue))
-            if output is ExportFormat.COINGLASS:
-                answer = exporting.coinglass(client, selection, width)
-            else:
-                name = "Parquet" if output is ExportFormat.PARQUET else "CSVWithNames"
-                answer = exporting.rows_as(client, selection, width, name)
-    finally:
-        client.close()
+    symbol = symbol.upper()
+    with stored_data(data_dir) as client:
+        oldest, newest = exporting.stored_span(client, symbol)
+        until = _milliseconds(end, "--to") if end else newest
+        since = _milliseconds(start, "--from") if start else until - DAY_MS
+        width = exporting.step_for(since, until) if step is StepChoice.AUTO else exporting.Step(step.value)
+        selection = exporting.Selection(symbol, since, until, tuple(name.value for name in venue))
+        if not exporting.has_rows(client, selection, width):
+            print(
+                f"No rows of {symbol}{' on ' * bool(venue)}{', '.join(selection.venues)} from {_text(since)} to "
+                f"{_text(until)}; its minutes are stored from {_text(oldest)} to {_text(newest)}",
+                file=sys.stderr,
+            )
+        if output is ExportFormat.COINGLASS:
+            answer = interruptible(lambda: exporting.coinglass(client, selection, width))
+        else:
+            name = "Parquet" if output is ExportFormat.PARQUET else "CSVWithNames"
+            answer = interruptible(lambda: exporting.rows_as(client, selection, width, name))
     if file is None:
         sys.stdout.buffer.write(answer)
         sys.stdout.flush()
     else:
         file.write_bytes(answer)
+
+
+def _text(time: int) -> str:
+    return f"{datetime.fromtimestamp(time / 1_000, UTC):%Y-%m-%dT%H:%M}"
 
 
 def _milliseconds(text: str, option: str) -> int:

@@ -1,5 +1,6 @@
 """`liqheat sql`: ask ClickHouse, or the data that a finished demo left, in SQL."""
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -38,24 +39,39 @@ def sql(
     output: OutputFormat = typer.Option(OutputFormat.TABLE, "--format", help="How to print the answer."),
 ) -> None:
     """Run one query, read-only, and print the answer."""
-    from liqheat.local.data_directory import stored_in
-    from liqheat.platform.clickhouse import open_clickhouse, translated_errors
+    from liqheat.cli.stored_data import interruptible, stored_data
     from liqheat.platform.read_only_sql import check_reads_only
-    from liqheat.platform.settings import load
 
-    clickhouse = stored_in(load().clickhouse, data_dir)
-    client = open_clickhouse(clickhouse, readonly=True)
-    try:
-        with translated_errors(clickhouse):
-            functions = client.query("SELECT name FROM system.table_functions").result_rows
-            check_reads_only(query, [name for (name,) in functions])
-            if output is OutputFormat.TABLE:
-                _print_table(client.query(query))
-            else:
-                sys.stdout.buffer.write(client.raw_query(query, fmt=_CLICKHOUSE_FORMATS[output]))
-                sys.stdout.flush()
-    finally:
-        client.close()
+    _check_plain(query)
+    with stored_data(data_dir) as client:
+        functions = client.query("SELECT name FROM system.table_functions").result_rows
+        check_reads_only(query, [name for (name,) in functions])
+        if output is OutputFormat.TABLE:
+            _print_table(interruptible(lambda: client.query(query)))
+        else:
+            answer = interruptible(lambda: client.raw_query(query, fmt=_CLICKHOUSE_FORMATS[output]))
+            sys.stdout.buffer.write(answer)
+            sys.stdout.flush()
+
+
+def _check_plain(query: str) -> None:
+    """Refuse what would fail with words of ClickHouse that help nobody here.
+
+    Raises:
+        ConfigurationError: there is no statement, or it names a format of its own.
+    """
+    from liqheat.platform.errors import ConfigurationError
+    from liqheat.platform.sql_text import TOKEN, split_statements
+
+    statements = split_statements(query)
+    if not statements:
+        raise ConfigurationError('Expected a query, such as "SELECT * FROM heatmap LIMIT 5", was none')
+    # Quotes and comments away: they may say FORMAT too.
+    bare = TOKEN.sub(" ", statements[-1])
+    if named := re.search(r"\bFORMAT\s+(\w+)\s*$", bare, re.IGNORECASE):
+        raise ConfigurationError(
+            f"Expected a query without FORMAT {named[1]}: choose --format {', '.join(OutputFormat)} instead"
+        )
 
 
 def _print_table(result: "QueryResult") -> None:

@@ -45,31 +45,24 @@ def study(
 
     from rich.console import Console
 
+    from liqheat.cli.stored_data import stored_data
     from liqheat.domain.windows import DAY_MS, MINUTE_MS
-    from liqheat.local.data_directory import stored_in
-    from liqheat.platform.clickhouse import open_clickhouse, translated_errors
     from liqheat.platform.clock import SystemClock
     from liqheat.platform.errors import FatalError
-    from liqheat.platform.settings import load
     from liqheat.scoring import study as measures
     from liqheat.scoring.study_words import in_words, verdict
     from liqheat.viewer.study_history import symbols
 
-    clickhouse = stored_in(load().clickhouse, data_dir)
     end = SystemClock().now_ms() + MINUTE_MS
     start = 0 if days is None else end - round(days * DAY_MS)
-    client = open_clickhouse(clickhouse, readonly=True)
-    try:
-        with translated_errors(clickhouse):
-            stored = symbols(client, start, end)
-            names = [name.upper() for name in symbol or stored]
-            if unknown := sorted(set(names) - set(stored)):
-                raise FatalError(f"Nothing is stored of {', '.join(unknown)}; known are {', '.join(stored) or 'none'}")
-            if not names:
-                raise FatalError("Nothing is stored yet: let `liqheat demo` or the services run for a while")
-            found = measures.study(_histories(client, names, start, end, percent), percent, near, draws)
-    finally:
-        client.close()
+    with stored_data(data_dir) as client:
+        stored = symbols(client, start, end)
+        names = [name.upper() for name in symbol or stored]
+        if unknown := sorted(set(names) - set(stored)):
+            raise FatalError(f"Nothing is stored of {', '.join(unknown)}; known are {', '.join(stored) or 'none'}")
+        if not names:
+            raise FatalError("Nothing is stored yet: let `liqheat demo` or the services run for a while")
+        found = measures.study(_histories(client, names, start, end, percent), percent, near, draws)
     if as_json:
         print(json.dumps(found.figures() | {"verdict": verdict(found), "words": in_words(found)}, indent=2))
         return

@@ -33,7 +33,10 @@ def what_if(
 
     name = symbol.upper()
     with signal_source(viewer, server, data_dir) as read:
-        cascades = read(name)["cascades"]
+        answer = read(name)
+        if answer["reading"] is None:
+            raise read.nothing_of([name])
+    cascades = answer["cascades"]
     if not cascades:
         raise FatalError(
             f"No order book of {name} is read, or nothing of the last minutes is stored: "

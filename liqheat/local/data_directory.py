@@ -16,6 +16,7 @@ DATA_SUBFOLDER = "clickhouse"
 """Where below the data directory ClickHouse's files are."""
 LOGS_SUBFOLDER = "logs"
 BROKER_SUBFOLDER = "broker"
+_LOCK = "lock"
 _MARKER = "made-by-liqheat"
 
 
@@ -28,7 +29,7 @@ def fresh_data_directory(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
+        lock = (directory / _LOCK).open("w")
     except OSError as error:
         raise ConfigurationError(f"Cannot write to {directory} ({error.strerror}); choose --data-dir") from error
     with lock:
@@ -46,14 +47,32 @@ def stored_in(clickhouse: ClickHouse, data_dir: Path | None) -> ClickHouse:
     """Return the settings for the data of `data_dir`, or as they are where it is None.
 
     Raises:
-        ConfigurationError: no demo has left data there.
+        ConfigurationError: no demo has left data there, or one is still running.
     """
     if data_dir is None:
         return clickhouse
     directory = data_dir / DATA_SUBFOLDER
     if not directory.is_dir():
         raise ConfigurationError(f"No ClickHouse data in {directory}; name the --data-dir that a demo was given")
+    if _is_held(data_dir):
+        raise ConfigurationError(
+            f"A demo is running on {data_dir} and holds its data: stop it first, or ask its page with `liqheat watch`, "
+            "`clusters` or `what-if` without --data-dir"
+        )
     return clickhouse.model_copy(update={"interface": "chdb", "data_directory": directory})
+
+
+def _is_held(directory: Path) -> bool:
+    """Return whether a run holds `directory` right now."""
+    try:
+        with (directory / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # No lock file, or none that may be read: whoever opens the data says what is wrong.
+        return False
+    return False
 
 
 def _clear(directory: Path) -> None:

@@ -4,6 +4,7 @@ The sink, the viewer's composition root and the command open their clients here.
 `TransientError` (try again) or `FatalError` with a sentence (`translated_errors`).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 
 from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
 from liqheat.platform.settings import ClickHouse
+
+# Where nothing is set up to log, Python would print the driver's warnings bare beside the sentence of the error.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 # Codes of src/Common/ErrorCodes.cpp after which the same bytes may be accepted a moment later.
 _TRANSIENT_CODES = {

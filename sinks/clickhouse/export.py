@@ -61,20 +61,29 @@ def step_for(start: int, end: int) -> Step:
     return Step.DAY
 
 
-def newest(client: Client, symbol: str) -> int:
-    """Return the end, in ms, of the newest minute of `symbol`.
+def stored_span(client: Client, symbol: str) -> tuple[int, int]:
+    """Return the start of the oldest and the end of the newest minute of `symbol`, in ms.
 
     Raises:
-        FatalError: there is none.
+        FatalError: there is none; the sentence names the symbols that there are.
     """
     rows = client.query(
-        "SELECT count(), toUnixTimestamp(max(window_start)) FROM market_minutes WHERE symbol = {symbol:String}",
+        "SELECT count(), toUnixTimestamp(min(window_start)), toUnixTimestamp(max(window_start)) FROM market_minutes "
+        "WHERE symbol = {symbol:String}",
         parameters={"symbol": symbol},
     ).result_rows
-    count, seconds = rows[0]
+    count, first, last = rows[0]
     if not count:
-        raise FatalError(f"The database has no minutes of {symbol}; the view market_minutes has all symbols")
-    return int(seconds) * 1_000 + MINUTE_MS
+        known = client.query("SELECT DISTINCT symbol FROM market_minutes ORDER BY symbol").result_rows
+        names = ", ".join(name for (name,) in known) or "none"
+        raise FatalError(f"The database has no minutes of {symbol}; known are {names}")
+    return int(first) * 1_000, int(last) * 1_000 + MINUTE_MS
+
+
+def has_rows(client: Client, selection: Selection, step: Step) -> bool:
+    """Return whether the view of `step` has anything of the selection."""
+    query = f"SELECT 1 FROM {VIEW_OF[step]} WHERE {selection.condition} LIMIT 1"  # noqa: S608 - made of constants
+    return bool(client.query(query, parameters=selection.parameters).result_rows)
 
 
 def rows_as(client: Client, selection: Selection, step: Step, clickhouse_format: str) -> bytes:

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -27,6 +29,7 @@ from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.clickhouse
 
@@ -178,9 +181,43 @@ def test_export_to_a_parquet_file(run: Command, tmp_path: Path) -> None:
 def test_export_refuses_what_it_does_not_know(run: Command) -> None:
     with pytest.raises(FatalError, match="no minutes of NOSUCH"):
         run("export", "--symbol", "NOSUCH")
-    refused = run("export", "--symbol", "VIRTUAL", "--from", "yesterday")
-    assert refused.exit_code == 2
-    assert "ISO 8601" in refused.stderr
+    with pytest.raises(FatalError, match=r"known are .*VIRTUAL"):
+        run("export", "--symbol", "NOSUCH")
+    for option, value, said in (("--from", "yesterday", "ISO 8601"), ("--venue", "kraken", "'kraken' is not one of")):
+        refused = run("export", "--symbol", "VIRTUAL", option, value)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+
+
+def test_export_says_that_there_are_no_rows_and_what_is_stored(run: Command) -> None:
+    nothing = run("export", "--symbol", "virtual", "--format", "csv", "--from", "2030-01-01", "--venue", "OKX")
+    assert nothing.exit_code == 0
+    assert len(nothing.stdout.splitlines()) == 1
+    assert nothing.stderr == (
+        "No rows of VIRTUAL on okx from 2030-01-01T00:00 to 2027-01-15T00:02; "
+        "its minutes are stored from 2027-01-15T00:00 to 2027-01-15T00:02\n"
+    )
+    assert run("export", "--symbol", "virtual").stderr == ""
+
+
+def test_an_interrupt_ends_a_long_query_of_embedded_clickhouse(tmp_path: Path) -> None:
+    (tmp_path / "clickhouse").mkdir()
+    command = [sys.executable, "-m", "liqheat", "sql", "--data-dir", str(tmp_path)]
+    environment = {**os.environ, "LIQHEAT_CLICKHOUSE__DATABASE": "default"}
+    long = [*command, "SELECT count() FROM numbers(100000000000) WHERE NOT ignore(number)"]
+    with subprocess.Popen(long, stderr=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stderr is not None
+        eventually(lambda: any((tmp_path / "clickhouse").iterdir()))
+        # Until it has opened the data and the query runs.
+        time.sleep(3)
+        assert child.poll() is None
+        begun = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.stderr.read() == ""
+    assert child.returncode == 130
+    assert time.monotonic() - begun < 10
+    again = subprocess.run([*command, "SELECT 42"], capture_output=True, text=True, env=environment)
+    assert "42" in again.stdout
 
 
 def test_long_stretches_take_wider_columns() -> None:
