@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from liqheat.cli import map as command
 from liqheat.domain.events import Batch
+from liqheat.platform.codec import Rows
 from liqheat.platform.errors import PoisonMessage
 from processors.heatmap import engine
 
@@ -188,14 +190,14 @@ def test_a_time_that_has_not_come_is_refused_with_its_line_and_moves_nothing() -
 
 def test_what_the_engine_refuses_is_said_and_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = rows_of(run("", *OPENED))
-    apply = engine.apply
+    apply_span = engine.apply_span
 
-    def refusing(state: Any, batch: Batch, *more: Any) -> list[Batch]:
-        if "DOOMED" in batch.symbols:
+    def refusing(state: Any, span: Sequence[Rows], *more: Any) -> list[Batch]:
+        if any(symbol == "DOOMED" for rows in span for symbol, _ in rows.markets):
             raise PoisonMessage("The engine refuses these rows")
-        return apply(state, batch, *more)
+        return apply_span(state, span, *more)
 
-    monkeypatch.setattr(engine, "apply", refusing)
+    monkeypatch.setattr(engine, "apply_span", refusing)
     result = run("", *OPENED, {**open_interest(LAST, 5.0), "symbol": "DOOMED"})
     assert result.exit_code == 1
     assert [json.loads(line) for line in result.stdout.splitlines()] == expected
