@@ -4,6 +4,7 @@ Composition only: files or ClickHouse into bars, the walk forward, judgement, JS
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,14 +49,15 @@ def backtest(
     `combined`.
     """
     from liqheat.cli.backtest_run import judge
+    from liqheat.cli.times import read_time
 
     history, executed, name = _read(events, bars, liquidations, clickhouse, data_dir, market, liquidations_from)
-    span = (_time(start, "--from"), _time(end, "--until"))
+    span = (read_time(start, "--from"), read_time(end, "--until"))
     is_sampled = sampled or name.split(":")[0] == "binance"
-    with _progress(len(history)) as advance:
+    with _progress(history) as advance:
         result = judge(history, executed, name, span, draws, advance, is_sampled=is_sampled, with_rivals=rivals)
     if as_json:
-        print(json.dumps(result.figures, indent=2, default=_plain))
+        print(json.dumps(_finite(result.figures), indent=2, default=_plain, allow_nan=False))
     else:
         _print_tables(result.figures)
     if report is not None:
@@ -74,15 +76,22 @@ def _read(
     market: str,
     liquidations_from: str,
 ) -> "tuple[Bars, Executed, str]":
-    from liqheat.cli.bar_files import read_csv, read_events_file
+    from liqheat.cli.bar_files import read_csv
+    from liqheat.cli.minute_bars import read_events_file
+    from liqheat.cli.times import read_time
     from liqheat.platform.errors import ConfigurationError
 
-    known_from = _time(liquidations_from, "--liquidations-from")
+    known_from = read_time(liquidations_from, "--liquidations-from")
     stored = clickhouse or data_dir is not None
-    if (bars is None) != (liquidations is None) or [events is not None, bars is not None, stored].count(True) != 1:
+    if (bars is None) != (liquidations is None):
+        given, missing = ("--bars", "--liquidations") if liquidations is None else ("--liquidations", "--bars")
+        raise ConfigurationError(f"{given} also needs {missing}, which is missing")
+    if [events is not None, bars is not None, stored].count(True) != 1:
         raise ConfigurationError("Expected a file of events, or --bars with --liquidations, or --clickhouse")
     for file in (events, bars, liquidations):
-        if file is not None and not file.is_file():
+        if file is not None and file.is_dir():
+            raise ConfigurationError(f"Expected a file, {file} is a directory")
+        if file is not None and not file.exists():
             raise ConfigurationError(f"There is no file {file}")
     if events is not None:
         return read_events_file(events, market, known_from)
@@ -94,33 +103,44 @@ def _read(
     return *read_csv(bars, liquidations, known_from), market if ":" in market else f"combined:{market or 'BARS'}"
 
 
-def _time(text: str, option: str) -> int | None:
-    """Read ms or ISO 8601, UTC where it names no zone; None for an empty text."""
-    from datetime import UTC, datetime
-
-    from liqheat.platform.errors import ConfigurationError
-
-    if not text:
-        return None
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"Expected {option} in ms or as 2026-01-31T12:00, was {text!r}") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
-
-
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
+def _progress(bars: "Bars") -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield _said_by_month(bars)
+        return
     columns = (TextColumn("Bars"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("bars", total=total)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("bars", total=len(bars))
         yield lambda done: bar.update(task, completed=done)
+
+
+def _said_by_month(bars: "Bars") -> Callable[[int], None]:
+    """Return what says on standard error how far the walk is, a line per month of history."""
+    from liqheat.cli.times import note, time_text
+
+    said = time_text(int(bars.start[0]))[:7]
+
+    def advance(done: int) -> None:
+        nonlocal said
+        month = time_text(int(bars.start[min(done, len(bars) - 1)]))[:7]
+        if month != said or done == len(bars):
+            note(f"walked through {said}, {done / len(bars):.0%} of the bars")
+            said = month
+
+    return advance
+
+
+def _finite(value: Any) -> Any:
+    """Return the figures with None where there is no number: JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:
@@ -141,7 +161,7 @@ def _print_tables(figures: dict[str, Any]) -> None:
             table.add_column(heading, justify="left" if heading == "method" else "right")
         for name, row in figures[part].items():
             keys = ("spearman", "pearson", "partial", "mae_log", "ratio")
-            table.add_row(name, *(f"{row[key]:.3g}" for key in keys))
+            table.add_row(name, *(_with_interval(row[key], row["interval"][key]) for key in keys))
         console.print(table)
     table = Table(title="Place: nats over uniform / AUC", title_justify="left")
     horizons = [key for key in figures["place"] if key.isdigit()]
@@ -149,10 +169,21 @@ def _print_tables(figures: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading == "method" else "right")
     for name in figures["streamed"]:
         rows = [figures["place"][hours]["methods"][name] for hours in horizons]
-        table.add_row(name, *(f"{row['nats']:+.3f} / {row['auc']:.3f}" for row in rows))
+        table.add_row(name, *(f"{_figure(row['nats'], '+.3f')} / {_figure(row['auc'], '.3f')}" for row in rows))
     if horizons:
         console.print(table)
     ours = next(iter(figures["streamed"].values()))
-    by_month = ", ".join(f"{month} {row['ratio']:.2f}" for month, row in ours["by_month"].items())
+    by_month = ", ".join(f"{month} {_figure(row['ratio'], '.2f')}" for month, row in ours["by_month"].items())
     by_move = ", ".join(f"{move}% {ratio:.2f}" for move, ratio in ours["ratio_by_move"].items())
     console.print(f"Predicted / executed, streamed: {by_month}; by hourly move: {by_move}")
+
+
+def _with_interval(value: float, bounds: tuple[float, float]) -> str:
+    """Return a figure and its interval, which is NaN where nothing was drawn again."""
+    if not all(math.isfinite(bound) for bound in bounds):
+        return _figure(value, ".3g")
+    return f"{_figure(value, '.3g')} ({_figure(bounds[0], '.2g')} to {_figure(bounds[1], '.2g')})"
+
+
+def _figure(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else "none"

@@ -1,247 +1,279 @@
 """Files into bars and liquidations for `liqheat backtest`: CSV with generic columns, or normalised events.
 
-CSV columns are found by how their names begin, whatever their case and order, and a header is needed. Bars: a time
-(`t`, `time`, `timestamp`, `open_time`, `start`), `open`, `high`, `low`, `close`, `volume...` (coins) or
-`quote_volume...` (USD), and where there are any `taker_buy...` (in the unit of the volume) and `open_interest...`
-(coins). Liquidations: start (`t_start`, `time`, ...), `long...` and `short...` in USD, and `length...` (ms) or
-`end...`; else an interval ends where the next begins. Times are ms, s or ISO 8601, UTC. Files may be gzipped.
+CSV columns are found by name, whatever their case and order, and a header is needed; `docs/backtest.md` lists the
+names, units and what is refused. What a file does not say is unknown: a time that no row covers is not a time without
+liquidations. Files may be gzipped.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.cli.map_events import read_events
-from liqheat.domain.events import Event, Liquidation, Mark, OpenInterest, Trade
-from liqheat.domain.windows import MINUTE_MS
-from liqheat.platform.clock import SystemClock
-from liqheat.platform.errors import ConfigurationError, PoisonMessage
+from liqheat.cli.csv_table import CsvTable, FloatArray, IntArray, is_coins, is_usd
+from liqheat.cli.times import note, time_text
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.platform.errors import ConfigurationError
 from liqheat.scoring.bars import Bars, Executed
+from liqheat.scoring.coverage import Coverage
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-_TIME = ("t_start", "open_time", "timestamp", "datetime", "date", "time", "start", "t")
-_SECONDS_BELOW = 100_000_000_000
-"""A time below this is in seconds: as ms it would be before 1973."""
-_FOREVER = 2**62
+_ROUNDING = 1.01
+"""How far taker buys may be above the volume: both are rounded in files."""
+_LONG_SPACING = 5
+"""A spacing of so many medians is worth a note where no lengths are given."""
+_SHARE_OF_OVERLAPS = 0.001
+"""Share of intervals that may overlap the next, where their length changes."""
+_LENGTH_UNITS = {"s": 1_000, "sec": 1_000, "seconds": 1_000, "m": MINUTE_MS, "min": MINUTE_MS, "minutes": MINUTE_MS}
+_LENGTH_UNITS |= {"h": HOUR_MS, "hours": HOUR_MS}
 
 
 def read_csv(bars_file: Path, liquidations_file: Path, known_from: int | None) -> tuple[Bars, Executed]:
     """Read bars and liquidations from two CSV files.
 
     Args:
-        bars_file: bars of one length.
-        liquidations_file: executed liquidations by interval.
+        bars_file: bars of one length, which divides an hour.
+        liquidations_file: executed liquidations by intervals of at most an hour.
         known_from: ms before which no liquidations were recorded; by default the first interval's start.
 
     Raises:
-        ConfigurationError: a column is missing or a value is none.
+        ConfigurationError: a column is missing, a value is none, or both files have no time in common.
     """
-    bars = _bars(_table(bars_file), bars_file)
-    frame = _table(liquidations_file)
-    start = _times(frame, liquidations_file)
+    bars = _bars(CsvTable.read(bars_file))
+    executed = _liquidations(CsvTable.read(liquidations_file), known_from)
+    first, last = int(bars.start[0]), int(bars.start[-1]) + bars.step_ms
+    total = float(executed.usd.sum())
+    reach = f"the liquidations reach from {time_text(int(executed.start[0]))} to {time_text(executed.known_until)}"
+    if total <= 0 or executed.start[0] >= last or executed.known_until <= first:
+        raise ConfigurationError(
+            f"{liquidations_file}: expected liquidations while there are bars, {time_text(first)} to "
+            f"{time_text(last)}; {reach}, {total:,.0f} USD in all"
+        )
+    _note_holes("bars", *Coverage(bars.start, bars.start + bars.step_ms).holes())
+    begin, end = Coverage(executed.start, executed.end).holes()
+    inside = (begin < last) & (end > first)
+    _note_holes("liquidations", begin[inside], end[inside])
+    return bars, executed
+
+
+def _note_holes(what: str, begin: IntArray, end: IntArray) -> None:
+    if len(begin):
+        longest = int(np.argmax(end - begin))
+        note(
+            f"holes in the {what}: {len(begin)}, {(end - begin).sum() / HOUR_MS:,.1f} h in all, the longest from "
+            f"{time_text(int(begin[longest]))} to {time_text(int(end[longest]))}; what was liquidated then is unknown"
+        )
+
+
+def _bars(table: CsvTable) -> Bars:
+    start = table.times()
+    step = _step(table, start)
+    prices = {name: _price(table, name) for name in ("open", "high", "low", "close")}
+    buys, sells = _flows(table, prices)
+    interest = _interest(table, prices["close"])
+    high, low = np.maximum.reduce(list(prices.values())), np.minimum.reduce(list(prices.values()))
+    columns = (prices["open"], high, low, prices["close"], buys, sells, interest)
     order = np.argsort(start, kind="stable")
-    start = start[order]
-    length, end_column = _column(frame, ("length", "duration")), _column(frame, ("end", "t_end"))
-    if length is not None:
-        end = start + np.rint(_numbers(frame, length, liquidations_file)[order]).astype(np.int64)
-    elif end_column is not None:
-        end = _as_ms(frame[end_column], liquidations_file)[order]
+    return Bars(start[order], step, *(column[order] for column in columns))
+
+
+def _step(table: CsvTable, start: IntArray) -> int:
+    """Return the length of the bars, ms; refuse bars that overlap or lie across the hours."""
+    order = np.argsort(start, kind="stable")
+    gaps = np.diff(start[order])
+    if not len(gaps):
+        raise ConfigurationError(f"{table.file}: expected at least two bars, found one")
+    if (gaps <= 0).any():
+        place = int(np.argmax(gaps <= 0))
+        lines = sorted((order[place : place + 2] + 2).tolist())
+        raise ConfigurationError(
+            f"{table.file}: two bars have the time {time_text(int(start[order[place]]))}, "
+            f"lines {lines[0]} and {lines[1]}"
+        )
+    step = int(np.median(gaps))
+    if step % MINUTE_MS or HOUR_MS % step:
+        raise ConfigurationError(
+            f"{table.file}: expected bars of whole minutes that divide an hour (1, 5, 15, 60 minutes, ...), "
+            f"was {step / MINUTE_MS:g} minutes"
+        )
+    odd = start % step != 0
+    if odd.any():
+        row = int(np.argmax(odd))
+        raise ConfigurationError(
+            f"{table.file}, line {row + 2}: expected bars that start at whole multiples of their {step // MINUTE_MS} "
+            f"minutes, was {time_text(int(start[row]))} and {int(start[row]) % MINUTE_MS} ms"
+        )
+    return step
+
+
+def _price(table: CsvTable, name: str) -> FloatArray:
+    column = table.exact(name, f"{name}_price", f"price_{name}", f"{name}_usd", f"{name}_usdt", f"{name}_usdc")
+    if column is None:
+        raise table.refuse_missing(f"a column {name!r} or {name + '_price'!r}")
+    values = table.numbers(column)
+    if not (values > 0).all():
+        raise table.refusal("a price above 0", int(np.argmin(values > 0)), column)
+    return values
+
+
+def _flows(table: CsvTable, prices: dict[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return taker buys and sells, USD; each is half of the volume where the file does not part it."""
+    close, high, low = prices["close"], prices["high"], prices["low"]
+    in_usd = table.beginning("quote_volume", "quote_asset_volume", "volume", "turnover", "quote_vol", unit=is_usd)
+    in_coins = table.beginning("volume", "base_volume", "base_asset_volume", unit=is_coins)
+    if in_usd is None and in_coins is None:
+        raise table.refuse_missing("a column 'volume' (coins) or 'quote_volume' (USD)")
+    coins = None if in_coins is None else table.amounts(in_coins)
+    volume = table.amounts(in_usd) if in_usd is not None else np.asarray(coins) * close
+    bought_usd = table.beginning("taker_buy", unit=is_usd)
+    bought_coins = table.beginning("taker_buy", unit=is_coins)
+    bought = bought_usd or bought_coins
+    if bought is None:
+        buys, most = volume / 2, volume
+    elif bought_usd is not None:
+        buys = table.amounts(bought_usd)
+        most = volume if in_usd is not None else np.asarray(coins) * high
     else:
-        end = np.append(start[1:], start[-1] + (start[-1] - start[-2] if len(start) > 1 else MINUTE_MS))
-    sides = [
-        _numbers(frame, _needed(frame, (name,), liquidations_file), liquidations_file)[order]
-        for name in ("long", "short")
+        amount = table.amounts(bought)
+        if coins is None:
+            buys, most = amount * close, volume * close / low
+        else:
+            buys, most = amount * np.divide(volume, coins, out=np.zeros(len(coins)), where=coins > 0), volume
+            most = np.where((coins > 0) | (amount == 0), most, -1.0)
+    if bought is not None and (buys > most * _ROUNDING).any():
+        raise table.refusal("taker buys of at most the volume", int(np.argmax(buys > most * _ROUNDING)), bought)
+    if np.isnan(volume).any():
+        note(f"{table.file}: {np.isnan(volume).sum()} bars have no volume and count as bars without turnover")
+    return np.nan_to_num(buys), np.nan_to_num(np.maximum(volume - buys, 0))
+
+
+def _interest(table: CsvTable, close: FloatArray) -> FloatArray:
+    """Return open interest, coins; USD are taken at the bar's close; NaN where unknown."""
+    names = ("open_interest", "sum_open_interest", "openinterest")
+    if (in_coins := table.beginning(*names, unit=is_coins)) is not None:
+        return table.amounts(in_coins)
+    if (in_usd := table.beginning(*names, unit=is_usd)) is not None:
+        return table.amounts(in_usd) / close
+    return np.full(len(close), np.nan)
+
+
+def _liquidations(table: CsvTable, known_from: int | None) -> Executed:
+    start = table.times()
+    keys = [name for name in ("venue", "exchange", "side") if name in table.frame.columns]
+    symbol = table.exact("symbol", "coin")
+    if symbol is not None and not keys and table.frame[symbol].n_unique() > 1:
+        raise ConfigurationError(f"{table.file}: expected liquidations of one market, found several in {symbol!r}")
+    _refuse_repeats(table, start, keys)
+    end = _given_ends(table, start)
+    rows = pl.DataFrame(
+        {
+            "start": start,
+            "end": start if end is None else end,
+            "long": _side(table, "long"),
+            "short": _side(table, "short"),
+        }
+    )
+    summed = (
+        rows.group_by("start", "end").agg(pl.col("long", "short").sum(), pl.len().alias("rows")).sort("start", "end")
+    )
+    start, end = summed["start"].to_numpy(), summed["end"].to_numpy() if end is not None else None
+    usd = summed.select("long", "short").to_numpy().astype(np.float64)
+    if keys:
+        # A venue without a row says nothing of what it liquidated, so the sum of the others is not all of it.
+        usd[summed["rows"].to_numpy() < table.frame.select(keys).n_unique()] = np.nan
+    if end is None:
+        start, end, usd = _ended_by_next(table.file, start, usd)
+    else:
+        _refuse_overlaps(table.file, start, end)
+    empty = np.isnan(usd).any(axis=1)
+    if empty.any():
+        note(
+            f"{table.file}: {empty.sum()} intervals lack a value of longs, of shorts or of a venue; what was "
+            "liquidated then is unknown, not 0"
+        )
+    begin = max(known_from or 0, int(start[0]))
+    return Executed(start[~empty], end[~empty], usd[~empty], begin, int(end[-1]))
+
+
+def _side(table: CsvTable, name: str) -> FloatArray:
+    column = table.beginning(name, unit=is_usd) or table.beginning(name)
+    if column is None:
+        raise table.refuse_missing(f"a column {name!r}")
+    return table.amounts(column)
+
+
+def _refuse_repeats(table: CsvTable, start: IntArray, keys: list[str]) -> None:
+    rows = table.frame.select(keys).with_columns(pl.Series("_start", start))
+    repeated = np.flatnonzero(rows.is_duplicated().to_numpy())
+    if len(repeated):
+        same = np.flatnonzero(start == start[repeated[0]]) + 2
+        raise ConfigurationError(
+            f"{table.file}: the interval from {time_text(int(start[repeated[0]]))} is there more than once, lines "
+            f"{same[0]} and {same[1]}; rows of several venues need a column 'venue'"
+        )
+
+
+def _given_ends(table: CsvTable, start: IntArray) -> IntArray | None:
+    """Return the ends that the file gives, ms; refuse intervals of no time or of more than an hour."""
+    length, until = table.beginning("length", "duration"), table.exact("end", "t_end", "end_time", "interval_end")
+    if length is not None:
+        unit = _LENGTH_UNITS.get(length.rsplit("_", 1)[-1], 1)
+        given = table.numbers(length)
+        if np.isnan(given).any():
+            raise table.refusal("a length", int(np.argmax(np.isnan(given))), length)
+        end = start + np.rint(given * unit).astype(np.int64)
+    elif until is not None:
+        end = table.ms(until)
+        # Ends may be the last second or ms that belongs to the interval.
+        end = np.where(end % MINUTE_MS >= MINUTE_MS - 1_000, -(-end // MINUTE_MS) * MINUTE_MS, end)
+    else:
+        return None
+    if (wrong := end <= start).any():
+        raise table.refusal("an end after the start", int(np.argmax(wrong)), str(length or until))
+    _refuse_long(table.file, int((end - start).max()))
+    return np.asarray(end)
+
+
+def _refuse_long(file: Path, length: int) -> None:
+    if length > HOUR_MS:
+        raise ConfigurationError(
+            f"{file}: intervals of at most an hour are needed, was {length / HOUR_MS:.4g} h: "
+            "the map is judged by the hour"
+        )
+
+
+def _refuse_overlaps(file: Path, start: IntArray, end: IntArray) -> None:
+    """Refuse intervals that overlap; one whose length is another than the next's is noted: the length changed there."""
+    overlaps = np.flatnonzero(start[1:] < end[:-1])
+    if not len(overlaps):
+        return
+    length = end - start
+    first = int(overlaps[0])
+    text = f"the interval from {time_text(int(start[first]))} overlaps that from {time_text(int(start[first + 1]))}"
+    if (length[overlaps] == length[overlaps + 1]).any() or len(overlaps) > max(1, len(start) * _SHARE_OF_OVERLAPS):
+        raise ConfigurationError(f"{file}: {text}, {len(overlaps)} such in all: what was liquidated would count twice")
+    note(f"{file}: {text}, where their length changes; both count")
+
+
+def _ended_by_next(file: Path, start: IntArray, usd: FloatArray) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:
+    """End each interval where the next begins, after an hour at most; the rest has no liquidations."""
+    spacing = np.diff(start)
+    typical = int(np.median(spacing)) if len(spacing) else MINUTE_MS
+    _refuse_long(file, typical)
+    end = np.append(np.minimum(start[1:], start[:-1] + HOUR_MS), start[-1] + typical)
+    long = spacing > max(_LONG_SPACING * typical, HOUR_MS)
+    if long.any():
+        longest = int(np.argmax(spacing))
+        note(
+            f"{file}: {long.sum()} times no row for more than {max(_LONG_SPACING * typical, HOUR_MS) / HOUR_MS:.3g} h, "
+            f"the longest from {time_text(int(end[longest]))} to {time_text(int(start[longest + 1]))}; this counts as "
+            "no liquidations. With a column 'length' (ms) or 'end' it counts as unknown"
+        )
+    fillers = [
+        np.arange(first, last, HOUR_MS) for first, last in zip(end[:-1].tolist(), start[1:].tolist(), strict=True)
     ]
-    usd = np.nan_to_num(np.stack(sides, axis=1))
-    return bars, Executed(start, end, usd, max(known_from or 0, int(start[0])), int(end[-1]))
-
-
-def read_events_file(file: Path, market: str, known_from: int | None) -> tuple[Bars, Executed, str]:
-    """Read normalised events, as `liqheat normalise` prints them, into minute bars of one market.
-
-    Args:
-        file: one JSON a line.
-        market: `venue:SYMBOL`, may be empty where the file has one market.
-        known_from: ms before which no liquidations were recorded; by default the file's start.
-
-    Returns:
-        Bars, liquidations by minute, and the market's name.
-
-    Raises:
-        ConfigurationError: the market is not in the file, or the file has several and none was named.
-        PoisonMessage: a line cannot be read.
-    """
-    by_market: dict[str, list[Event]] = {}
-    clock = SystemClock()
-    for number, line in enumerate(_opened(file).splitlines(), start=1):
-        try:
-            events = read_events(line, clock.now_ms()) if line.strip() else []
-        except PoisonMessage as poison:
-            raise PoisonMessage(f"line {number}: {poison.reason}") from poison
-        for event in events:
-            by_market.setdefault(f"{event.venue}:{event.symbol}", []).append(event)
-    if market not in by_market:
-        names = ", ".join(sorted(by_market)) or "no market"
-        if market or len(by_market) != 1:
-            raise ConfigurationError(f"Expected --market out of {names}, was {market!r}")
-        market = next(iter(by_market))
-    return *_minute_bars(by_market[market], known_from), market
-
-
-def _minute_bars(events: list[Event], known_from: int | None) -> tuple[Bars, Executed]:
-    """Gather events into bars of a minute; a minute without a mark repeats the last close."""
-    first = min(event.event_time for event in events) // MINUTE_MS
-    count = max(event.event_time for event in events) // MINUTE_MS - first + 1
-    events = sorted(events, key=_time)
-    trades = [event for event in events if isinstance(event, Trade)]
-    marks = [(event.event_time, event.mark_price) for event in events if isinstance(event, Mark)]
-    prices = _path(marks or [(trade.event_time, trade.price) for trade in trades], first, count)
-    flows = np.zeros((2, count))
-    for trade in trades:
-        taker = 0 if trade.taker_side > 0 else 1
-        flows[taker, trade.event_time // MINUTE_MS - first] += trade.price * trade.quantity
-    interest, executed = np.full(count, np.nan), np.zeros((count, 2))
-    for event in events:
-        minute = event.event_time // MINUTE_MS - first
-        if isinstance(event, OpenInterest):
-            interest[minute] = event.quantity
-        elif isinstance(event, Liquidation):
-            executed[minute, 0 if event.side > 0 else 1] += event.price * event.quantity
-    known = np.flatnonzero(~np.isnan(interest))
-    if known.size:
-        last = np.maximum.accumulate(np.where(np.isnan(interest), -1, np.arange(count)))
-        interest = np.where(last >= 0, interest[np.maximum(last, 0)], np.nan)
-    start = (np.arange(count) + first) * MINUTE_MS
-    seen = np.flatnonzero(~np.isnan(prices[3]))
-    if not seen.size:
-        raise ConfigurationError("Expected marks or trades of the market, found none")
-    chosen = slice(int(seen[0]), None)
-    opened, high, low, close = (price[chosen] for price in prices)
-    buys, sells = flows[:, chosen]
-    bars = Bars(start[chosen], MINUTE_MS, opened, high, low, close, buys, sells, interest[chosen])
-    begin = max(known_from if known_from is not None else int(start[0]), int(start[0]))
-    return bars, Executed(start, start + MINUTE_MS, executed, begin, _FOREVER)
-
-
-def _time(event: Event) -> int:
-    return event.event_time
-
-
-def _path(
-    points: list[tuple[int, float]], first: int, count: int
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return open, high, low and close of each minute; each opens where the one before closed."""
-    opened, high, low, close = (np.full(count, np.nan) for _ in range(4))
-    for time, price in points:
-        minute = time // MINUTE_MS - first
-        if np.isnan(close[minute]):
-            opened[minute] = high[minute] = low[minute] = price
-        high[minute], low[minute], close[minute] = max(high[minute], price), min(low[minute], price), price
-    for minute in range(1, count):
-        before = close[minute - 1]
-        if np.isnan(close[minute]):
-            opened[minute] = high[minute] = low[minute] = close[minute] = before
-        elif not np.isnan(before):
-            opened[minute] = before
-            high[minute], low[minute] = max(high[minute], before), min(low[minute], before)
-    return opened, high, low, close
-
-
-def _bars(frame: pl.DataFrame, file: Path) -> Bars:
-    start = _times(frame, file)
-    order = np.argsort(start, kind="stable")
-    start = start[order]
-    if len(start) < 2 or (np.diff(start) <= 0).any():
-        raise ConfigurationError(f"{file}: expected at least two bars, each with a time of its own")
-    prices = {
-        name: _numbers(frame, _needed(frame, (name,), file), file)[order] for name in ("open", "high", "low", "close")
-    }
-    if not all((price > 0).all() for price in prices.values()):
-        raise ConfigurationError(f"{file}: expected prices above 0 in every bar")
-    quote = _column(frame, ("quote_volume", "volume_usd", "turnover"))
-    volume = _numbers(frame, quote or _needed(frame, ("volume",), file), file)[order]
-    price = np.ones(len(start)) if quote else prices["close"]
-    bought = _column(frame, ("taker_buy",))
-    buys = volume / 2 if bought is None else _numbers(frame, bought, file)[order]
-    open_interest = _column(frame, ("open_interest",), but=("open_interest_usd",))
-    interest = np.full(len(start), np.nan) if open_interest is None else _numbers(frame, open_interest, file)[order]
-    step = int(np.median(np.diff(start)))
-    if step % MINUTE_MS:
-        raise ConfigurationError(f"{file}: expected bars of whole minutes, was {step} ms")
-    return Bars(
-        start,
-        step,
-        prices["open"],
-        np.maximum.reduce(list(prices.values())),
-        np.minimum.reduce(list(prices.values())),
-        prices["close"],
-        np.nan_to_num(buys * price),
-        np.nan_to_num(np.maximum(volume - buys, 0) * price),
-        interest,
-    )
-
-
-def _opened(file: Path) -> bytes:
-    data = file.read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-
-
-def _table(file: Path) -> pl.DataFrame:
-    try:
-        frame = pl.read_csv(_opened(file), infer_schema_length=10_000)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigurationError(f"{file}: cannot be read as CSV: {error}") from error
-    if not frame.height:
-        raise ConfigurationError(f"{file}: expected rows below the header, found none")
-    return frame.rename({name: name.strip().lower().replace(" ", "_") for name in frame.columns})
-
-
-def _column(frame: pl.DataFrame, beginnings: tuple[str, ...], but: tuple[str, ...] = ()) -> str | None:
-    """Return the column of that name, else the first that begins so."""
-    for beginning in beginnings:
-        if beginning in frame.columns:
-            return beginning
-        for name in frame.columns:
-            if name.startswith(beginning) and name not in but and not (beginning == "open" and "time" in name):
-                return name
-    return None
-
-
-def _needed(frame: pl.DataFrame, beginnings: tuple[str, ...], file: Path) -> str:
-    found = _column(frame, beginnings)
-    if found is None:
-        raise ConfigurationError(f"{file}: expected a column {beginnings[0]!r}, found {', '.join(frame.columns)}")
-    return found
-
-
-def _numbers(frame: pl.DataFrame, name: str, file: Path) -> FloatArray:
-    try:
-        return frame[name].cast(pl.Float64).to_numpy().astype(np.float64)
-    except pl.exceptions.PolarsError as error:
-        raise ConfigurationError(f"{file}: expected numbers in {name!r}: {error}") from error
-
-
-def _times(frame: pl.DataFrame, file: Path) -> IntArray:
-    for name in _TIME:
-        if name in frame.columns:
-            return _as_ms(frame[name], file)
-    raise ConfigurationError(
-        f"{file}: expected a column of times ({', '.join(_TIME)}), found {', '.join(frame.columns)}"
-    )
-
-
-def _as_ms(column: pl.Series, file: Path) -> IntArray:
-    try:
-        if column.dtype == pl.String:
-            return (
-                column.str.to_datetime(time_unit="ms", time_zone="UTC").dt.timestamp("ms").to_numpy().astype(np.int64)
-            )
-        times = column.cast(pl.Int64).to_numpy().astype(np.int64)
-    except pl.exceptions.PolarsError as error:
-        raise ConfigurationError(f"{file}: expected times in {column.name!r}: {error}") from error
-    return times * 1_000 if times.max() < _SECONDS_BELOW else times
+    added = np.concatenate([*fillers, np.zeros(0, dtype=np.int64)]).astype(np.int64)
+    after = np.minimum(added + HOUR_MS, np.append(start, end[-1])[np.searchsorted(start, added, "right")])
+    order = np.argsort(np.concatenate([start, added]), kind="stable")
+    everything = np.concatenate([usd, np.zeros((len(added), 2))])
+    return np.concatenate([start, added])[order], np.concatenate([end, after])[order], everything[order]

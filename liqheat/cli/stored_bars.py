@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from liqheat.domain.windows import MINUTE_MS
+from liqheat.cli.minute_bars import loses_liquidations, unknown_minutes
+from liqheat.cli.times import note, time_text
+from liqheat.domain.venues import SILENT_VENUES
+from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.local.data_directory import stored_in
 from liqheat.platform.clickhouse import open_clickhouse, translated_errors
 from liqheat.platform.errors import ConfigurationError
@@ -18,10 +21,19 @@ _MINUTES = """SELECT toInt64(toUnixTimestamp(window_start)) * 1000 AS time,
 FROM market_minutes
 WHERE venue = {venue:String} AND symbol = {symbol:String} AND mark_close > 0
 ORDER BY window_start"""
+_GAPS = """SELECT toUnixTimestamp64Milli(event_time), toUnixTimestamp64Milli(end_time), stream
+FROM gaps WHERE venue = {venue:String} AND symbol = {symbol:String}"""
+_UNREAD_HOURS = """SELECT toInt64(toUnixTimestamp(window_start)) * 1000
+FROM track_record
+WHERE venue = {venue:String} AND symbol = {symbol:String} AND horizon_hours = 0 AND coverage < 0.5"""
+"""Hours in less than half of which the engine read the feed of liquidations: history by bars is among them."""
 
 
 def read_stored(data_dir: Path | None, market: str, known_from: int | None) -> tuple[Bars, Executed, str]:
     """Read one market's stored minutes.
+
+    Liquidations are unknown in recorded gaps, filled or not, and in hours in which the feed was hardly read: no venue
+    gives liquidations of the past. Minutes that are not stored are holes.
 
     Args:
         data_dir: data directory of a finished demo; None: the server of the settings.
@@ -29,17 +41,26 @@ def read_stored(data_dir: Path | None, market: str, known_from: int | None) -> t
         known_from: ms before which no liquidations were recorded; by default the first minute.
 
     Raises:
-        ConfigurationError: no such market is stored.
+        ConfigurationError: no such market is stored, or its venue publishes no liquidations.
     """
+    if market.partition(":")[0] in SILENT_VENUES:
+        raise ConfigurationError(f"{market} cannot be judged: its venue publishes no liquidations")
     clickhouse = stored_in(load().clickhouse, data_dir)
     client = open_clickhouse(clickhouse, readonly=True)
     try:
         with translated_errors(clickhouse):
             venue, _, symbol = market.partition(":")
-            rows = client.query(_MINUTES, parameters={"venue": venue, "symbol": symbol}).result_rows
+            named = {"venue": venue, "symbol": symbol}
+            rows = client.query(_MINUTES, parameters=named).result_rows
             if len(rows) < 2:
                 names = ", ".join(row[0] for row in client.query(_MARKETS).result_rows) or "no market"
                 raise ConfigurationError(f"Expected --market out of {names}, was {market!r}")
+            gaps = [
+                (start, end)
+                for start, end, stream in client.query(_GAPS, parameters=named).result_rows
+                if loses_liquidations(stream, start, end)
+            ]
+            gaps += [(hour, hour + HOUR_MS) for (hour,) in client.query(_UNREAD_HOURS, parameters=named).result_rows]
     finally:
         client.close()
     table = np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
@@ -57,6 +78,13 @@ def read_stored(data_dir: Path | None, market: str, known_from: int | None) -> t
         np.nan_to_num(sells),
         interest,
     )
-    end = int(start[-1]) + MINUTE_MS
-    executed = Executed(start, start + MINUTE_MS, np.nan_to_num(table[:, 8:]), known_from or int(start[0]), end)
+    usd = np.nan_to_num(table[:, 8:])
+    unknown = unknown_minutes(start, gaps) & (usd.sum(axis=1) <= 0)
+    if unknown.any():
+        note(f"{unknown.sum()} of {len(start)} minutes lie in gaps or in history; what was liquidated then is unknown")
+    holes = np.flatnonzero(np.diff(start) > MINUTE_MS)
+    if len(holes):
+        note(f"holes in the stored minutes: {len(holes)}, the first from {time_text(int(start[holes[0]]) + MINUTE_MS)}")
+    end, kept = int(start[-1]) + MINUTE_MS, ~unknown
+    executed = Executed(start[kept], start[kept] + MINUTE_MS, usd[kept], known_from or int(start[0]), end)
     return bars, executed, market

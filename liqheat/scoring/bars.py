@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.windows import HOUR_MS
+from liqheat.scoring.coverage import Coverage
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -69,7 +70,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Executed:
-    """Liquidations by interval, every array of shape (m,); a row becomes known at its end."""
+    """Liquidations by interval, at most an hour, arrays of shape (m,); a row becomes known at its end."""
 
     start: IntArray
     end: IntArray
@@ -81,12 +82,37 @@ class Executed:
 
     def by_bar(self, bars: Bars) -> tuple[FloatArray, BoolArray]:
         """Return what becomes known by the close of each bar, (n, 2), and whether any is recorded then, (n,)."""
-        ends = bars.start + bars.step_ms
-        place = np.searchsorted(ends, self.end)
+        whole, known = self._seen(bars)
         usd = np.zeros((len(bars), 2))
-        inside = (place < len(bars)) & (self.end > bars.start[0]) & (self.start >= self.known_from)
-        np.add.at(usd, place[inside], self.usd[inside])
-        return usd, (bars.start >= self.known_from) & (ends <= self.known_until)
+        np.add.at(usd, np.searchsorted(bars.start + bars.step_ms, self.end[whole]), self.usd[whole])
+        return usd, known
+
+    def within(self, bars: Bars) -> "Executed":
+        """Return the rows of which every bar is there and known."""
+        whole, _ = self._seen(bars)
+        return Executed(self.start[whole], self.end[whole], self.usd[whole], self.known_from, self.known_until)
+
+    def _seen(self, bars: Bars) -> tuple[BoolArray, BoolArray]:
+        """Return which rows count, (m,), and at which bars all that was liquidated is known, (n,).
+
+        A time that no row covers is unknown, not without liquidations. The bar after a hole in the bars is unknown
+        too: its path from the last close before goes over ground whose liquidations nobody gives.
+        """
+        ends = bars.start + bars.step_ms
+        recorded = self.start >= self.known_from
+        rows = Coverage(self.start[recorded], self.end[recorded])
+        known = (bars.start >= self.known_from) & (ends <= self.known_until)
+        known &= rows.within(bars.start, ends) == bars.step_ms
+        known[1:] &= bars.start[1:] == ends[:-1]
+        first, after = np.searchsorted(ends, self.start, "right"), np.searchsorted(bars.start, self.end)
+        upto = np.r_[0, np.cumsum(known)]
+        whole = recorded & (Coverage(bars.start, ends).within(self.start, self.end) == self.end - self.start)
+        whole &= upto[after] - upto[first] == after - first
+        broken = np.zeros(len(bars) + 1, dtype=np.int64)
+        cut = recorded & ~whole & (after > first)
+        np.add.at(broken, first[cut], 1)
+        np.add.at(broken, after[cut], -1)
+        return np.asarray(whole), np.asarray(known & (np.cumsum(broken)[:-1] == 0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,17 +136,18 @@ class Hours:
 
 
 def hours_of(bars: Bars, executed: Executed) -> Hours:
-    """Gather `bars` into hours; a liquidation belongs to the hour that its interval starts in."""
+    """Gather `bars` into hours; a liquidation belongs to the hour that its interval starts in.
+
+    An hour is known if all its bars are.
+    """
     hour = bars.start // HOUR_MS
     first = np.flatnonzero(np.r_[True, np.diff(hour) > 0])
     after = np.append(first[1:], len(bars))
     start = hour[first] * HOUR_MS
-    place = np.searchsorted(start, executed.start // HOUR_MS * HOUR_MS)
+    counted = executed.within(bars)
+    _, known = executed.by_bar(bars)
     usd = np.zeros((len(first), 2))
-    inside = place < len(first)
-    inside[inside] &= start[place[inside]] == executed.start[inside] // HOUR_MS * HOUR_MS
-    inside &= executed.start >= executed.known_from
-    np.add.at(usd, place[inside], executed.usd[inside])
+    np.add.at(usd, np.searchsorted(start, counted.start // HOUR_MS * HOUR_MS), counted.usd)
     return Hours(
         start,
         first,
@@ -129,5 +156,5 @@ def hours_of(bars: Bars, executed: Executed) -> Hours:
         np.maximum.reduceat(bars.high, first),
         np.minimum.reduceat(bars.low, first),
         usd,
-        (start >= executed.known_from) & (start + HOUR_MS <= executed.known_until),
+        np.logical_and.reduceat(known, first),
     )

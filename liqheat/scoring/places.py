@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.windows import HOUR_MS
 from liqheat.scoring.amounts import block_length
 from liqheat.scoring.bars import Bars, Executed
 
@@ -25,6 +26,8 @@ UNIFORM_SHARE = 0.1
 """Part of a uniform density mixed into every map, so that a hole costs something finite."""
 KERNEL_SCALE = 0.01
 """Distance, log price, of the kernel `1 - exp(-d / 1%)`."""
+MOST_UNKNOWN = 0.05
+"""Share of a horizon whose liquidations may be unknown; more would move what is counted as reached."""
 EXPECTED_POWER, KERNEL_POWER = 0.2, 0.5
 """Place is judged on `expected_usd ** 0.2 * (1 - exp(-d / 1%)) ** 0.5` per unit of log price (study of real BTC)."""
 
@@ -66,16 +69,23 @@ def place_cases(bars: Bars, executed: Executed, first_bars: IntArray, horizon_ho
         bars: the history.
         executed: its liquidations.
         first_bars: first bar of each hour asked for.
-        horizon_hours: how far is looked ahead; hours without as much history ahead are left out.
+        horizon_hours: how far is looked ahead; hours without as much history ahead are left out, and those with more
+            than a twentieth of it missing or unknown.
     """
+    _, is_known = executed.by_bar(bars)
+    upto, wanted = np.r_[0, np.cumsum(is_known)], horizon_hours * HOUR_MS / bars.step_ms
+    executed = executed.within(bars)
     begin = np.searchsorted(bars.start, executed.start)
     end = np.maximum(np.searchsorted(bars.start, executed.end), begin + 1)
     highs, lows = np.log(bars.high), np.log(bars.low)
     length = block_length(bars.start[first_bars])
     found: list[tuple[int, int, float, FloatArray, int]] = []
     for place, bar in enumerate(first_bars.tolist()):
-        until = int(bars.start[bar]) + horizon_hours * 3_600_000
+        until = int(bars.start[bar]) + horizon_hours * HOUR_MS
         if until > bars.start[-1] + bars.step_ms:
+            continue
+        known = upto[np.searchsorted(bars.start, until)] - upto[bar]
+        if known < (1 - MOST_UNKNOWN) * wanted:
             continue
         price = float(np.log(bars.open[bar]))
         rows = slice(

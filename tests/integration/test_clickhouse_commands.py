@@ -259,3 +259,32 @@ def test_backtest_reads_stored_minutes_and_names_the_markets_there_are(run: "Com
     assert executed.known_from == MIDNIGHT
     with pytest.raises(ConfigurationError, match="binance:VIRTUAL, okx:VIRTUAL"):
         run("backtest", "--market", "okx:NONE")
+
+
+def test_backtest_knows_no_liquidations_of_gaps_and_of_hours_that_were_hardly_read(
+    module_clickhouse: Client, module_settings: Settings, run: "Command", capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = ClickHouseWriter(module_clickhouse, module_settings.clickhouse)
+    begin = MIDNIGHT + DAY_MS
+
+    def store(kind: Kind, *rows: dict[str, object]) -> None:
+        batch = filled_batch(kind, *rows, symbol="HOLES", venue="okx")
+        writer.insert(STORED[kind].table.name, [rows_of(batch, Origin("log", 0, 0))])
+
+    prices: dict[str, object] = {"mark_open": 100.0, "mark_high": 101.0, "mark_low": 99.0, "mark_close": 100.0}
+    store(Kind.MARKET_MINUTES, *({"window_start": begin + one * MINUTE_MS, **prices} for one in range(180)))
+    away, jump = {"stream": "trades", "filled": True}, {"stream": "aggTrade"}
+    store(
+        Kind.GAPS,
+        {"event_time": begin + 70 * MINUTE_MS, "end_time": begin + 72 * MINUTE_MS, **away},
+        {"event_time": begin + 80 * MINUTE_MS, "end_time": begin + 80 * MINUTE_MS + 900, **jump},
+    )
+    store(
+        Kind.TRACK_RECORD,
+        {"window_start": begin, "horizon_hours": 0, "coverage": 0.1},
+        {"window_start": begin + HOUR_MS, "horizon_hours": 0, "coverage": 0.97},
+    )
+    bars, executed, _ = read_stored(run.data_directory, "okx:HOLES", None)
+    _, known = executed.by_bar(bars)
+    assert (~known).nonzero()[0].tolist() == [*range(60), 70, 71]
+    assert "62 of 180 minutes lie in gaps or in history" in capsys.readouterr().err

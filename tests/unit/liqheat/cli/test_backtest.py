@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from liqheat.cli.bar_files import read_csv, read_events_file
+from liqheat.cli.bar_files import read_csv
 from liqheat.cli.main import app, load_commands
+from liqheat.cli.minute_bars import read_events_file
 from liqheat.cli.walk_forward import OURS, InferredBars, Walk, walk
 from liqheat.platform.errors import ConfigurationError
 from liqheat.scoring.amounts import (
