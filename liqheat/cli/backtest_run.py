@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from liqheat.cli.backtest import WARM_UP_DAYS
+from liqheat.cli.times import time_text
 from liqheat.cli.walk_forward import OURS, InferredBars, Walk, walk
 from liqheat.domain.windows import DAY_MS, HOUR_MS
 from liqheat.platform.errors import ConfigurationError
@@ -53,7 +53,7 @@ def judge(
         ConfigurationError: nothing is left to judge.
     """
     hours = hours_of(bars, executed)
-    chosen = _chosen(bars, hours, span)
+    chosen = _chosen(bars, executed, hours, span)
     venue, _, symbol = name.partition(":")
     ours = InferredBars(venue, symbol, is_sampled=is_sampled)
     walked = walk(bars, executed, hours, chosen, ours, advance, with_rivals=with_rivals)
@@ -63,8 +63,8 @@ def judge(
         "model_version": MODEL_VERSION,
         "bars": len(bars),
         "bar_minutes": bars.step_ms // 60_000,
-        "from": _text(int(hours.start[chosen][0])),
-        "until": _text(int(hours.start[chosen][-1]) + HOUR_MS),
+        "from": time_text(int(hours.start[chosen][0])),
+        "until": time_text(int(hours.start[chosen][-1]) + HOUR_MS),
         "judged_hours": int(chosen.sum()),
         "executed_usd": float(hours.executed[chosen].sum()),
         "learned": walked.facts,
@@ -75,19 +75,30 @@ def judge(
     return Result(figures, _pictures(name, bars, hours, chosen, walked))
 
 
-def _chosen(bars: Bars, hours: Hours, span: tuple[int | None, int | None]) -> npt.NDArray[np.bool_]:
+def _chosen(bars: Bars, executed: Executed, hours: Hours, span: tuple[int | None, int | None]) -> npt.NDArray[np.bool_]:
     """Return which hours are judged: recorded, whole, and after the warm-up."""
     first, last = int(bars.start[0]), int(bars.start[-1]) + bars.step_ms
     warm = first + min(WARM_UP_DAYS * DAY_MS, (last - first) // 3)
     begin, until = span[0] if span[0] is not None else warm, span[1] if span[1] is not None else last
     whole = (hours.after - hours.first) * bars.step_ms == HOUR_MS
-    chosen = hours.is_known & whole & (hours.start >= begin) & (hours.start + HOUR_MS <= until)
+    inside = whole & (hours.start >= begin) & (hours.start + HOUR_MS <= until)
+    chosen = inside & hours.is_known
     if not chosen.any() or hours.executed[chosen].sum() <= 0:
         raise ConfigurationError(
-            f"No hour with liquidations is left to judge between {_text(begin)} and {_text(until)}; "
-            f"the bars reach from {_text(first)} to {_text(last)}"
+            f"No hour with liquidations is left to judge between {time_text(begin)} and {time_text(until)}: of "
+            f"{inside.sum()} whole hours of bars then, the liquidations of {chosen.sum()} are known, "
+            f"{hours.executed[chosen].sum():,.0f} USD; the bars reach from {time_text(first)} to {time_text(last)}, "
+            f"{_reach(executed)}"
         )
     return np.asarray(chosen)
+
+
+def _reach(executed: Executed) -> str:
+    usd = executed.usd[executed.start >= executed.known_from]
+    if not len(usd):
+        return "no liquidations were recorded"
+    start, end = int(executed.start[-len(usd)]), int(executed.end[-1])
+    return f"the liquidations from {time_text(start)} to {time_text(end)}, {usd.sum():,.0f} USD in all"
 
 
 def _pictures(name: str, bars: Bars, hours: Hours, chosen: npt.NDArray[np.bool_], walked: Walk) -> Pictures:
@@ -102,7 +113,3 @@ def _pictures(name: str, bars: Bars, hours: Hours, chosen: npt.NDArray[np.bool_]
         walked.maps[OURS],
         walked.at_risk,
     )
-
-
-def _text(time: int) -> str:
-    return datetime.fromtimestamp(time / 1_000, UTC).strftime("%Y-%m-%dT%H:%M")

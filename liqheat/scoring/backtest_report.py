@@ -51,8 +51,8 @@ def page(figures: dict[str, Any], pictures: Pictures) -> str:
     parts = [
         f"<h1>{escape(figures['market'])}: what the map said, and what came</h1>",
         f"<p>Judged {figures['judged_hours']} hours, {figures['from']} to {figures['until']} UTC; executed "
-        f"{figures['executed_usd'] / 1e6:,.0f} million USD. Model version {figures['model_version']}. Every method was "
-        "asked before it saw what came.</p>",
+        f"{_usd(figures['executed_usd'])}. Model version {figures['model_version']}. Every method was "
+        "asked before it saw what came. In small print the 90% interval; “none” where there is too little to say.</p>",
         "<h2>How much: the map renewed with every bar</h2>",
         _amounts(figures["streamed"], ours),
         "<h2>How much: the map as it stood at the start of the hour</h2>",
@@ -80,7 +80,7 @@ def _amounts(methods: dict[str, Any], ours: str) -> str:
     head = "".join(f"<th>{escape(title)}</th>" for title in _COLUMNS.values())
     rows = []
     for name, row in methods.items():
-        cells = "".join(f"<td>{row[key]:.3g}{_range(row['interval'][key])}</td>" for key in _COLUMNS)
+        cells = "".join(f"<td>{_figure(row[key], '.3g')}{_range(row['interval'][key])}</td>" for key in _COLUMNS)
         rows.append(f"<tr{_mark(name, ours)}><td>{escape(name)}</td>{cells}</tr>")
     body = f"<table><tr><th>method</th>{head}</tr>{''.join(rows)}</table>"
     head = "".join(f"<th>{escape(move)}%</th>" for move in moves) + "".join(f"<th>{month}</th>" for month in months)
@@ -88,7 +88,7 @@ def _amounts(methods: dict[str, Any], ours: str) -> str:
     for name, row in methods.items():
         ratios = [row["ratio_by_move"].get(move, float("nan")) for move in moves]
         ratios += [row["by_month"][month]["ratio"] for month in months]
-        cells = "".join(f"<td>{ratio:.2f}</td>" for ratio in ratios)
+        cells = "".join(f"<td>{_figure(ratio, '.2f')}</td>" for ratio in ratios)
         rows.append(f"<tr{_mark(name, ours)}><td>{escape(name)}</td>{cells}</tr>")
     return body + (
         "<p>Predicted over executed by the hour's move against the side, and by month:</p>"
@@ -106,7 +106,7 @@ def _places(place: dict[str, Any], ours: str) -> str:
         cells = ""
         for hours in horizons:
             row = place[hours]["methods"][name]
-            cells += f"<td>{row['nats']:+.3f}</td><td>{row['auc']:.3f}</td>"
+            cells += f"<td>{_figure(row['nats'], '+.3f')}</td><td>{_figure(row['auc'], '.3f')}</td>"
         rows.append(f"<tr{_mark(name, ours)}><td>{escape(name)}</td>{cells}</tr>")
     return (
         f"<table><tr><th>method</th>{head}</tr>{''.join(rows)}</table>"
@@ -114,8 +114,16 @@ def _places(place: dict[str, Any], ours: str) -> str:
     )
 
 
+def _figure(value: float, form: str) -> str:
+    return f"{value:{form}}" if np.isfinite(value) else "none"
+
+
+def _usd(amount: float) -> str:
+    return f"{amount / 1e6:,.1f} million USD" if amount >= 1e6 else f"{amount:,.0f} USD"
+
+
 def _range(bounds: tuple[float, float]) -> str:
-    return f" <small>{bounds[0]:.2g}-{bounds[1]:.2g}</small>" if np.isfinite(bounds).all() else ""
+    return f" <small>{bounds[0]:.2g} to {bounds[1]:.2g}</small>" if np.isfinite(bounds).all() else ""
 
 
 def _mark(name: str, ours: str) -> str:
