@@ -33,7 +33,7 @@ def map_events(
         None, help="File of events, one JSON a line, may be gzipped; default: standard input."
     ),
     every: str = typer.Option("", help="Print the map at every multiple of this: 60m, 1h, 30m."),
-    at: list[str] = typer.Option([], help="Print the map at this time (ms or ISO 8601, UTC); may be given again."),
+    at: list[str] = typer.Option([], help="Print the map at this time (s, ms or ISO 8601, UTC); may be given again."),
     strict: bool = typer.Option(False, "--strict", help="Stop at the first line that cannot be read."),
 ) -> None:
     """Turn normalised events, as `liqheat normalise` prints them, into the liquidation map.
@@ -49,11 +49,12 @@ def map_events(
     from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.map_events import batches, read_events
     from liqheat.cli.progress import progress
+    from liqheat.cli.times import note, read_time
     from liqheat.platform.clock import SystemClock
     from liqheat.platform.errors import ConfigurationError, PoisonMessage
 
     step = _duration_ms(every) if every else None
-    wanted = [_time_ms(text) for text in at]
+    wanted = [time for text in at if (time := read_time(text, "--at")) is not None]
     if file is not None and not file.is_file():
         raise ConfigurationError(f"There is no file {file}")
     events: list[Event] = []
@@ -74,6 +75,8 @@ def map_events(
         rows = pl.concat([_rows(levels) for levels in chosen])
         # Written here: polars' own error where nobody reads the output could not be told from others.
         sys.stdout.write(rows.sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson())
+    elif events and wanted:
+        note("the map is empty at the times asked for: they are before the first minute with a map")
     bad_lines.end()
 
 
@@ -199,22 +202,3 @@ def _duration_ms(text: str) -> int:
     if not (text[:-1].isdigit() and text[-1:] in units and int(text[:-1]) > 0):
         raise ConfigurationError(f"Expected --every as whole minutes, hours or days (15m, 1h, 1d), was {text!r}")
     return int(text[:-1]) * units[text[-1]]
-
-
-def _time_ms(text: str) -> int:
-    """Read a time: ms since 1970, or ISO 8601, UTC where it names no zone.
-
-    Raises:
-        ConfigurationError: it is neither.
-    """
-    from datetime import UTC, datetime
-
-    from liqheat.platform.errors import ConfigurationError
-
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"Expected --at in ms or as 2026-01-31T12:00, was {text!r}") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)

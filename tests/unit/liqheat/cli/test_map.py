@@ -103,6 +103,9 @@ def test_every_and_at_choose_minutes() -> None:
     assert sorted({row["window_start"] for row in hourly}) == [START + number * 10 * MINUTE for number in range(1, 4)]
     one = rows_of(run(f"--at {START + 15 * MINUTE + 3}", *events))
     assert {row["window_start"] for row in one} == {START + 15 * MINUTE}
+    assert rows_of(run(f"--at {START // 1_000 + 15 * 60}", *events)) == one
+    early = run("--at 2020-01-01", *events)
+    assert (early.stdout, "before the first minute with a map" in early.stderr) == ("", True)
     assert {row["window_start"] for row in rows_of(run("--at 2027-01-01T00:00", *events))} == {START + 30 * MINUTE}
 
 
