@@ -49,8 +49,10 @@ def backtest(
     `combined`.
     """
     from liqheat.cli.backtest_run import judge
+    from liqheat.cli.output_files import check_output
     from liqheat.cli.times import read_time
 
+    check_output(report)
     history, executed, name = _read(events, bars, liquidations, clickhouse, data_dir, market, liquidations_from)
     span = (read_time(start, "--from"), read_time(end, "--until"))
     is_sampled = sampled or name.split(":")[0] == "binance"
