@@ -144,7 +144,7 @@ export function legend(picture, scale, logarithmic) {
   const unit = scale.known ? `% of ADV${bucket}` : "% of the largest bucket (ADV not known yet)";
   const place = (level) => (logarithmic ? Math.log(level / scale.lowest) / Math.log(scale.highest / scale.lowest) : level / scale.highest);
   // From the hottest down, each tick as far from the one before as its text is wide.
-  const shown = scale.levels.toReversed().reduce((kept, level) => (kept.length && place(kept.at(-1)) - place(level) < 0.19 ? kept : [...kept, level]), []).toReversed();
+  const shown = scale.levels.toReversed().reduce((kept, level) => (kept.length && place(kept.at(-1)) - place(level) < 0.22 ? kept : [...kept, level]), []).toReversed();
   byId("ticks").replaceChildren(...shown.map((level) => {
     const tick = make("span", `${Number(level.toPrecision(2))}`);
     tick.style.left = `${100 * place(level)}%`;
