@@ -16,9 +16,6 @@ import typer
 if TYPE_CHECKING:
     from liqheat.scoring.bars import Bars, Executed
 
-WARM_UP_DAYS = 28
-"""Days before the first judged hour where neither --from nor a short history says otherwise."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""

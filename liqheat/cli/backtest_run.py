@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.cli.backtest import WARM_UP_DAYS
 from liqheat.cli.times import time_text
 from liqheat.cli.walk_forward import OURS, InferredBars, Walk, walk
 from liqheat.domain.windows import DAY_MS, HOUR_MS
@@ -16,6 +15,9 @@ from liqheat.scoring.backtest import Judged, judge_amounts, judge_places
 from liqheat.scoring.backtest_report import Pictures
 from liqheat.scoring.bars import Bars, Executed, Hours, hours_of
 from processors.positions.inferred import MODEL_VERSION
+
+WARM_UP_DAYS = 28
+"""Days before the first judged hour where neither --from nor a short history says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
