@@ -105,16 +105,14 @@ def _read(
 @contextmanager
 def _progress(bars: "Bars") -> Iterator[Callable[[int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
+    from liqheat.cli.progress import progress
+
+    if not Console(file=sys.stderr).is_terminal:
         yield _said_by_month(bars)
         return
-    columns = (TextColumn("Bars"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("bars", total=len(bars))
-        yield lambda done: bar.update(task, completed=done)
+    with progress("Bars", len(bars)) as advance:
+        yield advance
 
 
 def _said_by_month(bars: "Bars") -> Callable[[int], None]:

@@ -21,7 +21,7 @@ from liqheat.scoring.coverage import Coverage
 _ROUNDING = 1.01
 """How far taker buys may be above the volume: both are rounded in files."""
 _LONG_SPACING = 5
-"""A spacing of so many medians is worth a note where no lengths are given."""
+"""Rows further apart than this many times the median get a note, where the file gives no lengths."""
 _SHARE_OF_OVERLAPS = 0.001
 """Share of intervals that may overlap the next, where their length changes."""
 _LENGTH_UNITS = {"s": 1_000, "sec": 1_000, "seconds": 1_000, "m": MINUTE_MS, "min": MINUTE_MS, "minutes": MINUTE_MS}

@@ -47,6 +47,7 @@ def export(
     """Write the map of one symbol for other tools."""
     from liqheat.cli.output_files import check_output
     from liqheat.cli.stored_data import interruptible, stored_data
+    from liqheat.cli.times import time_text
     from liqheat.domain.windows import DAY_MS
     from sinks.clickhouse import export as exporting
 
@@ -60,8 +61,8 @@ def export(
         selection = exporting.Selection(symbol, since, until, tuple(name.value for name in venue))
         if not exporting.has_rows(client, selection, width):
             print(
-                f"No rows of {symbol}{' on ' * bool(venue)}{', '.join(selection.venues)} from {_text(since)} to "
-                f"{_text(until)}; its minutes are stored from {_text(oldest)} to {_text(newest)}",
+                f"No rows of {symbol}{' on ' * bool(venue)}{', '.join(selection.venues)} from {time_text(since)} to "
+                f"{time_text(until)}; its minutes are stored from {time_text(oldest)} to {time_text(newest)}",
                 file=sys.stderr,
             )
         if output is ExportFormat.COINGLASS:
@@ -74,10 +75,6 @@ def export(
         sys.stdout.flush()
     else:
         file.write_bytes(answer)
-
-
-def _text(time: int) -> str:
-    return f"{datetime.fromtimestamp(time / 1_000, UTC):%Y-%m-%dT%H:%M}"
 
 
 def _milliseconds(text: str, option: str) -> int:

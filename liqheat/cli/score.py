@@ -32,7 +32,7 @@ def score(
     crowd: float = typer.Option(
         1.0, min=0.01, max=10, help="Traders, times the usual; fewer are larger, and each of them matters more."
     ),
-    processes: int = typer.Option(None, min=1, help="Markets at once.", show_default="one a core"),
+    processes: int = typer.Option(None, min=1, help="Markets at once.", show_default="one per core"),
     worlds: int = typer.Option(
         0, min=0, help="Instead of the regimes, this many worlds drawn from wide ranges, by committed seeds."
     ),

@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from liqheat.cli.minute_bars import loses_liquidations, unknown_minutes
+from liqheat.cli.stored_data import stored_data
 from liqheat.cli.times import note, time_text
 from liqheat.domain.venues import SILENT_VENUES
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
-from liqheat.local.data_directory import stored_in
-from liqheat.platform.clickhouse import open_clickhouse, translated_errors
 from liqheat.platform.errors import ConfigurationError
-from liqheat.platform.settings import load
 from liqheat.scoring.bars import Bars, Executed
 
 _MARKETS = "SELECT DISTINCT concat(venue, ':', symbol) FROM market_minutes ORDER BY 1"
@@ -45,24 +43,19 @@ def read_stored(data_dir: Path | None, market: str, known_from: int | None) -> t
     """
     if market.partition(":")[0] in SILENT_VENUES:
         raise ConfigurationError(f"{market} cannot be judged: its venue publishes no liquidations")
-    clickhouse = stored_in(load().clickhouse, data_dir)
-    client = open_clickhouse(clickhouse, readonly=True)
-    try:
-        with translated_errors(clickhouse):
-            venue, _, symbol = market.partition(":")
-            named = {"venue": venue, "symbol": symbol}
-            rows = client.query(_MINUTES, parameters=named).result_rows
-            if len(rows) < 2:
-                names = ", ".join(row[0] for row in client.query(_MARKETS).result_rows) or "no market"
-                raise ConfigurationError(f"Expected --market out of {names}, was {market!r}")
-            gaps = [
-                (start, end)
-                for start, end, stream in client.query(_GAPS, parameters=named).result_rows
-                if loses_liquidations(stream, start, end)
-            ]
-            gaps += [(hour, hour + HOUR_MS) for (hour,) in client.query(_UNREAD_HOURS, parameters=named).result_rows]
-    finally:
-        client.close()
+    with stored_data(data_dir) as client:
+        venue, _, symbol = market.partition(":")
+        named = {"venue": venue, "symbol": symbol}
+        rows = client.query(_MINUTES, parameters=named).result_rows
+        if len(rows) < 2:
+            names = ", ".join(row[0] for row in client.query(_MARKETS).result_rows) or "no market"
+            raise ConfigurationError(f"Expected --market out of {names}, was {market!r}")
+        gaps = [
+            (start, end)
+            for start, end, stream in client.query(_GAPS, parameters=named).result_rows
+            if loses_liquidations(stream, start, end)
+        ]
+        gaps += [(hour, hour + HOUR_MS) for (hour,) in client.query(_UNREAD_HOURS, parameters=named).result_rows]
     table = np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
     start = table[:, 0].astype(np.int64)
     opened, high, low, close, buys, sells, interest = table[:, 1:8].T

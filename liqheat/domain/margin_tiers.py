@@ -138,7 +138,7 @@ class MarginTiers:
         return values * self.maintenance_margin_rate[tier] - self.maintenance_amount[tier]
 
     def to_events(self, venue: Venue, symbol: str, instrument: str, event_time: int) -> list[MarginTier]:
-        """Return the table as events that belong together, one a tier."""
+        """Return the table as events that belong together, one per tier."""
         return [
             MarginTier(venue, symbol, instrument, event_time, number, len(self), *row)
             for number, row in enumerate(self.rows(), start=1)

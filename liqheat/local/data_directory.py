@@ -70,7 +70,7 @@ def _is_held(directory: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        # No lock file, or none that may be read: whoever opens the data says what is wrong.
+        # Without a readable lock file nothing is known here; ClickHouse says what is wrong when it opens the data.
         return False
     return False
 

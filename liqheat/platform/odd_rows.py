@@ -8,15 +8,13 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from liqheat.domain.events import MARKET_COLUMNS, Batch, Column
 from liqheat.domain.units import MAXIMUM_LIST, Unit
 from liqheat.platform.codec import MAXIMUM_NAME, decode, read_envelope
+from liqheat.platform.column_checks import limits_of
 from liqheat.platform.errors import PoisonMessage
-
-_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +85,8 @@ def _is_odd(column: Column) -> pl.Expr:
 
 def _is_outside(values: pl.Expr, unit: Unit, is_float: bool) -> pl.Expr:
     """Whether values are missing or outside `unit`; polars takes NaN for larger than any number."""
-    sane = pl.lit(True)
-    lowest = -_LARGEST if unit.minimum is None and is_float else unit.minimum
-    highest = _LARGEST if unit.maximum is None and is_float else unit.maximum
-    if lowest is not None:
-        sane = sane & (values >= lowest)
-    if highest is not None:
-        sane = sane & (values <= highest)
+    lowest, highest = limits_of(unit)
+    sane = (values >= lowest) & (values <= highest)
     if unit.nullable and is_float:
         sane = sane | values.is_nan()
     return values.is_null() | ~sane.fill_null(False)

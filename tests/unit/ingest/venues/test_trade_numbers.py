@@ -1,4 +1,4 @@
-"""Which trades are new: numbers that rise, repeat, start anew, or are odd once."""
+"""Which trades are new: numbers that rise, repeat, begin again from a small one, or are wrong in one row."""
 
 import pytest
 
@@ -14,7 +14,7 @@ SEEN = None
     ("trades", "answers"),
     [
         pytest.param([(5, 0), (6, 0), (6, 0), (5, 0)], [[], [], SEEN, SEEN], id="in order, then sent again"),
-        pytest.param([(5, 0), (9, 1), (10, 2)], [[], [(5, 9)], []], id="a hole is told once"),
+        pytest.param([(5, 0), (9, 1), (10, 2)], [[], [(5, 9)], []], id="a hole is returned once"),
         pytest.param([(100, 0), (UNKNOWN, 1), (110, 2)], [[], [], [(100, 110)]], id="no number hides no hole"),
         pytest.param(
             [(100, 0), (101, -(10**11)), (99, -10), (100, 0), (101, 1), (102, 2)],
@@ -26,12 +26,12 @@ SEEN = None
         pytest.param(
             [(4, 0), (FAR, 1), (FAR, 1), (FAR + 1, 2), (FAR + 3, 3)],
             [[], [], SEEN, [(4, FAR)], [(FAR + 1, FAR + 3)]],
-            id="a second one confirms a jump, and the hole is told",
+            id="a second one confirms a jump, and its hole is returned",
         ),
-        pytest.param([(100, 0), (3, 1), (4, 2), (6, 3)], [[], [], [], [(4, 6)]], id="a count starts anew"),
+        pytest.param([(100, 0), (3, 1), (4, 2), (6, 3)], [[], [], [], [(4, 6)]], id="the numbers begin again"),
         pytest.param([(100, 0), (3, 1), (101, 2)], [[], [], []], id="a small number once is no new count"),
         pytest.param([(7, 0), (7, 500), (7, 46_500), (7, 46_500)], [[], SEEN, [], SEEN], id="a number is used again"),
-        pytest.param([(7, 0), (7 + MOST_SKIPPED, 1)], [[], [(7, 7 + MOST_SKIPPED)]], id="a long hole is told at once"),
+        pytest.param([(7, 0), (7 + MOST_SKIPPED, 1)], [[], [(7, 7 + MOST_SKIPPED)]], id="so is a long hole"),
     ],
 )
 def test_what_is_new_and_what_is_missing(

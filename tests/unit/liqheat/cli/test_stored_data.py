@@ -16,6 +16,7 @@ import time
 from liqheat.cli.stored_data import interruptible
 def work():
     print("begun", flush=True)
+    # Longer than the test waits, so that only the interrupt can end it.
     time.sleep(100)
 interruptible(work)
 """
