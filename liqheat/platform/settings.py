@@ -122,15 +122,14 @@ class Engine(Section):
 
     grid_factor: int = Field(DEFAULT_FACTOR, description="fine buckets (5-10 bp) joined in one published bucket")
     plausible_price_step: float = Field(
-        3.0,
-        gt=1,
-        description="factor by which a mark or trade may change at once; beyond it, it is held until confirmed",
+        3.0, gt=1, description="factor by which a mark or trade may change; beyond it, it is held until confirmed"
     )
     plausible_interest_step: float = Field(10.0, gt=1, description="the same factor of open interest")
     warm_up_hours: float = Field(
         24.0, ge=0, description="hours of a market's past before its estimate counts as warmed up"
     )
-    lateness_ms: int = Field(2_000, ge=0, le=60_000, description="how long a window waits for late events")
+    lateness_ms: int = Field(2_000, ge=0, le=45_000, description="how long a window waits for late events")
+    closing_spread_ms: int = Field(8_000, ge=0, le=15_000, description="by how much that wait differs by symbol")
     snapshot_seconds: Seconds = Field(0.75, description="how often the open window is published")
     checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")

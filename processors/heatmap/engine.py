@@ -146,7 +146,7 @@ def _run(state: PartitionState, gathered: Gathered, before: Before) -> Output:
         gathered.rank,
         gathered.times,
         state.table,
-        state.settings.lateness_ms,
+        state.lateness,
         LEARNING_MINUTES * MINUTE_MS,
     )
     if plan.closings:

@@ -1,8 +1,9 @@
 """Event time cut into minutes for all markets of a partition: when each closes, and what happened in it.
 
-A minute closes when the market's watermark (its highest event time) passes the minute's end by the lateness. Two
-slots per market hold the open minute and the next one, for rows up to the lateness ahead come before the open one has
-closed. Which row closes what follows from running maxima alone, so it is computed for all markets at once.
+A minute closes when the market's watermark (its highest event time) passes the minute's end by the market's lateness,
+which differs by symbol, so that not all markets close at once. Two slots per market hold the open minute and the next
+one, for rows up to the lateness ahead come before the open one has closed. Which row closes what follows from running
+maxima alone, so it is computed for all markets at once.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ import numpy.typing as npt
 from liqheat.domain.order_book import DEPTH_DISTANCES
 from liqheat.domain.price_grid import IntArray
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.partitions import partition_of
 
 Array = npt.NDArray[Any]
 NAN = float("nan")
 
 NOT_STARTED = -1
+CLOSING_STEPS = 8
+"""In how many steps the markets of a minute close; as many as the topic has partitions by default, so that the markets
+of a partition close together and others at other times."""
 MAXIMUM_CARRIED_MINUTES = 60
 """Minutes without events that are still emitted; a longer silence is skipped."""
 LIVE_ROWS = 12
@@ -107,6 +112,11 @@ for _name in ("start", "watermark", "closed", "begun", "open_interest_time"):
     EMPTY_MARKET[_name] = NOT_STARTED
 
 
+def lateness_of(symbol: str, lateness_ms: int, spread_ms: int) -> int:
+    """Return how long (ms) minutes of a symbol wait after their end: `lateness_ms`, and its step of `spread_ms`."""
+    return lateness_ms + partition_of(symbol, CLOSING_STEPS) * spread_ms // CLOSING_STEPS
+
+
 def running_maximum(groups: IntArray, values: IntArray, initial: IntArray) -> IntArray:
     """Return the running maximum of `values` within each run of equal `groups`, each beginning from `initial`.
 
@@ -159,7 +169,7 @@ def plan_of(
     rank: IntArray,
     times: IntArray,
     table: Array,
-    lateness_ms: int,
+    lateness: IntArray,
     learning_ms: int,
 ) -> Plan:
     """Cut the rows of a span into rounds.
@@ -173,7 +183,7 @@ def plan_of(
         rank: place of each row among its symbol's rows of the span, from 0.
         times: event time (ms), `UNTIMED` for rows that move no watermark.
         table: rows of dtype `MARKET`; only read.
-        lateness_ms: how long a minute waits after its end.
+        lateness: how long a minute waits after its end (ms), by market number.
         learning_ms: learning ends at multiples of this.
     """
     order = np.argsort(market, kind="stable")
@@ -187,7 +197,7 @@ def plan_of(
     sorted_times = times[order]
     begun = _begun(table["start"][markets], group, sorted_times)
     watermark = running_maximum(group, sorted_times, table["watermark"][markets][group])
-    open_start = np.maximum(begun, (watermark - lateness_ms) // MINUTE_MS * MINUTE_MS)
+    open_start = np.maximum(begun, (watermark - lateness[of_row]) // MINUTE_MS * MINUTE_MS)
     before = np.empty_like(open_start)
     before[1:] = open_start[:-1]
     before[first] = begun[first]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Engine as EngineSettings
-from processors.heatmap.minutes import EMPTY_MARKET, EMPTY_SLOT, MARKET, NOT_STARTED, SLOT
+from processors.heatmap.minutes import EMPTY_MARKET, EMPTY_SLOT, MARKET, NOT_STARTED, SLOT, lateness_of
 from processors.positions.inferred import InferredPositions, Taken
 from processors.positions.observed import ObservedPositions
 
@@ -84,7 +84,8 @@ class Before:
 class PartitionState:
     """All markets of one partition. Market `m` has row `m` of `table` and rows `2 m` and `2 m + 1` of `slots`.
 
-    `revisions` counts the rows of each symbol's log that were applied. `stale` marks markets whose open minute has
+    `revisions` counts the rows of each symbol's log that were applied, `lateness` is how long a market's minutes wait
+    after their end (ms). `stale` marks markets whose open minute has
     changed since it was published, `shown` is what is known of it, `counts` are rows held as implausible and watermarks
     healed; none of them is saved.
     """
@@ -101,6 +102,7 @@ class PartitionState:
         self.table: Array = np.repeat(EMPTY_MARKET, _CAPACITY)
         self.slots: Array = np.repeat(EMPTY_SLOT, 2 * _CAPACITY)
         self.symbol_of: IntArray = np.zeros(_CAPACITY, np.int64)
+        self.lateness: IntArray = np.zeros(_CAPACITY, np.int64)
         self.stale = np.zeros(_CAPACITY, np.bool_)
         self.shown: Array = np.repeat(_NOT_SHOWN, _CAPACITY)
         self.revisions: IntArray = np.zeros(_CAPACITY, np.int64)
@@ -119,6 +121,7 @@ class PartitionState:
             self.table = np.concatenate([self.table, np.repeat(EMPTY_MARKET, number)])
             self.slots = np.concatenate([self.slots, np.repeat(EMPTY_SLOT, 2 * number)])
             self.symbol_of = np.concatenate([self.symbol_of, np.zeros(number, np.int64)])
+            self.lateness = np.concatenate([self.lateness, np.zeros(number, np.int64)])
             self.stale = np.concatenate([self.stale, np.zeros(number, np.bool_)])
             self.shown = np.concatenate([self.shown, np.repeat(_NOT_SHOWN, number)])
         place = self.symbol_number_of(symbol)
@@ -126,6 +129,7 @@ class PartitionState:
         self.symbols.append(symbol)
         self.instruments.append("")
         self.symbol_of[number] = place
+        self.lateness[number] = lateness_of(symbol, self.settings.lateness_ms, self.settings.closing_spread_ms)
         self.markets_of[place].append(number)
         self.inferred.add_market(venue, symbol)
         return number

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from kafka.partitioner.default import murmur2
 
 from liqheat.domain import price_grid
 from liqheat.domain.events import NAN, Event, Kind, Liquidation, Mark, OpenInterest, Position, Trade, Turnover
@@ -19,7 +20,8 @@ from liqheat.platform.settings import Engine as EngineSettings
 from processors.positions.inferred import InferredPositions
 from processors.positions.minute_columns import MinuteColumns
 
-SETTINGS = EngineSettings(lateness_ms=2_000, warm_up_hours=1.0)
+SPREAD = 8_000
+SETTINGS = EngineSettings(lateness_ms=2_000, closing_spread_ms=SPREAD, warm_up_hours=1.0)
 MINUTE = 60_000
 FACTOR = SETTINGS.grid_factor
 
@@ -248,8 +250,9 @@ class SlowEngine:
         return True
 
     def close(self, market: SlowMarket, revision: int) -> None:
-        while market.watermark >= market.start + MINUTE + SETTINGS.lateness_ms:
-            silent = (market.watermark - SETTINGS.lateness_ms) // MINUTE - market.start // MINUTE
+        lateness = SETTINGS.lateness_ms + (murmur2(market.symbol.encode()) & 0x7FFFFFFF) % 8 * SPREAD // 8
+        while market.watermark >= market.start + MINUTE + lateness:
+            silent = (market.watermark - lateness) // MINUTE - market.start // MINUTE
             if silent > 60 and not market.minute.rows and not market.ahead:
                 market.start += silent * MINUTE
                 continue

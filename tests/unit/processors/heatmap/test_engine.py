@@ -14,7 +14,7 @@ from processors.heatmap import engine
 from processors.heatmap.state import PartitionState
 
 START, MINUTE = 1_767_225_600_000, 60_000
-SETTINGS = EngineSettings()
+SETTINGS = EngineSettings(closing_spread_ms=0)
 AT = (Venue.BINANCE, "VIRTUAL", "VIRTUALUSDT")
 FET = (Venue.BINANCE, "FET", "FETUSDT")
 
@@ -36,6 +36,21 @@ def test_a_minute_closes_when_the_watermark_passes_its_end_by_the_lateness() -> 
     assert (row["window_start"], row["mark_close"], row["mark_high"], row["revision"]) == (START, 1.0, 1.0, 3)
     (row,) = engine.snapshot(state)[-1].frame.iter_rows(named=True)
     assert (row["mark_open"], row["mark_close"], row["revision"]) == (2.0, 3.0, 3)
+
+
+def test_markets_close_spread_over_the_seconds_after_a_minute_those_of_one_symbol_together() -> None:
+    state = engine.new_state(EngineSettings(lateness_ms=2_000, closing_spread_ms=8_000))
+    symbols = [f"COIN{number}" for number in range(40)]
+    closed_at: dict[tuple[Venue, str], int] = {}
+    for passed in range(0, MINUTE + 11_000, 1_000):
+        for venue in (Venue.BYBIT, Venue.OKX):
+            for batch in engine.apply(
+                state, to_batch([Mark(venue, name, name, START + passed, 1.0) for name in symbols])
+            ):
+                if batch.kind is Kind.MARKET_MINUTES:
+                    closed_at |= dict.fromkeys(((venue, name) for name in batch.frame["symbol"]), passed - MINUTE)
+    assert set(closed_at.values()) == set(range(2_000, 10_000, 1_000))
+    assert all(closed_at[Venue.BYBIT, name] == closed_at[Venue.OKX, name] for name in symbols)
 
 
 def test_silent_minutes_are_carried_on_for_an_hour_and_skipped_beyond() -> None:
