@@ -64,12 +64,14 @@ def steps(shape: LogShape, markets: Sequence[tuple[Market, Instrument]]) -> Iter
         now = START + step * round(STEP_SECONDS * 1_000)
         price *= np.exp(random.normal(0, _STEP_VOLATILITY, int(coin.max()) + 1))[coin]
         events: list[Event] = []
-        numbers = np.repeat(np.arange(count), random.poisson(shape.trades / _STEPS_PER_MINUTE, count))
+        numbers = random.permutation(
+            np.repeat(np.arange(count), random.poisson(shape.trades / _STEPS_PER_MINUTE, count))
+        )
         times = np.sort(random.integers(now, now + 100, len(numbers)))
         sides = random.choice(np.array([-1, 1]), len(numbers))
         sizes = random.exponential(1.0, len(numbers)) * trade_usd[numbers] / price[numbers]
         for number, time, size, side in zip(
-            random.permutation(numbers).tolist(), times.tolist(), sizes.tolist(), sides.tolist(), strict=True
+            numbers.tolist(), times.tolist(), sizes.tolist(), sides.tolist(), strict=True
         ):
             at = markets[number][1]
             events.append(Trade(at.venue, at.symbol, at.name, time, float(price[number]), size, side))
