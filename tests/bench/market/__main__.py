@@ -1,14 +1,15 @@
 """`python -m tests.bench.market`: what the real services cost on a load like the real markets'.
 
 Frames and REST answers come from a lean generator over loopback sockets; Apache Kafka, four `liqheat ingest`, one
-`liqheat process` and one sink with embedded ClickHouse (`liqheat serve-local`) run as processes of their own.
-Nothing is judged: the figures are printed, each beside its budget.
+`liqheat process` and one sink with embedded ClickHouse (`liqheat serve-local`) run as processes of their own, or
+several of both as groups. Nothing is judged: the figures are printed, each beside its budget.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 from liqheat.platform.errors import LiqheatError
@@ -37,6 +38,10 @@ def _arguments() -> argparse.Namespace:
         default="1700",
         help="markets over four venues; several separated by commas run in turn (36,340,1700)",
     )
+    parser.add_argument("--workers", default="1", help="workers that share the markets; several run in turn (1,2,4)")
+    parser.add_argument(
+        "--sinks", default="1", help="sinks of one group, on ClickHouse behind HTTP where more than one"
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes that are watched (2 for a short look)")
     parser.add_argument("--storm", default="", help="minutes at which storms begin, separated by commas, or `none`")
     parser.add_argument("--seed", type=int, default=1, help="of the load")
@@ -57,7 +62,10 @@ def main() -> int:
     if arguments.keep and arguments.keep.exists():
         sys.stderr.write(f"{arguments.keep} exists; data of another run would be counted, so give a new folder\n")
         return 2
-    sizes = [int(text) for text in arguments.markets.split(",")]
+    sizes = [
+        tuple(int(text) for text in texts)
+        for texts in product(*(each.split(",") for each in (arguments.markets, arguments.workers, arguments.sinks)))
+    ]
     settings = dict(pair.partition("=")[::2] for pair in arguments.set)
     storms = storms_of(arguments.minutes)
     if arguments.storm:
@@ -68,10 +76,11 @@ def main() -> int:
     _say(f"{60 * MEAN_TRADES_PER_SECOND:g} trades per minute and market on average; one mark per second")
     runs: list[Run] = []
     try:
-        for size in sizes:
+        for markets, workers, sinks in sizes:
+            load = Load(markets, arguments.seed, workers, sinks)
             with tempfile.TemporaryDirectory(prefix="bench-market-") as temporary:
-                directory = (arguments.keep or Path(temporary)) / str(size)
-                runs.append(run(Load(size, arguments.seed), arguments.minutes, storms, directory, settings, _say))
+                directory = (arguments.keep or Path(temporary)) / f"{markets}-{workers}-{sinks}"
+                runs.append(run(load, arguments.minutes, storms, directory, settings, _say))
             sys.stdout.write(text_of(runs[-1]) + "\n\n")
             sys.stdout.flush()
     except LiqheatError as error:

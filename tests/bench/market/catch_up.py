@@ -35,7 +35,7 @@ class _WorkerAlone(Stack):
         self._bootstrap_servers = bootstrap_servers
 
     def _start(self) -> None:
-        self._start_worker(self._environment(self._bootstrap_servers))
+        self._start_workers(self._environment(self._bootstrap_servers))
 
 
 def worker_rate(bootstrap_servers: str, rows: int, directory: Path, say: Callable[[str], None]) -> tuple[float, float]:
@@ -46,12 +46,12 @@ def worker_rate(bootstrap_servers: str, rows: int, directory: Path, say: Callabl
     """
     with _WorkerAlone(bootstrap_servers, directory, say) as stack:
         pid = stack.pids[WORKER]
-        consumed = before = sum(stack.counts(WORKER, CONSUMED, "kind").values())
+        consumed = before = sum(stack.counts([WORKER], CONSUMED, "kind").values())
         spent, begun = cost_of(pid).processor, time.monotonic()
         while consumed < rows and time.monotonic() - begun < _LIMIT_SECONDS:
             time.sleep(1.0)
             stack.check()
-            consumed = sum(stack.counts(WORKER, CONSUMED, "kind").values())
+            consumed = sum(stack.counts([WORKER], CONSUMED, "kind").values())
         wall = time.monotonic() - begun
         time.sleep(_QUIET_SECONDS)
         processor = cost_of(pid).processor - spent

@@ -18,14 +18,11 @@ from tests.bench.market.disk import Disk
 from tests.bench.market.processes import Cost, cost_of, forget_peak, machine_busy
 from tests.bench.market.stack import (
     CONSUMED,
-    COUNTED,
     GENERATOR,
     INGESTS,
     INSERTED,
     KAFKA,
     PUBLISHED,
-    SINK,
-    WORKER,
     Load,
     Stack,
 )
@@ -86,11 +83,11 @@ class Run:
     def needed(self, name: str) -> float:
         """Return the processor seconds per second that keeping up would take.
 
-        For the worker, and for the sink, which is given what the worker makes: what was used, per row consumed, times
-        the rows published.
+        For workers, and for sinks, which are given what workers make: what was used, per row consumed, times the rows
+        published.
         """
         used = self.processor(name)
-        if name not in (WORKER, SINK):
+        if name not in (*self.load.worker_names, *self.load.storing):
             return used
         consumed = self.rate(lambda sample: sample.consumed)
         return used * self.rate(lambda sample: sample.published) / consumed if consumed else float("inf")
@@ -114,18 +111,18 @@ def run(
     with Stack(load, directory, settings, say) as stack:
         say(f"{load.markets:,} markets: settling for {SETTLE_SECONDS:g} s")
         time.sleep(SETTLE_SECONDS)
-        for name in COUNTED:
+        for name in load.counted:
             forget_peak(stack.pids[name])
-        kinds_before, tables_before = _by_kind(stack), stack.counts(SINK, INSERTED, "table")
-        samples, begun = _watch(stack, minutes * 60, [minute * 60 for minute in storms], say)
-        kinds, tables = _by_kind(stack), stack.counts(SINK, INSERTED, "table")
+        kinds_before, tables_before = _by_kind(stack), stack.counts(load.sink_names, INSERTED, "table")
+        samples, begun = _watch(stack, load, minutes * 60, [minute * 60 for minute in storms], say)
+        kinds, tables = _by_kind(stack), stack.counts(load.sink_names, INSERTED, "table")
         say(f"probing for {PROBE_SECONDS:g} s")
         state = stack.load_state()
         latencies = probe.latencies(stack.page, int(state["started"]), PROBE_SECONDS)
         stack.check()
         stack.stop([*INGESTS])
-        stack.stop([WORKER])
-        stack.stop([SINK])
+        stack.stop(load.worker_names)
+        stack.stop_storing()
         state = stack.load_state()
     say("merging what is on disk")
     return Run(
@@ -143,9 +140,9 @@ def run(
 
 
 def _watch(
-    stack: Stack, seconds: float, storms: list[float], say: Callable[[str], None]
+    stack: Stack, load: Load, seconds: float, storms: list[float], say: Callable[[str], None]
 ) -> tuple[list[Sample], list[float]]:
-    samples = [_sample(stack)]
+    samples = [_sample(stack, load)]
     started = samples[0].at
     begun: list[float] = []
     while (elapsed := time.monotonic() - started) < seconds:
@@ -155,34 +152,34 @@ def _watch(
             begun.append(time.monotonic())
         time.sleep(min(_EVERY, seconds - elapsed))
         stack.check()
-        samples.append(_sample(stack))
+        samples.append(_sample(stack, load))
         if len(samples) % 6 == 0:
-            _say_progress(samples, seconds, say)
+            _say_progress(samples, load, seconds, say)
     return samples, begun
 
 
-def _say_progress(samples: list[Sample], seconds: float, say: Callable[[str], None]) -> None:
+def _say_progress(samples: list[Sample], load: Load, seconds: float, say: Callable[[str], None]) -> None:
     now, before = samples[-1], samples[-6]
     span = now.at - before.at
-    spent = sum(now.costs[name].processor - before.costs[name].processor for name in COUNTED) / span
+    spent = sum(now.costs[name].processor - before.costs[name].processor for name in load.counted) / span
     say(
         f"{(now.at - samples[0].at) / seconds:4.0%}  {(now.published - before.published) / span:,.0f} rows/s in, "
         f"{now.behind:,.0f} behind, {(now.stored - before.stored) / span:,.0f} rows/s stored, {spent:.2f} cores"
     )
 
 
-def _sample(stack: Stack) -> Sample:
+def _sample(stack: Stack, load: Load) -> Sample:
     published = sum(_by_kind(stack).values())
-    consumed = sum(stack.counts(WORKER, CONSUMED, "kind").values())
-    stored = sum(stack.counts(SINK, INSERTED, "table").values())
-    costs = {name: cost_of(stack.pids[name]) for name in (*COUNTED, GENERATOR, KAFKA)}
+    consumed = sum(stack.counts(load.worker_names, CONSUMED, "kind").values())
+    stored = sum(stack.counts(load.sink_names, INSERTED, "table").values())
+    costs = {name: cost_of(stack.pids[name]) for name in (*load.counted, GENERATOR, KAFKA)}
     return Sample(time.monotonic(), published, consumed, stored, costs, machine_busy())
 
 
 def _by_kind(stack: Stack) -> dict[str, float]:
     total: dict[str, float] = {}
     for name in INGESTS:
-        for kind, count in stack.counts(name, PUBLISHED, "kind").items():
+        for kind, count in stack.counts([name], PUBLISHED, "kind").items():
             if kind != _GAPS:
                 total[kind] = total.get(kind, 0.0) + count
     return total

@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 
 from tests.bench.market.measure import STORM_SECONDS, Run, Sample
-from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, WORKER
+from tests.bench.market.stack import GENERATOR, INGESTS, KAFKA, Load
 
-BUDGETS: tuple[tuple[str, tuple[str, ...], float], ...] = (
-    ("four ingests", tuple(INGESTS), 0.5),
-    ("worker", (WORKER,), 0.6),
-    ("sink with ClickHouse", (SINK,), 0.4),
-)
-"""What issue 16 allows at 1,700 markets, processor seconds per second."""
 _CAUGHT_UP_SECONDS = 2.0
 """A worker that is fewer seconds of rows behind has caught up."""
+
+
+def budgets(load: Load) -> tuple[tuple[str, tuple[str, ...], float], ...]:
+    """Return what issue 16 allows each stage at 1,700 markets, processor seconds per second, with its processes."""
+    return (
+        ("four ingests", tuple(INGESTS), 0.5),
+        ("worker" if load.workers == 1 else f"{load.workers} workers", load.worker_names, 0.6),
+        ("sink with ClickHouse" if load.sinks == 1 else f"{load.sinks} sinks, ClickHouse", load.storing, 0.4),
+    )
 
 
 def text_of(run: Run) -> str:
@@ -27,9 +30,9 @@ def text_of(run: Run) -> str:
         f"{run.load.markets:,} markets, {run.seconds / 60:g} minutes, {len(run.storms)} storms",
         f"  {'':24}{'processor s/s':>14}{'to keep up':>12}{'peak memory':>14}",
     ]
-    for name in (*COUNTED, GENERATOR, KAFKA):
+    for name in (*run.load.counted, GENERATOR, KAFKA):
         peak = max(sample.costs[name].peak for sample in run.samples) / 2**20
-        note = "" if name in COUNTED else "  (not counted)"
+        note = "" if name in run.load.counted else "  (not counted)"
         lines.append(f"  {name:24}{run.processor(name):14.3f}{run.needed(name):12.3f}{peak:11,.0f} MB{note}")
     kinds = ", ".join(f"{kind} {count / run.seconds:,.1f}" for kind, count in sorted(run.published_by_kind.items()))
     tables = ", ".join(f"{table} {count / run.seconds:,.1f}" for table, count in sorted(run.stored_by_table.items()))
@@ -49,25 +52,28 @@ def text_of(run: Run) -> str:
 
 
 def growth_of(runs: Sequence[Run]) -> str:
-    """Return how cost grows with the number of markets: seconds per second, and microseconds per market and second."""
-    lines = [f"  {'markets':>8}{'rows/s in':>11}" + "".join(f"{name:>32}" for name, _, _ in BUDGETS) + f"{'sum':>10}"]
+    """Return how cost grows with markets and with processes: seconds per second, microseconds per market and second."""
+    headings = ("four ingests", "workers", "sinks and ClickHouse")
+    head = f"  {'markets':>8}{'workers':>8}{'sinks':>6}{'rows/s in':>11}"
+    lines = [head + "".join(f"{name:>32}" for name in headings) + f"{'sum':>10}"]
     for run in runs:
         cells, total = "", 0.0
-        for _, names, _ in BUDGETS:
+        for _, names, _ in budgets(run.load):
             needed = sum(run.needed(name) for name in names)
             total += needed
             cells += f"{needed:12.3f} s/s {needed / run.load.markets * 1e6:8.0f} us/market"
         published = run.rate(lambda sample: sample.published)
-        lines.append(f"  {run.load.markets:8,}{published:11,.0f}{cells}{total:10.3f}")
+        spread = f"{run.load.workers:8}{run.load.sinks:6}"
+        lines.append(f"  {run.load.markets:8,}{spread}{published:11,.0f}{cells}{total:10.3f}")
     return "\n".join(["how cost grows (to keep up):", *lines])
 
 
 def limit_of(run: Run) -> str:
     """Say which stage would be the first not to keep up."""
-    shares = {name: sum(map(run.needed, names)) / budget for name, names, budget in BUDGETS}
+    shares = {name: sum(map(run.needed, names)) / budget for name, names, budget in budgets(run.load)}
     worst = max(shares, key=lambda name: shares[name])
     # One process is one event loop: beyond one core it cannot keep up, whatever the machine.
-    single = {name: run.needed(name) for name in COUNTED}
+    single = {name: run.needed(name) for name in run.load.counted}
     fullest = max(single, key=lambda name: single[name])
     behind = "; it falls behind" if _is_falling_behind(run) else ""
     return (
@@ -100,7 +106,7 @@ def _machine(run: Run) -> str:
     """Say how much of the machine others took: latency and lag are this run's own only on a machine of its own."""
     cores = os.cpu_count() or 1
     busy = run.rate(lambda sample: sample.busy)
-    ours = sum(map(run.processor, (*COUNTED, GENERATOR, KAFKA)))
+    ours = sum(map(run.processor, (*run.load.counted, GENERATOR, KAFKA)))
     others = max(0.0, busy - ours)
     crowded = "; lag and latency are not this run's alone" if others > 0.25 * cores else ""
     return f"{cores} cores, {busy:.2f} of them busy: {ours:.2f} with this run, {others:.2f} with others{crowded}"
@@ -125,7 +131,7 @@ def _storms(run: Run) -> list[str]:
         spent = {
             name: (during[-1].costs[name].processor - during[0].costs[name].processor)
             / max(during[-1].at - during[0].at, 1e-9)
-            for name in COUNTED
+            for name in run.load.counted
         }
         costs = ", ".join(f"{name} {cost:.2f}" for name, cost in spent.items())
         sentences.append(

@@ -23,10 +23,10 @@ from tests.bench.market.activity import LISTED
 from tests.bench.market.server import HOST, environment_of
 
 KAFKA, GENERATOR, WORKER, SINK = "Kafka", "generator", "worker", "sink with ClickHouse"
+CLICKHOUSE, PAGE = "ClickHouse", "page"
+"""Processes of their own where there are several sinks: embedded ClickHouse is one engine per process."""
 INGESTS = {f"ingest {venue.value}": venue for venue in LISTED}
 """An ingest for each venue that the generator plays."""
-COUNTED = (*INGESTS, WORKER, SINK)
-"""The services that the issue's budget is for; generator and Kafka are printed beside them."""
 
 PUBLISHED = "liqheat_events_published_total"
 CONSUMED = "liqheat_rows_consumed_total"
@@ -44,10 +44,36 @@ _ANSWER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How large a run is: markets over the four venues, and the tape's seed."""
+    """How large a run is: markets over the four venues, the tape's seed, and over how many processes it is spread."""
 
     markets: int
     seed: int = 1
+    workers: int = 1
+    sinks: int = 1
+
+    @property
+    def worker_names(self) -> tuple[str, ...]:
+        """The workers."""
+        return _numbered(WORKER, self.workers)
+
+    @property
+    def sink_names(self) -> tuple[str, ...]:
+        """The sinks; one alone has ClickHouse inside it."""
+        return (SINK,) if self.sinks == 1 else _numbered("sink", self.sinks)
+
+    @property
+    def storing(self) -> tuple[str, ...]:
+        """All that stores rows: sinks and ClickHouse."""
+        return self.sink_names if self.sinks == 1 else (*self.sink_names, CLICKHOUSE)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The services that the issue's budget is for; generator and Kafka are printed beside them."""
+        return (*INGESTS, *self.worker_names, *self.storing)
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    return (name,) if count == 1 else tuple(f"{name} {number}" for number in range(1, count + 1))
 
 
 class Stack:
@@ -83,8 +109,10 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for names in ([*INGESTS], [WORKER], [SINK], [GENERATOR]):
-            self.stop(names)
+        self.stop([*INGESTS])
+        self.stop(self._load.worker_names)
+        self.stop_storing()
+        self.stop([GENERATOR])
         if self._broker is not None:
             self._broker.stop()
 
@@ -94,6 +122,11 @@ class Stack:
         if processes:
             with ThreadPoolExecutor(len(processes)) as together:
                 list(together.map(lambda process: process.stop(_STOP_SECONDS), processes))
+
+    def stop_storing(self) -> None:
+        """End the sinks, then what they write to."""
+        self.stop([*self._load.sink_names, PAGE])
+        self.stop([CLICKHOUSE])
 
     def check(self) -> None:
         """Return while all run.
@@ -115,16 +148,33 @@ class Stack:
         self._wait([GENERATOR], "/_state")
         environment = self._environment(self._broker.bootstrap_servers) | environment_of(f"http://{HOST}:{port}")
         self._run_once([*_LIQHEAT, "topics", "create"], environment)
-        self._launch(SINK, [*_LIQHEAT, "serve-local"], environment)
-        self._wait([SINK])
-        self._start_worker(environment)
+        if self._load.sinks == 1:
+            self._launch(SINK, [*_LIQHEAT, "serve-local"], environment)
+            self._wait([SINK])
+        else:
+            self._start_sinks(environment)
+        self._start_workers(environment)
         for name, venue in INGESTS.items():
             self._launch(name, [*_LIQHEAT, "ingest", "--venue", venue.value], environment)
         self._wait([*INGESTS])
 
-    def _start_worker(self, environment: Mapping[str, str]) -> None:
-        self._launch(WORKER, [*_LIQHEAT, "process"], environment)
-        self._wait([WORKER])
+    def _start_workers(self, environment: Mapping[str, str]) -> None:
+        for name in self._load.worker_names:
+            self._launch(name, [*_LIQHEAT, "process"], environment)
+        self._wait(self._load.worker_names)
+
+    def _start_sinks(self, environment: Mapping[str, str]) -> None:
+        """Start the sinks as one group, on a ClickHouse of its own process, and a page that reads it."""
+        port = free_port()
+        engine = [sys.executable, "-m", "tests.chaos.clickhouse_process", str(self.data_directory), str(port)]
+        self._launch(CLICKHOUSE, engine, {"PYTHONPATH": str(_ROOT)}, port)
+        self._wait([CLICKHOUSE], "/ping")
+        server = {"LIQHEAT_CLICKHOUSE__INTERFACE": "http", "LIQHEAT_CLICKHOUSE__PORT": str(port)}
+        for name in self._load.sink_names:
+            self._launch(name, [*_LIQHEAT, "sink", "--migrate"], {**environment, **server})
+            self._wait([name])
+        self._launch(PAGE, [*_LIQHEAT, "view"], {**environment, **server}, self.page)
+        self._wait([PAGE], "/api/markets")
 
     def _environment(self, bootstrap_servers: str) -> dict[str, str]:
         return {
@@ -184,14 +234,15 @@ class Stack:
         """Have a storm begin now."""
         self._get(self._ports[GENERATOR], f"/_storm?seconds={seconds:g}", "POST")
 
-    def counts(self, name: str, metric: str, label: str) -> dict[str, float]:
-        """Return a service's counter by one of its labels; empty while it has none."""
+    def counts(self, names: Sequence[str], metric: str, label: str) -> dict[str, float]:
+        """Return the services' counter, added up, by one of its labels; empty while they have none."""
         found: dict[str, float] = {}
-        for family in text_string_to_metric_families(self._get(self._ports[name], "/metrics")):
-            for sample in family.samples:
-                if sample.name == metric:
-                    key = sample.labels.get(label, "")
-                    found[key] = found.get(key, 0.0) + sample.value
+        for name in names:
+            for family in text_string_to_metric_families(self._get(self._ports[name], "/metrics")):
+                for sample in family.samples:
+                    if sample.name == metric:
+                        key = sample.labels.get(label, "")
+                        found[key] = found.get(key, 0.0) + sample.value
         return found
 
     def _get(self, port: int, path: str, method: str = "GET") -> str:

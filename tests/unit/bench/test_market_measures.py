@@ -13,11 +13,12 @@ from tests.bench.market.generator import WIRES
 from tests.bench.market.measure import Run, Sample
 from tests.bench.market.processes import Cost, cost_of, forget_peak, machine_busy
 from tests.bench.market.report import growth_of, limit_of, text_of
-from tests.bench.market.stack import COUNTED, GENERATOR, INGESTS, KAFKA, SINK, WORKER, Load
+from tests.bench.market.stack import CLICKHOUSE, GENERATOR, INGESTS, KAFKA, SINK, WORKER, Load
 from tests.bench.market.tape import STEP_MS, Tape
 
 START = 1_790_000_000_000
 FIRST = next(iter(INGESTS))
+ONE = Load(100)
 
 
 def test_a_process_costs_what_its_own_clock_says() -> None:
@@ -72,17 +73,18 @@ def test_storms_end_early_enough_to_be_seen_caught_up() -> None:
     assert storms_of(10.0) == (2.0, 6.0)
 
 
-def run_of(worker_seconds: float, consumed: float, storms: tuple[float, ...] = ()) -> Run:
-    """Return a run of 100 s in which 1,000 rows per second came in; each other process spent 1 s."""
+def run_of(worker_seconds: float, consumed: float, storms: tuple[float, ...] = (), load: Load = ONE) -> Run:
+    """Return a run of 100 s in which 1,000 rows per second came in; each process but the workers spent 1 s."""
 
     def sample(share: float) -> Sample:
-        costs = {name: Cost(share, 10 * 2**20, 20 * 2**20) for name in (*COUNTED, GENERATOR, KAFKA)}
-        costs[WORKER] = Cost(share * worker_seconds, 10 * 2**20, 20 * 2**20)
+        costs = {name: Cost(share, 10 * 2**20, 20 * 2**20) for name in (*load.counted, GENERATOR, KAFKA)}
+        for name in load.worker_names:
+            costs[name] = Cost(share * worker_seconds / load.workers, 10 * 2**20, 20 * 2**20)
         busy = share * (os.cpu_count() or 1) * 50.0
         return Sample(100 * share, 100_000 * share, 100_000 * share * consumed, 500_000 * share, costs, busy)
 
     return Run(
-        load=Load(100),
+        load=load,
         seconds=100.0,
         samples=[sample(step / 20) for step in range(21)],
         storms=list(storms),
@@ -143,3 +145,16 @@ def test_growth_shows_each_size_with_its_cost_per_market() -> None:
     assert len(lines) == 4
     assert "0.050 s/s      500 us/market" in lines[2]
     assert "0.500 s/s     5000 us/market" in lines[3]
+
+
+def test_several_workers_and_sinks_are_added_up_to_what_a_market_costs() -> None:
+    load = Load(100, workers=4, sinks=2)
+    assert load.worker_names == ("worker 1", "worker 2", "worker 3", "worker 4")
+    assert load.storing == ("sink 1", "sink 2", CLICKHOUSE)
+    assert ONE.counted == (*INGESTS, WORKER, SINK)
+    one, spread = growth_of([run_of(50.0, 1.0), run_of(50.0, 1.0, load=load)]).splitlines()[2:]
+    assert one.split()[:3] == ["100", "1", "1"]
+    assert spread.split()[:3] == ["100", "4", "2"]
+    assert "0.500 s/s     5000 us/market" in one
+    assert "0.500 s/s     5000 us/market" in spread, "four workers that share the work cost what one does"
+    assert "0.030 s/s      300 us/market" in spread, "two sinks and ClickHouse"
