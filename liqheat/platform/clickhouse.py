@@ -36,6 +36,14 @@ _TRANSIENT_CODES = {
     473,  # DEADLOCK_AVOIDED: ClickHouse asks the client to retry
     999,  # KEEPER_EXCEPTION
 }
+OVER_SHARDS: dict[str, str | int] = {
+    # Rows are on their shard when an insert returns, not in a queue of the server that took them.
+    "distributed_foreground_insert": 1,
+    # Rollups read what was just written: of each shard the same replica is written to and asked, as long as it answers.
+    "load_balancing": "in_order",
+    "prefer_localhost_replica": 0,
+}
+"""Settings of every query of those who write, where tables are over the shards of a cluster."""
 _MISSING_SCHEMA_CODES = {16, 60, 81}  # NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_TABLE, UNKNOWN_DATABASE
 _DENIED_CODES = {192, 193, 194, 497, 516}  # unknown user, wrong or missing password, access denied, authentication
 
@@ -100,12 +108,19 @@ def open_clickhouse(clickhouse: ClickHouse, *, readonly: bool = False) -> Client
                 ca_cert=str(clickhouse.ca_file) if clickhouse.ca_file else None,
                 client_name="liqheat",
                 connect_timeout=5,
-                settings={"readonly": 1} if readonly else None,
+                settings=_session(clickhouse, readonly),
                 # A session would make the server refuse a second thread's query while one runs.
                 autogenerate_session_id=False,
             )
     client.database = clickhouse.database
     return client
+
+
+def _session(clickhouse: ClickHouse, readonly: bool) -> dict[str, str | int] | None:
+    """Return the settings of every query to a server; a read-only user may set none, and has a profile for it."""
+    if readonly:
+        return {"readonly": 1}
+    return OVER_SHARDS if clickhouse.shard_database else None
 
 
 def _open_chdb(clickhouse: ClickHouse, readonly: bool) -> Client:

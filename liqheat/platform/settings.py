@@ -22,6 +22,7 @@ from liqheat.domain.instruments import DEFAULT_WATCH_LIST, as_asked
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
+from liqheat.platform.clickhouse_settings import ClickHouse as ClickHouse
 from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.section import Section
@@ -61,29 +62,6 @@ class Kafka(Section):
     def topic(self, topic: Topic) -> str:
         """Return the name of `topic` on this cluster."""
         return self.topic_prefix + topic.label
-
-
-class ClickHouse(Section):
-    """Where the sink writes: a server (`http`), or ClickHouse inside the process (`chdb`)."""
-
-    interface: Literal["http", "chdb"] = Field(
-        "http", description="a server over HTTP, or ClickHouse inside the process"
-    )
-    host: str = Field("127.0.0.1", description="name or address of the server")
-    port: Port = Field(8123, description="its HTTP port (8443 is usual with TLS)")
-    secure: bool = Field(False, description="TLS to the server")
-    ca_file: Path | None = Field(None, description="certificate authority that signed the server")
-    username: str = Field("default", description="user that writes, or reads for the queries")
-    password: SecretStr | None = Field(None, description="its password")
-    database: str = Field("liqheat", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,60}$", description="holds all tables and views")
-    writer_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_writer, the sink")
-    reader_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_reader, services")
-    grafana_password: SecretStr | None = Field(None, description="for `migrate --users`: of liqheat_grafana")
-    data_directory: Path | None = Field(None, description="where chdb keeps its data")
-    cluster: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,60}$", description="ON CLUSTER name")
-    readers_memory_bytes: int = Field(
-        3_000_000_000, ge=100_000_000, description="memory that all readers together may use; the writer needs the rest"
-    )
 
 
 class Ingest(Section):

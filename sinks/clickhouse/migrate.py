@@ -19,6 +19,7 @@ from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
 from liqheat.platform.sql_text import fill, split_statements
 from sinks.clickhouse.retention import apply_retention
+from sinks.clickhouse.shards import spread
 from sinks.clickhouse.tables import TABLES
 from sinks.clickhouse.views import apply_views
 
@@ -79,6 +80,11 @@ def placeholders(settings: Settings) -> dict[str, str]:
     }
 
 
+def stored_placeholders(settings: Settings) -> dict[str, str]:
+    """Return those of the tables that hold the rows: on several shards they have a database of their own."""
+    return placeholders(settings) | {"database": settings.clickhouse.stored_database}
+
+
 def pending_migrations(
     client: Client, settings: Settings, migrations: Sequence[Migration] | None = None
 ) -> list[Migration]:
@@ -115,15 +121,18 @@ def migrate(client: Client, settings: Settings, migrations: Sequence[Migration] 
         FatalError: as `pending_migrations`, or ClickHouse refuses a statement.
         TransientError: ClickHouse cannot be reached.
     """
-    values = placeholders(settings)
+    values, stored = placeholders(settings), stored_placeholders(settings)
     done = []
     with translated_errors(settings.clickhouse):
         # The database may not exist yet, so nothing here may rely on the client's own.
-        for statement in split_statements(fill(_BOOTSTRAP, values, "The bootstrap")):
+        for statement in split_statements(fill(_BOOTSTRAP, stored, "The bootstrap")):
             client.command(statement, use_database=False)
+        spread(client, settings, values, {"migrations": "number", "views": "name"})
         for migration in pending_migrations(client, settings, migrations):
-            for statement in migration.statements(values):
-                client.command(statement, use_database=False)
+            for statement in migration.statements(stored):
+                # On several shards views are over all of them: `apply_views` makes those, in the other database.
+                if stored == values or "CREATE OR REPLACE VIEW" not in statement:
+                    client.command(statement, use_database=False)
             client.command(
                 _RECORD.format(database=values["database"]),
                 parameters={"number": migration.number, "name": migration.name, "checksum": migration.checksum},
@@ -133,7 +142,8 @@ def migrate(client: Client, settings: Settings, migrations: Sequence[Migration] 
             done.append(migration)
         if migrations is None:
             check_tables(client, settings)
-            apply_retention(client, settings, values)
+            apply_retention(client, settings, stored)
+            spread(client, settings, values, {table.name: table.key for table in TABLES.values()})
             apply_views(client, settings, values)
     return done
 
@@ -146,7 +156,7 @@ def check_tables(client: Client, settings: Settings) -> None:
     """
     rows = client.query(
         "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'",
-        parameters={"database": settings.clickhouse.database},
+        parameters={"database": settings.clickhouse.stored_database},
     ).result_rows
     existing = {name for (name,) in rows} - OWN_TABLES
     for names, sentence in (

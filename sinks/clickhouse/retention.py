@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 def apply_retention(client: Client, settings: Settings, values: dict[str, str]) -> list[str]:
     """Alter the TTL of each table where it differs from the settings; return the tables altered."""
-    database = settings.clickhouse.database
+    database = settings.clickhouse.stored_database
     rows = client.query(
         "SELECT name, create_table_query FROM system.tables WHERE database = {database:String}",
         parameters={"database": database},

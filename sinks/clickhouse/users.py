@@ -13,7 +13,7 @@ from liqheat.platform.clickhouse import translated_errors
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Settings
 from liqheat.platform.sql_text import fill, split_statements
-from sinks.clickhouse.migrate import placeholders
+from sinks.clickhouse.migrate import placeholders, stored_placeholders
 from sinks.clickhouse.tables import TABLES, Writer
 
 USERS_FILE = Path(__file__).parent / "users.sql"
@@ -48,6 +48,10 @@ def user_statements(settings: Settings) -> list[str]:
         for table in _TABLES[placeholder] if placeholder else [""]:
             statement = template.replace(placeholder, table) if placeholder else template
             statements.append(fill(statement, values, USERS_FILE.name))
+            if settings.clickhouse.shard_database and " ON {database}." in statement:
+                # A shard asks for the same right on its own table; what was there before is taken back above.
+                on_shard = fill(statement, values | stored_placeholders(settings), USERS_FILE.name)
+                statements.append(on_shard.replace(" WITH REPLACE OPTION", ""))
     return statements
 
 

@@ -48,6 +48,23 @@ def test_migrations_rows_and_rollups_go_over_http(settings: Settings, server: Ht
     client.close()
 
 
+def test_over_shards_a_writer_waits_for_the_shard_and_asks_the_replica_that_it_wrote_to(
+    settings: Settings, server: HttpClickHouse
+) -> None:
+    remote = over_http(settings, server)
+    shards = remote.clickhouse.model_copy(update={"cluster": "all", "shard_database": "of_a_shard"})
+    client = open_clickhouse(remote.clickhouse)
+    migrate(client, remote)
+    spread = open_clickhouse(shards)
+    writer = ClickHouseWriter(spread, shards)
+    assert writer.insert("heatmap_levels_raw", [rows_of(heatmap_batch(), Origin("heatmap-buckets", 0, 0))]) == 1
+    sent = {"distributed_foreground_insert": "1", "load_balancing": "in_order", "prefer_localhost_replica": "0"}
+    assert sent.items() <= server.insert_settings[-1].items()
+    client.command(f"DROP DATABASE {settings.clickhouse.database} SYNC", use_database=False)
+    for each in (client, spread):
+        each.close()
+
+
 @pytest.mark.parametrize(
     ("code", "fate", "words"),
     [

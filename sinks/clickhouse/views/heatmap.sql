@@ -36,7 +36,7 @@ FROM
         levels.opened_steps AS opened, levels.closed_steps AS closed,
         levels.swept_micro_usd AS swept, levels.liquidated_micro_usd AS liquidated, levels.confidence AS trust
     WHERE window_start > (SELECT max(window_start) FROM {database}.heatmap_upgrade_raw)
-       OR (symbol, venue) NOT IN (SELECT symbol, venue FROM {database}.heatmap_upgrade_raw)
+       OR (symbol, venue) GLOBAL NOT IN (SELECT symbol, venue FROM {database}.heatmap_upgrade_raw)
     UNION ALL
     SELECT
         symbol, venue, side, basis, leverage_band, window_start, price_low, price_high,
