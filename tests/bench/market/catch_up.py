@@ -10,7 +10,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from liqheat.local.broker import start_apache_kafka
@@ -20,43 +20,50 @@ from liqheat.platform.settings import Kafka
 from tests.bench.market import live_log, rivals
 from tests.bench.market.live_log import LogShape
 from tests.bench.market.processes import cost_of
-from tests.bench.market.stack import CONSUMED, KAFKA_JARS, WORKER, Load, Stack
+from tests.bench.market.stack import CONSUMED, KAFKA_JARS, Load, Stack
 
 _QUIET_SECONDS = 5.0
 """After the last row: for the checkpoints and outputs that belong to it."""
 _LIMIT_SECONDS = 900.0
 
 
-class _WorkerAlone(Stack):
-    """Only the worker, on a broker that runs already."""
+class _WorkersAlone(Stack):
+    """Only the workers, on a broker that runs already."""
 
-    def __init__(self, bootstrap_servers: str, directory: Path, say: Callable[[str], None]) -> None:
-        super().__init__(Load(0), directory, {}, say)
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: Kafka, workers: int, directory: Path, say: Callable[[str], None]) -> None:
+        settings = {"LIQHEAT_KAFKA__TOPIC_PREFIX": kafka.topic_prefix}
+        super().__init__(Load(0, workers=workers), directory, settings, say)
+        self._bootstrap_servers = kafka.bootstrap_servers
 
     def _start(self) -> None:
         self._start_workers(self._environment(self._bootstrap_servers))
 
 
-def worker_rate(bootstrap_servers: str, rows: int, directory: Path, say: Callable[[str], None]) -> tuple[float, float]:
-    """Return rows per second of processor time and of wall time, from ready to the last row applied.
+def worker_rate(
+    kafka: Kafka, rows: int, directory: Path, say: Callable[[str], None], workers: int = 1
+) -> tuple[float, float]:
+    """Return rows per second of processor time, of all workers together, and of wall time: from ready to the last row.
 
     Raises:
-        FatalError: the worker ended.
+        FatalError: a worker ended.
     """
-    with _WorkerAlone(bootstrap_servers, directory, say) as stack:
-        pid = stack.pids[WORKER]
-        consumed = before = sum(stack.counts([WORKER], CONSUMED, "kind").values())
-        spent, begun = cost_of(pid).processor, time.monotonic()
+    names = Load(0, workers=workers).worker_names
+    with _WorkersAlone(kafka, workers, directory, say) as stack:
+        consumed = before = sum(stack.counts(names, CONSUMED, "kind").values())
+        spent, begun = _spent(stack, names), time.monotonic()
         while consumed < rows and time.monotonic() - begun < _LIMIT_SECONDS:
             time.sleep(1.0)
             stack.check()
-            consumed = sum(stack.counts([WORKER], CONSUMED, "kind").values())
+            consumed = sum(stack.counts(names, CONSUMED, "kind").values())
         wall = time.monotonic() - begun
         time.sleep(_QUIET_SECONDS)
-        processor = cost_of(pid).processor - spent
+        processor = _spent(stack, names) - spent
     say(f"{consumed:,.0f} of {rows:,} rows applied in {wall:.0f} s, {processor:.1f} s of processor time")
     return (consumed - before) / processor, (consumed - before) / wall
+
+
+def _spent(stack: Stack, names: Sequence[str]) -> float:
+    return sum(cost_of(stack.pids[name]).processor for name in names)
 
 
 def main() -> int:
@@ -65,16 +72,22 @@ def main() -> int:
     parser.add_argument("--markets", type=int, default=LogShape().markets)
     parser.add_argument("--minutes", type=int, default=LogShape().minutes, help="minutes of the log")
     parser.add_argument("--plain-events", type=int, default=20_000, help="events for plain Faust and Quix Streams")
+    parser.add_argument("--workers", default="", help="only this: how many share the log; several run in turn (1,2,4)")
     parser.add_argument("--keep", type=Path, help="folder for data and logs; a temporary one by default")
     arguments = parser.parse_args()
     shape = LogShape(arguments.markets, arguments.minutes)
+    workers = [int(text) for text in arguments.workers.split(",") if text]
 
     def say(line: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
     try:
         with tempfile.TemporaryDirectory(prefix="bench-catch-up-") as temporary:
-            _measure(shape, arguments.plain_events, arguments.keep or Path(temporary), say)
+            directory = arguments.keep or Path(temporary)
+            if workers:
+                _measure_spread(shape, workers, directory, say)
+            else:
+                _measure(shape, arguments.plain_events, directory, say)
     except LiqheatError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -82,6 +95,21 @@ def main() -> int:
         sys.stderr.write("Stopped.\n")
         return 130
     return 0
+
+
+def _measure_spread(shape: LogShape, workers: Sequence[int], directory: Path, say: Callable[[str], None]) -> None:
+    """Have the same log, written again each time, read by that many workers; print what they cost together."""
+    with start_apache_kafka(KAFKA_JARS, directory / "kafka") as broker:
+        for count in workers:
+            kafka = Kafka(bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"of-{count}-")
+            create_topics(kafka)
+            rows = live_log.write(kafka, shape)
+            ours, wall = worker_rate(kafka, rows, directory / str(count), say, count)
+            sys.stdout.write(
+                f"{count} workers: {ours:,.0f} rows per second of processor time, {1e6 / ours:.1f} us per row "
+                f"({wall:,.0f} rows per second of wall time)\n"
+            )
+            sys.stdout.flush()
 
 
 def _measure(shape: LogShape, plain_events: int, directory: Path, say: Callable[[str], None]) -> None:
@@ -92,7 +120,7 @@ def _measure(shape: LogShape, plain_events: int, directory: Path, say: Callable[
         rows = live_log.write(kafka, shape)
         written = rivals.write_plain_events(kafka, "plain-events", shape, plain_events)
         say("the worker reads it")
-        ours, wall = worker_rate(broker.bootstrap_servers, rows, directory, say)
+        ours, wall = worker_rate(kafka, rows, directory, say)
         here = [sys.executable, "-m", "tests.bench.market.rivals"]
         say("plain Faust")
         count = str(kafka.partitions)

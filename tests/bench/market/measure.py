@@ -116,10 +116,7 @@ def run(
         kinds_before, tables_before = _by_kind(stack), stack.counts(load.sink_names, INSERTED, "table")
         samples, begun = _watch(stack, load, minutes * 60, [minute * 60 for minute in storms], say)
         kinds, tables = _by_kind(stack), stack.counts(load.sink_names, INSERTED, "table")
-        say(f"probing for {PROBE_SECONDS:g} s")
-        state = stack.load_state()
-        latencies = probe.latencies(stack.page, int(state["started"]), PROBE_SECONDS)
-        stack.check()
+        latencies = _probed(stack, load, say)
         stack.stop([*INGESTS])
         stack.stop(load.worker_names)
         stack.stop_storing()
@@ -137,6 +134,16 @@ def run(
         state,
         _problems_in(directory / "logs"),
     )
+
+
+def _probed(stack: Stack, load: Load, say: Callable[[str], None]) -> list[float]:
+    """Return the seconds from events to what the page shows; none where several sinks have no page."""
+    if load.sinks > 1:
+        return []
+    say(f"probing for {PROBE_SECONDS:g} s")
+    found = probe.latencies(stack.page, int(stack.load_state()["started"]), PROBE_SECONDS)
+    stack.check()
+    return found
 
 
 def _watch(

@@ -23,8 +23,8 @@ from tests.bench.market.activity import LISTED
 from tests.bench.market.server import HOST, environment_of
 
 KAFKA, GENERATOR, WORKER, SINK = "Kafka", "generator", "worker", "sink with ClickHouse"
-CLICKHOUSE, PAGE = "ClickHouse", "page"
-"""Processes of their own where there are several sinks: embedded ClickHouse is one engine per process."""
+CLICKHOUSE = "ClickHouse"
+"""A process of its own where there are several sinks: embedded ClickHouse is one engine per process."""
 INGESTS = {f"ingest {venue.value}": venue for venue in LISTED}
 """An ingest for each venue that the generator plays."""
 
@@ -125,7 +125,7 @@ class Stack:
 
     def stop_storing(self) -> None:
         """End the sinks, then what they write to."""
-        self.stop([*self._load.sink_names, PAGE])
+        self.stop(self._load.sink_names)
         self.stop([CLICKHOUSE])
 
     def check(self) -> None:
@@ -164,7 +164,7 @@ class Stack:
         self._wait(self._load.worker_names)
 
     def _start_sinks(self, environment: Mapping[str, str]) -> None:
-        """Start the sinks as one group, on a ClickHouse of its own process, and a page that reads it."""
+        """Start the sinks as one group, on a ClickHouse of its own process; no page reads that one."""
         port = free_port()
         engine = [sys.executable, "-m", "tests.chaos.clickhouse_process", str(self.data_directory), str(port)]
         self._launch(CLICKHOUSE, engine, {"PYTHONPATH": str(_ROOT)}, port)
@@ -173,8 +173,6 @@ class Stack:
         for name in self._load.sink_names:
             self._launch(name, [*_LIQHEAT, "sink", "--migrate"], {**environment, **server})
             self._wait([name])
-        self._launch(PAGE, [*_LIQHEAT, "view"], {**environment, **server}, self.page)
-        self._wait([PAGE], "/api/markets")
 
     def _environment(self, bootstrap_servers: str) -> dict[str, str]:
         return {
