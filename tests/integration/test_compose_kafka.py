@@ -3,34 +3,21 @@
 The image turns KAFKA_FOO_BAR into the property foo.bar; so does this test, for Apache Kafka from its jars.
 """
 
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
 
-from liqheat.local.broker import Broker, kraft_commands
-from liqheat.local.child import ChildProcess
+from liqheat.local.broker import Broker
 from liqheat.local.supervisor import free_port
 from liqheat.platform.errors import ConfigurationError, LiqheatError
 from liqheat.platform.kafka import create_topics
 from liqheat.platform.settings import Kafka
-from tests.support import brokers
 from tests.support.compose_file import SERVICES, substituted
+from tests.support.kafka_image import properties_of, start
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(200)]
 PASSWORD = "8c1f" * 12
-
-
-def properties_of(environment: dict[str, str]) -> dict[str, str]:
-    """Return what the image makes of its environment."""
-    ours = {"HEAP_OPTS"}
-    named = {name.removeprefix("KAFKA_"): value for name, value in environment.items() if name.startswith("KAFKA_")}
-    return {
-        name.lower().replace("_", "."): value.replace("$$", "$") for name, value in named.items() if name not in ours
-    }
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +29,14 @@ def client_port(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (directory / "secrets").mkdir()
     (directory / "secrets" / "kafka_password").write_text(PASSWORD)
     client, local, controller = free_port(), free_port(), free_port()
+    addresses = {
+        r"(CLIENT://)(?:kafka)?:9092": rf"\g<1>127.0.0.1:{client}",
+        r"(LOCAL://)localhost:9094": rf"\g<1>127.0.0.1:{local}",
+        r"(CONTROLLER://|1@)localhost:9093": rf"\g<1>127.0.0.1:{controller}",
+        "/run/secrets": str(directory / "secrets"),
+    }
     properties = properties_of(substituted(SERVICES["kafka"]["environment"]))
-    text = "\n".join(f"{name}={value}" for name, value in properties.items())
-    for ours, port in ((r"(CLIENT://)(?:kafka)?:9092", client), (r"(LOCAL://)localhost:9094", local)):
-        text = re.sub(ours, rf"\g<1>127.0.0.1:{port}", text)
-    text = re.sub(r"(CONTROLLER://|1@)localhost:9093", rf"\g<1>127.0.0.1:{controller}", text)
-    text = text.replace("/run/secrets", str(directory / "secrets"))
-    file = directory / "server.properties"
-    file.write_text(f"{text}\nlog.dirs={directory / 'log'}\n")
-    java = shutil.which("java")
-    assert java is not None
-    prepare, command = kraft_commands(java, brokers.KAFKA_JARS, file)
-    subprocess.run(prepare, check=True, capture_output=True)
-    with ChildProcess("kafka", command, directory / "kafka.log") as process:
+    with start("kafka", properties, addresses, directory) as process:
         # The broker's own listener asks for no password; it ends at its loopback.
         Broker("the compose file's Kafka", process, local).wait_ready(120)
         yield client
