@@ -56,6 +56,11 @@ def test_migrations_over_shards_are_applied_once_and_a_new_column_is_over_all_of
     assert answer["later"] == [[0]]
 
 
+def test_nothing_asks_each_shard_for_what_all_of_them_have(answer: Any) -> None:
+    """Two shards would refuse such a subquery (DISTRIBUTED_IN_JOIN_SUBQUERY_DENIED), unless it is GLOBAL."""
+    assert answer["refused"] == {}
+
+
 def test_the_clusters_own_statements_are_parsed(answer: Any) -> None:
     """They name the cluster, and what holds rows is replicated; what the engine ran was these, without that."""
     defined = [statement for statement in answer["parsed"] if statement.startswith(("CREATE", "ALTER", "DROP"))]

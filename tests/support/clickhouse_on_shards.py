@@ -5,16 +5,19 @@
 Prints JSON. The same rows are written to a database without shards, and to one whose tables are over a cluster's
 shards. The engine has no Keeper: ON CLUSTER and `Replicated` are taken out of the statements before they are run, and
 what they were is printed as ClickHouse parses it. It knows one shard only; it would ask a second over the network.
+What it refuses to ask several shards, as a subquery that each of them would have to send to all, is printed too.
 """
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.windows import MINUTE_MS
@@ -22,20 +25,26 @@ from liqheat.platform import logging
 from liqheat.platform.clickhouse import OVER_SHARDS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import ClickHouse, Settings
+from liqheat.platform.sql_text import fill
 from liqheat.viewer import picture
 from liqheat.viewer.request import MapRequest
-from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.rollup import hours_of
+from sinks.clickhouse.migrate import migrate, placeholders
+from sinks.clickhouse.rollup import MarketHour, hours_of, roll_up
 from sinks.clickhouse.rows import hours_of_minutes, rows_of
-from sinks.clickhouse.tables import LEVELS, MARKET_HOURS, STORED
-from sinks.clickhouse.views import read_views
+from sinks.clickhouse.shards import spread
+from sinks.clickhouse.tables import LEVELS, MARKET_HOURS, STORED, TABLES
+from sinks.clickhouse.views import read_views, snippets
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.grafana_macros import every_query
 from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
 CLUSTER = "over_all"
-_CONFIG = f"""<clickhouse><tcp_port>9000</tcp_port><remote_servers><{CLUSTER}><shard>
-<replica><host>127.0.0.1</host><port>9000</port></replica></shard></{CLUSTER}></remote_servers></clickhouse>"""
+AWAY = "away"
+"""A cluster of two shards at which nobody answers."""
+_SHARD = "<shard><replica><host>127.0.0.1</host><port>{port}</port></replica></shard>"
+_CONFIG = f"""<clickhouse><tcp_port>9000</tcp_port><remote_servers>
+<{CLUSTER}>{_SHARD.format(port=9000)}</{CLUSTER}><{AWAY}>{_SHARD.format(port=1) * 2}</{AWAY}>
+</remote_servers></clickhouse>"""
 
 
 def batches() -> Iterator[Batch]:
@@ -76,6 +85,33 @@ def contents(client: Client) -> dict[str, list[str]]:
     return shown
 
 
+def refused(client: Client, shard_database: str) -> dict[str, str]:
+    """Return the views, queries and rollups that cannot be asked of two shards, with the reason; both are away."""
+    away = Settings(clickhouse=ClickHouse(database=AWAY, shard_database=shard_database, cluster=AWAY))
+    values = placeholders(away) | {"on_cluster": ""}
+    spread(client, away, values, {table.name: table.key for table in TABLES.values()})
+    client.command("SET skip_unavailable_shards = 1, connections_with_failover_max_tries = 1")
+    client.database = AWAY
+    asked: dict[str, Callable[[], object]] = {}
+    for view in read_views():
+        client.command(f"CREATE VIEW {AWAY}.{view.name} AS {fill(view.query, values | snippets(), view.name)}")
+        asked[view.name] = partial(client.query, f"SELECT * FROM {view.name}")
+    for number, query in enumerate(every_query()):
+        asked[f"dashboard query {number}"] = partial(client.query, query)
+    now = MIDNIGHT + 62 * MINUTE_MS
+    request = MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"})
+    asked["rollups"] = partial(roll_up, client, AWAY, [MarketHour("VIRTUAL", MIDNIGHT)])
+    asked["markets of the page"] = partial(picture.market_list, client, now)
+    asked["picture of 1h"] = partial(picture.heatmap_picture, client, request, 10, now, 5 * MINUTE_MS)
+    reasons = {}
+    for name, ask in asked.items():
+        try:
+            ask()
+        except DatabaseError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
 def without_keeper(client: Client) -> list[str]:
     """Take out of statements what only a cluster with Keeper runs; return where they are gathered as they were."""
     run = client.command
@@ -106,7 +142,9 @@ def main() -> None:
         "plain": ClickHouse(interface="chdb", database="plain"),
         "spread": ClickHouse(interface="chdb", database="spread", shard_database="spread_shard", cluster=CLUSTER),
     }
-    answer: dict[str, Any] = {"local": client.query("SELECT is_local FROM system.clusters").result_rows}
+    answer: dict[str, Any] = {
+        "local": client.query(f"SELECT is_local FROM system.clusters WHERE cluster = '{CLUSTER}'").result_rows
+    }
     for name, clickhouse in layouts.items():
         settings = Settings(clickhouse=clickhouse)
         client.database = clickhouse.database
@@ -124,6 +162,7 @@ def main() -> None:
     formatted = "SELECT formatQuerySingleLine({text:String})"
     parsed = [client.query(formatted, parameters={"text": statement}).result_rows[0][0] for statement in gathered]
     answer["parsed"] = parsed
+    answer["refused"] = refused(client, layouts["spread"].stored_database)
     answer["later"] = client.query(f"SELECT max(later) FROM spread.{LEVELS.name}").result_rows
     client.close()
     json.dump(answer, sys.stdout)
