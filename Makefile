@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+# As many processes as there are cores; a file's tests in one, so that what they share is made once.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 DEMO_ARGUMENTS ?=
 TEST_ARGUMENTS ?=
 
@@ -30,10 +32,10 @@ live: $(STAMP) kafka ## the same on the real public feeds
 	@$(BIN)/liqheat live $(DEMO_ARGUMENTS)
 
 unit: $(STAMP) ## unit tests only: no socket, no broker, no browser
-	@$(BIN)/pytest -q tests/unit $(TEST_ARGUMENTS)
+	@$(BIN)/pytest -q $(PARALLEL) tests/unit $(TEST_ARGUMENTS)
 
 test: $(STAMP) kafka grafana-frontend ## every test that runs without Docker
-	@$(BIN)/pytest -m 'not bench and not docker' $(TEST_ARGUMENTS)
+	@$(BIN)/python -m tests.parts -m 'not bench and not docker' $(TEST_ARGUMENTS)
 
 test-containers: $(STAMP) kafka ## build the image and run the compose file's services in containers (Docker or Podman)
 	@$(BIN)/pytest -m docker tests/containers $(TEST_ARGUMENTS)

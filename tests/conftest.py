@@ -1,5 +1,6 @@
 """Fixtures for all tests that need a broker or ClickHouse: one for the session, names of its own for each test."""
 
+import json
 import logging
 import os
 import uuid
@@ -16,16 +17,29 @@ from liqheat.platform.errors import LiqheatError
 from liqheat.platform.kafka import create_topics
 from liqheat.platform.settings import ClickHouse, Kafka, Settings, Sink
 from sinks.clickhouse.migrate import migrate
+from tests.parts import COUNTED, PARTS, part_of
 from tests.support import brokers
+from tests.support.clickhouse_contents import empty_tables
 
 _STARTED = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the fuzz tests do as many frames as there is time for."""
+    """Let the fuzz tests do as many frames as there is time for, and `make test` run in parts."""
     parser.addoption(
         "--frames", type=int, default=100_000, help="spoilt frames per venue, and messages, of a fuzz test"
     )
+    parser.addoption("--part", choices=sorted(PARTS), help="only the tests of this part (tests/parts.py)")
+    parser.addoption("--tally", type=Path, help="write how many tests ended how to this JSON file")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of the other part."""
+    part = config.getoption("--part")
+    if part is not None:
+        left_out = [item for item in items if part_of(item.path) != part]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if part_of(item.path) == part]
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +127,16 @@ def module_clickhouse(module_settings: Settings) -> Iterator[Client]:
 
 
 @pytest.fixture
+def shared_clickhouse(module_clickhouse: Client) -> Iterator[Client]:
+    """The module's database without a row, for a test that writes rows but leaves the schema as it is.
+
+    It saves each test the second that the whole schema takes.
+    """
+    yield module_clickhouse
+    empty_tables(module_clickhouse)
+
+
+@pytest.fixture
 def empty_clickhouse(settings: Settings) -> Iterator[Client]:
     """A client of the test's own database, before any migration."""
     client = open_clickhouse(settings.clickhouse)
@@ -129,7 +153,13 @@ def clickhouse(settings: Settings, empty_clickhouse: Client) -> Client:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which broker the Kafka tests ran on."""
+    """Say which broker the Kafka tests ran on; write the tally that was asked for."""
     name = config.stash.get(_STARTED, None)
     if name is not None:
         terminalreporter.write_line(f"Kafka tests ran on {name}")
+    tally = config.getoption("--tally")
+    if tally is not None:
+        stats = terminalreporter.stats
+        counts = {outcome: len(stats.get(outcome, ())) for outcome in COUNTED}
+        failures = [report.nodeid for outcome in ("failed", "error") for report in stats.get(outcome, ())]
+        tally.write_text(json.dumps({"counts": counts, "failures": failures}))

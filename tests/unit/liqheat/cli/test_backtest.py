@@ -182,8 +182,8 @@ def test_every_rival_opens_longs_below_and_shorts_above_and_is_emptied_where_pri
     assert distances()[0] == CELL / 2
 
 
-def write_files(folder: Path) -> tuple[Path, Path]:
-    bars, executed = some_history(hours=24 * 12)
+def write_files(folder: Path, days: int = 12) -> tuple[Path, Path]:
+    bars, executed = some_history(hours=24 * days)
     volume = (bars.buy_usd + bars.sell_usd) / bars.close
     lines = ["Open time, OPEN,high,low,close,volume_btc,open_interest_btc"]
     columns = zip(bars.start, bars.open, bars.high, bars.low, bars.close, volume, bars.interest, strict=True)
@@ -229,7 +229,13 @@ def test_the_command_judges_csv_files_and_draws_its_page(tmp_path: Path) -> None
     text = report.read_text()
     assert "B1 of the study" in text
     assert text.count("plotly-graph-div") == 4
-    table = CliRunner().invoke(app, [*arguments[:-1], "--no-rivals"], catch_exceptions=False)
+
+
+def test_without_json_and_rivals_a_table_is_printed(tmp_path: Path) -> None:
+    load_commands()
+    bars, liquidations = write_files(tmp_path, days=3)
+    arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--draws", "5", "--no-rivals"]
+    table = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "Predicted / executed, streamed" in table.stdout
 
 

@@ -68,16 +68,16 @@ def test_strays_and_tables_without_a_time_do_not_stretch_the_history(
 
 def test_json_has_no_nan_and_the_table_has_intervals(tmp_path: Path) -> None:
     load_commands()
-    bars, liquidations = write_files(tmp_path)
+    bars, liquidations = write_files(tmp_path, days=4)
     arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--no-rivals"]
     result = CliRunner().invoke(app, [*arguments, "--draws", "0", "--json"], catch_exceptions=False)
     assert json.loads(result.stdout, parse_constant=pytest.fail)["streamed"][OURS]["interval"]["ratio"] == [None, None]
     assert "liqheat: walked through 2026-01, 100% of the bars" in result.stderr
-    table = CliRunner().invoke(app, [*arguments, "--draws", "5"], catch_exceptions=False).stdout
+    report = tmp_path / "page.html"
+    drawn = [*arguments, "--draws", "5", "--report", str(report)]
+    table = CliRunner().invoke(app, drawn, catch_exceptions=False).stdout
     row = next(line for line in table.splitlines() if OURS in line)
     assert row.count(" to ") == 5
-    report = tmp_path / "page.html"
-    CliRunner().invoke(app, [*arguments, "--draws", "5", "--report", str(report)], catch_exceptions=False)
     text = re.sub("<script.*?</script>", "", report.read_text(), flags=re.DOTALL)
     assert text.count(" to ") >= 10
     assert not re.search(r"<small>[^<]*\d-\d", text)

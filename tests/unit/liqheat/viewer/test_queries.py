@@ -16,6 +16,7 @@ from liqheat.viewer.request import MAXIMUM_COLUMNS, BadRequest, MapRequest
 from tests.support.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
 
 pytestmark = pytest.mark.clickhouse
+clickhouse = pytest.fixture(lambda shared_clickhouse: shared_clickhouse)
 
 START = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 NOW = START + 10 * MINUTE_MS
