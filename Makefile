@@ -61,8 +61,9 @@ fuzz: $(STAMP) ## spoil a million frames per venue and as many Kafka messages (F
 
 FAULTS ?= 200
 SEED ?= 1
-chaos: $(STAMP) kafka ## random faults on the whole pipeline, then every row compared (FAULTS=200 SEED=1)
-	@$(BIN)/python -m tests.chaos.run --faults $(FAULTS) --seed $(SEED)
+LIMIT ?= 0
+chaos: $(STAMP) kafka ## random faults on the whole pipeline, then every row compared (FAULTS=200 SEED=1 LIMIT=0 seconds)
+	@$(BIN)/python -m tests.chaos.run --faults $(FAULTS) --seed $(SEED) --limit $(LIMIT)
 
 DURATION ?= 1800
 SPEED ?= 48

@@ -1,19 +1,20 @@
 """Random faults one after another; then ClickHouse against an uninterrupted run over the same log.
 
-    python -m tests.chaos.run [--faults 200] [--seed 1] [--directory DIR]
+    python -m tests.chaos.run [--faults 200] [--seed 1] [--limit SECONDS] [--directory DIR]
 
-`make chaos` runs 200. Prints a table: each fault, seconds until it was reported, seconds until all was well.
+`make chaos` runs 200, CI 20. Prints a table: each fault, seconds until it was reported, seconds until all was well.
 """
 
 import argparse
 import contextlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from tests.chaos.pipeline import CLICKHOUSE, EXCHANGE, INGESTS, SINKS, WORKERS, 
 REPORT_SECONDS = 10.0
 WELL_SECONDS = 90.0
 _UNSEEN_SECONDS = 1.0
+_UNDER_WAY_SECONDS = 3.0
+"""So that the first fault meets messages under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,41 @@ def table(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def chaos(faults: int, seed: int, directory: Path, without: Sequence[str] = ()) -> list[str]:
-    """Run it all but faults that have one of the words `without`; return what was wrong, empty where all held."""
+class TimeIsUp(BaseException):
+    """The run took longer than it was given; no handler of an ordinary error may take it for one."""
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `TimeIsUp` in the main thread after so many seconds; never for 0."""
+
+    def ring(number: int, frame: object) -> None:
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@dataclass(slots=True)
+class Run:
+    """What has become of a run so far, to be printed however it ends."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    doing: str = "starting everything"
+
+
+def chaos(faults: int, seed: int, directory: Path, run: Run, without: Sequence[str] = ()) -> None:
+    """Run it all but faults that have one of the words `without`, and note in `run` what became of it.
+
+    The first service that does not get well again ends the run: what comes after it would say nothing new.
+    """
     chance = random.Random(seed)
-    wrong: list[str] = []
-    outcomes: list[Outcome] = []
     with running(directory) as (pipeline, can_fill_disk):
         _say(
             f"all well; disk full: {'yes' if can_fill_disk else 'not possible here'}; "
@@ -89,32 +122,41 @@ def chaos(faults: int, seed: int, directory: Path, without: Sequence[str] = ()) 
         )
         writer = MessageWriter(pipeline.kafka, seed)
         writer.start()
-        # So that the first fault meets messages under way.
-        time.sleep(3)
+        time.sleep(_UNDER_WAY_SECONDS)
         drawn = draw(pipeline, writer, can_fill_disk, chance)
         wanted = (fault for fault in drawn if not any(word in fault.name for word in without))
         for number, fault in enumerate(islice(wanted, faults), start=1):
-            outcome = suffer(pipeline, fault)
-            outcomes.append(outcome)
+            run.doing = f"fault {number} of {faults}, {fault.name}"
+            try:
+                outcome = suffer(pipeline, fault)
+            except TimeoutError as error:
+                run.wrong.append(f"{fault.name}: {error}")
+                return
+            run.outcomes.append(outcome)
             times = "" if outcome.reported is None else f"reported in {outcome.reported:.1f} s, "
             _say(f"{number:>3}/{faults}  {fault.name}: {times}well in {outcome.well:.1f} s")
-            wrong += [f"{fault.name} was not reported by {name} in {REPORT_SECONDS:g} s" for name in outcome.missed]
+            run.wrong += [f"{fault.name} was not reported by {name} in {REPORT_SECONDS:g} s" for name in outcome.missed]
+        run.doing = "waiting for the rest of the log"
         writer.end()
-        _say(f"{writer.written:,} messages written; waiting for the rest")
+        _say(f"{writer.written:,} messages written; {run.doing}")
         supervisor = pipeline.supervisor
         supervisor.stop([*INGESTS, EXCHANGE])
         processes = supervisor.processes()
         drain(pipeline.kafka, [processes[name] for name in WORKERS], [processes[name] for name in SINKS])
         supervisor.stop([*WORKERS, *SINKS, CLICKHOUSE])
-        _say("an uninterrupted run over the same log")
-        whole = uninterrupted(pipeline.kafka, directory)
-        wrong += differences(pipeline.clickhouse_directory, whole)
-        rows = sizes(whole)
-        if min(rows.get(view, 0) for view in ("heatmap", "market_minutes", "liquidations")) == 0:
-            wrong.append(f"a view that matters is empty: {rows}")
-        print(table(outcomes), flush=True)
-        _say(f"{sum(rows.values()):,} rows in {len(rows)} views compared; {len(pipeline.said)} lines of restarts")
-    return wrong
+        run.doing = "an uninterrupted run over the same log"
+        _say(run.doing)
+        compare(pipeline, uninterrupted(pipeline.kafka, directory), run)
+
+
+def compare(pipeline: Pipeline, whole: Path, run: Run) -> None:
+    """Note in `run` where ClickHouse differs from the folder of the uninterrupted run, or holds nothing to compare."""
+    run.doing = "comparing every row"
+    run.wrong += differences(pipeline.clickhouse_directory, whole)
+    rows = sizes(whole)
+    if min(rows.get(view, 0) for view in ("heatmap", "market_minutes", "liquidations")) == 0:
+        run.wrong.append(f"a view that matters is empty: {rows}")
+    _say(f"{sum(rows.values()):,} rows in {len(rows)} views compared; {len(pipeline.said)} lines of restarts")
 
 
 def _say(line: str) -> None:
@@ -127,15 +169,26 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="of the choice of faults and of the log (default 1)")
     parser.add_argument("--without", nargs="*", default=(), help="leave out faults whose name has one of these words")
+    parser.add_argument(
+        "--limit", type=float, default=0.0, help="seconds that all of it may take (default 0: no limit)"
+    )
     parser.add_argument("--directory", type=Path, help="where logs and data stay; a temporary folder by default")
     arguments = parser.parse_args()
     directory = arguments.directory or Path(tempfile.mkdtemp(prefix="chaos-"))
     with contextlib.suppress(FileExistsError):
         directory.mkdir(parents=True)
-    wrong = chaos(arguments.faults, arguments.seed, directory, arguments.without)
-    for line in wrong:
+    run, began = Run(), time.monotonic()
+    try:
+        with limited(arguments.limit):
+            chaos(arguments.faults, arguments.seed, directory, run, arguments.without)
+    except TimeIsUp:
+        run.wrong.append(f"not done after {arguments.limit:g} s, the limit given by --limit; it was at: {run.doing}")
+    finally:
+        print(table(run.outcomes), flush=True)
+    _say(f"{len(run.outcomes)} faults in {(time.monotonic() - began) / 60:.1f} minutes")
+    for line in run.wrong:
         print(f"WRONG: {line}", file=sys.stderr)
-    if wrong:
+    if run.wrong:
         print(f"Logs are in {directory}", file=sys.stderr)
         raise SystemExit(1)
     if arguments.directory is None:
