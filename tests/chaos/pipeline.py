@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +34,7 @@ SERVICES = (*INGESTS, *WORKERS, *SINKS)
 """Those of liqheat, which answer for their health."""
 
 CLOCKED = (*INGESTS, *WORKERS)
-"""Those whose clock can be set. A sink sleeps by `time.sleep`, which fails under libfaketime on a machine so busy
-that the time to wake has passed before the call is made."""
+"""Those whose clock is set; the sinks' is left alone."""
 
 _FAKETIME = next(
     (str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")),
@@ -99,16 +98,19 @@ class Pipeline:
     def _launch(self, name: str, command: list[str], more: Mapping[str, str]) -> None:
         port = self._ports[name]
         environment = {**kafka_environment(self.kafka), **more, "LIQHEAT_SERVICE__PORT": str(port)}
+        program: Sequence[str] = LIQHEAT
         if _FAKETIME is not None and name in CLOCKED:
             self.set_clock(name, 0)
+            program = (sys.executable, "-m", "tests.chaos.under_faketime")
             environment |= {
+                "PYTHONPATH": str(brokers.ROOT),
                 "LD_PRELOAD": _FAKETIME,
                 "FAKETIME_TIMESTAMP_FILE": str(self._clock_file(name)),
                 "FAKETIME_CACHE_DURATION": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
                 "DONT_FAKE_MONOTONIC": "1",
             }
-        self.supervisor.launch(Service(name, [*LIQHEAT, *command], environment, port))
+        self.supervisor.launch(Service(name, [*program, *command], environment, port))
 
     def set_clock(self, name: str, seconds: int) -> None:
         """Have the wall clock of a service run so far ahead."""
