@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.clock import ManualClock, SystemClock
 from liqheat.platform.errors import ConfigurationError, Origin
-from liqheat.platform.settings import Settings, Signals, Viewer
+from liqheat.platform.settings import ClickHouse, Settings, Signals, Viewer
 from liqheat.viewer.server import ViewerServer
 from processors.signals.state import SignalState
 from sinks.clickhouse.rows import rows_of
@@ -23,6 +23,8 @@ from tests.support.signal_cases import heatmap_frame, market, said_of
 from tests.support.viewer_map import STORED_FACTOR, Level, insert_gap, insert_liquidation, insert_minute
 
 pytestmark = [pytest.mark.browser, pytest.mark.clickhouse]
+# These tests write rows only, so that one schema serves them all.
+clickhouse = pytest.fixture(lambda shared_clickhouse: shared_clickhouse)
 
 NOW = SystemClock().now_ms() // MINUTE_MS * MINUTE_MS
 MINUTES = 45
@@ -115,9 +117,9 @@ async def test_every_number_has_its_unit_and_every_colour_its_meaning(
     assert "$1.20M" in await page.text("#ladder .rung.long b")
 
 
-def insert_signals(client: Client, settings: Settings) -> None:
+def insert_signals(client: Client) -> None:
     """What the pipeline concludes of two minutes: price comes within 5 % of 6M of longs; above are 7M of shorts."""
-    state, writer = SignalState("VIRTUAL"), ClickHouseWriter(client, settings.clickhouse)
+    state, writer = SignalState("VIRTUAL"), ClickHouseWriter(client, ClickHouse(database=str(client.database)))
     offset = 0
     for minute, mark in ((NOW - MINUTE_MS, 1.05), (NOW, 1.0)):
         frame = heatmap_frame(minute, {0.95: 6e6}, {1.06: 7e6})
@@ -128,10 +130,10 @@ def insert_signals(client: Client, settings: Settings) -> None:
 
 
 async def test_the_signals_say_why_and_what_a_move_would_liquidate(
-    page: Page, clickhouse: Client, settings: Settings, address: str
+    page: Page, clickhouse: Client, address: str
 ) -> None:
     fill(clickhouse)
-    insert_signals(clickhouse, settings)
+    insert_signals(clickhouse)
     await page.open(f"{address}?symbol=VIRTUAL&range=1h")
     await page.eventually("document.getElementById('signals').textContent")
     signals = await page.text("#signals")

@@ -23,6 +23,9 @@ from tests.support.grafana_macros import Dashboard, expand
 from tests.support.sink_fakes import filled_batch
 
 pytestmark = pytest.mark.clickhouse
+# These tests write rows only, so that one schema serves them all.
+clickhouse = pytest.fixture(lambda shared_clickhouse: shared_clickhouse)
+settings = pytest.fixture(lambda module_settings: module_settings)
 
 Rule = dict[str, Any]
 RULE_OF: dict[str, Rule] = {
