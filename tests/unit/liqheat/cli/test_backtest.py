@@ -201,14 +201,14 @@ def write_files(folder: Path, days: int = 12) -> tuple[Path, Path]:
 
 def test_the_command_judges_csv_files_and_draws_its_page(tmp_path: Path) -> None:
     load_commands()
-    bars, liquidations = write_files(tmp_path)
+    bars, liquidations = write_files(tmp_path, days=6)
     report = tmp_path / "page.html"
     arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--draws", "5", "--json"]
     result = CliRunner().invoke(app, [*arguments, "--report", str(report)], catch_exceptions=False)
     assert result.exit_code == 0
     figures = json.loads(result.stdout)
     assert figures["market"] == "combined:BARS"
-    assert figures["judged_hours"] == 24 * 8
+    assert figures["judged_hours"] == 24 * 4
     assert set(figures["streamed"]) == {OURS, *rivals(1.0, 2.0)}
     for part in ("streamed", "frozen"):
         for row in figures[part].values():

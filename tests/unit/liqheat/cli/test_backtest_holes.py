@@ -68,7 +68,7 @@ def test_strays_and_tables_without_a_time_do_not_stretch_the_history(
 
 def test_json_has_no_nan_and_the_table_has_intervals(tmp_path: Path) -> None:
     load_commands()
-    bars, liquidations = write_files(tmp_path, days=4)
+    bars, liquidations = write_files(tmp_path, days=3)
     arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--no-rivals"]
     result = CliRunner().invoke(app, [*arguments, "--draws", "0", "--json"], catch_exceptions=False)
     assert json.loads(result.stdout, parse_constant=pytest.fail)["streamed"][OURS]["interval"]["ratio"] == [None, None]
