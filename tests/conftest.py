@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 from clickhouse_connect.driver.client import Client
+from hypothesis import settings as hypothesis_settings
 
 from liqheat.local.broker import Broker
 from liqheat.platform.clickhouse import open_clickhouse
@@ -20,6 +21,10 @@ from sinks.clickhouse.migrate import migrate
 from tests.parts import COUNTED, PARTS, part_of
 from tests.support import brokers
 from tests.support.clickhouse_contents import empty_tables
+
+# No test is timed: beside other processes an example may take any time. All else is as Hypothesis has it here or in CI.
+hypothesis_settings.register_profile("untimed", hypothesis_settings(), deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 _STARTED = pytest.StashKey[str]()
 
