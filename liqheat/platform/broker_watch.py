@@ -5,8 +5,8 @@ endpoint of every service has a watch, which also measures how far the service's
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
@@ -17,6 +17,8 @@ from liqheat.platform.kafka import client_settings, unreachable
 from liqheat.platform.lag import LagJudge
 from liqheat.platform.server_watch import ANSWER_SECONDS, ServerWatch
 from liqheat.platform.settings import Kafka
+
+T = TypeVar("T")
 
 
 class BrokerWatch(ServerWatch):
@@ -47,6 +49,17 @@ class BrokerWatch(ServerWatch):
         """Return how the group falls behind, None while it keeps up or nothing is known."""
         return None if self.is_failing else self._judge.problem()
 
+    def standing(self, topic: str, partitions: Iterable[int]) -> dict[int, float]:
+        """Return for how many seconds the group has committed nothing of each of `partitions` with messages to read.
+
+        Empty while the broker does not answer.
+        """
+        return {} if self.is_failing else _of_topic(topic, partitions, self._judge.standing())
+
+    def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the offset that the next message of each of `partitions` will get, as the broker said last."""
+        return {} if self.is_failing else _of_topic(topic, partitions, self._judge.ends)
+
     def _ask_broker(self) -> str | None:
         try:
             if self._client is None:
@@ -66,7 +79,7 @@ class BrokerWatch(ServerWatch):
             return
         ends = self._client.list_partition_offsets(dict.fromkeys(committed, OffsetSpec.LATEST))
         behind = {
-            f"{place.topic}[{place.partition}]": (committed[place], int(end.offset)) for place, end in ends.items()
+            _name_of(place.topic, place.partition): (committed[place], int(end.offset)) for place, end in ends.items()
         }
         self._judge.note(time.monotonic(), behind)
 
@@ -87,6 +100,15 @@ class BrokerWatch(ServerWatch):
         except (KafkaError, OSError, RuntimeError):
             # It is given up because it does not work; a second failure says nothing new.
             return
+
+
+def _name_of(topic: str, partition: int) -> str:
+    return f"{topic}[{partition}]"
+
+
+def _of_topic(topic: str, partitions: Iterable[int], values: Mapping[str, T]) -> dict[int, T]:
+    names = {number: _name_of(topic, number) for number in partitions}
+    return {number: values[name] for number, name in names.items() if name in values}
 
 
 def _sentence(kafka: Kafka, error: Exception) -> str:

@@ -18,6 +18,7 @@ class LagJudge:
 
     def __init__(self) -> None:
         self._committed: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
         self._waiting_since: dict[str, float] = {}
         self._now = 0.0
         self._lag = 0
@@ -35,6 +36,7 @@ class LagJudge:
         for gone in self._committed.keys() - offsets.keys():
             del self._committed[gone]
             self._waiting_since.pop(gone, None)
+        self._ends = {place: end for place, (_, end) in offsets.items()}
         lag = sum(max(0, end - committed) for committed, end in offsets.values())
         # Nothing is growing that has shrunk once, or that is short.
         if lag <= max(self._lag - 1, 0) or lag < LEAST_LAG:
@@ -48,13 +50,18 @@ class LagJudge:
         """Messages behind at the last look."""
         return self._lag
 
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """The offset that the next message of each partition will get, at the last look."""
+        return self._ends
+
+    def standing(self) -> dict[str, float]:
+        """Return for how many seconds nothing was committed of each partition with messages to read."""
+        return {place: self._now - since for place, since in list(self._waiting_since.items())}
+
     def problem(self) -> str | None:
         """Say what is wrong, None while the group keeps up."""
-        standing = {
-            place: self._now - since
-            for place, since in self._waiting_since.items()
-            if self._now - since > STANDING_SECONDS
-        }
+        standing = {place: seconds for place, seconds in self.standing().items() if seconds > STANDING_SECONDS}
         if standing:
             worst = max(standing, key=lambda place: standing[place])
             return (

@@ -14,7 +14,7 @@ from liqheat.platform.clickhouse_watch import ClickHouseWatch
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.clock_watch import JumpWatch
 from liqheat.platform.health import Check, Condition, Conditions, HealthServer, Level
-from liqheat.platform.settings import Settings
+from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import Topic
 
 BLOCKED_SECONDS = 60.0
@@ -51,6 +51,12 @@ class EventLoopBeat:
         return f"The event loop is blocked for {age:.0f} s" if age > limit else None
 
 
+def broker_watch(kafka: Kafka, group: str | None, topics: Sequence[Topic]) -> BrokerWatch:
+    """Return the watch of a broker, and of the lag of `group` (without the prefix) on `topics` where one is given."""
+    name = None if group is None else kafka.topic_prefix + group
+    return BrokerWatch(kafka, name, [kafka.topic(topic) for topic in topics])
+
+
 @contextmanager
 def watched(
     settings: Settings,
@@ -61,6 +67,7 @@ def watched(
     topics: Sequence[Topic] = (),
     database: bool = False,
     more: Iterable[Condition] = (),
+    broker: BrokerWatch | None = None,
 ) -> Iterator[HealthServer]:
     """Serve the health of `service` while the body runs; called on its event loop, that is watched too.
 
@@ -72,6 +79,7 @@ def watched(
         topics: what the group reads.
         database: whether it needs ClickHouse.
         more: conditions of its own.
+        broker: the watch of the broker and of `group`, where the service asks more of it; else one is made.
 
     Raises:
         ConfigurationError: the address to listen on is taken.
@@ -79,8 +87,7 @@ def watched(
     kafka = settings.kafka
     conditions = [Condition("service", problem, Level.READY), *more]
     with ExitStack() as stack:
-        name = None if group is None else kafka.topic_prefix + group
-        broker = stack.enter_context(BrokerWatch(kafka, name, [kafka.topic(topic) for topic in topics]))
+        broker = stack.enter_context(broker or broker_watch(kafka, group, topics))
         conditions.append(Condition("broker", broker.problem, Level.READY))
         if group is not None:
             conditions.append(Condition("lag", broker.lag))

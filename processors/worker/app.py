@@ -23,17 +23,19 @@ from liqheat.platform.errors import ConfigurationError, FatalError, TransientErr
 from liqheat.platform.kafka_refusal import ssl_context
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
-from liqheat.platform.watching import watched
+from liqheat.platform.watching import broker_watch, watched
 from processors.worker.checkpoint import CheckpointTable, partition_of
 from processors.worker.deaths import is_mark
 from processors.worker.driver import Driver
 from processors.worker.engine import Engine, State
 from processors.worker.faust_outlet import FaustOutlet
 from processors.worker.rewinding_consumer import RewindingConsumer
+from processors.worker.standstill import Standstill
 
 _LOG = structlog.get_logger()
 
 _GROUP = "liqheat-processors"
+_READ = (Topic.POSITION_EVENTS,)
 _TABLE = "engine-state"
 # Beyond this the event loop counts as blocked.
 _ROUND_SECONDS = 30.0
@@ -68,6 +70,8 @@ class Worker:
         self._log_topic = settings.kafka.topic(Topic.POSITION_EVENTS)
         outlet = FaustOutlet(self._app, self._table, settings.kafka)
         self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
+        self._broker = broker_watch(settings.kafka, _GROUP, _READ)
+        self._standstill = Standstill()
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False
         self._partitions: set[int] = set()
@@ -87,7 +91,7 @@ class Worker:
         """
         self._failure = asyncio.get_running_loop().create_future()
         limit_the_end()
-        with watched(self._settings, _GROUP, self.problem, group=_GROUP, topics=(Topic.POSITION_EVENTS,)):
+        with watched(self._settings, _GROUP, self.problem, group=_GROUP, topics=_READ, broker=self._broker):
             tasks = [
                 asyncio.create_task(self._guarded(self._app.start())),
                 asyncio.create_task(
@@ -171,16 +175,29 @@ class Worker:
         """Notice when Faust itself gives up, and that the event loop goes round."""
         handled, since = -1, time.monotonic()
         while True:
-            self._last_round = time.monotonic()
+            now = self._last_round = time.monotonic()
             if self._app.crashed:
                 reason = self._app.crash_reason
                 self._fail(FatalError(f"Faust has given up: {type(reason).__name__}: {reason}"))
-            if self._driver.handled != handled:
-                handled, since = self._driver.handled, self._last_round
-            elif self._is_assigned and self._last_round - since > _QUIET_SECONDS:
-                await self._guarded(self._driver.ask_for_missed(self._partitions))
-                since = self._last_round
+            if self._driver.handled.total() != handled:
+                handled, since = self._driver.handled.total(), now
+            elif self._is_assigned and now - since > _QUIET_SECONDS and not self._broker.is_failing:
+                ends = self._broker.ends(self._log_topic, self._partitions)
+                await self._guarded(self._driver.ask_for_missed(self._partitions, ends))
+                since = now
+            self._end_at_standstill(now)
             await asyncio.sleep(0.5)
+
+    def _end_at_standstill(self, now: float) -> None:
+        standing = self._broker.standing(self._log_topic, self._partitions) if self._is_assigned else {}
+        number = self._standstill.look(now, {each: self._driver.handled[each] for each in self._partitions}, standing)
+        if number is not None:
+            self._fail(
+                TransientError(
+                    f"Kafka's client delivers nothing of {self._log_topic}[{number}], though messages wait there; "
+                    "started again, the worker goes on from its last checkpoint"
+                )
+            )
 
     async def _finish(self) -> None:
         """Bring outputs and checkpoints up to date, so that the next worker begins where this one ends."""

@@ -8,7 +8,7 @@ again, which are absolute and carry a revision, and never loses any.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Generic
 
 import numpy as np
@@ -64,8 +64,8 @@ class Driver(Generic[State]):
         self._active = SYMBOLS_ACTIVE.labels(STAGE)
         self._messages = MESSAGES_CONSUMED.labels(Topic.POSITION_EVENTS.label)
         self._rows = {kind: ROWS_CONSUMED.labels(kind) for kind in INPUT_KINDS}
-        self.handled = 0
-        """Messages handled so far; while it does not change, the worker is idle."""
+        self.handled: Counter[int] = Counter()
+        """Messages handled so far by partition; while none changes, the worker is idle."""
 
     async def handle(self, messages: Sequence[LogMessage]) -> None:
         """Apply messages of one partition of the log, in order; what cannot be applied becomes a dead letter.
@@ -74,8 +74,8 @@ class Driver(Generic[State]):
             DeadLetterLimitExceeded: too many in a row were poison.
             FatalError: the log and the checkpoints do not belong together.
         """
-        self.handled += len(messages)
         partition = self._partition(messages[0].partition)
+        self.handled[partition.number] += len(messages)
         cursor = await self._cursor(partition)
         taken = [message for message in messages if self._follows(partition, cursor, message)]
         if not taken or partition.is_lost:
@@ -123,11 +123,11 @@ class Driver(Generic[State]):
         for partition in dropped:
             await self._publish_open(partition, everything=True)
 
-    async def ask_for_missed(self, assigned: Set[int]) -> None:
+    async def ask_for_missed(self, assigned: Set[int], ends: Mapping[int, int]) -> None:
         """Ask again for what the log holds and has not delivered; for a moment at which nothing comes.
 
-        Messages missed in a rebalance are noticed when a later one comes. Where none does, this is how
-        they are noticed. `assigned` is the caller's living set of this worker's partitions.
+        Messages missed in a rebalance are noticed when a later one comes, else here. `assigned` is the caller's living
+        set of this worker's partitions, `ends` where the broker says they end: the client knows of those it fetches.
         """
         for number in sorted(assigned):
             partition = self._partition(number)
@@ -135,7 +135,7 @@ class Driver(Generic[State]):
             # A rebalance may have come while that was asked.
             if partition.is_lost or number not in assigned:
                 continue
-            if cursor.is_missed(self._outlet.end_offset(number)):
+            if cursor.is_missed(max(self._outlet.end_offset(number), ends.get(number, 0))):
                 _LOG.info("asking again for messages", partition=number, expected=cursor.next_offset)
                 self._outlet.rewind(number, cursor.next_offset)
 

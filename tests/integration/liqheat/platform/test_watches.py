@@ -122,6 +122,8 @@ def test_a_group_that_makes_no_progress_is_reported_once_there_is_work() -> None
         assert watch.lag() is None
         cluster.end = 150
         eventually(lambda: "make no progress" in (watch.lag() or ""), 2 * REPORT_SECONDS)
+        assert watch.ends("log", [0, 1]) == {0: 150}
+        assert watch.standing("log", [0, 1])[0] > 8
         cluster.committed = 150
         eventually(lambda: watch.lag() is None)
 

@@ -53,6 +53,8 @@ def test_a_group_that_makes_no_progress_is_behind_within_ten_seconds_and_one_tha
     problem = standing.problem()
     assert problem is not None
     assert "log[0] for 10 s" in problem
+    assert (standing.standing(), standing.ends) == ({"log[0]": 10.0}, {"log[0]": 200})
+    assert working.standing() == {"log[0]": 0.0}
     assert working.problem() is None
     standing.note(12, {"log[0]": (200, 200)})
     assert standing.problem() is None

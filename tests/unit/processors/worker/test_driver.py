@@ -220,14 +220,23 @@ async def test_messages_missed_at_the_end_of_the_log_are_asked_for_while_nothing
     log = MemoryLog()
     messages = [log.write(trades()) for _ in range(3)]
     driver = driver_of(log)
-    await driver.ask_for_missed({0, 1})
+    await driver.ask_for_missed({0, 1}, {})
     assert log.steps == ["rewind 0"], "the other partition is empty"
     for message in messages:
         await driver.handle([message])
-    await driver.ask_for_missed({0, 1})
+    await driver.ask_for_missed({0, 1}, {})
     await driver.checkpoint()
     assert [step for step in log.steps if "rewind" in step] == ["rewind 0"]
     assert json.loads(Checkpoint.unpack(log.checkpoints["FET"]).state)[2] == 300
+
+
+async def test_messages_of_a_partition_that_the_client_does_not_fetch_are_asked_for_by_the_brokers_word() -> None:
+    log = MemoryLog()
+    driver = driver_of(log)
+    await driver.ask_for_missed({0, 1}, {})
+    assert log.steps == []
+    await driver.ask_for_missed({0, 1}, {0: 7, 1: 0})
+    assert log.steps == ["rewind 0"]
 
 
 async def test_what_never_comes_is_not_asked_for_without_end() -> None:
@@ -235,7 +244,7 @@ async def test_what_never_comes_is_not_asked_for_without_end() -> None:
     log.write(trades())
     driver = driver_of(log)
     for _ in range(30):
-        await driver.ask_for_missed({0})
+        await driver.ask_for_missed({0}, {})
     assert log.steps == ["rewind 0"] * 10
 
 
