@@ -7,6 +7,7 @@ that all symbols share, and controls that serve several cases, count once (after
 of the matching estimator; here by block).
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -121,18 +122,72 @@ class Study:
 
 
 @dataclass(slots=True)
-class _Terms:
-    """The terms of one stage's estimator: one per case and one per case's control, with the time (ms) of each.
+class _Sums:
+    """One stage's estimator, summed over blocks of the shortest length; f numbers per moment (measures x horizons).
 
-    `values` are outcomes beyond the line, shape (measures, horizons), of a control with minus its share of the case;
-    `cases` is 1 for a case and 0 for a control; `raw` are the cases' outcomes as they were.
+    `values` are outcomes beyond the line by block, shape (f,): a case's, less its share of each control in the block
+    that the control lies in. `cases` counts cases by block, `raw` sums their outcomes as they were, shape (f,).
     """
 
-    times: list[int] = field(default_factory=list)
-    values: list[FloatArray] = field(default_factory=list)
-    cases: list[int] = field(default_factory=list)
-    raw: list[FloatArray] = field(default_factory=list)
+    values: dict[int, FloatArray] = field(default_factory=dict)
+    cases: Counter[int] = field(default_factory=Counter)
+    raw: FloatArray = field(default_factory=lambda: np.zeros(len(MEASURES) * len(HORIZONS)))
     unmatched: int = 0
+
+    def add(self, block: int, values: FloatArray) -> None:
+        """Add `values`, shape (f,), to a block's."""
+        self.values[block] = self.values.get(block, 0.0) + values
+
+    def merge(self, other: "_Sums") -> None:
+        """Add what `other` has."""
+        for block, values in other.values.items():
+            self.add(block, values)
+        self.cases.update(other.cases)
+        self.raw = self.raw + other.raw
+        self.unmatched += other.unmatched
+
+
+class Pool:
+    """Cases and their controls, added one history at a time; holds a few numbers per block of time, whatever was added.
+
+    `percent` of ADV is the size from which a cluster counts, within `near` % price has come near.
+    """
+
+    def __init__(self, percent: float, near: float) -> None:
+        self.percent = percent
+        self.near = near
+        self.symbols = 0
+        self.minutes = 0
+        self._sums = {stage: _Sums() for stage in Stage}
+
+    def add(self, history: History) -> "Pool":
+        """Take the cases of one symbol; return a pool of these alone."""
+        own = Pool(self.percent, self.near)
+        own.symbols, own.minutes = 1, int(history.judged.sum())
+        own._gather(history)
+        self.symbols += own.symbols
+        self.minutes += own.minutes
+        for stage, sums in own._sums.items():
+            self._sums[stage].merge(sums)
+        return own
+
+    def result(self, draws: int = DRAWS, seed: int = 0) -> Study:
+        """Return what followed; blocks are drawn `draws` times, by `seed`, for the intervals."""
+        length = _block_length(self._sums)
+        results = {stage: _result(stage, self._sums[stage], length, draws, seed) for stage in Stage}
+        return Study(self.percent, self.near, self.symbols, self.minutes, length // HOUR_MS, results)
+
+    def _gather(self, history: History) -> None:
+        quiet = without_cluster(history, self.percent, self.near)
+        found = moments(history, self.percent, self.near)
+        for side in (1, -1):
+            around = surroundings(history, side)
+            known = usable(around)
+            candidates = np.flatnonzero(quiet & known)
+            beyond = beyond_the_line(around, candidates) if len(candidates) else around.after
+            for stage, at in found.items():
+                for case in _usable_cases(at, side, known).tolist():
+                    _add(history, around, beyond, candidates, case, self._sums[stage])
 
 
 def study(histories: Iterable[History], percent: float, near: float, draws: int = DRAWS, seed: int = 0) -> Study:
@@ -145,32 +200,10 @@ def study(histories: Iterable[History], percent: float, near: float, draws: int 
         draws: how often the blocks are drawn again for the intervals.
         seed: of these draws.
     """
-    terms = {stage: _Terms() for stage in Stage}
-    symbols = minutes = 0
-    spans: list[tuple[int, int]] = []
+    pool = Pool(percent, near)
     for history in histories:
-        symbols += 1
-        minutes += int(history.judged.sum())
-        spans.append((history.start, history.start + len(history.close) * MINUTE_MS))
-        _gather(history, percent, near, terms)
-    length = _block_length(terms)
-    results = {stage: _result(stage, terms[stage], length, draws, seed) for stage in Stage}
-    return Study(percent, near, symbols, minutes, length // HOUR_MS, results)
-
-
-def _gather(history: History, percent: float, near: float, terms: dict[Stage, _Terms]) -> None:
-    """Add the cases of one symbol, and their controls, to `terms`."""
-    quiet = without_cluster(history, percent, near)
-    found = moments(history, percent, near)
-    for side in (1, -1):
-        around = surroundings(history, side)
-        known = usable(around)
-        candidates = np.flatnonzero(quiet & known)
-        beyond = beyond_the_line(around, candidates) if len(candidates) else around.after
-        for stage, at in found.items():
-            cases = _usable_cases(at, side, known)
-            for case in cases.tolist():
-                _add(history, around, beyond, candidates, case, terms[stage])
+        pool.add(history)
+    return pool.result(draws, seed)
 
 
 def _usable_cases(at: Moments, side: int, known: BoolArray) -> IntArray:
@@ -179,39 +212,42 @@ def _usable_cases(at: Moments, side: int, known: BoolArray) -> IntArray:
 
 
 def _add(
-    history: History, around: Surroundings, beyond: FloatArray, candidates: IntArray, case: int, terms: _Terms
+    history: History, around: Surroundings, beyond: FloatArray, candidates: IntArray, case: int, sums: _Sums
 ) -> None:
     controls = controls_of(around.before, candidates, case)
     if not len(controls):
-        terms.unmatched += 1
+        sums.unmatched += 1
         return
-    terms.raw.append(around.after[case])
+    sums.raw = sums.raw + around.after[case].ravel()
+    sums.cases[_block(history, case)] += 1
     for minute, share in [(case, 1.0), *((minute, -1 / len(controls)) for minute in controls.tolist())]:
-        terms.times.append(history.start + minute * MINUTE_MS)
-        terms.values.append(share * beyond[minute])
-        terms.cases.append(int(share > 0))
+        sums.add(_block(history, minute), share * beyond[minute].ravel())
 
 
-def _block_length(terms: dict[Stage, _Terms]) -> int:
+def _block(history: History, minute: int) -> int:
+    return (history.start + minute * MINUTE_MS) // BLOCKS_MS[-1]
+
+
+def _block_length(sums: dict[Stage, _Sums]) -> int:
     """Return the length of the blocks, ms: the longest of which the stage with most cases has enough."""
-    most = max(terms.values(), key=lambda one: len(one.raw))
-    times = np.array(most.times, dtype=np.int64)[np.array(most.cases, dtype=np.bool_)]
+    most = max(sums.values(), key=lambda one: one.cases.total())
     for length in BLOCKS_MS:
-        if len(np.unique(times // length)) >= FEWEST_BLOCKS:
+        if len({block * BLOCKS_MS[-1] // length for block in most.cases}) >= FEWEST_BLOCKS:
             return length
     return BLOCKS_MS[-1]
 
 
-def _result(stage: Stage, terms: _Terms, length: int, draws: int, seed: int) -> StageResult:
-    if not terms.raw:
-        return StageResult(stage, 0, terms.unmatched, 0, {})
-    blocks = np.array(terms.times, dtype=np.int64) // length
-    counts = np.array(terms.cases, dtype=np.float64)
-    values = np.stack(terms.values)
-    difference, low, high = intervals(values.reshape(len(values), -1), counts, blocks, draws, seed)
+def _result(stage: Stage, sums: _Sums, length: int, draws: int, seed: int) -> StageResult:
+    count = sums.cases.total()
+    if not count:
+        return StageResult(stage, 0, sums.unmatched, 0, {})
+    names = sorted(sums.values)
+    blocks = np.array(names, dtype=np.int64) * BLOCKS_MS[-1] // length
+    counts = np.array([sums.cases[name] for name in names], dtype=np.float64)
+    difference, low, high = intervals(np.stack([sums.values[name] for name in names]), counts, blocks, draws, seed)
     shape = (len(MEASURES), len(HORIZONS))
-    case = np.mean(terms.raw, axis=0)
-    difference, low, high = difference.reshape(shape), low.reshape(shape), high.reshape(shape)
+    case, difference = (sums.raw / count).reshape(shape), difference.reshape(shape)
+    low, high = low.reshape(shape), high.reshape(shape)
     estimates = {
         measure: {
             minutes: Estimate(*(float(each[row, column]) for each in (case, case - difference, difference, low, high)))
@@ -220,7 +256,7 @@ def _result(stage: Stage, terms: _Terms, length: int, draws: int, seed: int) -> 
         for row, measure in enumerate(MEASURES)
     }
     with_case = len(np.unique(blocks[counts > 0]))
-    return StageResult(stage, len(terms.raw), terms.unmatched, with_case, estimates)
+    return StageResult(stage, count, sums.unmatched, with_case, estimates)
 
 
 def intervals(
@@ -229,8 +265,8 @@ def intervals(
     """Return the sum of `values` per case, and the bounds of its `LEVEL` % interval, each of shape (f,).
 
     Args:
-        values: terms of the estimator, shape (t, f).
-        counts: 1 where a term is a case, else 0, shape (t,).
+        values: terms of the estimator, single or summed, shape (t, f).
+        counts: how many cases a term holds, 0 of controls, shape (t,).
         blocks: block of time of each term, shape (t,); whole blocks are drawn, with replacement.
         draws: how often.
         seed: of the draws.

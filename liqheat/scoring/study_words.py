@@ -24,22 +24,26 @@ def verdict(study: Study) -> str:
 
 def in_words(study: Study) -> list[str]:
     """Return the answer as sentences: attraction first, then volatility and liquidations after each stage."""
-    neared = study.stages[Stage.NEARED]
+    return [sentence for stage in Stage for sentence in sentences(study, stage)]
+
+
+def sentences(study: Study, stage: Stage) -> list[str]:
+    """Return what is known of one stage; of the first one, also whether clusters attract."""
+    result = study.stages[stage]
+    lines = [_opening(study, result)] if stage is Stage.NEARED else []
+    if result.is_enough:
+        counted = f"({result.cases} cases)"
+        lines.append(f"In the hour after price {_met(stage)}: {_volatility(result)}; {_executed(result)} {counted}.")
+    elif stage is not Stage.NEARED:
+        lines.append(f"After price {_met(stage)}: too few cases ({_counted(result)}).")
+    return lines
+
+
+def _opening(study: Study, neared: StageResult) -> str:
     found = verdict(study)
     if found == "too few cases":
-        lines = [f"Too few cases to say whether clusters attract price: {_counted(neared)}. {_NEEDS}"]
-    else:
-        estimate = neared.estimates["towards"][JUDGED_HORIZON]
-        lines = [f"{_OPENINGS[found]} {_near(study, estimate, neared)}"]
-    for stage, result in study.stages.items():
-        if not result.is_enough:
-            if stage is not Stage.NEARED:
-                lines.append(f"After price {_met(stage)}: too few cases ({_counted(result)}).")
-            continue
-        lines.append(
-            f"In the hour after price {_met(stage)}: {_volatility(result)}; {_executed(result)} ({result.cases} cases)."
-        )
-    return lines
+        return f"Too few cases to say whether clusters attract price: {_counted(neared)}. {_NEEDS}"
+    return f"{_OPENINGS[found]} {_near(study, neared.estimates['towards'][JUDGED_HORIZON], neared)}"
 
 
 _NEEDS = f"A case needs {LOOK_BACK} minutes of history before it, and {HORIZONS[-1] // 60} hours after it."
