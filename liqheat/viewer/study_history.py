@@ -35,11 +35,11 @@ WITH (
     SELECT argMax(venue, (minutes, venue)) FROM (
         SELECT venue, count() AS minutes FROM market_minutes WHERE {_SPAN} AND mark_close > 0 GROUP BY venue)
     ) AS reference
-SELECT intDiv(toUnixTimestamp(window_start), 60) AS minute,
-       maxIf(mark_close, venue = reference) AS close, maxIf(mark_high, venue = reference) AS high,
-       maxIf(mark_low, venue = reference) AS low,
-       sum(liquidated_long_usd) AS longs, sum(liquidated_short_usd) AS shorts,
-       sum(taker_buy_usd + taker_sell_usd) AS traded
+SELECT toInt64(intDiv(toUnixTimestamp(window_start), 60)) AS minute,
+       ifNull(maxIf(mark_close, venue = reference), 0) AS close, ifNull(maxIf(mark_high, venue = reference), 0) AS high,
+       ifNull(maxIf(mark_low, venue = reference), 0) AS low,
+       ifNull(sum(liquidated_long_usd), 0) AS longs, ifNull(sum(liquidated_short_usd), 0) AS shorts,
+       ifNull(sum(taker_buy_usd + taker_sell_usd), 0) AS traded
 FROM market_minutes
 WHERE {_SPAN}
 GROUP BY minute
@@ -47,7 +47,7 @@ ORDER BY minute
 """  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
 _JUDGED = f"""
-SELECT intDiv(toUnixTimestamp(window_start), 60) AS minute
+SELECT toInt64(intDiv(toUnixTimestamp(window_start), 60)) AS minute
 FROM symbol_signals
 WHERE {_SPAN}
 ORDER BY minute
@@ -55,8 +55,9 @@ ORDER BY minute
 
 # Only clusters that were once large, or may have been: the others are neither cases nor in the way of a control.
 _CLUSTERS = f"""
-SELECT cluster_id, intDiv(toUnixTimestamp(window_start), 60) AS minute, if(side = 'long', 1, -1) AS sign,
-       price_low, price_high, percent_of_adv AS percent, state = 'swept' AS is_swept, at_risk_usd
+SELECT sipHash64(cluster_id) AS id, toInt64(intDiv(toUnixTimestamp(window_start), 60)) AS minute,
+       toInt64(if(side = 'long', 1, -1)) AS sign, price_low, price_high, ifNull(percent_of_adv, nan) AS percent,
+       state = 'swept' AS is_swept, at_risk_usd
 FROM clusters
 WHERE {_SPAN}
   AND cluster_id IN (
@@ -78,23 +79,21 @@ def read_history(client: Client, symbol: str, start: int, end: int, percent: flo
     None where fewer than two minutes with a price are stored.
     """
     parameters = {"symbol": symbol, "start": start, "end": end, "percent": percent}
-    rows = client.query(_MINUTES, parameters=parameters).result_rows
-    priced = [row for row in rows if row[1] and row[2] and row[3]]
-    if len(priced) < 2:
+    rows = client.query_np(_MINUTES, parameters=parameters)
+    if not len(rows) or np.count_nonzero((rows["close"] > 0) & (rows["high"] > 0) & (rows["low"] > 0)) < 2:
         return None
-    first, count = int(rows[0][0]), int(rows[-1][0]) - int(rows[0][0]) + 1
-    place = np.array([row[0] for row in rows], dtype=np.int64) - first
-    close, high, low = (_placed(rows, column, place, count) for column in (1, 2, 3))
-    executed = np.zeros((count, 2))
-    executed[place] = [(row[4] or 0.0, row[5] or 0.0) for row in rows]
-    traded = np.full(count, np.nan)
-    traded[place] = [row[6] or 0.0 for row in rows]
-    judged = np.zeros(count, dtype=np.bool_)
-    known = (
-        np.array([row[0] for row in client.query(_JUDGED, parameters=parameters).result_rows], dtype=np.int64) - first
+    first, count = int(rows["minute"][0]), int(rows["minute"][-1] - rows["minute"][0]) + 1
+    place = rows["minute"] - first
+    close, high, low = (
+        _placed(np.where(rows[name] > 0, rows[name], np.nan), place, count) for name in ("close", "high", "low")
     )
+    executed = np.zeros((count, 2))
+    executed[place] = np.column_stack([rows["longs"], rows["shorts"]])
+    judged = np.zeros(count, dtype=np.bool_)
+    known = client.query_np(_JUDGED, parameters=parameters).ravel().astype(np.int64) - first
     judged[known[(known >= 0) & (known < count)]] = True
-    clusters = _clusters(client.query(_CLUSTERS, parameters=parameters).result_rows, first, daily_volume(traded))
+    volume = daily_volume(_placed(rows["traded"], place, count))
+    clusters = _clusters(client.query_np(_CLUSTERS, parameters=parameters), first, volume)
     return History(symbol, first * MINUTE_MS, close, high, low, executed, judged, clusters)
 
 
@@ -111,25 +110,28 @@ def daily_volume(traded: FloatArray) -> FloatArray:
     return np.where(count >= _FEWEST_MINUTES, total / np.maximum(count, 1) * _DAY_MINUTES, np.nan)
 
 
-def _placed(rows: list[Any], column: int, place: IntArray, count: int) -> FloatArray:
+def _placed(of_rows: FloatArray, place: IntArray, count: int) -> FloatArray:
     values = np.full(count, np.nan)
-    values[place] = [row[column] if row[column] else np.nan for row in rows]
+    values[place] = of_rows
     return values
 
 
-def _clusters(rows: list[Any], first: int, volume: FloatArray) -> Clusters:
-    inside = [row for row in rows if 0 <= row[1] - first < len(volume)]
-    names, minutes, sides, lows, highs, percents, swept, at_risk = zip(*inside, strict=True) if inside else ((),) * 8
-    numbers = np.unique(np.array(names, dtype=np.str_), return_inverse=True)[1]
-    place = np.array(minutes, dtype=np.int64) - first
-    stored = np.array([np.nan if percent is None else percent for percent in percents], dtype=np.float64)
-    estimated = 100 * np.array(at_risk, dtype=np.float64) / np.where(volume[place] > 0, volume[place], np.nan)
+def _clusters(rows: Any, first: int, volume: FloatArray) -> Clusters:
+    """Return the rows within the minutes of `volume` (USD per day), with clusters numbered as they come."""
+    if not len(rows):
+        nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Clusters(none, none, none, nothing, nothing, nothing, nothing.astype(np.bool_))
+    place = rows["minute"] - first
+    inside = (place >= 0) & (place < len(volume))
+    rows, place = rows[inside], place[inside]
+    number = np.cumsum(np.r_[False, rows["id"][1:] != rows["id"][:-1]][: len(rows)])
+    estimated = 100 * rows["at_risk_usd"] / np.where(volume[place] > 0, volume[place], np.nan)
     return Clusters(
-        numbers.astype(np.int64),
+        number.astype(np.int64),
         place,
-        np.array(sides, dtype=np.int64),
-        np.array(lows, dtype=np.float64),
-        np.array(highs, dtype=np.float64),
-        np.nan_to_num(np.where(np.isnan(stored), estimated, stored)),
-        np.array(swept, dtype=np.bool_),
+        rows["sign"],
+        rows["price_low"],
+        rows["price_high"],
+        np.nan_to_num(np.where(np.isnan(rows["percent"]), estimated, rows["percent"])),
+        rows["is_swept"].astype(np.bool_),
     )
