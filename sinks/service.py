@@ -5,7 +5,8 @@ embedded ClickHouse is one engine a process.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -19,10 +20,12 @@ from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.polling import CalmPoll, finish_joining
 from liqheat.platform.settings import Settings
+from liqheat.platform.topics import Topic
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.tables import TOPICS
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.loop import STAGE, Message, SinkLoop
+from sinks.studies import Studies
 
 log = structlog.get_logger()
 
@@ -32,11 +35,18 @@ _STUCK_SECONDS = 180.0
 class Sink:
     """Reads the output topics into ClickHouse until asked to stop."""
 
-    def __init__(self, settings: Settings, client: Client, clock: Clock | None = None) -> None:
-        """Take a client of its own: its calls must not wait for somebody's long query."""
+    def __init__(
+        self, settings: Settings, client: Client, clock: Clock | None = None, studies: Studies | None = None
+    ) -> None:
+        """Take a client of its own: its calls must not wait for somebody's long query.
+
+        `studies` run beside it in a thread of their own, while this sink leads its group.
+        """
         self._settings = settings
         self._client = client
         self._clock = clock or SystemClock()
+        self._studies = studies
+        self._leads = False
         self._loop: SinkLoop | None = None
         self._source: KafkaSource | None = None
         self.ready = threading.Event()
@@ -73,16 +83,37 @@ class Sink:
             database = ClickHouseWriter(self._client, self._settings.clickhouse)
             loop = self._loop = SinkLoop(self._settings, source, database, dead_letters, self._clock)
             source.start(loop)
-            while not stop.is_set():
-                loop.step()
-                if source.assigned:
-                    self.ready.set()
-            loop.finish()
+            with self._judging(stop):
+                while not stop.is_set():
+                    loop.step()
+                    self._leads = source.leads
+                    if source.assigned:
+                        self.ready.set()
+                loop.finish()
         except KafkaError as error:
             raise kafka.unreachable(self._settings.kafka, error) from error
         finally:
             source.close()
             dead_letters.close()
+
+    @contextmanager
+    def _judging(self, stop: threading.Event) -> Iterator[None]:
+        """Judge symbols in a thread until the end; one that is being judged is waited for."""
+        if self._studies is None:
+            yield
+            return
+        ended = threading.Event()
+        thread = threading.Thread(target=self._judge, args=(self._studies, stop, ended), name="studies", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _judge(self, studies: Studies, stop: threading.Event, ended: threading.Event) -> None:
+        while not stop.is_set() and not ended.wait(studies.step(self._leads)):
+            pass
 
 
 class KafkaSource:
@@ -102,11 +133,17 @@ class KafkaSource:
             heartbeat_interval_ms=round(settings.kafka.session_seconds * 1_000 / 6),
         )
         self._poll = CalmPoll(self._consumer)
+        self._first = TopicPartition(settings.kafka.topic(Topic.SIGNALS), 0)
 
     @property
     def assigned(self) -> bool:
         """Whether there are partitions to read."""
         return bool(self._consumer.assignment())
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one reader of the group that does what is to be done once."""
+        return self._first in self._consumer.assignment()
 
     def start(self, loop: SinkLoop) -> None:
         """Begin to read; when partitions are taken away, `loop` soon writes what it has.

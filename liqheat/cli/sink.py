@@ -15,6 +15,7 @@ def sink(
     import signal
     import threading
 
+    from liqheat.cli.evidence import studies
     from liqheat.platform import logging
     from liqheat.platform.clickhouse import open_clickhouse
     from liqheat.platform.ending import limit_the_end
@@ -36,7 +37,7 @@ def sink(
     try:
         if migrate:
             migrations.migrate(client, settings)
-        running = Sink(settings, client)
+        running = Sink(settings, client, studies=studies(settings))
         more = [Condition("polling", running.stuck, Level.LIVE)]
         group = settings.sink.group
         with watched(settings, "sink", running.problem, group=group, topics=TOPICS, database=True, more=more):

@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from liqheat.viewer.queries import Client
 
 
+_PERCENT = typer.Option(
+    None,
+    min=0.01,
+    help="Clusters count from this share of average daily volume, %.",
+    show_default="LIQHEAT_STUDY__PERCENT, 5",
+)
+_NEAR = typer.Option(
+    None,
+    min=0.01,
+    max=20,
+    help="Price is near a cluster from this distance on, %.",
+    show_default="LIQHEAT_STUDY__NEAR, 1",
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command()(study)
@@ -25,8 +40,8 @@ def register(app: typer.Typer) -> None:
 
 def study(
     symbol: list[str] = typer.Argument(None, help="Canonical symbols.", show_default="all that are stored"),
-    percent: float = typer.Option(5.0, min=0.01, help="Clusters count from this share of average daily volume, %."),
-    near: float = typer.Option(1.0, min=0.01, max=20, help="Price is near a cluster from this distance on, %."),
+    percent: float = _PERCENT,
+    near: float = _NEAR,
     days: float = typer.Option(
         None, min=0.1, help="How many of the last days to read.", show_default="all that is stored"
     ),
@@ -49,10 +64,13 @@ def study(
     from liqheat.domain.windows import DAY_MS, MINUTE_MS
     from liqheat.platform.clock import SystemClock
     from liqheat.platform.errors import FatalError
+    from liqheat.platform.settings import load
     from liqheat.scoring import study as measures
     from liqheat.scoring.study_words import in_words, verdict
     from liqheat.viewer.study_history import symbols
 
+    usual = load().study
+    percent, near = percent or usual.percent, near or usual.near
     end = SystemClock().now_ms() + MINUTE_MS
     start = 0 if days is None else end - round(days * DAY_MS)
     with stored_data(data_dir) as client:

@@ -41,6 +41,7 @@ def view(
 
 def serve_local() -> None:
     """Run the sink and the page in one process over embedded ClickHouse; part of `liqheat demo` and `live`."""
+    from liqheat.cli.evidence import studies
     from liqheat.platform import clickhouse, logging, settings
     from liqheat.platform.kafka import create_topics
     from sinks.clickhouse.migrate import migrate
@@ -55,7 +56,7 @@ def serve_local() -> None:
     _run(
         loaded,
         lambda: clickhouse.open_clickhouse(loaded.clickhouse),
-        Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse)),
+        Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse), studies=studies(loaded)),
     )
 
 

@@ -26,9 +26,11 @@ from liqheat.platform.clickhouse_settings import ClickHouse as ClickHouse
 from liqheat.platform.environment import in_known_case, plain_sources
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.section import Section
+from liqheat.platform.settings_beside import Catalysts as Catalysts
 from liqheat.platform.settings_beside import Grafana as Grafana
 from liqheat.platform.settings_beside import Local as Local
 from liqheat.platform.settings_beside import Port, Seconds
+from liqheat.platform.settings_beside import Study as Study
 from liqheat.platform.settings_beside import Viewer as Viewer
 from liqheat.platform.topics import Topic
 from liqheat.platform.venue_settings import VenueAddresses, VenueSections
@@ -215,14 +217,6 @@ class Webhook(Section):
     group: str = Field("liqheat-webhook", description="consumer group that remembers what was sent")
 
 
-class Catalysts(Section):
-    """News feeds that are watched for the symbols' names."""
-
-    feeds: tuple[str, ...] = Field((), description="RSS or Atom addresses or files")
-    interval: Seconds = Field(300.0, description="seconds between reads of a feed")
-    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as news write them")
-
-
 class Sink(Section):
     """How rows are batched into ClickHouse."""
 
@@ -272,6 +266,7 @@ class Settings(VenueSections):
     webhook: Webhook = Webhook()
     catalysts: Catalysts = Catalysts()
     sink: Sink = Sink()
+    study: Study = Study()
     service: Service = Service()
     viewer: Viewer = Viewer()
     local: Local = Local()

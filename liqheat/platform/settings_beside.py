@@ -50,3 +50,22 @@ class Viewer(Section):
     query_threads: int = Field(2, ge=1, le=64, description="queries of the page that run at once")
     maximum_questions: int = Field(256, ge=1, description="answers that may wait or be worked out; more get 503")
     maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")
+
+
+class Catalysts(Section):
+    """News feeds that are watched for the symbols' names."""
+
+    feeds: tuple[str, ...] = Field((), description="RSS or Atom addresses or files")
+    interval: Seconds = Field(300.0, description="seconds between reads of a feed")
+    names: dict[str, tuple[str, ...]] = Field({}, description="further names of a symbol, as news write them")
+
+
+class Study(Section):
+    """What `liqheat study` and the view `evidence` count, and how much of its time the sink spends on the view."""
+
+    percent: float = Field(5.0, gt=0, description="clusters count from this share of average daily volume, %")
+    near: float = Field(1.0, gt=0, le=20, description="price is near a cluster from this distance on, %")
+    days: int = Field(30, ge=1, le=20_000, description="last days that the view `evidence` is made of")
+    time_share: float = Field(
+        0.01, ge=0, le=0.5, description="share of the time that one sink may take to judge symbols; 0: never"
+    )

@@ -6,8 +6,9 @@ names the model's version, it counts before the revision: rows of a newer model 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -137,4 +138,24 @@ _DEAD_LETTER_SCHEMA = {
     "value": pl.Binary(),
     "_partition": pl.UInt16(),
     "_offset": pl.Int64(),
+}
+
+
+def evidence_rows(records: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return rows of `evidence_raw` out of records that name its columns."""
+    return pl.DataFrame(list(records), schema=_EVIDENCE_SCHEMA)
+
+
+_EVIDENCE_SCHEMA = {
+    **dict.fromkeys(("symbol", "stage", "measure"), pl.String()),
+    "horizon_minutes": pl.UInt16(),
+    **dict.fromkeys(("cases", "unmatched", "blocks"), pl.UInt32()),
+    "block_hours": pl.UInt8(),
+    "is_enough": pl.Boolean(),
+    **dict.fromkeys(("case_mean", "control_mean", "difference", "difference_low", "difference_high"), pl.Float64()),
+    **dict.fromkeys(("verdict", "words"), pl.String()),
+    **dict.fromkeys(("percent_of_adv", "near_percent"), pl.Float64()),
+    "symbols": pl.UInt32(),
+    "minutes": pl.UInt64(),
+    **dict.fromkeys(("start_time", "end_time"), pl.Datetime("ms", "UTC")),
 }

@@ -115,7 +115,20 @@ LEVELS_DAYS = Table(
     Writer.ROLLUP,
 )
 MARKET_HOURS = Table(
-    "market_hours_raw", "hour, symbol, venue", "version", Retention("hour", "hour_retention_days"), Writer.ROLLUP
+    "market_hours_raw",
+    "hour, symbol, venue",
+    "version",
+    Retention("hour", "hour_retention_days"),
+    Writer.ROLLUP,
+    read_back=True,
+)
+EVIDENCE = Table(
+    "evidence_raw",
+    "symbol, stage, measure, horizon_minutes",
+    "end_time",
+    Retention("end_time", "record_retention_days"),
+    Writer.ROLLUP,
+    read_back=True,
 )
 DEAD_LETTERS = Table(
     "dead_letters_raw",
@@ -148,7 +161,7 @@ STORED: dict[Kind, Stored] = {
         ),
     ),
     Kind.MARKET_MINUTES: Stored(
-        Table("market_minutes_raw", "symbol, window_start, venue", "revision", _MINUTES),
+        Table("market_minutes_raw", "symbol, window_start, venue", "revision", _MINUTES, read_back=True),
         Topic.MARKET_MINUTES,
         instrument=False,
     ),
@@ -185,7 +198,7 @@ STORED: dict[Kind, Stored] = {
     ),
     Kind.GAPS: Stored(Table("gaps_raw", "symbol, venue, stream, event_time", "_offset", _RECORDS), Topic.GAPS),
     Kind.CLUSTERS: Stored(
-        Table("clusters_raw", "symbol, window_start, cluster_id", "revision", _MINUTES),
+        Table("clusters_raw", "symbol, window_start, cluster_id", "revision", _MINUTES, read_back=True),
         Topic.CLUSTERS,
         instrument=False,
     ),
@@ -202,7 +215,9 @@ STORED: dict[Kind, Stored] = {
         Table("alerts_raw", "symbol, event_time, alert_id", "revision", _RECORDS), Topic.ALERTS, instrument=False
     ),
     Kind.SYMBOL_SIGNALS: Stored(
-        Table("symbol_signals_raw", "symbol, window_start", "revision", _MINUTES), Topic.SIGNALS, instrument=False
+        Table("symbol_signals_raw", "symbol, window_start", "revision", _MINUTES, read_back=True),
+        Topic.SIGNALS,
+        instrument=False,
     ),
     Kind.MARKET_SIGNALS: Stored(
         Table("market_signals_raw", "symbol, window_start, venue", "revision", _MINUTES),
@@ -227,11 +242,15 @@ TABLES: dict[str, Table] = {
         LEVELS_HOURS,
         LEVELS_DAYS,
         MARKET_HOURS,
+        EVIDENCE,
         DEAD_LETTERS,
         *_BY_VERSION_1,
     )
 }
 """Every table by name, except the two that `sinks.clickhouse.migrate` keeps its own books in."""
+
+VIEWS_READ_BACK = ("market_minutes", "symbol_signals", "clusters")
+"""Views that the sink itself reads: `EVIDENCE` is made of them."""
 
 TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys([*(stored.topic for stored in STORED.values()), Topic.DEAD_LETTERS]))
 """The topics that the sink reads."""

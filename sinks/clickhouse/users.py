@@ -14,13 +14,13 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Settings
 from liqheat.platform.sql_text import fill, split_statements
 from sinks.clickhouse.migrate import placeholders, stored_placeholders
-from sinks.clickhouse.tables import TABLES, Writer
+from sinks.clickhouse.tables import TABLES, VIEWS_READ_BACK, Writer
 
 USERS_FILE = Path(__file__).parent / "users.sql"
 _ROLES = ("writer", "reader", "grafana")
 _TABLES = {
     "{written_table}": [table.name for table in TABLES.values() if table.writer is not Writer.MIGRATION],
-    "{read_table}": [table.name for table in TABLES.values() if table.read_back],
+    "{read_table}": [*(table.name for table in TABLES.values() if table.read_back), *VIEWS_READ_BACK],
 }
 """Placeholders whose statement is repeated, once for each of these tables."""
 

@@ -19,7 +19,7 @@ CREATE SETTINGS PROFILE OR REPLACE liqheat_reader {on_cluster} SETTINGS
 
 CREATE USER IF NOT EXISTS liqheat_writer {on_cluster} IDENTIFIED WITH sha256_hash BY '{writer_hash}';
 ALTER USER liqheat_writer {on_cluster} IDENTIFIED WITH sha256_hash BY '{writer_hash}' DEFAULT DATABASE {database};
--- The sink checks at start which migrations there are; rollups read minutes and hours.
+-- The sink checks at start which migrations there are; rollups read minutes and hours, the evidence is made of views.
 GRANT {on_cluster} SELECT ON {database}.migrations TO liqheat_writer WITH REPLACE OPTION;
 GRANT {on_cluster} SELECT ON {database}.{read_table} TO liqheat_writer;
 GRANT {on_cluster} INSERT ON {database}.{written_table} TO liqheat_writer;

@@ -268,13 +268,16 @@ def test_users_get_no_more_than_they_need_and_no_statement_holds_a_password() ->
     grants = [statement.splitlines()[-1].replace("  ", " ") for statement in statements]
     grants = [grant for grant in grants if grant.startswith("GRANT")]
     writer = [grant for grant in grants if "liqheat_writer" in grant]
-    assert writer[:4] == [
-        "GRANT SELECT ON liqheat.migrations TO liqheat_writer WITH REPLACE OPTION",
-        "GRANT SELECT ON liqheat.heatmap_levels_raw TO liqheat_writer",
-        "GRANT SELECT ON liqheat.heatmap_levels_1h_raw TO liqheat_writer",
-        "GRANT INSERT ON liqheat.heatmap_levels_raw TO liqheat_writer",
-    ]
-    inserts = {grant.removeprefix("GRANT INSERT ON liqheat.").split()[0] for grant in writer[3:]}
+    # What rollups are made of, and what the evidence is made of: tables, and the views over them.
+    rolled_up = ["heatmap_levels_raw", "heatmap_levels_1h_raw"]
+    judged = ["market_minutes", "symbol_signals", "clusters"]
+    read = [*rolled_up, *(f"{view}_raw" for view in judged), *judged, "market_hours_raw", "evidence_raw"]
+    assert writer[0] == "GRANT SELECT ON liqheat.migrations TO liqheat_writer WITH REPLACE OPTION"
+    selects = [grant for grant in writer[1:] if grant.startswith("GRANT SELECT")]
+    assert sorted(selects) == sorted(f"GRANT SELECT ON liqheat.{name} TO liqheat_writer" for name in read)
+    inserts = {
+        grant.removeprefix("GRANT INSERT ON liqheat.").split()[0] for grant in writer[1:] if grant not in selects
+    }
     assert inserts == {table.name for table in TABLES.values() if table.writer is not Writer.MIGRATION}
     assert all(grant.startswith("GRANT SELECT ") for grant in grants if "liqheat_writer" not in grant)
 

@@ -12,13 +12,15 @@ from xml.etree import ElementTree
 from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
+from liqheat.cli.evidence import StoredEvidence
 from liqheat.domain.events import Kind
+from liqheat.domain.windows import DAY_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import ClickHouse, Settings
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.rollup import hours_of
-from sinks.clickhouse.rows import hours_of_minutes, rows_of
-from sinks.clickhouse.tables import MARKET_HOURS, STORED, TABLES, Writer
+from sinks.clickhouse.rows import evidence_rows, hours_of_minutes, rows_of
+from sinks.clickhouse.tables import EVIDENCE, MARKET_HOURS, STORED, TABLES, Writer
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 
@@ -108,7 +110,7 @@ def settings_of(clickhouse: ClickHouse, password: str) -> Settings:
 
 
 def work_as_the_sink(client: Client, settings: Settings) -> None:
-    """Do by `client` what the sink does: check the schema, write rows, roll hours and days up."""
+    """Do by `client` what the sink does: check the schema, write rows, roll hours and days up, judge what is stored."""
     assert pending_migrations(client, settings) == []
     writer = ClickHouseWriter(client, settings.clickhouse)
     minute = filled_batch(Kind.MARKET_MINUTES, {"window_start": MIDNIGHT}, symbol="VIRTUAL", venue="okx")
@@ -119,6 +121,10 @@ def work_as_the_sink(client: Client, settings: Settings) -> None:
             writer.insert(MARKET_HOURS.name, [hours_of_minutes(rows)])
         if batch.kind is Kind.HEATMAP_LEVELS:
             writer.roll_up(hours_of(batch))
+    evidence = StoredEvidence(client, settings.clickhouse, settings.study)
+    assert "VIRTUAL" in evidence.begin(MIDNIGHT + DAY_MS)
+    assert list(evidence.judge("VIRTUAL")) == []
+    assert writer.insert(EVIDENCE.name, [evidence_rows(evidence.together())])
 
 
 def users_xml(statements: Sequence[str], user: str) -> str:

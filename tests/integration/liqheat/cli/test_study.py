@@ -11,74 +11,15 @@ from clickhouse_connect.driver.client import Client
 from typer.testing import CliRunner
 
 from liqheat.cli.main import app, load_commands
-from liqheat.domain.events import Kind
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.platform.errors import FatalError, Origin
+from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
 from liqheat.scoring.study_moments import History
 from liqheat.viewer.study_history import daily_volume, read_history, symbols
-from sinks.clickhouse.rows import rows_of
-from sinks.clickhouse.tables import STORED
-from sinks.clickhouse.writer import ClickHouseWriter
-from tests.support.sink_fakes import filled_batch
 from tests.support.study_series import series
+from tests.support.study_tables import END_MS, START_MS, write_history
 
 pytestmark = pytest.mark.clickhouse
-
-START_MS = 1_767_225_600_000
-END_MS = START_MS + 100 * 86_400_000
-
-
-def written(history: History, settings: Settings, client: Client) -> None:
-    """Write a simulated history as the services would, with a second venue that joins late and is a percent off."""
-    times = (START_MS + MINUTE_MS * np.arange(len(history.close))).tolist()
-    minutes: dict[str, list[dict[str, Any]]] = {"binance": [], "bybit": []}
-    for place, time in enumerate(times):
-        row = {"window_start": time, "model_version": 2}
-        marks = {f"mark_{name}": float(getattr(history, name)[place]) for name in ("close", "high", "low")}
-        longs, shorts = (round(float(usd) * 1e6) // 2 for usd in history.executed[place])
-        row |= {"liquidated_long_usd": longs, "liquidated_short_usd": shorts}
-        minutes["binance"].append(row | marks)
-        if place >= 1_000:
-            minutes["bybit"].append(row | {name: 1.01 * price for name, price in marks.items()})
-    rows = history.clusters
-    clusters = [
-        {
-            "window_start": times[rows.minute[place]],
-            "cluster_id": f"cluster {rows.cluster[place]:04d}",
-            "side": int(rows.side[place]),
-            "state": "swept" if rows.swept[place] else "steady",
-            "price_low": float(rows.low[place]),
-            "price_high": float(rows.high[place]),
-            "percent_of_adv": float(rows.percent_of_adv[place]),
-        }
-        for place in range(len(rows.cluster))
-    ]
-    small = {"window_start": times[5], "cluster_id": "small", "side": 1, "price_low": 0.9, "price_high": 0.95}
-    batches = [
-        filled_batch(Kind.MARKET_MINUTES, *of_venue, symbol=history.symbol, venue=venue)
-        for venue, of_venue in minutes.items()
-    ]
-    batches.append(
-        filled_batch(Kind.CLUSTERS, *clusters, small | {"percent_of_adv": 1.0}, symbol=history.symbol, venue="all")
-    )
-    judged = [{"window_start": time} for time in times]
-    batches.append(filled_batch(Kind.SYMBOL_SIGNALS, *judged, symbol=history.symbol, venue="all"))
-    # Another symbol, backfilled: no daily volume is known.
-    for venue in ("binance", "bybit"):
-        flows = [
-            {"window_start": time, "mark_close": 1.0, "mark_high": 1.0, "mark_low": 1.0, "taker_buy_usd": 10**9}
-            for time in times[:200]
-        ]
-        batches.append(filled_batch(Kind.MARKET_MINUTES, *flows, symbol="OLD", venue=venue))
-    old = [
-        {"window_start": times[minute], "cluster_id": "old", "side": 1, "at_risk_usd": 288_000 * 10**6}
-        for minute in (10, 100, 150)
-    ]
-    batches.append(filled_batch(Kind.CLUSTERS, *old, symbol="OLD", venue="all"))
-    writer = ClickHouseWriter(client, settings.clickhouse)
-    for batch in batches:
-        writer.insert(STORED[batch.kind].table.name, [rows_of(batch, Origin("test", 0, 0))])
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +29,7 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def client(module_clickhouse: Client, module_settings: Settings, history: History) -> Client:
-    written(history, module_settings, module_clickhouse)
+    write_history(history, module_settings, module_clickhouse)
     return module_clickhouse
 
 
