@@ -1,6 +1,7 @@
-"""What is shown beside the map as evidence: where moves come to rest, and what earlier maps predicted.
+"""What is shown beside the map as evidence: where moves come to rest, what earlier maps predicted, what clusters did.
 
-Reads the views `cascades` and `track_record`. Answers are plain JSON: percentages, USD, null for what is unknown.
+Reads the views `cascades`, `track_record` and `evidence`. Answers are plain JSON: percentages, USD, null for what is
+unknown.
 """
 
 from typing import Any
@@ -38,6 +39,33 @@ WHERE symbol = {symbol:String} AND feed != 'none' AND NOT warming_up
 GROUP BY horizon_hours
 ORDER BY horizon_hours
 """
+
+_FOLLOWED = """
+SELECT symbol, stage, measure, horizon_minutes, cases, is_enough, difference, difference_low, difference_high, effect,
+       verdict, words, symbols, percent_of_adv, near_percent,
+       toUnixTimestamp(start_time) * 1000 AS start, toUnixTimestamp(end_time) * 1000 AS end
+FROM evidence
+WHERE symbol IN ({symbol:String}, 'all')
+ORDER BY symbol, stage, measure, horizon_minutes
+"""
+_OF_SYMBOL = ("verdict", "symbols", "percent_of_adv", "near_percent", "start", "end")
+_OF_STAGE = ("cases", "is_enough", "words")
+_OF_OUTCOME = ("horizon_minutes", "difference", "difference_low", "difference_high", "effect")
+
+
+def followed(client: Client, symbol: str) -> dict[str, Any]:
+    """Return what followed once price met clusters: of the symbol (`own`) and of `all` together, null where not judged.
+
+    By stage and measure there are lists of minutes, difference from like moments, its 95 % interval, and its effect.
+    """
+    found: dict[str, Any] = {"own": None, "all": None}
+    for row in records(client.query(_FOLLOWED, parameters={"symbol": symbol})):
+        of = "all" if row["symbol"] == "all" else "own"
+        if found[of] is None:
+            found[of] = {name: row[name] for name in _OF_SYMBOL} | {"stages": {}}
+        stage = found[of]["stages"].setdefault(row["stage"], {name: row[name] for name in _OF_STAGE} | {"outcomes": {}})
+        stage["outcomes"].setdefault(row["measure"], []).append([row[name] for name in _OF_OUTCOME])
+    return found
 
 
 def cascades(client: Client, symbol: str, end: int, stale: int) -> list[dict[str, Any]]:

@@ -106,6 +106,7 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "quality": quality,
         "cascades": evidence.cascades(client, request.symbol, min(end, limit), stale_ms),
         "record": evidence.record(client, request.symbol, min(end, limit)),
+        "evidence": evidence.followed(client, request.symbol),
         "signals": signals_picture(client, request.symbol, start, min(end, limit)),
     }
 

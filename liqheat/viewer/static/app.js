@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import { Chart } from "./chart.js";
 import { csv, png } from "./download.js";
+import { evidence } from "./evidence.js";
 import { age, price, usd } from "./format.js";
 import * as panels from "./panels.js";
 import { Picture } from "./picture.js";
@@ -195,6 +196,7 @@ async function draw() {
   signals(picture);
   panels.news(picture);
   panels.record(picture);
+  evidence(picture);
   cascadeCard(picture);
   panels.trust(picture, state.venues, old);
   panels.gaps(picture);
