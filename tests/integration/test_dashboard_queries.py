@@ -21,6 +21,7 @@ from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.grafana_frontend.frames import long_to_wide
 from tests.grafana_frontend.node import display_names, require_node
+from tests.support.evidence import insert_evidence, made_up
 from tests.support.grafana_macros import Dashboard, expand
 from tests.support.sink_fakes import filled_batch
 
@@ -110,6 +111,9 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
         gathered.setdefault(STORED[kind].table.name, []).append(rows_of(batch, Origin("test", 0, 0)))
     for table, frames in gathered.items():
         writer.insert(table, frames)
+    insert_evidence(module_clickhouse, made_up(), SYMBOL, START_MS)
+    insert_evidence(module_clickhouse, made_up(cases=9), "all", START_MS)
+    insert_evidence(module_clickhouse, made_up(), "OTHER", START_MS)
     return module_clickhouse
 
 
@@ -186,6 +190,23 @@ def test_cascades_say_where_moves_come_to_rest(client: Client, dashboard: Dashbo
     assert (down["price"], down["rest price"]) == pytest.approx((1.9, 1.85))
     assert (down["amplification"], down["liquidated"], down["held by the books"]) == (1.5, 5e6, "yes")
     assert table[0]["held by the books"] == "no"
+
+
+def test_the_evidence_is_of_the_symbol_and_of_all_together(client: Client, dashboard: Dashboard) -> None:
+    words = answer(client, dashboard, "liquidation_heatmap", "Evidence: do clusters attract price?")
+    of = [(row["of"], row["price"], row["clusters"]) for row in words]
+    assert of == [
+        *((SYMBOL, stage, "attract") for stage in ("came near", "entered", "swept")),
+        *(("all symbols", stage, "too few cases") for stage in ("came near", "entered", "swept")),
+    ]
+    assert words[0]["in words"].startswith("Clusters attract price.")
+    figures = answer(client, dashboard, "liquidation_heatmap", "Evidence: what followed clusters")
+    assert len(figures) == 2 * 3 * 3 * 4
+    first, *_, last = figures
+    assert [first[name] for name in ("what followed", "after, min", "difference", "from", "to", "effect")] == [
+        *("return towards it, %", 5, 0.25, 0.11, 0.39, "more")
+    ]
+    assert (last["what followed"], last["after, min"], last["effect"]) == ("liquidations, USD", 240, "too few cases")
 
 
 def test_the_overview_shows_absorption_and_the_nearest_trigger(client: Client, dashboard: Dashboard) -> None:
