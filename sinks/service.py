@@ -46,7 +46,8 @@ class Sink:
         self._client = client
         self._clock = clock or SystemClock()
         self._studies = studies
-        self._leads = False
+        self.leads = False
+        """Whether it is the one sink of its group that does what is to be done once, as of its last poll."""
         self._loop: SinkLoop | None = None
         self._source: KafkaSource | None = None
         self.ready = threading.Event()
@@ -86,7 +87,7 @@ class Sink:
             with self._judging(stop):
                 while not stop.is_set():
                     loop.step()
-                    self._leads = source.leads
+                    self.leads = source.leads
                     if source.assigned:
                         self.ready.set()
                 loop.finish()
@@ -112,7 +113,7 @@ class Sink:
             thread.join()
 
     def _judge(self, studies: Studies, stop: threading.Event, ended: threading.Event) -> None:
-        while not stop.is_set() and not ended.wait(studies.step(self._leads)):
+        while not stop.is_set() and not ended.wait(studies.step(self.leads)):
             pass
 
 
