@@ -96,6 +96,16 @@ def test_the_command_answers_in_words_and_as_json(run: Any) -> None:
     assert plain["words"][0].startswith("Too few cases")
 
 
+def test_what_counts_is_as_the_settings_say_unless_it_is_asked_otherwise(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIQHEAT_STUDY__PERCENT", "8")
+    monkeypatch.setenv("LIQHEAT_STUDY__NEAR", "2")
+    by_settings, asked = (json.loads(run("--json", *words).stdout) for words in ((), ("--near", "1.5")))
+    assert (by_settings["percent_of_adv"], by_settings["near_percent"]) == (8, 2)
+    assert (asked["percent_of_adv"], asked["near_percent"]) == (8, 1.5)
+
+
 def test_a_symbol_that_is_not_stored_is_said_to_be_so(run: Any) -> None:
     result = run("WLD")
     assert isinstance(result.exception, FatalError)
