@@ -28,6 +28,13 @@ _STORED = """
 SELECT DISTINCT symbol FROM market_hours_raw
 WHERE hour >= fromUnixTimestamp64Milli({start:Int64}, 'UTC') AND hour < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
 """
+# While history is read in, the hour is not there yet for most symbols; one that is no longer listed holds up nothing.
+_READ = """
+SELECT uniqExactIf(symbol, hour >= fromUnixTimestamp64Milli({end:Int64}, 'UTC')) AS further, uniqExact(symbol) AS of
+FROM market_hours_raw
+WHERE hour >= fromUnixTimestamp64Milli({end:Int64}, 'UTC') - INTERVAL 1 DAY
+  AND hour < fromUnixTimestamp64Milli({end:Int64}, 'UTC') + INTERVAL 2 HOUR
+"""
 
 
 class StoredEvidence:
@@ -42,7 +49,9 @@ class StoredEvidence:
         self._pool = Pool(study.percent, study.near)
 
     def begin(self, now_ms: int) -> list[str]:
-        """Return the stored symbols, the one judged longest ago first; none where the last whole hour is judged.
+        """Return the stored symbols, the one judged longest ago first.
+
+        None where the last whole hour is judged already, or is not read yet for half of the symbols of its day.
 
         Raises:
             LiqheatError: the database does not answer, or refuses.
@@ -53,6 +62,9 @@ class StoredEvidence:
         with translated_errors(self._clickhouse):
             judged: dict[str, int] = dict(self._client.query(_JUDGED).result_rows)
             if judged.get(ALL, 0) * 1_000 >= end:
+                return []
+            ((further, of),) = self._client.query(_READ, parameters={"end": end}).result_rows
+            if 2 * further < max(of, 1):
                 return []
             stored = self._client.query(_STORED, parameters={"start": start, "end": end}).result_rows
         return sorted((str(symbol) for (symbol,) in stored), key=lambda symbol: (judged.get(symbol, 0), symbol))

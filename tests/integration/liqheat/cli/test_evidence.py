@@ -10,13 +10,17 @@ from typer.testing import CliRunner
 
 from liqheat.cli.evidence import StoredEvidence, studies
 from liqheat.cli.main import app, load_commands
+from liqheat.domain.events import Kind
 from liqheat.domain.windows import DAY_MS, HOUR_MS
 from liqheat.platform.clock import ManualClock
-from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.errors import ConfigurationError, Origin
 from liqheat.platform.settings import Settings, Study
 from liqheat.viewer.evidence import followed
+from sinks.clickhouse.rows import hours_of_minutes, rows_of
+from sinks.clickhouse.tables import MARKET_HOURS
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.studies import Studies
+from tests.support.sink_fakes import filled_batch
 from tests.support.study_series import series
 from tests.support.study_tables import START_MS, write_history
 
@@ -38,8 +42,16 @@ def nothing_judged(client: Client) -> None:
     client.command("TRUNCATE TABLE evidence_raw")
 
 
+def read_until(client: Client, settings: Settings, time_ms: int, symbol: str = "TAO") -> None:
+    """Note the hour of `time_ms` as one of which minutes are stored."""
+    minute = filled_batch(Kind.MARKET_MINUTES, {"window_start": time_ms // HOUR_MS * HOUR_MS}, symbol=symbol)
+    hours = hours_of_minutes(rows_of(minute, Origin("test", 0, 0)))
+    ClickHouseWriter(client, settings.clickhouse).insert(MARKET_HOURS.name, [hours])
+
+
 def judge(client: Client, settings: Settings, clock: ManualClock, study: Study | None = None) -> None:
-    """Let a sink that leads its group judge for some minutes."""
+    """Let a sink that leads its group judge for some minutes, once the hour has been read."""
+    read_until(client, settings, clock.now_ms())
     evidence = StoredEvidence(client, settings.clickhouse, study or Study(percent=8.0))
     pace = Studies(evidence, ClickHouseWriter(client, settings.clickhouse), clock, 0.5)
     end = clock.monotonic() + 180
@@ -106,6 +118,8 @@ def test_each_hour_is_judged_once_and_replaces_the_one_before(client: Client, mo
     evidence = StoredEvidence(client, module_settings.clickhouse, Study())
     judge(client, module_settings, ManualClock(NOW))
     assert evidence.begin(NOW - HOUR_MS) == evidence.begin(NOW + 30 * 60_000) == []
+    assert evidence.begin(NOW + HOUR_MS) == []
+    read_until(client, module_settings, NOW + HOUR_MS)
     assert evidence.begin(NOW + HOUR_MS) == ["OLD", "TAO"]
     judge(client, module_settings, ManualClock(NOW + HOUR_MS), Study(percent=50.0))
     assert client.query("SELECT DISTINCT symbol, cases, percent_of_adv FROM evidence ORDER BY symbol").result_rows == [
@@ -117,8 +131,22 @@ def test_each_hour_is_judged_once_and_replaces_the_one_before(client: Client, mo
 
 def test_only_the_last_days_count(client: Client, module_settings: Settings) -> None:
     evidence = StoredEvidence(client, module_settings.clickhouse, Study(days=2))
+    read_until(client, module_settings, NOW + 2 * HOUR_MS)
     assert evidence.begin(NOW + 2 * HOUR_MS) == ["TAO"]
     assert {row["minutes"] for row in evidence.judge("TAO")} == {(2 * 24 - 2) * 60}
+
+
+def test_an_hour_is_judged_once_half_of_the_symbols_have_been_read_past_it(
+    clickhouse: Client, settings: Settings
+) -> None:
+    evidence = StoredEvidence(clickhouse, settings.clickhouse, Study())
+    assert evidence.begin(NOW) == []
+    for symbol in ("FET", "TAO", "WLD"):
+        read_until(clickhouse, settings, NOW - 3 * HOUR_MS, symbol)
+    read_until(clickhouse, settings, NOW, "FET")
+    assert evidence.begin(NOW) == []
+    read_until(clickhouse, settings, NOW, "TAO")
+    assert evidence.begin(NOW) == ["FET", "TAO", "WLD"]
 
 
 def test_a_sink_without_time_for_it_judges_nothing(module_settings: Settings) -> None:
