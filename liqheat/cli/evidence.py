@@ -46,6 +46,7 @@ class StoredEvidence:
         self._clickhouse = clickhouse
         self._study = study
         self._span = (0, 0)
+        self._first = 0
         self._pool = Pool(study.percent, study.near)
 
     def begin(self, now_ms: int) -> list[str]:
@@ -57,7 +58,7 @@ class StoredEvidence:
             LiqheatError: the database does not answer, or refuses.
         """
         end = window_start(now_ms, HOUR_MS)
-        self._span = start, _ = end - self._study.days * DAY_MS, end
+        self._span = start, self._first = end - self._study.days * DAY_MS, end
         self._pool = Pool(self._study.percent, self._study.near)
         with translated_errors(self._clickhouse):
             judged: dict[str, int] = dict(self._client.query(_JUDGED).result_rows)
@@ -79,11 +80,12 @@ class StoredEvidence:
             history = read_history(self._client, symbol, *self._span, self._study.percent)
         if history is None or not history.judged.any():
             return iter(())
-        return rows_of_study(self._pool.add(history).result(), symbol, *self._span)
+        self._first = min(self._first, history.start)
+        return rows_of_study(self._pool.add(history).result(), symbol, history.start, self._span[1])
 
     def together(self) -> Iterator[dict[str, Any]]:
         """Return the rows of all symbols that were judged since `begin`."""
-        return rows_of_study(self._pool.result(), ALL, *self._span)
+        return rows_of_study(self._pool.result(), ALL, self._first, self._span[1])
 
 
 class GentleClient:

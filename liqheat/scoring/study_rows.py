@@ -19,7 +19,7 @@ _FIGURES = ("case_mean", "control_mean", "difference", "difference_low", "differ
 
 
 def rows_of_study(study: Study, symbol: str, start: int, end: int) -> Iterator[dict[str, Any]]:
-    """Yield a row per stage, measure and horizon, NaN where a figure is unknown; `start` and `end` are in ms."""
+    """Yield a row per stage, measure and horizon, NaN where a figure is unknown; history is of `start` to `end`, ms."""
     about = {
         "symbol": symbol,
         "block_hours": study.block_hours,

@@ -1,11 +1,10 @@
 // Whether clusters attract price: what followed once price met large ones, against like moments, as the sink last judged it.
 
-import { clock, make, usd } from "./format.js";
+import { make, moment, usd } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 const STAGES = { neared: "came near", entered: "entered", swept: "swept" };
 const MEASURES = { towards: ["return", "return towards the cluster, %"], volatility: ["volatility", "realised volatility, %"], executed: ["liquidations", "executed liquidations of the cluster's side, USD"] };
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const chosen = { scope: "", stage: "neared" };
 let shown = null;
 
@@ -62,7 +61,7 @@ function table(outcomes) {
 
 function about(of, scope) {
   const which = scope === "all" ? `${of.symbols} symbol${of.symbols === 1 ? "" : "s"}` : "This symbol";
-  return `${which}, ${DAY.format(of.start)} to ${DAY.format(of.end)} ${clock(of.end)} UTC; clusters from ${of.percent_of_adv}% of ADV. Differences, with 95% intervals; bold where 0 lies outside.`;
+  return `${which}, ${moment(of.start)} to ${moment(of.end)} UTC; clusters from ${of.percent_of_adv}% of ADV. Differences, with 95% intervals; bold where 0 lies outside.`;
 }
 
 export function evidence(picture) {

@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS {database}.evidence_raw {on_cluster}
     near_percent Float64 COMMENT 'Distance from which price was near one, %',
     symbols UInt32 COMMENT 'Symbols that were judged together',
     minutes UInt64 COMMENT 'Minutes of which the clusters were known, over these symbols',
-    start_time DateTime('UTC') COMMENT 'Begin of the span that was judged',
-    end_time DateTime('UTC') COMMENT 'End of the span; the latest wins'
+    start_time DateTime('UTC') COMMENT 'Begin of the history that was judged',
+    end_time DateTime('UTC') COMMENT 'Its end, a whole hour; the latest wins'
 )
 ENGINE = {replicated}ReplacingMergeTree(end_time)
 ORDER BY (symbol, stage, measure, horizon_minutes)

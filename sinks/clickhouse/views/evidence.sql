@@ -21,6 +21,6 @@ SELECT
     near_percent, -- Distance from which price was near one, %
     symbols, -- Symbols that were judged together
     minutes, -- Minutes of which the clusters were known, over these symbols
-    start_time, -- Begin of the span that was judged, UTC
-    end_time -- End of the span, UTC
+    start_time, -- Begin of the history that was judged, UTC
+    end_time -- Its end, a whole hour, UTC
 FROM {database}.evidence_raw FINAL

@@ -87,6 +87,7 @@ def test_the_rows_are_what_the_command_says_over_the_same_data(
         assert row["verdict"] == spoken["verdict"]
         assert (row["symbols"], row["minutes"]) == (spoken["symbols"], spoken["minutes"]) == (1, DAYS * 1_440)
         assert (row["percent_of_adv"], row["near_percent"], row["block_hours"]) == (8, 1, spoken["block_hours"])
+        assert row["start_time"].timestamp() * 1_000 == START_MS
         assert row["end_time"].timestamp() * 1_000 == NOW // HOUR_MS * HOUR_MS
     assert spoken["stages"]["neared"]["cases"] > 5
     words = {row["stage"]: row["words"] for row in rows}
