@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from liqheat.domain.market import Venue
 from liqheat.domain.signals import Cascade
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.clock import SystemClock
@@ -228,6 +229,21 @@ async def test_no_key_figure_is_cut_and_the_map_fills_its_card(
         " return [card.width - chart.width, card.height - chart.height]; })()"
     )
     assert all(0 <= gap <= 4 for gap in fills)
+
+
+async def test_five_venues_do_not_make_the_page_wider_than_a_telephone(
+    page: Page, clickhouse: Client, address: str
+) -> None:
+    for venue in Venue:
+        insert_minute(clickhouse, venue.value, NOW, 1.0, LEVELS)
+    await page.open(address, width=390, height=844)
+    await page.eventually("document.querySelectorAll('#venues button').length === 5")
+    await page.eventually(READY)
+    wide = await page.evaluate(
+        "[...document.querySelectorAll('header *, #figures, .picture, aside section, footer')]"
+        ".filter(one => one.getBoundingClientRect().right > 390).map(one => one.id || one.textContent)"
+    )
+    assert wide == []
 
 
 @pytest.mark.parametrize("dark", [True, False])

@@ -59,9 +59,10 @@ function table(outcomes) {
   return result;
 }
 
-function about(of, scope) {
+function about(of, scope, cases) {
   const which = scope === "all" ? `${of.symbols} symbol${of.symbols === 1 ? "" : "s"}` : "This symbol";
-  return `${which}, ${moment(of.start)} to ${moment(of.end)} UTC; clusters from ${of.percent_of_adv}% of ADV. Differences, with 95% intervals; bold where 0 lies outside.`;
+  const figures = cases ? " Differences, with 95% intervals; bold where 0 lies outside." : "";
+  return `${which}, ${moment(of.start)} to ${moment(of.end)} UTC; clusters from ${of.percent_of_adv}% of ADV.${figures}`;
 }
 
 export function evidence(picture) {
@@ -82,7 +83,7 @@ export function evidence(picture) {
     choices("evidence-scope", "Whose clusters", scopes, scope, (value) => { chosen.scope = value; }),
     choices("evidence-stage", "How price met them, with the number of cases", stages, chosen.stage, (value) => { chosen.stage = value; }),
   ];
-  const rest = [make("p", stage.words), ...(stage.cases ? [table(stage.outcomes)] : []), make("p", about(of, scope), "quiet")];
+  const rest = [make("p", stage.words), ...(stage.cases ? [table(stage.outcomes)] : []), make("p", about(of, scope, stage.cases), "quiet")];
   const body = make("div");
   body.append(...rest);
   if (controls.every((control) => control.parentElement === element)) element.lastElementChild.replaceWith(body);
