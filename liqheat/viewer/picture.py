@@ -104,9 +104,7 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "executed": [list(row.values()) for row in queries.executed(client, request, start, end)],
         "gaps": [list(row.values()) for row in queries.gaps(client, request, start, end)],
         "quality": quality,
-        "cascades": evidence.cascades(client, request.symbol, min(end, limit), stale_ms),
-        "record": evidence.record(client, request.symbol, min(end, limit)),
-        "evidence": evidence.followed(client, request.symbol),
+        **evidence.cards(client, request.symbol, min(end, limit), stale_ms),
         "signals": signals_picture(client, request.symbol, start, min(end, limit)),
     }
 
