@@ -1,4 +1,4 @@
-"""What an ingest says of its venue: silent, a market frozen, events from the future, a clock that is off.
+"""What an ingest says of its venue: silent, a market frozen, a clock that is off; and that Kafka takes nothing of it.
 
 `Pulse` belongs to an intake and notes what it hears; `conditions_of` judges all intakes of a service for the health
 endpoint. What a judgement is made of is counted in our own monotonic time, so that no clock can fake a heartbeat.
@@ -25,6 +25,8 @@ _USUAL_SECONDS = 15.0
 LEAD_MS = 2_000
 LATE_MS = 15_000
 _RECENT_SECONDS = 10.0
+STALLED_SECONDS = 7.0
+"""Kafka that takes nothing for so long is reported, even while the broker answers others."""
 
 
 class Pulse:
@@ -76,7 +78,15 @@ def conditions_of(service: "VenueService") -> list[Condition]:
         Condition("venue", lambda: _silent(service), Level.READY),
         Condition("market", lambda: _frozen(service)),
         Condition("venue clock", lambda: _clock_off(service)),
+        Condition("publisher", lambda: _stalled(service)),
     ]
+
+
+def _stalled(service: "VenueService") -> str | None:
+    seconds = service.stalled
+    if seconds <= STALLED_SECONDS:
+        return None
+    return f"{service.venue.value}: Kafka has taken nothing for {seconds:.0f} s though rows wait for it"
 
 
 def _silent(service: "VenueService") -> str | None:

@@ -84,6 +84,7 @@ class Publisher:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._added = 0
         self._delivered_rows = 0
+        self._undelivered_since: float | None = None
         self._drained = asyncio.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="publisher", daemon=True)
@@ -114,6 +115,12 @@ class Publisher:
         """Rows added and not yet delivered."""
         return self._added - self._delivered_rows
 
+    @property
+    def stalled(self) -> float:
+        """For how many seconds nothing was delivered though rows are due; 0 while none waits longer than it may."""
+        since = self._undelivered_since
+        return 0.0 if since is None else max(0.0, self._loop.time() - since - self._policy.quiet_age)
+
     def add(self, event: Event) -> None:
         """Put one event into its batch. Never waits; the caller awaits `room` between frames."""
         place = self._place(event)
@@ -125,10 +132,15 @@ class Publisher:
             rows = waiting.kinds[type(event)] = []
         rows.append(event)
         waiting.count += 1
-        self._added += 1
+        self._count(1)
         if len(rows) >= self._policy.rows:
             self._hand_over(place[1], waiting.kinds.pop(type(event)))
             waiting.count -= len(rows)
+
+    def _count(self, rows: int) -> None:
+        self._added += rows
+        if self._undelivered_since is None:
+            self._undelivered_since = self._loop.time()
 
     def _place(self, event: Event) -> Place:
         # Gaps go to a topic of one partition.
@@ -148,7 +160,7 @@ class Publisher:
             if waiting is not None and (earlier := waiting.kinds.pop(kind, None)):
                 waiting.count -= len(earlier)
                 self._hand_over(place[1], earlier)
-            self._added += len(rows)
+            self._count(len(rows))
             self._hand_over(place[1], rows)
         await self.room()
 
@@ -156,7 +168,7 @@ class Publisher:
         """Give a raw frame up as poison: it goes to the dead letters with its reason, cut at Kafka's limit."""
         metrics.DEAD_LETTERS.labels(STAGE).inc()
         log.warning("A frame became a dead letter", reason=reason, origin=str(origin))
-        self._added += 1
+        self._count(1)
         self._jobs.put(
             Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:VALUE_LIMIT])
         )
@@ -216,6 +228,7 @@ class Publisher:
 
     def _delivered(self, rows: int) -> None:
         self._delivered_rows += rows
+        self._undelivered_since = self._loop.time() if self.waiting else None
         self._drained.set()
 
     def _failed(self, error: BaseException) -> None:

@@ -116,6 +116,11 @@ class VenueService:
         """Return the monotonic time (s) that the pulses are counted in."""
         return self._clock.monotonic()
 
+    @property
+    def stalled(self) -> float:
+        """Seconds for which Kafka has taken nothing of what is due."""
+        return self._publisher.stalled
+
     def silence(self) -> float:
         """Return the seconds since the latest event of any stream, 0 before the live feed begins."""
         return self.now() - max((intake.last_event_at for intake in self._readers.intakes), default=self.now())

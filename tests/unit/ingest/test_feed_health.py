@@ -20,6 +20,7 @@ class Service:
         self.heard_at = self.at
         self.offset = OffsetWatch()
         self.pulses = [Pulse()]
+        self.stalled = 0.0
 
     def now(self) -> float:
         return self.at
@@ -110,3 +111,12 @@ def test_a_clock_far_from_the_venues_dates_is_reported() -> None:
     service.hear("WLDUSDT", seconds=5)
     service.offset.note(1_000_000, 1_000_100, 1_060_000)
     assert "at least 60 s behind the venue's" in problems(service)["venue clock"]
+
+
+def test_rows_that_kafka_does_not_take_are_reported_within_ten_seconds() -> None:
+    service = Service()
+    service.hear("WLDUSDT", seconds=60)
+    service.stalled = 6.0
+    assert problems(service) == {}
+    service.stalled = 9.0
+    assert problems(service)["publisher"] == "binance: Kafka has taken nothing for 9 s though rows wait for it"

@@ -181,14 +181,16 @@ async def test_kafka_out_of_reach_for_a_while_loses_nothing_and_keeps_the_order(
                 await publisher.room()
 
         feeding = asyncio.create_task(feed())
+        assert publisher.stalled == 0.0
         await until(lambda: publisher.waiting == 200)
         await asyncio.sleep(0.6)
+        assert publisher.stalled > 0.5, "health says so, whatever the broker answers elsewhere"
         assert not feeding.done()
         assert producer.sent == []
         is_down = False
         await feeding
         await publisher.flush()
-        assert publisher.waiting == 0
+        assert (publisher.waiting, publisher.stalled) == (0, 0.0)
     rows = [codec.decode(message["headers"], message["value"]) for topic, message in producer.sent if topic != LETTERS]
     assert [row for batch in rows for row in batch.frame["trade_id"].to_list()] == list(range(600))
     assert [message["value"] for topic, message in producer.sent if topic == LETTERS] == [b"{broken"]
