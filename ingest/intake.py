@@ -18,7 +18,7 @@ from ingest.refusals import RefusalLog
 from ingest.sanity import read_frame
 from ingest.venues.interface import NOTHING_RECOVERED, Connection, Mapper, Recovery, Rest, VenueFeed
 from ingest.watch import EXPECTED_KINDS, Stream
-from liqheat.domain.events import KIND_OF, Event, Gap, Kind, Mark
+from liqheat.domain.events import KIND_OF, Event, Gap, Kind, Mark, schema_of
 from liqheat.domain.instruments import Instrument
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _FILLS_AT_ONCE = 4
 # How long a new connection may wait unread while what its predecessor missed is read by REST.
 RECOVERY_SECONDS = 30.0
-_MOST_MISSING = 2**63 - 1
+_MOST_MISSING = {column.name: column.unit for column in schema_of(Kind.GAPS).columns}["missing"].largest_whole
 """As many as a row can say; a stray number may leave a larger hole."""
 CLOCK_MARGIN_MS = 3_000
 """The venue's clock is not ours: a hole is taken this much longer on both sides."""

@@ -36,7 +36,7 @@ def _bounds_of(column: Column) -> _Bounds:
     unit = column.unit
     lowest, highest = -1.7e308, 1.7e308
     if column.dtype.is_integer():
-        lowest, highest = -(2 ** (unit.bits - 1)), 2 ** (unit.bits - 1) - 1
+        lowest, highest = unit.smallest_whole, unit.largest_whole
     return (
         lowest if unit.minimum is None else unit.minimum,
         highest if unit.maximum is None else unit.maximum,
@@ -115,4 +115,6 @@ def read_frame(mapper: Mapper, frame: bytes, received_at: int) -> Reading:
     except Exception as error:
         log.exception("A mapper failed on a frame", venue=mapper.venue.value, error=type(error).__name__)
         poison = f"{UNEXPECTED}{type(error).__name__}: {error}"
-    return Reading(events, mapper.report.refused + insane, gaps, poison)
+    # What was refused after its row had been read, or for several rows together, is kept with the frame.
+    left_out = [each if each.row else each._replace(row=frame) for each in mapper.report.refused + insane]
+    return Reading(events, left_out, gaps, poison)

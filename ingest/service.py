@@ -27,7 +27,7 @@ from ingest.sanity import check
 from ingest.universe import Universe, choose, with_absent
 from ingest.venues.interface import Listings, Mapper, Rest, VenueFeed
 from ingest.venues.registry import feed_for
-from ingest.venues.wire import Refusal
+from ingest.venues.wire import Refusal, refusal_of
 from liqheat.domain.events import Contract, Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
@@ -204,7 +204,7 @@ class VenueService:
                 log.warning("Cannot read what the venue lists", venue=venue, error=reason, retry_seconds=seconds)
                 await self._clock.sleep(seconds)
             else:
-                self._readers.refusals.take(listings.refused, in_use, "listing")
+                self._readers.refusals.take(listings.refused, in_use, "listing", self._publisher)
                 return choose(self._feed.venue, listings, self._settings.symbols, in_use), listings
 
     def _report_universe(self, universe: Universe) -> None:
@@ -244,7 +244,7 @@ class VenueService:
             for event in found:
                 check(event)
         except PoisonMessage as poison:
-            self.refuse([Refusal(found[0].instrument, poison.reason)], stream)
+            self.refuse([refusal_of(event.instrument, poison.reason, event)], stream)
             return []
         return found
 

@@ -122,13 +122,14 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
     busy = code in _BUSY.get(venue.value, ())
     if limited is None and not busy and code not in _GOOD and _SAYS_LIMITED.search(message):
         limited = UNKNOWN_PAUSE_SECONDS
-    said = _said(headers, body, now_ms)
     if limited is not None:
-        return Trouble(f"answered {status}: {text}", said or _reset_of(headers, now_ms) or limited)
+        pause = _said(headers, body, now_ms) or _reset_of(headers, now_ms) or limited
+        return Trouble(f"answered {status}: {text}", pause)
     if busy or status >= 500 or status in _SERVER_STATUSES:
-        return Trouble(f"answered {status}{_page(body)}: {text}", _while_busy(said))
+        return Trouble(f"answered {status}{_page(body)}: {text}", _while_busy(_said(headers, body, now_ms)))
     if status in _FIREWALL_STATUSES or (status != 200 and headers.get(_FIREWALL_HEADER)):
-        return Trouble(f"answered {status} by its firewall{_page(body)}: {text}", said or UNKNOWN_PAUSE_SECONDS)
+        pause = _said(headers, body, now_ms) or UNKNOWN_PAUSE_SECONDS
+        return Trouble(f"answered {status} by its firewall{_page(body)}: {text}", pause)
     return _trouble_of_body(status, body, code, text)
 
 

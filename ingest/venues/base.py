@@ -24,7 +24,7 @@ from ingest.venues.interface import (
     Rest,
     wrap,
 )
-from ingest.venues.wire import UNKNOWN_NAME, split
+from ingest.venues.wire import UNKNOWN_NAME
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST, Instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
@@ -127,7 +127,9 @@ class BaseFeed(ABC):
     def connections(self, instruments: Sequence[Instrument]) -> Sequence[Connection]:
         """Spread the instruments evenly over the venue's sockets."""
         connections = []
-        for number, own in enumerate(split(instruments, self.sockets(instruments)), start=1):
+        count = min(self.sockets(instruments), len(instruments))
+        for number in range(1, count + 1):
+            own = tuple(instruments[number - 1 :: count])
             name, url, subscriptions = self.socket(number, own)
             pause = self.subscription_pause if subscriptions else 0.0
             connections.append(Connection(name, url, own, subscriptions, pause, self.ping))

@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 UNKNOWN = -1
 """The number of a trade that its venue gave none."""
-_MOST = 2**63 - 1
 _LIMITS = {column.name: column.unit for column in schema_of(Kind.MARKS).columns}
 _STEPS = {column.name: column.unit for column in schema_of(Kind.CONTRACTS).columns}
 _TRADES = {column.name: column.unit for column in schema_of(Kind.TRADES).columns}
+_MOST = _TRADES["trade_id"].largest_whole
 _LOWEST, _HIGHEST = _TRADES["price"].minimum or 0.0, _TRADES["price"].maximum or 0.0
 _MOST_COINS = _TRADES["quantity"].maximum or 0.0
 _WHOLE = re.compile(r"-?[0-9]{1,20}(\.0{1,20})?")

@@ -56,6 +56,12 @@ class Refusal(NamedTuple):
     row: bytes = b""
 
 
+def refusal_of(instrument: str, reason: str, row: Any) -> Refusal:
+    """Return the refusal of a row, with its bytes, or as JSON where its reader decoded it."""
+    content = row if isinstance(row, bytes) else bytes(row) if isinstance(row, msgspec.Raw) else _encoded(row)
+    return Refusal(instrument or UNKNOWN_NAME, reason, content)
+
+
 class Report:
     """What a mapper has to say of a frame beside its events, and of notices since it began.
 
@@ -83,9 +89,7 @@ class Report:
 
     def refuse(self, instrument: str, reason: str, row: Any = b"") -> None:
         """Leave a row out; one that its reader looked into may come in a tuple with what it found."""
-        row = row[0] if isinstance(row, tuple) and row else row
-        content = row if isinstance(row, bytes) else bytes(row) if isinstance(row, msgspec.Raw) else _encoded(row)
-        self.refused.append(Refusal(instrument or UNKNOWN_NAME, reason, content))
+        self.refused.append(refusal_of(instrument, reason, row[0] if isinstance(row, tuple) and row else row))
 
     def each(
         self,
@@ -314,12 +318,6 @@ class InstrumentBook:
         """Take exactly these instruments from now on; one of a known name replaces it."""
         self._is_open = False
         self._known = {item.name: item for item in instruments}
-
-
-def split(instruments: Sequence[Instrument], connections: int) -> list[tuple[Instrument, ...]]:
-    """Spread instruments over at most `connections` sockets, evenly, none of them empty."""
-    count = min(connections, len(instruments))
-    return [tuple(instruments[index::count]) for index in range(count)]
 
 
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])

@@ -24,6 +24,16 @@ class Unit:
     nullable: bool = False
     bits: int = 64
 
+    @property
+    def smallest_whole(self) -> int:
+        """The smallest whole number that a column of this width can hold."""
+        return -(1 << (self.bits - 1))
+
+    @property
+    def largest_whole(self) -> int:
+        """The largest whole number that a column of this width can hold."""
+        return (1 << (self.bits - 1)) - 1
+
 
 Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=4_102_444_800_000)]
 """Up to the year 2100: a mistaken nanosecond time is refused instead of moving the watermark for ever."""

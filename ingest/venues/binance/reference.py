@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ingest.venues.binance.messages import ContractInfo, LeverageBracket
 from ingest.venues.interface import Listings
 from ingest.venues.values import rules_of, step_or_nan, tick_or_nan
-from ingest.venues.wire import Refusal
+from ingest.venues.wire import Refusal, refusal_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -28,7 +28,7 @@ def listings_of(entries: Iterable[ContractInfo], event_time: int, refused: Seque
         try:
             found = _contract_of(entry, event_time)
         except PoisonMessage as poison:
-            unreadable.append(Refusal(entry.symbol, poison.reason))
+            unreadable.append(refusal_of(entry.symbol, poison.reason, entry))
             continue
         if isinstance(found, Contract):
             contracts.append(found)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ingest.venues.bybit.messages import InstrumentInfo, RiskLimit
 from ingest.venues.interface import Listings
 from ingest.venues.values import plain_or_nan, rules_of, step_or_nan, tick_or_nan
-from ingest.venues.wire import Refusal, number_or_nan
+from ingest.venues.wire import Refusal, number_or_nan, refusal_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -33,7 +33,7 @@ def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Seque
             else:
                 contracts.append(contract(instrument, info, event_time))
         except PoisonMessage as poison:
-            unreadable.append(Refusal(info.symbol, poison.reason))
+            unreadable.append(refusal_of(info.symbol, poison.reason, info))
     return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
 
 

@@ -12,7 +12,7 @@ import msgspec
 from ingest.venues.dydx.messages import AllMarkets, Market
 from ingest.venues.interface import Listings
 from ingest.venues.values import step_or_nan, tick_or_nan
-from ingest.venues.wire import Refusal, Report, decoder_of, number_or_nan, read
+from ingest.venues.wire import Refusal, Report, decoder_of, number_or_nan, read, refusal_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -57,7 +57,7 @@ def listings_of(markets: Mapping[str, Market], event_time: int, refused: Sequenc
         try:
             contracts.append(contract(instrument, market, event_time))
         except PoisonMessage as poison:
-            unreadable.append(Refusal(name, poison.reason))
+            unreadable.append(refusal_of(name, poison.reason, market))
     return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
 
 

@@ -12,7 +12,7 @@ from ingest.venues.interface import Listings
 from ingest.venues.okx.messages import Instrument as InstrumentInfo
 from ingest.venues.okx.messages import PositionTier
 from ingest.venues.values import step_or_nan, tick_or_nan, unread_instruments
-from ingest.venues.wire import Refusal, Report, number_or_nan, text_of
+from ingest.venues.wire import Refusal, Report, number_or_nan, refusal_of, text_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -39,7 +39,7 @@ def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Seque
             else:
                 contracts.append(contract(instrument, info, event_time))
         except PoisonMessage as poison:
-            unreadable.append(Refusal(info.instrument, poison.reason))
+            unreadable.append(refusal_of(info.instrument, poison.reason, info))
     return Listings(tuple(contracts), Counter(left_out.values()), left_out, tuple(unreadable))
 
 

@@ -36,6 +36,7 @@ async def test_an_odd_row_of_a_listing_costs_no_other(case: Case) -> None:
     assert [contract.instrument for contract in listings.contracts] == wanted["listed"]
     refused = {refusal.instrument: refusal.reason for refusal in listings.refused}
     assert set(refused) == set(wanted.get("refused", {})), refused
+    assert all(refusal.row for refusal in listings.refused), "a dead letter needs the row"
     for name, reason in wanted.get("refused", {}).items():
         assert reason in refused[name]
     for asked, name in wanted.get("asked", {}).items():

@@ -22,6 +22,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Ingest, Settings
+from tests.support.kept_messages import KeptMessages
 from tests.support.waiting import until
 from tests.unit.ingest.test_service import Kept, Listing
 
@@ -198,3 +199,18 @@ async def test_a_listing_cut_short_lets_no_market_go_while_running() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert {status for _, status in kept.contracts()} == {"trading"}
+
+
+async def test_a_row_that_a_listing_leaves_out_is_a_dead_letter_with_its_bytes() -> None:
+    settings = Settings(binance={"websocket_url": "http://127.0.0.1:9"}, ingest=Ingest(symbols=("all",), depth=False))
+    odd = binance(symbol="FETUSDT", contractType="")["symbols"]
+    rest, kept = Answering({"symbols": [*binance()["symbols"], *odd]}), KeptMessages()
+    async with Publisher(kept, BatchPolicy(age=0.01, quiet_age=0.01)) as publisher, aiohttp.ClientSession() as session:
+        service = VenueService(BinanceFeed(settings), settings.ingest, publisher, rest, session, SystemClock())
+        task = asyncio.create_task(service.run())
+        await until(lambda: kept.letters > 0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    letters = [message["value"] for topic, message in kept.messages if topic == "dead-letters"]
+    assert [letter for letter in letters if b"FETUSDT" in letter]

@@ -1,5 +1,6 @@
 """What no column can hold is refused where its frame is still at hand, and a hole never ends the service."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -8,8 +9,8 @@ import pytest
 from ingest.batching import BatchPolicy
 from ingest.intake import Intake
 from ingest.publisher import Publisher
-from ingest.sanity import check
-from ingest.venues.registry import feed_for
+from ingest.sanity import check, read_frame
+from ingest.venues.registry import feed_for, mapper_for
 from liqheat.domain.events import KIND_OF, Depth, Kind, Liquidation, Record, Trade, schema_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
@@ -27,6 +28,32 @@ WHOLE_NUMBERS = [
     for column in schema_of(KIND_OF[struct]).columns
     if column.dtype.is_integer()
 ]
+
+
+HUGE = "1e17"
+"""Quoted units that may be; a thousand coins each are more than any column holds."""
+INSANE: dict[Venue, Any] = {
+    Venue.BINANCE: {"symbol": "1000PEPEUSDT", "openInterest": HUGE, "time": PLACE["event_time"]},
+    Venue.BYBIT: {
+        "topic": "tickers.1000PEPEUSDT",
+        "ts": PLACE["event_time"],
+        "data": {"symbol": "1000PEPEUSDT", "singleOpenInterest": HUGE},
+    },
+    Venue.OKX: {
+        "arg": {"channel": "open-interest", "instId": "WLD-USDT-SWAP"},
+        "data": [{"instId": "WLD-USDT-SWAP", "oi": HUGE, "oiCcy": "", "ts": str(PLACE["event_time"])}],
+    },
+    Venue.HYPERLIQUID: {"channel": "activeAssetCtx", "data": {"coin": "kPEPE", "ctx": {"openInterest": HUGE}}},
+}
+
+
+@pytest.mark.parametrize("venue", INSANE)
+def test_what_is_refused_after_it_was_mapped_is_kept_with_its_frame(venue: Venue) -> None:
+    frame = json.dumps(INSANE[venue]).encode()
+    reading = read_frame(mapper_for(venue, contract_values={"WLD-USDT-SWAP": 1e3}), frame, 1_800_000_000_000)
+    (refusal,) = reading.refused
+    assert refusal.row == frame
+    assert "Expected quantity" in refusal.reason
 
 
 def sane(struct: type[Any]) -> Any:
