@@ -19,6 +19,7 @@ from ingest.publisher import Publisher
 from ingest.refusals import RefusalLog
 from ingest.sanity import Reading, read_frame
 from ingest.venues.interface import Mapper, Request, Rest, VenueFeed, wrap
+from ingest.venues.wire import refusal_of
 from liqheat.domain.events import Event, Gap
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS, window_start
@@ -218,11 +219,29 @@ class Backfill:
                 continue
             # Rows that cannot be read stay so; asked again, their neighbours would be published twice.
             events += reading.events
+            reasons += self._rows_of_another_time(request, instrument, reading.events, start, end)
             reasons += [*reading.problems(), *(f"a row was {kind}" for kind in notices)]
             if reading.poison and not reading.events:
                 failed.append(request)
         await self._publish(events, start, end)
         return failed, reasons
+
+    def _rows_of_another_time(
+        self, request: Request, instrument: Instrument, events: Sequence[Event], start: int, end: int
+    ) -> list[str]:
+        """Refuse what an answer holds beside its history of `[start, end)`, each minute of it once; say what it was.
+
+        Such a row may be one of the window at an odd time, which is then missing.
+        """
+        beside = {
+            window_start(event.event_time): event for event in events if not _is_asked_for(request, event, start, end)
+        }
+        refused = [
+            refusal_of(instrument.name, f"A row of another time than was asked for, {event.event_time}", event)
+            for event in beside.values()
+        ]
+        self._refusals.take(refused, (instrument.name,), _stream(request), self._publisher)
+        return [f"{refusal.instrument}: {refusal.reason}" for refusal in refused]
 
     def _map(self, mapper: Mapper, instrument: Instrument, request: Request, body: bytes) -> Reading:
         frame = wrap(request.stream, body) if request.stream else body
@@ -258,15 +277,20 @@ def _why_useless(
     `is_read` says whether a row was read, be it without events, or there was none. What is refused says so itself.
     """
     if reading.events:
-        times = [event.event_time for event in reading.events]
-        if request.reaches_back or any(start - _BESIDE_MS <= time < end + _BESIDE_MS for time in times):
+        if any(_is_asked_for(request, event, start, end) for event in reading.events):
             return ""
+        times = [event.event_time for event in reading.events]
         return f"{_stream(request)} answered with rows of another time, from {min(times)} to {max(times)}"
     if reading.refused or reading.poison:
         return ""
     if notices:
         return f"{_stream(request)} was answered with {', '.join(sorted(notices))}"
     return "" if is_read else f"{_stream(request)} was answered with rows of which none can be read"
+
+
+def _is_asked_for(request: Request, event: Event, start: int, end: int) -> bool:
+    """Whether an event is of the history of `[start, end)`, or beside it as the venue may answer."""
+    return (request.reaches_back or start - _BESIDE_MS <= event.event_time) and event.event_time < end + _BESIDE_MS
 
 
 def _is_empty(body: bytes) -> bool:
