@@ -14,7 +14,7 @@ from ingest.venues.bybit.mapper import BybitMapper
 from ingest.venues.bybit.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH
 from ingest.venues.interface import Listings, Ping, Recovery, Request, Rest, wrap
-from ingest.venues.paged import Page, read_pages, times_in
+from ingest.venues.paged import Page, lowest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -99,9 +99,8 @@ class BybitFeed(BaseFeed):
         def read_page(body: bytes) -> Page:
             items = _result(body).items
             report = Report()
-            times = times_in(trade.time for trade in _RECENT_TRADE.each(items, report))
-            # The newest comes first; a row with an odd time may be anywhere.
-            reaches_back = (times[-1] if times else end) <= start or len(items) < _RECENT_TRADES
+            oldest = lowest_of(times_in(trade.time for trade in _RECENT_TRADE.each(items, report)))
+            reaches_back = (end if oldest is None else oldest) <= start or len(items) < _RECENT_TRADES
             return Page(wrap(f"{instrument.name}@recent-trade", body), reaches_back and not report.refused)
 
         request = self._ask("recent-trade", instrument, limit=str(_RECENT_TRADES))

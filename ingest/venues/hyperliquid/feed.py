@@ -14,7 +14,7 @@ from ingest.venues.hyperliquid.reference import Universe, listings_of, tables_of
 from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Context, Listings, Mapper, Ping, Recovery, Request, Rest, wrap
-from ingest.venues.paged import Page, read_pages, times_in
+from ingest.venues.paged import Page, lowest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -91,10 +91,9 @@ class HyperliquidFeed(BaseFeed):
 
         def read_page(body: bytes) -> Page:
             report = Report()
-            times = times_in(trade.time for trade in _TRADES.read(body, report))
-            # The newest comes first; a row with an odd time may be anywhere.
-            oldest = times[-1] if times else end
-            return Page(wrap(f"{instrument.name}@recentTrades", body), oldest <= start and not report.refused)
+            oldest = lowest_of(times_in(trade.time for trade in _TRADES.read(body, report)))
+            reaches_back = (end if oldest is None else oldest) <= start
+            return Page(wrap(f"{instrument.name}@recentTrades", body), reaches_back and not report.refused)
 
         request = self._info({"type": "recentTrades", "coin": instrument.name}, _REQUEST_WEIGHT)
         return await read_pages(rest, request, read_page, at_most=1)
