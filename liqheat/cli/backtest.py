@@ -150,7 +150,8 @@ def _print_tables(figures: dict[str, Any]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(
-        f"{figures['market']}, judged {figures['judged_hours']} hours, {figures['from']} to {figures['until']}"
+        f"{figures['market']}, judged {figures['judged_hours']} hours, {figures['from']} to {figures['until']}",
+        markup=False,
     )
     for part in ("streamed", "frozen"):
         table = Table(title=f"Amount, {part}", title_justify="left")

@@ -1,7 +1,6 @@
 """`liqheat export`: the map of one symbol as CSV, Parquet or CoinGlass-shaped JSON."""
 
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -35,8 +34,12 @@ def register(app: typer.Typer) -> None:
 def export(
     symbol: str = typer.Option(..., help="Canonical symbol, for example VIRTUAL."),
     output: ExportFormat = typer.Option(ExportFormat.COINGLASS, "--format", help="Shape of the output."),
-    start: str = typer.Option(None, "--from", help="ISO 8601 time, UTC.", show_default="24 h before --to"),
-    end: str = typer.Option(None, "--to", help="ISO 8601 time, UTC.", show_default="the newest minute stored"),
+    start: str = typer.Option(
+        None, "--from", help="ISO 8601, UTC, or s or ms since 1970.", show_default="24 h before --to"
+    ),
+    end: str = typer.Option(
+        None, "--to", help="ISO 8601, UTC, or s or ms since 1970.", show_default="the newest minute stored"
+    ),
     venue: list[Venue] = typer.Option(
         [], help="Only this venue; may be given again.", show_default="all", case_sensitive=False
     ),
@@ -47,16 +50,21 @@ def export(
     """Write the map of one symbol for other tools."""
     from liqheat.cli.output_files import check_output
     from liqheat.cli.stored_data import interruptible, stored_data
-    from liqheat.cli.times import time_text
+    from liqheat.cli.times import read_time, time_text
     from liqheat.domain.windows import DAY_MS
+    from liqheat.platform.errors import ConfigurationError
     from sinks.clickhouse import export as exporting
 
     check_output(file)
+    try:
+        since, until = read_time(start, "--from"), read_time(end, "--to")
+    except ConfigurationError as error:
+        raise typer.BadParameter(f"{error} (ISO 8601)") from error
     symbol = symbol.upper()
     with stored_data(data_dir) as client:
         oldest, newest = exporting.stored_span(client, symbol)
-        until = _milliseconds(end, "--to") if end else newest
-        since = _milliseconds(start, "--from") if start else until - DAY_MS
+        until = newest if until is None else until
+        since = until - DAY_MS if since is None else since
         width = exporting.step_for(since, until) if step is StepChoice.AUTO else exporting.Step(step.value)
         selection = exporting.Selection(symbol, since, until, tuple(name.value for name in venue))
         if not exporting.has_rows(client, selection, width):
@@ -75,15 +83,3 @@ def export(
         sys.stdout.flush()
     else:
         file.write_bytes(answer)
-
-
-def _milliseconds(text: str, option: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"Expected an ISO 8601 time like 2026-01-31T12:00, was {text!r}", param_hint=option
-        ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000)

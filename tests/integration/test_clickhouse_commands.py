@@ -165,6 +165,7 @@ def test_export_of_one_venue_a_stretch_of_time_and_another_step(run: Command) ->
     assert len(rows()) == 6
     assert len(rows("--venue", "okx")) == 3
     assert len(rows("--from", "2027-01-15T00:01")) == 2
+    assert len(rows("--from", str(MIDNIGHT + 60_000))) == len(rows("--from", str(MIDNIGHT // 1_000 + 60))) == 2
     assert len(rows("--from", "2027-01-15", "--to", "2027-01-15T00:01:00+00:00")) == 4
     hours = rows("--step", "1h", "--venue", "okx")
     assert [(row["price_low"], round(float(row["at_risk_usd"]), -5)) for row in hours] == [("94", 0.0), ("95", 2e6)]

@@ -199,6 +199,15 @@ def write_files(folder: Path, days: int = 12) -> tuple[Path, Path]:
     return first, second
 
 
+def test_a_name_in_brackets_is_printed_as_it_is(tmp_path: Path) -> None:
+    load_commands()
+    bars, liquidations = write_files(tmp_path)
+    arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--draws", "0", "--no-rivals"]
+    result = CliRunner().invoke(app, [*arguments, "--market", "[/b]:[red]BTC"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("[/b]:[red]BTC, judged 192 hours")
+
+
 def test_the_command_judges_csv_files_and_draws_its_page(tmp_path: Path) -> None:
     load_commands()
     bars, liquidations = write_files(tmp_path, days=6)
