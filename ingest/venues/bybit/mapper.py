@@ -12,7 +12,7 @@ from msgspec import Raw
 from ingest.venues.bars import Bar, bar_of, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
-from ingest.venues.bybit.reference import contract, tables_of, type_of
+from ingest.venues.bybit.reference import beside_nameless, contract, tables_of, type_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
 from ingest.venues.values import amount_or_nan, around_nameless, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import (
@@ -207,14 +207,14 @@ class BybitMapper(BaseMapper):
             if kind != "riskLimitValue":
                 raise PoisonMessage(f"Not a row that Bybit documents: {bytes(row)[:80].decode(errors='replace')}")
             limits.append(read(_RISK_LIMIT, row, "a Bybit risk limit"))
-            if not limits[-1].symbol:
+            if not limits[-1].instrument:
                 raise PoisonMessage("Expected the symbol of a risk limit, there was none")
             return ()
 
         yield from self.report.each(rows, lambda item: name_in(item[0]), events_of, self.instruments.get)
         if limits:
             unread = {refusal.instrument for refusal in self.report.refused}
-            unread |= around_nameless([name_in(row) for row, _ in rows])
+            unread |= around_nameless([name_in(row) for row, _ in rows]) | beside_nameless(limits)
             yield from self._risk_limits(limits, unread, told_at())
 
     def _instrument(self, row: Raw, event_time: int) -> Iterable[Event]:
@@ -227,7 +227,7 @@ class BybitMapper(BaseMapper):
 
     def _risk_limits(self, limits: list[raw.RiskLimit], incomplete: set[str], event_time: int) -> Iterator[Event]:
         """Yield each symbol's table; a broken one is refused, the others are read."""
-        tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.symbol)], incomplete)
+        tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.instrument)], incomplete)
         for name, tiers in tables.items():
             if instrument := self.instruments.get(name):
                 yield from tiers.to_events(Venue.BYBIT, instrument.symbol, name, event_time)

@@ -91,12 +91,18 @@ class InstrumentInfo(Struct, gc=False):
 class RiskLimit(Struct, gc=False):
     """REST `/v5/market/risk-limit`: one step of a symbol's margin tiers."""
 
-    symbol: str
     risk_limit_value: WireUsd = field(name="riskLimitValue")  # cap of the tier, USD, inclusive
     maintenance_margin: WireUsd = field(name="maintenanceMargin")  # fraction, or percent in older answers
     initial_margin: WireUsd = field(name="initialMargin")  # the same unit
     max_leverage: WireLeverage = field(name="maxLeverage")
     deduction: Number = field(default=None, name="mmDeduction")  # USD; "" in the first tier
+    is_lowest: Any = field(default=None, name="isLowestRisk")  # 1 in the first tier, 0 in others
+    symbol: str | None = None
+
+    @property
+    def instrument(self) -> str:
+        """The symbol, "" where the row names none."""
+        return self.symbol or ""
 
 
 class OpenInterestPoint(Struct, gc=False):

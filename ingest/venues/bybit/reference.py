@@ -17,6 +17,9 @@ from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import PoisonMessage
 
+_LEAST_RATE = 1e-6
+"""A smaller maintenance margin is none."""
+
 
 def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
     """Return the linear USDT and USDC perpetuals, others counted by reason."""
@@ -77,7 +80,7 @@ def tables_of(
     """
     steps: dict[str, list[RiskLimit]] = {}
     for limit in limits:
-        steps.setdefault(limit.symbol, []).append(limit)
+        steps.setdefault(limit.instrument, []).append(limit)
     tables: dict[str, MarginTiers] = {}
     refused: dict[str, str] = {}
     is_nameless = steps.pop("", None) is not None
@@ -92,9 +95,39 @@ def tables_of(
     return tables, refused
 
 
+def beside_nameless(limits: Sequence[RiskLimit]) -> set[str]:
+    """Return whose last or first step one without a name ("") is, given the readable steps of an answer in order.
+
+    It is of the instrument before it where it would be its next step, of the one after it where it would be its first.
+    """
+    found: set[str] = set()
+    for place, limit in enumerate(limits):
+        if limit.instrument or not limit.maintenance_margin < limit.initial_margin:
+            continue
+        before = next((each for each in reversed(limits[:place]) if each.instrument), None)
+        after = next((each for each in limits[place:] if each.instrument), None)
+        if before is not None and _rises(before, limit):
+            found.add(before.instrument)
+        if after is not None and _rises(limit, after):
+            found.add(after.instrument)
+    return found
+
+
+def _rises(lower: RiskLimit, upper: RiskLimit) -> bool:
+    """Whether two steps may follow each other: a larger position needs more margin."""
+    return (
+        lower.risk_limit_value < upper.risk_limit_value
+        and _LEAST_RATE < lower.maintenance_margin < upper.maintenance_margin
+        and lower.initial_margin < upper.initial_margin
+        and lower.max_leverage >= upper.max_leverage
+    )
+
+
 def _table(limits: list[RiskLimit]) -> MarginTiers:
     rows: list[list[float]] = []
     for limit in sorted(limits, key=lambda each: each.risk_limit_value):
+        if not rows and limit.is_lowest in (0, "0"):
+            raise BrokenMarginTiers("Expected a lowest step, was none")
         # Rates are fractions in newer and percents in older answers; initial margin is 1 / leverage in either.
         scale = 100 if limit.initial_margin * limit.max_leverage > 10 else 1
         amount = number_or_nan(limit.deduction or 0.0)

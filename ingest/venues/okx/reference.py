@@ -22,6 +22,8 @@ from liqheat.platform.errors import PoisonMessage
 _NO_LIMIT_USD = 1e15
 _MOST_COINS = 1e12
 """Coins per contract; SATS and PEPE have ten millions."""
+_LOT_CONTRACTS, _LOT_SHARE = 1.0, 0.05
+"""As far apart as this, in contracts or in parts of a step, two steps may be that follow each other."""
 
 
 def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
@@ -129,10 +131,17 @@ def tables_of(
 def _table(tiers: Sequence[PositionTier], usd_per_contract: float) -> MarginTiers:
     """A step's `minSz` is the size after the `maxSz` before it, so each step starts at that `maxSz`."""
     rows: list[list[float]] = []
+    before = 0.0
     for number, step in enumerate(sorted(tiers, key=lambda each: each.tier), start=1):
         if step.tier != number:
             raise BrokenMarginTiers(f"Expected tier {number}, was tier {step.tier}")
-        floor = rows[-1][1] if rows else 0.0
+        # Between two steps is one lot, which is small beside a step; answers that leave `minSz` out have 0.
+        most = max(_LOT_CONTRACTS, _LOT_SHARE * (step.maximum_size - step.minimum_size))
+        if step.minimum_size and abs(step.minimum_size - before) > most:
+            raise BrokenMarginTiers(
+                f"Expected tier {number} to start at {before:g}, was {step.minimum_size:g} contracts"
+            )
+        floor, before = (rows[-1][1] if rows else 0.0), step.maximum_size
         cap = min(step.maximum_size * usd_per_contract, _NO_LIMIT_USD)
         rows.append([floor, cap, step.max_leverage, step.maintenance_margin_rate, 0.0])
     return MarginTiers.of(rows)

@@ -121,6 +121,69 @@ async def test_tiers_are_numbered_without_a_hole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("starts", "tables"),
+    [
+        (("0", "0", "0"), 1),
+        (("0", "101", "201"), 1),
+        (("0.01", "100.01", "200.01"), 1),
+        (("1", "100", "200"), 1),
+        (("0", "150", "201"), 0),
+        (("0", "101", "301"), 0),
+        (("0", "50", "201"), 0),
+        (("40", "101", "201"), 0),
+    ],
+)
+async def test_each_tier_starts_where_the_one_before_ends(starts: tuple[str, ...], tables: int) -> None:
+    steps = [{**step, "minSz": start} for step, start in zip(OKX_STEPS, starts, strict=True)]
+    assert await live_tables(Venue.OKX, steps) == played_tables(Venue.OKX, steps) == tables
+
+
+@pytest.mark.parametrize("lowest", [0, "0", False])
+async def test_a_table_without_its_lowest_step_is_refused(lowest: Json) -> None:
+    marked = [{**each, "isLowestRisk": 1 if place == 0 else lowest} for place, each in enumerate(BYBIT_STEPS)]
+    assert await live_tables(Venue.BYBIT, marked) == played_tables(Venue.BYBIT, marked) == 1
+    assert await live_tables(Venue.BYBIT, marked[1:]) == 0
+    assert "a lowest step" in played(Venue.BYBIT, bybit_answer(marked[1:])).poison
+
+
+def bybit_names_after(steps: list[Json]) -> set[str]:
+    reading = played(Venue.BYBIT, bybit_answer(steps))
+    return {event.instrument for event in reading.events}
+
+
+TWO_TABLES = [*BYBIT_STEPS, *({**each, "symbol": "FETUSDT"} for each in BYBIT_STEPS)]
+
+
+@pytest.mark.parametrize("nameless", ["", None])
+@pytest.mark.parametrize(("place", "left"), [(0, {"FETUSDT"}), (2, {"FETUSDT"}), (3, {"WLDUSDT"}), (5, {"WLDUSDT"})])
+def test_a_nameless_step_between_two_tables_is_of_the_one_that_it_fits(
+    place: int, left: set[str], nameless: str | None
+) -> None:
+    assert bybit_names_after(TWO_TABLES) == {"WLDUSDT", "FETUSDT"}
+    assert bybit_names_after(spoilt_at(TWO_TABLES, place, symbol=nameless)) == left
+
+
+def test_a_first_step_that_is_missing_shows_in_those_after_it() -> None:
+    marked = [{**each, "isLowestRisk": int(place % 3 == 0)} for place, each in enumerate(TWO_TABLES)]
+    assert bybit_names_after(marked) == {"WLDUSDT", "FETUSDT"}
+    assert bybit_names_after(spoilt_at(marked, 3, symbol="", riskLimitValue="x")) == {"WLDUSDT"}
+
+
+def spoilt_at(steps: list[Json], place: int, **fields: Json) -> list[Json]:
+    return [*steps[:place], steps[place] | fields, *steps[place + 1 :]]
+
+
+NAMELESS = [limit("400", "0.04", 10, symbol=""), limit("100", "0.01", 50, symbol=""), limit("9", "0.01", 50, symbol="")]
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+@pytest.mark.parametrize("junk", [None, 5, [], {}, *NAMELESS])
+def test_a_nameless_row_that_fits_no_table_costs_none(place: int, junk: Json) -> None:
+    steps = [*TWO_TABLES[:place], junk, *TWO_TABLES[place:]]
+    assert bybit_names_after(steps) == {"WLDUSDT", "FETUSDT"}
+
+
+@pytest.mark.parametrize(
     "table", [["x", {"marginTiers": [{"lowerBound": "0", "maxLeverage": 5}]}], [51, {"marginTiers": []}]]
 )
 def test_a_coin_whose_table_cannot_be_read_has_no_tiers(table: Json) -> None:
