@@ -4,7 +4,8 @@ Pure. Some venues say "busy" with status 200 and a code in the body, one bans wi
 the message. The REST client acts on what is said here, and so does a socket whose handshake is refused.
 
 Sources: Binance USD-M error codes and general info (limits); Bybit v5 error codes and rate limit rules; OKX v5 error
-codes; Hyperliquid's rate limits; RFC 9110 (Retry-After).
+codes; Hyperliquid's rate limits; RFC 9110 (Retry-After); `indexer/services/comlink/src/lib/rate-limit.ts` of
+github.com/dydxprotocol/v4-chain, which writes Retry-After in milliseconds.
 """
 
 import re
@@ -63,22 +64,39 @@ _LIMITED: dict[str, dict[str, float]] = {
 _BUSY: dict[str, frozenset[str]] = {
     # Unknown, disconnected, unexpected answer, timeout, overloaded, shutting down.
     "binance": frozenset({"-1000", "-1001", "-1006", "-1007", "-1008", "-1016"}),
-    # Server timeout, server error, maintenance.
-    "bybit": frozenset({"10000", "10016", "10019"}),
+    # Server timeout, server error, maintenance, high server load.
+    "bybit": frozenset({"10000", "10016", "10019", "429"}),
     # Temporarily unavailable, timeout, offline, system busy, system error.
     "okx": frozenset({"50001", "50004", "50005", "50013", "50026"}),
 }
 """Codes that mean "busy": the same request may be asked again."""
 
-_SAYS_LIMITED = re.compile(r"too many (requests|visits)|rate limit|too (frequent|fast)|throttl", re.IGNORECASE)
+_SAYS_LIMITED = re.compile(
+    r"too many (cumulative )?(requests|visits)|rate limit|too (frequent|fast)|throttl", re.IGNORECASE
+)
 """What a venue says that limits by a code which is not in the table, or by none; only of answers that are errors."""
+
+_SAYS_BUSY = re.compile(
+    r"(try again|retry) *(later)?\W*$|please retry|\bbusy\b|temporarily|timed? ?out|maintenance|unavailable"
+    r"|overload|server load|internal (server )?error",
+    re.IGNORECASE,
+)
+"""What a venue says likewise that is busy."""
 
 _SHORT_BODY = 8_192
 """The end of a ban, and an error that is a row or a text, are looked for no further than this."""
 _LONGEST_MESSAGE = 500
 _BAN_END = re.compile(r"(?:until|till|retryAfter)\D{0,4}(\d{13}|\d{10})(?!\d)", re.IGNORECASE)
 """A time in ms, or in seconds."""
+_A_TIME = re.compile(r"1\d{9}(\d{3})?$")
+"""A `Retry-After` that is when, not how long."""
+_RETRY_AFTER_IN_MS = frozenset({"dydx"})
+"""Venues whose own limit says it in ms; a gateway before them says it in seconds."""
+_LONGEST_LIMIT_SECONDS = 600.0
+"""No window of theirs is longer, so a larger number is in ms even where the limit does not show itself."""
 _BOM = b"\xef\xbb\xbf"
+_JSON_STARTS = (b"{", b"[", b'"')
+_CLOUDFLARE_LIMIT = b"error code: 1015"
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -90,9 +108,14 @@ class _Body(msgspec.Struct, gc=False):
     msg: msgspec.Raw = msgspec.Raw()
     ret_msg: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="retMsg")
     old_msg: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="ret_msg")
+    error_code: msgspec.Raw = msgspec.Raw()
+    error_message: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
     errors: msgspec.Raw = msgspec.Raw()
     data: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw = msgspec.Raw()
+    message: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
 
 
 _BODY = decoder_of(_Body)
@@ -120,15 +143,16 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
         return Trouble(f"answered 403, which is a ban{_page(body)}: {text}", pause)
     limited = _LIMITED.get(venue.value, {}).get(code)
     busy = code in _BUSY.get(venue.value, ())
-    if limited is None and not busy and code not in _GOOD and _SAYS_LIMITED.search(message):
-        limited = UNKNOWN_PAUSE_SECONDS
+    if limited is None and not busy and code not in _GOOD:
+        limited = UNKNOWN_PAUSE_SECONDS if _SAYS_LIMITED.search(message) else None
+        busy = _SAYS_BUSY.search(message) is not None
     if limited is not None:
-        pause = _said(headers, body, now_ms) or _reset_of(headers, now_ms) or limited
+        pause = _said(venue, headers, body, now_ms) or _reset_of(headers, now_ms) or limited
         return Trouble(f"answered {status}: {text}", pause)
     if busy or status >= 500 or status in _SERVER_STATUSES:
-        return Trouble(f"answered {status}{_page(body)}: {text}", _while_busy(_said(headers, body, now_ms)))
+        return Trouble(f"answered {status}{_page(body)}: {text}", _while_busy(_said(venue, headers, body, now_ms)))
     if status in _FIREWALL_STATUSES or (status != 200 and headers.get(_FIREWALL_HEADER)):
-        pause = _said(headers, body, now_ms) or UNKNOWN_PAUSE_SECONDS
+        pause = _said(venue, headers, body, now_ms) or UNKNOWN_PAUSE_SECONDS
         return Trouble(f"answered {status} by its firewall{_page(body)}: {text}", pause)
     return _trouble_of_body(status, body, code, text)
 
@@ -137,10 +161,11 @@ def _trouble_of_body(status: int, body: bytes, code: str, text: str) -> Trouble 
     """Return what is wrong with an answer that is neither limited nor busy."""
     if status != 200:
         return Trouble(f"refused the request ({status}): {text}", is_final=True)
-    if body[:200].lstrip()[:1] == b"<":
-        return Trouble(f"answered 200{_page(body)}: {text}")
     if body.strip() in (b"", b"null"):
         return Trouble("answered 200 with nothing")
+    if body[:200].lstrip()[:1] not in _JSON_STARTS:
+        pause = UNKNOWN_PAUSE_SECONDS if _SAYS_LIMITED.search(text) or _CLOUDFLARE_LIMIT in body[:200] else 0.0
+        return Trouble(f"answered 200{_page(body) or ' with a text'}: {text}", pause)
     if code not in _GOOD:
         return Trouble(f"refused the request: {text}", is_final=True)
     return None
@@ -149,11 +174,13 @@ def _trouble_of_body(status: int, body: bytes, code: str, text: str) -> Trouble 
 def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> float:
     """Return how many seconds to leave the venue alone: by what it says, else after 403, 418 and 429 as usual."""
     if status != 403 and status not in _LIMITED_STATUSES:
-        return _while_busy(_said(headers, body, now_ms))
+        return _while_busy(_said(venue, headers, body, now_ms))
     usual = UNKNOWN_PAUSE_SECONDS
     if status == 403:
         usual = _FORBIDDEN_SECONDS.get(venue.value, _FORBIDDEN_ELSEWHERE_SECONDS)
-    said = _said(headers, body, now_ms)
+    said = _said(venue, headers, body, now_ms)
+    if said is None and _A_TIME.match(reset := (headers.get("RateLimit-Reset") or "").strip()):
+        said = min(max(_until(reset, now_ms), 1.0), UNKNOWN_PAUSE_SECONDS)
     return usual if said is None else max(said, usual) if status == 403 else said
 
 
@@ -162,20 +189,26 @@ def _while_busy(said: float | None) -> float:
     return min(said or 0.0, LONGEST_BUSY_SECONDS)
 
 
-def _said(headers: Mapping[str, str], body: bytes, now_ms: int) -> float | None:
+def _said(venue: Venue, headers: Mapping[str, str], body: bytes, now_ms: int) -> float | None:
     """Return the seconds that `Retry-After` (a number or a date) or the body names; the longer of both."""
-    found = [seconds for seconds in (_retry_after(headers, now_ms), _ban_end(body, now_ms)) if seconds is not None]
+    named = (_retry_after(venue, headers, now_ms), _ban_end(body, now_ms))
+    found = [seconds for seconds in named if seconds is not None]
     return min(max(*found, 1.0), LONGEST_PAUSE_SECONDS) if found else None
 
 
-def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
+def _retry_after(venue: Venue, headers: Mapping[str, str], now_ms: int) -> float | None:
     text = (headers.get("Retry-After") or "").strip()
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
         pass
     else:
-        return seconds if isfinite(seconds) else None
+        if not isfinite(number):
+            return None
+        if _A_TIME.match(text):
+            return _until(text[:13], now_ms)
+        is_own = "RateLimit-Reset" in headers or number > _LONGEST_LIMIT_SECONDS
+        return number / (1_000 if is_own and venue.value in _RETRY_AFTER_IN_MS else 1)
     for read_date in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read_date(text)
@@ -188,10 +221,13 @@ def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
 
 def _ban_end(body: bytes, now_ms: int) -> float | None:
     if match := _BAN_END.search(body[:_SHORT_BODY].decode(errors="replace")):
-        # A second more, for the venue's clock is not ours.
-        end = int(match[1]) * (1 if len(match[1]) == 13 else 1_000)
-        return (end - now_ms) / 1_000 + 1.0
+        return _until(match[1], now_ms)
     return None
+
+
+def _until(time: str, now_ms: int) -> float:
+    """Return the seconds until a time of 13 (ms) or 10 digits (s), one more for the venue's clock is not ours."""
+    return (int(time) * (1 if len(time) == 13 else 1_000) - now_ms) / 1_000 + 1.0
 
 
 def _reset_of(headers: Mapping[str, str], now_ms: int) -> float | None:
@@ -222,8 +258,8 @@ def _code_of_object(body: bytes) -> tuple[str, str]:
         answer = _BODY.decode(body)
     except _UNREADABLE:
         return "", ""
-    code = next((text for raw in (answer.code, answer.ret_code, answer.old_code) if (text := _text_of(raw))), "")
-    message = next((text for raw in (answer.msg, answer.ret_msg, answer.old_msg) if (text := _text_of(raw))), "")
+    code = _first_of(answer.code, answer.ret_code, answer.old_code)
+    message = _first_of(answer.msg, answer.ret_msg, answer.old_msg)
     if code in _SEVERAL:
         for row in map(fields_in, _rows_of(bytes(answer.data))):
             if row.get("sCode"):
@@ -236,7 +272,26 @@ def _code_of_object(body: bytes) -> tuple[str, str]:
         fields = fields_in(error)
         code, message = (str(fields.get(name) or "") for name in ("code", "msg"))
         return code or _NO_CODE, message or error[:200].decode(errors="replace")
-    return code, message
+    return _code_of_gateway(answer) or (code, message)
+
+
+def _code_of_gateway(answer: _Body) -> tuple[str, str] | None:
+    """Return code and message of an error in the words of a gateway or of another version; None where there is none.
+
+    No answer with data has a message or an error code.
+    """
+    message = _first_of(answer.error_message, answer.message, answer.response)
+    status = _text_of(answer.status)
+    code = _text_of(answer.error_code)
+    if code in _GOOD and status[:1] in ("4", "5"):
+        code = f"status {status}"
+    if code in _GOOD and (status == "err" or _text_of(answer.message)):
+        code = _NO_CODE
+    return (code, message) if code not in _GOOD else None
+
+
+def _first_of(*values: msgspec.Raw) -> str:
+    return next((text for value in values if (text := _text_of(value))), "")
 
 
 def _text_of(value: msgspec.Raw) -> str:

@@ -104,3 +104,30 @@ def test_a_firewall_is_asked_again_later(venue: Venue) -> None:
     assert told(venue, b"", 202, x_amzn_waf_action="challenge") == (60, False)
     assert told(venue, b"<html>", 405, x_amzn_waf_action="captcha") == (60, False)
     assert told(venue, b"<html>", 405, Retry_After="90") == (90, False)
+
+
+@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Too Many Requests",
+        b"rate limited",
+        b"error code: 1015",
+        {"message": "Too many requests"},
+        {"status": 429, "message": "Rate limit exceeded"},
+        {"status": "err", "response": "Too many cumulative requests sent"},
+        {"error_code": "1", "error_message": "Too many visits!"},
+        {"error": {"message": "rate limit"}},
+    ],
+)
+def test_a_limit_in_any_words_is_waited_for(venue: Venue, body: Any) -> None:
+    assert told(venue, body) == (60, False)
+
+
+@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize(
+    "body",
+    [b"upstream connect error", {"message": "Endpoint request timed out"}, {"code": 7, "msg": "Please retry later"}],
+)
+def test_busy_in_any_words_is_asked_again(venue: Venue, body: Any) -> None:
+    assert told(venue, body) == (0, False)
