@@ -13,9 +13,12 @@ from liqheat.domain.events import Mark, Trade
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide
 from liqheat.domain.windows import MINUTE_MS, window_start
+from liqheat.platform.errors import PoisonMessage
 
 T = TypeVar("T")
 
+_ROUNDING = 1e-6
+"""Venues round the prices of a bar each by itself."""
 _MARK_OFFSETS_MS = (0, MINUTE_MS // 3, 2 * MINUTE_MS // 3, MINUTE_MS - 1)
 """Where in its minute each of a bar's four prices is put: the open first, the close last."""
 
@@ -35,10 +38,22 @@ def bar_of(instrument: Instrument, start: int, prices: tuple[float, ...], receiv
     """Return the bar that starts at `start` (ms), with its open, high, low and close, USD per quoted unit.
 
     Raises:
-        PoisonMessage: it starts at a time in another unit, or after `received_at` (ms); see `timely`.
+        PoisonMessage: it starts at a time in another unit, or after `received_at` (ms), see `timely`; or its prices
+            contradict each other.
     """
     coins = instrument.coins_per_unit
+    check_prices(*prices)
     return Bar(timely(start, received_at), *(price / coins for price in prices))
+
+
+def check_prices(opened: float, high: float, low: float, closed: float) -> None:
+    """Refuse a bar whose prices contradict each other.
+
+    Raises:
+        PoisonMessage: open or close lies outside low and high.
+    """
+    if not low * (1 - _ROUNDING) <= min(opened, closed) or not max(opened, closed) <= high * (1 + _ROUNDING):
+        raise PoisonMessage(f"Expected open and close within low and high, were {opened}, {high}, {low}, {closed}")
 
 
 def whole_minutes(start: int, end: int, at_most: int) -> tuple[int, int] | None:

@@ -10,6 +10,9 @@ from ingest.venues.interface import Recovery, Request, Rest
 from ingest.venues.wire import timely
 from liqheat.platform.errors import PoisonMessage
 
+_BELIEVED_MS = 600_000
+"""Trades further apart than this are seldom; where they are, a hole counts as open that is not."""
+
 
 class Page(NamedTuple):
     """What one answer holds: the frame for the mapper, whether the hole is closed, and how to go on.
@@ -30,6 +33,15 @@ def lowest_of(numbers: Iterable[int]) -> int | None:
     """
     ordered = sorted(numbers)[:2]
     return None if not ordered else ordered[0] if ordered[-1] - ordered[0] <= 1 else ordered[1]
+
+
+def oldest_of(times: Iterable[int]) -> int | None:
+    """Return how far back (ms) a page reaches that is the only one, though one row of it may be odd; None without any.
+
+    The lowest counts where the row after it is near: of a later page no other could be asked for.
+    """
+    ordered = sorted(times)[:2]
+    return None if not ordered else ordered[0] if ordered[-1] - ordered[0] <= _BELIEVED_MS else ordered[1]
 
 
 def highest_of(numbers: Iterable[int]) -> int | None:

@@ -302,10 +302,12 @@ class InstrumentBook:
         self._known: dict[str, Instrument | None] = {item.name: item for item in instruments or ()}
 
     def get(self, name: str) -> Instrument | None:
-        """Return the instrument; None where it is not wanted or not a linear USDT or USDC perpetual."""
+        """Return the instrument; None where it is not wanted or no linear USD perpetual; no name is poison."""
         try:
             return self._known[name]
         except KeyError:
+            if not name:
+                raise PoisonMessage("Expected the name of an instrument, there was none") from None
             if not self._is_open:
                 return None
             instrument = parse_instrument(self._venue, name)

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from ingest.venues.bars import bar_of, distinct, marks_of
+from ingest.venues.bars import bar_of, check_prices, distinct, marks_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
 from ingest.venues.binance.forced_orders import ForcedOrders
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
 from ingest.venues.trade_numbers import TradeNumbers
-from ingest.venues.values import coin_price_or_nan, part_of, rate_or_nan, traded
+from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import (
     Moment,
     Number,
@@ -206,11 +206,8 @@ class BinanceMapper(BaseMapper):
             return ()
         return (liquidation,)
 
-    def _ticker_update(
-        self, message: messages.TickerUpdate, instrument: Instrument, received_at: int
-    ) -> Iterable[Event]:
-        at = timely(message.E, received_at)
-        return (Turnover(Venue.BINANCE, instrument.symbol, instrument.name, at, message.q),)
+    def _ticker_update(self, row: messages.TickerUpdate, instrument: Instrument, received_at: int) -> Iterable[Event]:
+        return _turnover(instrument, timely(row.E, received_at), row.q)
 
     def _exchange_info(self, body: bytes, received_at: int) -> Iterator[Event]:
         entries = _LISTED.read(read(_EXCHANGE_INFO, body, "Binance's exchangeInfo").symbols, self.report)
@@ -234,12 +231,12 @@ class BinanceMapper(BaseMapper):
         self, message: messages.OpenInterestNow, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
         at = timely(time_or_zero(message.time) or received_at, received_at)
-        return (_open_interest(instrument, at, message.open_interest),)
+        return _open_interest(instrument, at, message.open_interest)
 
     def _open_interest_history(
         self, message: messages.OpenInterestHistory, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
-        return (_open_interest(instrument, timely(message.timestamp, received_at), message.sum_open_interest),)
+        return _open_interest(instrument, timely(message.timestamp, received_at), message.sum_open_interest)
 
     def _premium_index(
         self, message: messages.PremiumIndex, instrument: Instrument, received_at: int
@@ -249,8 +246,7 @@ class BinanceMapper(BaseMapper):
         return (self._mark(instrument, at, message.mark_price, message.index_price, rate, message.next_funding_time),)
 
     def _ticker(self, message: messages.Ticker, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        at = timely(message.close_time, received_at)
-        return (Turnover(Venue.BINANCE, instrument.symbol, instrument.name, at, message.quote_volume),)
+        return _turnover(instrument, timely(message.close_time, received_at), message.quote_volume)
 
     def _funding_rate(self, message: messages.FundingRate, instrument: Instrument, received_at: int) -> Iterable[Event]:
         mark_price = price_or_nan(message.mark_price)
@@ -264,6 +260,7 @@ class BinanceMapper(BaseMapper):
         # The bar of now closes in a minute.
         timely(bar.open_time, received_at)
         timely(bar.close_time, received_at + MINUTE_MS)
+        check_prices(bar.open, bar.high, bar.low, bar.close)
         middle = (bar.open_time + bar.close_time) // 2
         sold = bar.volume - bar.taker_buy_volume
         for quantity, usd, is_sell in (
@@ -341,6 +338,13 @@ def _trade(
     )
 
 
-def _open_interest(instrument: Instrument, event_time: int, units: float) -> OpenInterest:
-    quantity = units * instrument.coins_per_unit
-    return OpenInterest(Venue.BINANCE, instrument.symbol, instrument.name, event_time, quantity)
+def _open_interest(instrument: Instrument, event_time: int, units: Number) -> Iterable[Event]:
+    quantity = amount_or_nan(units) * instrument.coins_per_unit
+    where = (Venue.BINANCE, instrument.symbol, instrument.name, event_time)
+    return (OpenInterest(*where, quantity),) if quantity >= 0 else ()
+
+
+def _turnover(instrument: Instrument, event_time: int, usd: Number) -> Iterable[Event]:
+    quote_volume = amount_or_nan(usd)
+    where = (Venue.BINANCE, instrument.symbol, instrument.name, event_time)
+    return (Turnover(*where, quote_volume),) if quote_volume >= 0 else ()

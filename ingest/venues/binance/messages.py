@@ -79,7 +79,7 @@ class TickerUpdate(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="24
 
     s: str  # symbol
     E: WireTime  # event time, ms
-    q: WireUsd  # quote volume, USD
+    q: Number = None  # quote volume, USD
 
 
 StreamEvent = AggTrade | RawTrade | MarkPriceUpdate | ForceOrder | TickerUpdate
@@ -117,7 +117,7 @@ class OpenInterestNow(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """`/fapi/v1/openInterest`: one-sided, in quoted units."""
 
     symbol: str
-    open_interest: WireQuantity
+    open_interest: Number = None
     time: Moment = None  # ms; answers of 2019 and 2021 may lack it
 
 
@@ -125,8 +125,8 @@ class OpenInterestHistory(msgspec.Struct, frozen=True, gc=False, rename="camel")
     """One row of `/futures/data/openInterestHist`."""
 
     symbol: str
-    sum_open_interest: WireQuantity
     timestamp: WireTime
+    sum_open_interest: Number = None
 
 
 class PremiumIndex(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -144,8 +144,8 @@ class Ticker(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """`/fapi/v1/ticker/24hr`."""
 
     symbol: str
-    quote_volume: WireUsd
     close_time: WireTime
+    quote_volume: Number = None
 
 
 class FundingRate(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -14,7 +14,7 @@ from ingest.venues.bybit.mapper import BybitMapper
 from ingest.venues.bybit.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH
 from ingest.venues.interface import Listings, Ping, Recovery, Request, Rest, wrap
-from ingest.venues.paged import Page, lowest_of, read_pages, times_in
+from ingest.venues.paged import Page, oldest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader, decoder_of, read, text_of
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -99,7 +99,7 @@ class BybitFeed(BaseFeed):
         def read_page(body: bytes) -> Page:
             items = _result(body).items
             report = Report()
-            oldest = lowest_of(times_in(trade.time for trade in _RECENT_TRADE.each(items, report)))
+            oldest = oldest_of(times_in(trade.time for trade in _RECENT_TRADE.each(items, report)))
             reaches_back = (end if oldest is None else oldest) <= start or len(items) < _RECENT_TRADES
             return Page(wrap(f"{instrument.name}@recent-trade", body), reaches_back and not report.refused)
 

@@ -39,6 +39,7 @@ _BARS = decoder_of(raw.Bars)
 _TRADES = RowReader(raw.Trade, "a Bybit trade")
 _LIQUIDATIONS = RowReader(raw.Liquidation, "a Bybit liquidation")
 _BAR_ROWS = RowReader(raw.BarRow, "a Bybit bar")
+_OLD_LIQUIDATION = decoder_of(raw.OldLiquidation)
 _TICKER = decoder_of(raw.Ticker)
 _INSTRUMENT = decoder_of(raw.InstrumentInfo)
 _RISK_LIMIT = decoder_of(raw.RiskLimit)
@@ -47,8 +48,11 @@ _RECENT_TRADE = decoder_of(raw.RecentTrade)
 _ORDER_BOOK = decoder_of(raw.OrderBook)
 _LEVELS = RowReader(WireLevel, "a level of a Bybit order book")
 
-_SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "liquidation", "orderbook", "priceLimit"})
-"""Documented topics that say nothing about positions, or less than the one that is read; others are notices."""
+_SILENT_TOPICS = frozenset({"adlAlert", "insurance", "kline", "kline_lt", "orderbook", "priceLimit"})
+"""Documented topics that say nothing about positions; others are notices."""
+_SAME_LIQUIDATION_MS = 5_000
+"""How far apart both topics of liquidations may put the same one."""
+_MOST_OLD = 10_000
 _KIND_FIELDS = ("contractType", "riskLimitValue", "lastPrice", "markPrice", "execId", "openInterest")
 """Fields that show the kind of a row of a REST list; the first that it has counts."""
 _TAKER_SIDES = {"Buy": int(TakerSide.BUY), "Sell": int(TakerSide.SELL)}
@@ -76,6 +80,9 @@ class BybitMapper(BaseMapper):
         super().__init__(instruments, contract_values)
         self._trades = Recent()
         self._liquidations = Recent()
+        self._told_in_full: set[str] = set()
+        """Symbols of which all liquidations are sent, so that the old topic says nothing more of them."""
+        self._old_liquidations: dict[tuple[str, str, float, float], int] = {}
         self._tickers: dict[str, _TickerState] = {}
 
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
@@ -98,7 +105,10 @@ class BybitMapper(BaseMapper):
             return self.report.each((message.data,), name_in, lambda row: self._ticker(row, at, received_at))
         if topic.startswith("allLiquidation."):
             liquidations = _LIQUIDATIONS.read(message.data, self.report, self.instruments.get)
+            self._told_in_full.update(row.s for row in liquidations)
             return self.report.each(liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at))
+        if topic.startswith("liquidation."):
+            return self.report.each((message.data,), name_in, lambda row: self._old_liquidation(row, received_at))
         self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
         return iter(())
 
@@ -117,6 +127,16 @@ class BybitMapper(BaseMapper):
             return ()
         return (Trade(Venue.BYBIT, instrument.symbol, instrument.name, event_time, *terms, taker_side),)
 
+    def _old_liquidation(self, row: Raw, received_at: int) -> Iterable[Event]:
+        """Read the topic of old recordings, unless the newer one tells of the same symbol too."""
+        old = read(_OLD_LIQUIDATION, row, "an old Bybit liquidation")
+        if old.symbol in self._told_in_full:
+            return ()
+        events = self._liquidation(raw.Liquidation(old.time, old.symbol, old.side, old.size, old.price), received_at)
+        if events and len(self._old_liquidations) < _MOST_OLD:
+            self._old_liquidations[old.symbol, old.side, old.size, old.price] = old.time
+        return events
+
     def _liquidation(self, row: raw.Liquidation, received_at: int) -> Iterable[Event]:
         instrument = self.instruments.get(row.s)
         if instrument is None:
@@ -125,7 +145,11 @@ class BybitMapper(BaseMapper):
         timely(row.T, received_at)
         coins = instrument.coins_per_unit
         price, quantity = traded(row.p, row.v, coins, coins)
-        if not self._liquidations.add((row.s, row.T, row.S, row.v, row.p)):
+        is_told = False
+        if self._old_liquidations and row.s in self._told_in_full:
+            told_at = self._old_liquidations.pop((row.s, row.S, row.v, row.p), 0)
+            is_told = abs(row.T - told_at) <= _SAME_LIQUIDATION_MS
+        if not self._liquidations.add((row.s, row.T, row.S, row.v, row.p)) or is_told:
             self.duplicates += 1
             return ()
         where = (Venue.BYBIT, instrument.symbol, instrument.name, row.T)
@@ -227,7 +251,8 @@ class BybitMapper(BaseMapper):
 
     def _risk_limits(self, limits: list[raw.RiskLimit], incomplete: set[str], event_time: int) -> Iterator[Event]:
         """Yield each symbol's table; a broken one is refused, the others are read."""
-        tables, refused = tables_of([limit for limit in limits if self.instruments.get(limit.instrument)], incomplete)
+        named = [limit for limit in limits if limit.instrument and self.instruments.get(limit.instrument)]
+        tables, refused = tables_of(named, incomplete)
         for name, tiers in tables.items():
             if instrument := self.instruments.get(name):
                 yield from tiers.to_events(Venue.BYBIT, instrument.symbol, name, event_time)

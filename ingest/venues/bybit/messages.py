@@ -49,6 +49,16 @@ class Liquidation(Struct, gc=False):
     p: WirePrice  # bankruptcy price
 
 
+class OldLiquidation(Struct, gc=False):
+    """`liquidation`, of each second the latest; Bybit sent it until `allLiquidation` took its place in 2025."""
+
+    symbol: str
+    side: str  # side of the position, as in `Liquidation`
+    size: WireQuantity  # quoted units
+    price: WirePrice  # bankruptcy price
+    time: WireTime = field(name="updatedTime")  # ms
+
+
 class Ticker(Struct, gc=False):
     """`tickers` and REST `/v5/market/tickers`: in a delta, what is absent has not changed; "" is not known."""
 

@@ -10,6 +10,7 @@ from ingest.venues.hyperliquid.messages import (
     AssetPosition,
     ClearinghouseAnswer,
     ClearinghouseState,
+    MarginSummary,
     PositionDetail,
 )
 from ingest.venues.hyperliquid.wallets import Holding
@@ -53,9 +54,9 @@ def position_of(
     coins = instrument.coins_per_unit
     if not abs(position.szi) < 1e18:
         raise PoisonMessage(f"Expected a size, was {position.szi!r}")
-    account_value = number_or_nan(state.margin_summary.account_value)
+    account_value = _value_in(state.margin_summary)
     if isnan(account_value):
-        account_value = number_or_nan(state.cross_margin_summary.account_value)
+        account_value = _value_in(state.cross_margin_summary)
     return Position(
         Venue.HYPERLIQUID,
         instrument.symbol,
@@ -134,10 +135,15 @@ def own_liquidation_price(position: PositionDetail, state: ClearinghouseState, t
         entry_price=mark_price,
         quantity=quantity,
         wallet_balance=None if is_cross else number_or_nan(position.margin_used),
-        account_value=number_or_nan(state.cross_margin_summary.account_value) if is_cross else None,
+        account_value=_value_in(state.cross_margin_summary) if is_cross else None,
         maintenance_margin_required=number_or_nan(state.cross_maintenance_margin_used) if is_cross else None,
     )
     return float(liquidation_price_at_tier(ModelName.HYPERLIQUID, terms, tiers).price)
+
+
+def _value_in(summary: MarginSummary | None) -> float:
+    """Return the account's value (USD), NaN where the venue does not say."""
+    return NAN if summary is None else number_or_nan(summary.account_value)
 
 
 def _open_positions(state: ClearinghouseState) -> Iterator[PositionDetail]:

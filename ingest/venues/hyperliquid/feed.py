@@ -14,7 +14,7 @@ from ingest.venues.hyperliquid.reference import Universe, listings_of, tables_of
 from ingest.venues.hyperliquid.wallet_poller import LIMIT, WalletPoller
 from ingest.venues.hyperliquid.wallets import WalletBook
 from ingest.venues.interface import Context, Listings, Mapper, Ping, Recovery, Request, Rest, wrap
-from ingest.venues.paged import Page, lowest_of, read_pages, times_in
+from ingest.venues.paged import Page, oldest_of, read_pages, times_in
 from ingest.venues.wire import Report, RowReader
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.margin_tiers import MarginTiers
@@ -91,7 +91,7 @@ class HyperliquidFeed(BaseFeed):
 
         def read_page(body: bytes) -> Page:
             report = Report()
-            oldest = lowest_of(times_in(trade.time for trade in _TRADES.read(body, report)))
+            oldest = oldest_of(times_in(trade.time for trade in _TRADES.read(body, report)))
             reaches_back = (end if oldest is None else oldest) <= start
             return Page(wrap(f"{instrument.name}@recentTrades", body), reaches_back and not report.refused)
 

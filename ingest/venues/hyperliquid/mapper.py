@@ -236,7 +236,8 @@ class HyperliquidMapper(BaseMapper):
         return self.report.each(contexts, lambda pair: pair[0], lambda pair: self._context(*pair, received_at))
 
     def _context(self, name: str, row: Raw, received_at: int) -> Iterator[Event]:
-        instrument = self.instruments.get(name)
+        # A coin of the universe that cannot be read was refused with it.
+        instrument = self.instruments.get(name) if name else None
         if instrument is None:
             return
         context = read(_CONTEXT, row, "a Hyperliquid context")
@@ -333,8 +334,9 @@ class HyperliquidMapper(BaseMapper):
         instrument = self.instruments.get(fill.coin)
         if fill.liquidation is None or instrument is None:
             return ()
-        # The liquidated account's order takes, so where the account of the fill is not named, the taker is it.
-        is_own = user == (fill.liquidation.liquidated_user or "").lower() if user else fill.crossed
+        # The liquidated account's order takes, so where one of both accounts is not named, the taker is it.
+        liquidated = (fill.liquidation.liquidated_user or "").lower()
+        is_own = user == liquidated if user and liquidated else fill.crossed
         order_side = raw.taker_side(fill.side) * (1 if is_own else -1)
         timely(fill.time, received_at)
         coins = instrument.coins_per_unit

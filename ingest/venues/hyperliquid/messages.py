@@ -130,8 +130,8 @@ class ClearinghouseState(Struct, gc=False):
 
     asset_positions: list[AssetPosition] = field(name="assetPositions")
     time: WireTime  # ms
-    margin_summary: MarginSummary = field(default_factory=MarginSummary, name="marginSummary")
-    cross_margin_summary: MarginSummary = field(default_factory=MarginSummary, name="crossMarginSummary")
+    margin_summary: MarginSummary | None = field(default=None, name="marginSummary")
+    cross_margin_summary: MarginSummary | None = field(default=None, name="crossMarginSummary")
     cross_maintenance_margin_used: Number = field(default=None, name="crossMaintenanceMarginUsed")
 
 
@@ -140,8 +140,8 @@ class ClearinghouseAnswer(Struct, gc=False):
 
     asset_positions: Raw = field(name="assetPositions")  # a list of `AssetPosition`
     time: WireTime  # ms
-    margin_summary: MarginSummary = field(default_factory=MarginSummary, name="marginSummary")
-    cross_margin_summary: MarginSummary = field(default_factory=MarginSummary, name="crossMarginSummary")
+    margin_summary: MarginSummary | None = field(default=None, name="marginSummary")
+    cross_margin_summary: MarginSummary | None = field(default=None, name="crossMarginSummary")
     cross_maintenance_margin_used: Number = field(default=None, name="crossMaintenanceMarginUsed")
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan
 from typing import Any
 
 from msgspec import Raw
@@ -168,7 +169,7 @@ class OkxMapper(BaseMapper):
 
         def mapped(rows: Sequence[Any], received_at: int) -> Iterator[Event]:
             def of_row(row: Any) -> Iterable[Event]:
-                instrument = self.instruments.get(row.instrument + suffix)
+                instrument = self.instruments.get(row.instrument and row.instrument + suffix)
                 return () if instrument is None else events_of(row, instrument, received_at)
 
             return self.report.each(rows, lambda row: row.instrument, of_row)
@@ -228,11 +229,13 @@ class OkxMapper(BaseMapper):
 
     def _open_interest(self, point: raw.OpenInterest, instrument: Instrument, received_at: int) -> Iterable[Event]:
         coins = self.contract_values.get(instrument.name)
-        quantity = number_or_nan(point.oi_coins) if coins is None else number_or_nan(point.oi) * coins
+        quantity, told = number_or_nan(point.oi_coins), number_or_nan(point.oi)
+        if coins is not None and not isnan(told):
+            quantity = told * coins
+        if isnan(quantity) and not isnan(told):
+            quantity = told * self._coins_per_contract(instrument.name)
         if not quantity >= 0:
-            quantity = number_or_nan(point.oi) * self._coins_per_contract(instrument.name)
-        if not quantity >= 0:
-            raise PoisonMessage(f"Expected open interest, was {point.oi!r} contracts")
+            raise PoisonMessage(f"Expected open interest, was {point.oi!r} contracts, {point.oi_coins!r} coins")
         at = timely(time_or_zero(point.ts) or received_at, received_at)
         return (OpenInterest(Venue.OKX, instrument.symbol, instrument.name, at, quantity),)
 
@@ -240,9 +243,10 @@ class OkxMapper(BaseMapper):
         """Yield what is new, oldest first."""
         details: list[tuple[str, raw.LiquidationDetail]] = []
         for order in orders:
-            if self.instruments.get(order.instrument) is not None:
-                found = _DETAILS.each(order.details, self.report, order.instrument)
-                details += [(order.instrument, detail) for detail in found]
+            name = order.instrument
+            # The details of an order without a name are refused one by one, as those of a wanted one are read.
+            if not name or self.instruments.get(name) is not None:
+                details += [(name, detail) for detail in _DETAILS.each(order.details, self.report, name)]
         details.sort(key=lambda pair: pair[1].ts)
         return self.report.each(details, lambda pair: pair[0], lambda pair: self._liquidation(*pair, received_at))
 
