@@ -7,6 +7,8 @@ pass and its types bound them. Linear in the frame's length; a usual frame costs
 
 import numpy as np
 
+BOM = b"\xef\xbb\xbf"
+"""What some editors and servers put before a text; no decoder of JSON takes it."""
 MAXIMUM_DEPTH = 32
 """Levels of arrays and objects; the venues use up to eight."""
 MAXIMUM_FRAME_BYTES = 32 * 1024 * 1024

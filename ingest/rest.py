@@ -15,7 +15,7 @@ import aiohttp
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from ingest.bounded_json import MAXIMUM_BODY_BYTES, refusal
+from ingest.bounded_json import BOM, MAXIMUM_BODY_BYTES, refusal
 from ingest.outbound import outbound_session
 from ingest.venues.answers import trouble_of
 from ingest.venues.interface import RateLimit, Request
@@ -138,6 +138,7 @@ class RestClient:
         return self._judge(request, response.status, response.headers, body)
 
     def _judge(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+        body = body.removeprefix(BOM)
         trouble = trouble_of(self._venue, status, headers, body, self._clock.now_ms())
         if trouble is None:
             if (reason := refusal(body, MAXIMUM_BODY_BYTES)) is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from ingest.bounded_json import refusal
+from ingest.bounded_json import BOM, refusal
 from ingest.venues.interface import Mapper
 from ingest.venues.wire import Refusal
 from liqheat.domain.events import KIND_OF, Column, Event, Record, schema_of
@@ -95,6 +95,7 @@ def read_frame(mapper: Mapper, frame: bytes, received_at: int) -> Reading:
     events: list[Event] = []
     insane: list[Refusal] = []
     gaps: list[SequenceGap] = []
+    frame = frame.removeprefix(BOM)
     poison = refusal(frame) or ""
     if poison:
         return Reading(events, insane, gaps, poison)

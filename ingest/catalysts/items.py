@@ -19,6 +19,7 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.signals import Catalyst
+from liqheat.domain.windows import DAY_MS
 from liqheat.platform.errors import PoisonMessage
 
 IMPORTANCES = ("low", "normal", "high")
@@ -26,6 +27,9 @@ ALL_VENUES = "all"
 MAXIMUM_TITLE = 500
 MAXIMUM_TEXT = 50_000
 MAXIMUM_ITEMS = 1_000
+_EARLIEST_MS = 946_684_800_000
+"""1 January 2000: no feed is older, and some write 1970 for "not known"."""
+LATEST_MS = 4_102_444_800_000
 
 DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "VIRTUAL": ("Virtuals Protocol",),
@@ -52,8 +56,8 @@ class Tagged:
 class Tagger:
     """Finds the symbols that a text names.
 
-    A ticker counts in capitals (`TAO`) or as a cashtag (`$tao`), since many are plain words otherwise; a
-    name of `names` counts in any case. Both only as whole words.
+    A ticker counts in capitals (`TAO`) or as a cashtag (`$tao`), since many are plain words otherwise; a name of
+    `names` counts in any case. Both only as whole words, but for a ticker in another script, which counts anywhere.
     """
 
     def __init__(self, symbols: Iterable[str], names: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -67,6 +71,8 @@ class Tagger:
             for name in spoken
         }
         spoken = sorted(self._names, key=len, reverse=True)
+        # Scripts without spaces show no ends of words.
+        self._other_scripts = [symbol for symbol in wanted if not symbol.isascii()]
         self._name_pattern = re.compile(
             r"(?<!\w)(" + "|".join(re.escape(name) for name in spoken) + r")(?!\w)", re.IGNORECASE
         )
@@ -80,6 +86,7 @@ class Tagger:
         found |= {self._tickers[tag] for tag in cashtags if tag in self._tickers}
         if self._names:
             found |= {self._names[name.lower()] for name in self._name_pattern.findall(text)}
+        found |= {symbol for symbol in self._other_scripts if symbol in text.upper()}
         return sorted(found)
 
 
@@ -94,7 +101,7 @@ def read_feed(content: bytes, source: str, received_at: int, tagger: Tagger) -> 
     Args:
         content: the document.
         source: name of the feed, stored with each item.
-        received_at: time (ms) for items that carry none.
+        received_at: time (ms) for items that carry none, or one that cannot be true.
         tagger: knows the symbols.
 
     Raises:
@@ -137,10 +144,12 @@ def _text(value: Any) -> str:
 
 def _time(entry: Mapping[str, Any], received_at: int) -> int:
     for name in ("published_parsed", "updated_parsed"):
-        moment = entry.get(name)
-        if moment is not None:
+        # `get` would fall back to the other name, with a warning.
+        if name in entry and (moment := entry[name]) is not None:
             # feedparser gives UTC.
-            return max(calendar.timegm(moment) * 1_000, 0)
+            time = calendar.timegm(moment) * 1_000
+            if _EARLIEST_MS <= time <= received_at + DAY_MS:
+                return time
     return received_at
 
 
@@ -188,6 +197,8 @@ def event(time: str, title: str, source: str, link: str = "", importance: str = 
     if importance not in IMPORTANCES:
         raise PoisonMessage(f"Expected an importance out of {', '.join(IMPORTANCES)}, was {importance!r}")
     event_time = int(moment.timestamp() * 1_000)
+    if not _EARLIEST_MS <= event_time < LATEST_MS:
+        raise PoisonMessage(f"Expected a time from 2000 to 2100, was {time!r}")
     return Catalyst(event_time, catalyst_id(source, str(event_time), title), source, title, link, importance)
 
 

@@ -57,7 +57,7 @@ class Recorded(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Recorded)
+_DECODER = msgspec.json.Decoder(Recorded, strict=False)
 
 
 class Recorder:

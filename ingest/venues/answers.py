@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from ingest.bounded_json import BOM
 from ingest.venues.wire import decoder_of, fields_in
 from liqheat.domain.market import Venue
 
@@ -94,7 +95,6 @@ _RETRY_AFTER_IN_MS = frozenset({"dydx"})
 """Venues whose own limit says it in ms; a gateway before them says it in seconds."""
 _LONGEST_LIMIT_SECONDS = 600.0
 """No window of theirs is longer, so a larger number is in ms even where the limit does not show itself."""
-_BOM = b"\xef\xbb\xbf"
 _JSON_STARTS = (b"{", b"[", b'"')
 _CLOUDFLARE_LIMIT = b"error code: 1015"
 
@@ -133,7 +133,7 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
 
     `now_ms` is the wall clock, by which dates and ends of bans are counted.
     """
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     code, message = _code_of(body)
     text = f"{code}: {message}" if code not in _GOOD else body[:200].decode(errors="replace")
     if status in _LIMITED_STATUSES:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
+from ingest.bounded_json import BOM
 from ingest.sanity import check
 from ingest.venues.wire import number_or_nan, timely
 from liqheat.domain.events import KIND_OF, STRUCTS, Batch, Event, Kind, MarginTier, Record, to_batch
@@ -40,7 +41,7 @@ def read_events(line: bytes, now: int) -> list[Event]:
             come by `now`, but for the lead that live events have.
     """
     try:
-        fields = msgspec.json.decode(line, type=dict[str, Any])
+        fields = msgspec.json.decode(line.removeprefix(BOM), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PoisonMessage(f"Expected a JSON object: {error}") from error
     try:
@@ -53,6 +54,8 @@ def read_events(line: bytes, now: int) -> list[Event]:
     if kind in _IGNORED:
         return []
     fields.setdefault("instrument", f"{fields.get('symbol')}USDT")
+    if isinstance(venue := fields.get("venue"), str):
+        fields["venue"] = venue.lower()
     if fields.get("venue") not in list(Venue):
         raise PoisonMessage(f"Expected venue as {' or '.join(Venue)}, was {fields.get('venue')!r}")
     if kind is Kind.MARGIN_TIERS:
@@ -126,15 +129,16 @@ def _fields_of(struct: type[Any]) -> tuple[tuple[str, type, Any], ...]:
 
 def _value(name: str, base: type, default: Any, fields: dict[str, Any]) -> Any:
     value = fields.get(name)
-    if value is None or (value == "" and base in (int, float)):
+    if value is None or (value == "" and (base in (int, float) or name == "symbol")):
         if default is msgspec.NODEFAULT:
             raise PoisonMessage(f"The field {name!r} is missing")
         return default
     words = _WORDS.get(name)
-    if words is not None and isinstance(value, str):
-        if value not in words:
+    if words is not None:
+        found = words.get(value.lower()) if isinstance(value, str) else value
+        if not isinstance(found, int) or isinstance(found, bool) or found not in words.values():
             raise PoisonMessage(f"Expected {name} as {' or '.join(words)}, was {value!r}")
-        return words[value]
+        return found
     if base is int:
         return _whole(name, value)
     if base is float:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ingest.bounded_json import BOM
 from liqheat.cli.csv_table import FloatArray, IntArray, opened
 from liqheat.cli.map_events import read_events
 from liqheat.cli.times import note, time_text
@@ -54,8 +55,8 @@ def read_events_file(file: Path, market: str, known_from: int | None) -> tuple[B
         for event in events:
             by_market.setdefault(f"{event.venue}:{event.symbol}", []).append(event)
         if not events and _GAP_MARK in line:
-            fields = msgspec.json.decode(line, type=dict[str, Any])
-            gaps.setdefault(f"{fields.get('venue')}:{fields.get('symbol')}", []).extend(_gap(fields))
+            fields = msgspec.json.decode(line.removeprefix(BOM), type=dict[str, Any])
+            gaps.setdefault(f"{str(fields.get('venue')).lower()}:{fields.get('symbol')}", []).extend(_gap(fields))
     if market not in by_market:
         names = ", ".join(sorted(by_market)) or "no market"
         if market or len(by_market) != 1:

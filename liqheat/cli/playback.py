@@ -33,6 +33,7 @@ def normalise(
     A line, or a row within it, that cannot be read is said on standard error with its number; the rest goes on, and the
     exit status is 1 at the end.
     """
+    from ingest.bounded_json import BOM
     from ingest.event_json import event_line
     from ingest.sanity import read_frame
     from ingest.venues.registry import mapper_for
@@ -43,7 +44,7 @@ def normalise(
     clock = SystemClock()
     bad_lines = BadLines(strict)
     for number, line in enumerate(sys.stdin.buffer, start=1):
-        if not (frame := line.strip()):
+        if not (frame := line.strip().removeprefix(BOM)):
             continue
         reading = read_frame(mapper, frame, clock.now_ms())
         for event in reading.events:

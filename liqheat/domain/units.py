@@ -15,7 +15,7 @@ class Unit:
     """What a column counts, and which values are sane; a value outside is poison.
 
     `nullable` admits NaN for "the venue publishes none". Both limits are inclusive; for a list they hold for every
-    element. `bits` is the width of a stored number.
+    element. `bits` is the width of a stored number. Where `nonzero`, 0 is outside too.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Unit:
     maximum: float | None = None
     nullable: bool = False
     bits: int = 64
+    nonzero: bool = False
 
     @property
     def smallest_whole(self) -> int:
@@ -48,7 +49,9 @@ MicroUsd = Annotated[int, Unit("micro-USD", minimum=0)]
 Rate = Annotated[float, Unit("fraction", minimum=-10.0, maximum=10.0, nullable=True)]
 Share = Annotated[float, Unit("fraction of 1", minimum=0.0, nullable=True)]
 Leverage = Annotated[float, Unit("times", minimum=0.0, maximum=1_000.0, nullable=True)]
-SideSign = Annotated[int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1, bits=8)]
+SideSign = Annotated[
+    int, Unit("+1 long or taker buy, -1 short or taker sell", minimum=-1, maximum=1, bits=8, nonzero=True)
+]
 Count = Annotated[int, Unit("count", minimum=0)]
 Identifier = Annotated[int, Unit("venue's number, -1 where it has none", minimum=-1)]
 Revision = Annotated[int, Unit("rows of the symbol's log applied so far", minimum=0)]

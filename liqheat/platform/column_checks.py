@@ -134,9 +134,11 @@ def check_values(column: Column, values: Array, what: str) -> None:
     unit = column.unit
     lowest, highest = limits_of(unit)
     # NaN makes both of these false, so only a column that has some takes the slower way.
-    if values.min() >= lowest and values.max() <= highest:
+    if values.min() >= lowest and values.max() <= highest and not (unit.nonzero and (values == 0).any()):
         return
     sane = (values >= lowest) & (values <= highest)
+    if unit.nonzero:
+        sane &= values != 0
     if unit.nullable:
         sane |= np.isnan(values)
     if not sane.all():

@@ -89,6 +89,8 @@ def _is_outside(values: pl.Expr, unit: Unit, is_float: bool) -> pl.Expr:
     sane = (values >= lowest) & (values <= highest)
     if unit.nullable and is_float:
         sane = sane | values.is_nan()
+    if unit.nonzero:
+        sane = sane & (values != 0)
     return values.is_null() | ~sane.fill_null(False)
 
 

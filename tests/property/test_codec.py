@@ -101,6 +101,7 @@ def test_a_column_that_an_older_writer_did_not_know_takes_its_default() -> None:
         (lambda frame: frame.with_columns(quantity=pl.lit(None, pl.Float64)), "has 1 nulls"),
         (lambda frame: frame.with_columns(event_time=pl.lit(10**18)), "column 'event_time'"),
         (lambda frame: frame.with_columns(taker_side=pl.lit(3, pl.Int8)), "column 'taker_side'"),
+        (lambda frame: frame.with_columns(taker_side=pl.lit(0, pl.Int8)), "column 'taker_side' .* is 0"),
         (lambda frame: frame.clear(), "Expected 1 to 200000 rows, was 0"),
         (lambda frame: pl.concat([frame] * 200_001), "rows, was 200001"),
     ],

@@ -57,6 +57,23 @@ def test_an_rss_feed_becomes_tagged_events() -> None:
     assert items[2].catalyst.link == "", "only web addresses are kept"
 
 
+@pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "", "soon"])
+def test_an_item_of_a_time_that_cannot_be_true_is_of_now(date: str) -> None:
+    feed = RSS.replace(b"Wed, 31 Dec 2025 23:30:00 GMT", date.encode())
+    assert {each.catalyst.event_time for each in read_feed(feed, "wire", NOW, Tagger(SYMBOLS))} == {NOW}
+
+
+def test_a_ticker_in_another_script_is_found_within_a_text() -> None:
+    symbol = "\u5e01\u5b89\u4eba\u751f"
+    assert Tagger((*SYMBOLS, symbol)).symbols_in(f"\u4eca\u65e5{symbol}\u4e0a\u7ebf TAO") == ["TAO", symbol]
+
+
+@pytest.mark.parametrize("time", ["1969-12-31", "9999-01-01", "0001-01-01T00:00"])
+def test_an_event_of_a_time_that_no_row_holds_is_refused(time: str) -> None:
+    with pytest.raises(PoisonMessage, match="from 2000 to 2100"):
+        event(time, "title", "source")
+
+
 def test_an_atom_feed_is_read_with_its_offset() -> None:
     (item,) = read_feed(ATOM, "atom", NOW, Tagger(SYMBOLS))
     assert (item.symbol, item.catalyst.event_time) == ("RENDER", NOW - 3_600_000)

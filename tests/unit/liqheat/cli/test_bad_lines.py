@@ -38,6 +38,28 @@ def test_normalise_reads_what_it_can_and_counts_the_rest() -> None:
     assert count == "2 lines or parts of lines could not be read"
 
 
+def test_a_byte_order_mark_is_no_part_of_a_line() -> None:
+    assert run("normalise", "--venue", "binance", stdin="\ufeff" + GOOD).exit_code == 0
+    read = run("map", "--every", "1m", stdin="\ufeff" + TRADE)
+    assert "line 1" not in read.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"taker_side": 0}, "Expected taker_side as buy or sell, was 0"),
+        ({"taker_side": True}, "Expected taker_side as buy or sell, was True"),
+        ({"taker_side": 2}, "Expected taker_side as buy or sell, was 2"),
+        ({"symbol": ""}, "The field 'symbol' is missing"),
+        ({"taker_side": "SELL", "venue": "Binance", "price": "1e0"}, ""),
+        ({"taker_side": -1}, ""),
+    ],
+)
+def test_map_takes_a_side_only_from_two_and_words_in_any_case(fields: dict[str, object], reason: str) -> None:
+    result = run("map", stdin=json.dumps(json.loads(TRADE) | fields))
+    assert (f"line 1: {reason}" in result.stderr) if reason else not result.stderr
+
+
 def test_normalise_may_stop_at_the_first_bad_line() -> None:
     result = run("normalise", "--venue", "binance", "--strict", stdin="\n".join([GOOD, "{broken", SECOND]))
     assert result.exit_code == 1
