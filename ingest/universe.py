@@ -4,6 +4,7 @@ One instrument per symbol, the USDT contract before the USDC one; what is left o
 with its reason. Pure, so that listings and delistings while running go through the same choice.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,8 @@ FINAL = frozenset(
     {"close", "closed", "delisted", "delivered", "delivering", "expired", "final_settlement", "settled", "settling"}
 )
 """Statuses after which a contract does not trade again; others (a suspension, a maintenance) end."""
+_PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]?|USD[TC])(?:[-:].*|\.P)?")
+"""A pair as other venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P."""
 _MANY = 3
 """As many instruments do not end at once by chance: where they are most of those in use, the listing is cut short."""
 _BELIEVED_READINGS = 10
@@ -48,9 +51,9 @@ def choose(
 ) -> Universe:
     """Choose the instruments for the symbols `wanted`, or for every symbol where it holds `all`.
 
-    A symbol may be written in any case, or as the venue's own name of an instrument. `in_use` holds contracts by
-    instrument name that are read already: they are chosen before others of their symbol, and while their status is one
-    that ends, they stay.
+    A symbol may be written in any case, as the venue's own name of an instrument, or as a pair of it. `in_use` holds
+    contracts by instrument name that are read already: they are chosen before others of their symbol, and while their
+    status is one that ends, they stay.
     """
     in_use = in_use or {}
     ignored: Counter[str] = Counter(listings.ignored)
@@ -102,7 +105,13 @@ def with_absent(listings: Listings, in_use: Mapping[str, Contract], absent: Coun
 
 
 def _symbol_of(name: str, named: Mapping[str, str]) -> str:
-    return named.get(name.strip().casefold()) or canonical_symbol(as_asked(name))[0]
+    """Return the symbol that `name` asks for: as it is, as an instrument of this venue, or as a pair of any."""
+    asked = as_asked(name)
+    symbol, known = named.get(name.strip().casefold()) or canonical_symbol(asked)[0], set(named.values())
+    if symbol not in known and (pair := _PAIR.fullmatch(asked)):
+        coin = canonical_symbol(pair[1])[0]
+        return coin if coin in known else symbol
+    return symbol
 
 
 def _preference(contract: Contract, in_use: Mapping[str, Contract]) -> tuple[bool, bool, bool, str]:

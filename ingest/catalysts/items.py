@@ -18,6 +18,7 @@ import feedparser
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
+from liqheat.domain.instruments import as_asked, canonical_symbol
 from liqheat.domain.signals import Catalyst
 from liqheat.domain.windows import DAY_MS
 from liqheat.platform.errors import PoisonMessage
@@ -66,8 +67,8 @@ class Tagger:
         self._names = {
             name.lower(): symbol
             for table in (DEFAULT_NAMES, names or {})
-            for symbol, spoken in table.items()
-            if symbol in wanted
+            for written, spoken in table.items()
+            if (symbol := canonical_symbol(as_asked(written))[0]) in wanted
             for name in spoken
         }
         spoken = sorted(self._names, key=len, reverse=True)

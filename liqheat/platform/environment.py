@@ -30,6 +30,8 @@ class _Plain(EnvSettingsSource):
         text = str(value).strip()
         is_list = field is not None and get_origin(field.annotation) is tuple
         if is_list and not text.startswith("["):
+            # Some readers of env files keep the quotes around a value.
+            text = text[1:-1] if text[:1] in "'\"" and text[:1] == text[-1:] and len(text) > 1 else text
             return [part.strip() for part in text.split(",") if part.strip()]
         try:
             return json.loads(text)

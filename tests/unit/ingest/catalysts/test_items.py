@@ -43,7 +43,8 @@ def test_a_text_names_a_symbol_by_ticker_cashtag_or_name(text: str, symbols: lis
 
 
 def test_more_names_come_from_the_settings() -> None:
-    assert Tagger(SYMBOLS, {"VIRTUAL": ("Luna Agent",)}).symbols_in("luna agent speaks") == ["VIRTUAL"]
+    for symbol in ("VIRTUAL", "virtual", " Virtual"):
+        assert Tagger(SYMBOLS, {symbol: ("Luna Agent",)}).symbols_in("luna agent speaks") == ["VIRTUAL"]
 
 
 def test_an_rss_feed_becomes_tagged_events() -> None:

@@ -81,3 +81,15 @@ def test_lists_are_plain_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
             else:
                 settings = load()
                 assert settings.ingest.symbols == ("VIRTUAL", "FET") or settings.venues == (Venue.BINANCE,)
+
+
+@pytest.mark.parametrize("quoted", ['"wld,fet"', "'wld,fet'", "wld,fet"])
+def test_quotes_around_a_list_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch, quoted: str) -> None:
+    monkeypatch.setenv("LIQHEAT_INGEST__SYMBOLS", quoted)
+    assert load().ingest.symbols == ("WLD", "FET")
+
+
+def test_what_holds_for_single_symbols_is_found_however_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIQHEAT_SIGNALS__OVERRIDES", '{"btc": {"cluster_usd": 5}, "1000PEPE": {"cluster_usd": 6}}')
+    signals = load().signals
+    assert [signals.of(symbol).cluster_usd for symbol in ("BTC", "PEPE")] == [5, 6]

@@ -1,0 +1,54 @@
+"""Which instruments are read for the symbols that somebody asks for, however the symbols are written."""
+
+import pytest
+
+from ingest.universe import choose
+from ingest.venues.interface import Listings
+from liqheat.domain.events import Contract
+from liqheat.domain.instruments import parse_instrument
+from liqheat.domain.market import Venue
+
+NAMES = {
+    Venue.BINANCE: ("BTCUSDT", "1000PEPEUSDT"),
+    Venue.BYBIT: ("BTCUSDT", "BTCPERP", "1000PEPEUSDT"),
+    Venue.OKX: ("BTC-USDT-SWAP", "PEPE-USDT-SWAP"),
+    Venue.HYPERLIQUID: ("BTC", "kPEPE"),
+    list(Venue)[-1]: ("BTC-USD", "PEPE-USD"),
+}
+
+
+def listed(venue: Venue, *names: str, status: str = "trading") -> Listings:
+    found = [parse_instrument(venue, name) for name in names]
+    return Listings(
+        tuple(
+            Contract(venue, item.symbol, item.name, 1, status, contract_value=item.coins_per_unit)
+            for item in found
+            if item is not None
+        )
+    )
+
+
+@pytest.mark.parametrize("venue", NAMES)
+@pytest.mark.parametrize(
+    ("asked", "symbol"),
+    [
+        *((name, "BTC") for name in ("btc", "BTCUSDT", "btc-usdt", "BTC/USDT", "BTC/USDT:USDT", "BTC_USDT")),
+        *((name, "BTC") for name in ("BTC-USDT-SWAP", "BTCUSDT.P", "btcusdc", "BTC-USD", "BTC/USD")),
+        *((name, "PEPE") for name in ("pepe", "1000PEPE", "kPEPE", "1000PEPEUSDT", "pepe-usdt", "kPEPE/USDC")),
+    ],
+)
+def test_a_symbol_may_be_written_as_a_pair_of_any_venue(venue: Venue, asked: str, symbol: str) -> None:
+    universe = choose(venue, listed(venue, *NAMES[venue]), (asked,))
+    assert [item.symbol for item in universe.instruments] == [symbol]
+
+
+def test_a_coin_whose_name_ends_like_a_pair_is_no_other_coin() -> None:
+    listings = listed(Venue.BINANCE, "FRXUSDT", "BTCUSDT")
+    assert choose(Venue.BINANCE, listings, ("FRXUSD",)).missing == ("FRXUSD",)
+    assert choose(Venue.BINANCE, listings, ("ETHUSDT",)).reasons == {"ETHUSDT": "is not listed on binance"}
+
+
+def test_a_pair_that_does_not_trade_is_said_to_be_listed() -> None:
+    listings = listed(Venue.OKX, "BTC-USDT-SWAP", status="suspend")
+    (reason,) = choose(Venue.OKX, listings, ("BTC/USDT",)).reasons.values()
+    assert reason == "is listed on okx as BTC-USDT-SWAP, which is suspend"
