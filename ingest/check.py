@@ -41,6 +41,7 @@ _ADDRESSES = (
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "[address]"),
     (re.compile(r"\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}(?:::[0-9a-fA-F]{1,4})?"), "[address]"),
     (re.compile(r"0x[0-9a-fA-F]{40}\b"), "[account]"),
+    (re.compile(r"\b[a-z]{2,10}1[02-9ac-hj-np-z]{38}\b"), "[account]"),
     (re.compile(r"(?i)((?:signature|api.?key|listenkey)\W{1,3})[\w-]{8,}"), r"\1[secret]"),
 )
 
@@ -274,7 +275,9 @@ def _count(unread: dict[str, Unread], reason: str, frame: bytes) -> None:
     key = re.sub(r"\d+", "#", scrubbed(reason))
     if key not in unread and len(unread) >= 100:
         key = "other reasons"
-    found = unread.setdefault(key, Unread(sample=scrubbed(frame[:_SAMPLE_CHARACTERS].decode(errors="replace"))))
+    # Cut after it was scrubbed, for half an address is none to a pattern.
+    sample = scrubbed(frame[: 2 * _SAMPLE_CHARACTERS].decode(errors="replace"))[:_SAMPLE_CHARACTERS]
+    found = unread.setdefault(key, Unread(sample=sample))
     found.count += 1
 
 

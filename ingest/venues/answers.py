@@ -11,9 +11,6 @@ github.com/dydxprotocol/v4-chain, which writes Retry-After in milliseconds.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -21,6 +18,7 @@ import msgspec
 from ingest.bounded_json import BOM
 from ingest.venues.wire import decoder_of, fields_in
 from liqheat.domain.market import Venue
+from liqheat.platform.retry import seconds_asked, seconds_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +87,8 @@ _SHORT_BODY = 8_192
 _LONGEST_MESSAGE = 500
 _BAN_END = re.compile(r"(?:until|till|retryAfter)\D{0,4}(\d{13}|\d{10})(?!\d)", re.IGNORECASE)
 """A time in ms, or in seconds."""
-_A_TIME = re.compile(r"1\d{9}(\d{3})?$")
-"""A `Retry-After` that is when, not how long."""
+_A_TIME = re.compile(r"1\d{12}$")
+"""A reset that is when, not how long."""
 _RETRY_AFTER_IN_MS = frozenset({"dydx"})
 """Venues whose own limit says it in ms; a gateway before them says it in seconds."""
 _LONGEST_LIMIT_SECONDS = 600.0
@@ -180,7 +178,7 @@ def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes,
         usual = _FORBIDDEN_SECONDS.get(venue.value, _FORBIDDEN_ELSEWHERE_SECONDS)
     said = _said(venue, headers, body, now_ms)
     if said is None and _A_TIME.match(reset := (headers.get("RateLimit-Reset") or "").strip()):
-        said = min(max(_until(reset, now_ms), 1.0), UNKNOWN_PAUSE_SECONDS)
+        said = min(max(seconds_until(reset, now_ms), 1.0), UNKNOWN_PAUSE_SECONDS)
     return usual if said is None else max(said, usual) if status == 403 else said
 
 
@@ -197,37 +195,18 @@ def _said(venue: Venue, headers: Mapping[str, str], body: bytes, now_ms: int) ->
 
 
 def _retry_after(venue: Venue, headers: Mapping[str, str], now_ms: int) -> float | None:
-    text = (headers.get("Retry-After") or "").strip()
-    try:
-        number = float(text)
-    except ValueError:
-        pass
-    else:
-        if not isfinite(number):
-            return None
-        if _A_TIME.match(text):
-            return _until(text[:13], now_ms)
-        is_own = "RateLimit-Reset" in headers or number > _LONGEST_LIMIT_SECONDS
-        return number / (1_000 if is_own and venue.value in _RETRY_AFTER_IN_MS else 1)
-    for read_date in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = read_date(text)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.timestamp() - now_ms / 1_000
-    return None
+    text = headers.get("Retry-After") or ""
+    seconds = seconds_asked(text, now_ms)
+    is_own = "RateLimit-Reset" in headers or (seconds or 0.0) > _LONGEST_LIMIT_SECONDS
+    if seconds is not None and is_own and venue.value in _RETRY_AFTER_IN_MS and text.strip().isdecimal():
+        return seconds / 1_000
+    return seconds
 
 
 def _ban_end(body: bytes, now_ms: int) -> float | None:
     if match := _BAN_END.search(body[:_SHORT_BODY].decode(errors="replace")):
-        return _until(match[1], now_ms)
+        return seconds_until(match[1], now_ms)
     return None
-
-
-def _until(time: str, now_ms: int) -> float:
-    """Return the seconds until a time of 13 (ms) or 10 digits (s), one more for the venue's clock is not ours."""
-    return (int(time) * (1 if len(time) == 13 else 1_000) - now_ms) / 1_000 + 1.0
 
 
 def _reset_of(headers: Mapping[str, str], now_ms: int) -> float | None:

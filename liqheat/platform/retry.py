@@ -1,10 +1,47 @@
 """Waiting after failures: how long, since when, and whether it is time to try again.
 
-Ingest's sockets and publisher and the sink use it; where a library retries (REST, the webhook) tenacity does.
+Ingest's sockets and publisher and the sink use it; where a library retries (REST, the webhook) tenacity does. What an
+answer's `Retry-After` asks for is read here for both.
 """
 
 import random
+import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+
+_A_TIME = re.compile(r"1\d{9}(\d{3})?")
+"""A time since 1970 in s or ms."""
+
+
+def seconds_asked(text: str, now_ms: int) -> float | None:
+    """Return the seconds that a `Retry-After` asks for; None where it asks for nothing that can be understood.
+
+    It may be a number of seconds or a date (RFC 9110), and some write ISO 8601 or a time since 1970.
+    """
+    text = text.strip()
+    if _A_TIME.fullmatch(text):
+        return seconds_until(text, now_ms)
+    try:
+        seconds = float(text)
+    except ValueError:
+        pass
+    else:
+        return seconds if isfinite(seconds) else None
+    for read_date in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read_date(text)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.timestamp() - now_ms / 1_000
+    return None
+
+
+def seconds_until(time: str, now_ms: int) -> float:
+    """Return the seconds until a time of 13 (ms) or 10 digits (s), one more for the other clock is not ours."""
+    return (int(time) * (1 if len(time) == 13 else 1_000) - now_ms) / 1_000 + 1.0
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,6 +25,7 @@ from liqheat.domain.signals import Alert
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
 from liqheat.platform.errors import ConfigurationError, TransientError
+from liqheat.platform.retry import seconds_asked
 from liqheat.platform.seen import Recent
 from liqheat.platform.settings import Webhook
 
@@ -34,6 +36,8 @@ TIMESTAMP_HEADER = "X-Liqheat-Timestamp"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 REMEMBERED_ALERTS = 10_000
 LONGEST_WAIT = 60.0
+_MOST_READ = 4_096
+_RETRY_AFTER = re.compile(rb'"retry_after"\s*:\s*(\d+(?:\.\d+)?)')
 
 
 class Outcome(StrEnum):
@@ -183,11 +187,15 @@ class WebhookSender:
             ) as response:
                 status = response.status
                 after = response.headers.get("Retry-After", "")
+                # Telegram and Discord say it in the body.
+                answer = await response.content.read(_MOST_READ) if status == 429 else b""
         except (aiohttp.ClientError, TimeoutError) as error:
             # The library's own text may quote the address; `from None` keeps it out of tracebacks too.
             raise TransientError(f"no answer ({type(error).__name__})") from None
         if status in (408, 429) or status >= 500:
-            raise TransientError(f"status {status}", retry_after=float(after) if after.isdigit() else 0.0)
+            told = _RETRY_AFTER.search(answer)
+            after = after or (told[1].decode() if told else "")
+            raise TransientError(f"status {status}", retry_after=seconds_asked(after, self._clock.now_ms()) or 0.0)
         return status
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ingest.check import NewFields, VenueReport, check_venue, known_fields, scrubbed
+from ingest.check import NewFields, Unread, VenueReport, _count, check_venue, known_fields, scrubbed
 from liqheat.cli import check_venues
 from liqheat.domain.market import Venue
 from liqheat.platform.settings import Ingest, Settings
@@ -185,3 +185,11 @@ def test_the_command_writes_a_report_and_fails_where_a_venue_does(
     (report,) = json.loads(out.read_text())
     assert report["venue"] == "bybit"
     assert "127.0.0.1" not in out.read_text(), "addresses are taken out"
+
+
+@pytest.mark.parametrize("before", [0, 360, 380, 399])
+def test_an_account_at_the_end_of_a_sample_is_taken_out_too(before: int) -> None:
+    for account in ("0x" + "ab12" * 10, "dydx1" + "q" * 38):
+        unread: dict[str, Unread] = {}
+        _count(unread, "odd", b" " * before + account.encode())
+        assert account[:8] not in unread["odd"].sample

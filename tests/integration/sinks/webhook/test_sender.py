@@ -17,7 +17,7 @@ from liqheat.domain.signals import Alert
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Webhook
-from sinks.webhook.sender import Outcome, WebhookSender, body_of, generic_body, signature
+from sinks.webhook.sender import LONGEST_WAIT, Outcome, WebhookSender, body_of, generic_body, signature
 
 NOW = 1_767_225_660_000
 TOKEN = "T0PSECRET"  # noqa: S105 - made up
@@ -40,15 +40,16 @@ ALERT = Alert(
 class Receiver:
     """Answers with the statuses given, then 200; keeps what it got."""
 
-    def __init__(self, *statuses: int, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, *statuses: int, headers: dict[str, str] | None = None, body: str = "") -> None:
         self.statuses = list(statuses)
+        self.body = body
         self.headers = headers or {}
         self.requests: list[tuple[dict[str, str], bytes]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append((dict(request.headers), await request.read()))
         status = self.statuses.pop(0) if self.statuses else 200
-        return web.Response(status=status, headers=self.headers)
+        return web.Response(status=status, headers=self.headers, text=self.body)
 
 
 @asynccontextmanager
@@ -129,8 +130,22 @@ async def test_a_busy_receiver_is_asked_again() -> None:
     assert len(receiver.requests) == 4
 
 
-async def test_the_receivers_wish_to_wait_is_obeyed() -> None:
-    receiver = Receiver(429, headers={"Retry-After": "7"})
+TELEGRAM = '{"ok":false,"error_code":429,"description":"retry after 7","parameters":{"retry_after":7}}'
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"Retry-After": "7"}, "", 7.0),
+        ({"Retry-After": "7.5"}, "", 7.5),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:01:07 GMT"}, "", 7.0),
+        ({}, TELEGRAM, 7.0),
+        ({}, '{"message": "You are being rate limited.", "retry_after": 7.25}', 7.25),
+        ({"Retry-After": "86400"}, "", LONGEST_WAIT),
+    ],
+)
+async def test_the_receivers_wish_to_wait_is_obeyed(headers: dict[str, str], body: str, seconds: float) -> None:
+    receiver = Receiver(429, headers=headers, body=body)
     slept = []
 
     async def sleep(seconds: float) -> None:
@@ -138,7 +153,7 @@ async def test_the_receivers_wish_to_wait_is_obeyed() -> None:
 
     async with sender(receiver, sleep) as sending:
         assert await sending.deliver("VIRTUAL", ALERT) is Outcome.SENT
-    assert slept == [7.0]
+    assert slept == [seconds]
 
 
 async def test_an_alert_is_given_up_after_its_attempts_and_the_next_goes_on() -> None:
