@@ -4,14 +4,13 @@ One instrument per symbol, the USDT contract before the USDC one; what is left o
 with its reason. Pure, so that listings and delistings while running go through the same choice.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.venues.interface import Listings
 from liqheat.domain.events import Contract
-from liqheat.domain.instruments import ALL, Instrument, as_asked, canonical_symbol, parse_instrument
+from liqheat.domain.instruments import ALL, PAIR, Instrument, as_asked, canonical_symbol, parse_instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
@@ -20,8 +19,6 @@ FINAL = frozenset(
     {"close", "closed", "delisted", "delivered", "delivering", "expired", "final_settlement", "settled", "settling"}
 )
 """Statuses after which a contract does not trade again; others (a suspension, a maintenance) end."""
-_PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]?|USD[TC])(?:[-:].*|\.P)?")
-"""A pair as other venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P."""
 _MANY = 3
 """As many instruments do not end at once by chance: where they are most of those in use, the listing is cut short."""
 _BELIEVED_READINGS = 10
@@ -108,7 +105,7 @@ def _symbol_of(name: str, named: Mapping[str, str]) -> str:
     """Return the symbol that `name` asks for: as it is, as an instrument of this venue, or as a pair of any."""
     asked = as_asked(name)
     symbol, known = named.get(name.strip().casefold()) or canonical_symbol(asked)[0], set(named.values())
-    if symbol not in known and (pair := _PAIR.fullmatch(asked)):
+    if symbol not in known and (pair := PAIR.fullmatch(asked)):
         coin = canonical_symbol(pair[1])[0]
         return coin if coin in known else symbol
     return symbol

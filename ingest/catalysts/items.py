@@ -18,7 +18,7 @@ import feedparser
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
-from liqheat.domain.instruments import as_asked, canonical_symbol
+from liqheat.domain.instruments import symbol_asked
 from liqheat.domain.signals import Catalyst
 from liqheat.domain.windows import DAY_MS
 from liqheat.platform.errors import PoisonMessage
@@ -68,7 +68,7 @@ class Tagger:
             name.lower(): symbol
             for table in (DEFAULT_NAMES, names or {})
             for written, spoken in table.items()
-            if (symbol := canonical_symbol(as_asked(written))[0]) in wanted
+            if (symbol := symbol_asked(written)) in wanted
             for name in spoken
         }
         spoken = sorted(self._names, key=len, reverse=True)
@@ -174,7 +174,7 @@ def read_csv(text: str, source: str) -> list[Tagged]:
             item = event(row["time"], row["title"], source, row.get("link") or "", row.get("importance") or "normal")
         except PoisonMessage as error:
             raise PoisonMessage(f"Line {rows.line_num}: {error.reason}") from error
-        symbols = (row["symbol"] or "").upper().split()
+        symbols = [symbol_asked(name) for name in (row["symbol"] or "").split()]
         if not symbols:
             raise PoisonMessage(f"Line {rows.line_num}: expected a symbol")
         tagged += [Tagged(symbol, item) for symbol in symbols]

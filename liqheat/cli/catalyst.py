@@ -26,9 +26,10 @@ def add(
 ) -> None:
     """Write down one event."""
     from ingest.catalysts.items import Tagged, event
+    from liqheat.domain.instruments import symbol_asked
 
     item = event(at, title, "command", link, importance)
-    _publish([Tagged(name.upper(), item) for name in symbol])
+    _publish([Tagged(symbol_asked(name), item) for name in symbol])
     typer.echo(item.catalyst_id)
 
 
@@ -55,12 +56,13 @@ def list_(
 ) -> None:
     """Show what is stored, newest first."""
     from liqheat.cli.stored_data import stored_data
+    from liqheat.domain.instruments import symbol_asked
 
     with stored_data(data_dir) as client:
         rows = client.query(
             "SELECT event_time, symbol, importance, title, source FROM catalysts "
             "WHERE {symbol:String} IN ('', symbol) ORDER BY event_time DESC, symbol LIMIT {limit:UInt32}",
-            parameters={"symbol": (symbol or "").upper(), "limit": limit},
+            parameters={"symbol": symbol_asked(symbol or ""), "limit": limit},
         ).result_rows
     for moment, name, importance, title, source in rows:
         typer.echo(f"{moment:%Y-%m-%d %H:%M}  {name:<10}  {importance:<6}  {title}  ({source})")

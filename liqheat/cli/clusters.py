@@ -31,6 +31,7 @@ def clusters(
 
     from liqheat.cli.signal_source import signal_source
     from liqheat.cli.watch_screen import duration, percent, price_range, usd
+    from liqheat.domain.instruments import symbol_asked
     from liqheat.platform.settings import load
 
     # A file or a pipe has no width; what a narrow terminal has no room for, `--json` shows too.
@@ -42,7 +43,7 @@ def clusters(
     titles += ["state"] * (console.width >= ROOMY) + ["id"] * (console.width >= WIDE)
     for title in titles:
         table.add_column(title, no_wrap=True, justify="left" if title in LEFT else "right")
-    wanted = [name.upper() for name in symbol or load().ingest.symbols]
+    wanted = [symbol_asked(name) for name in symbol or load().ingest.symbols]
     unknown: list[str] = []
     with signal_source(viewer, server, data_dir) as read:
         for name in wanted:

@@ -62,6 +62,7 @@ def live(
 def _plan(
     data_dir: Path, hours: int, symbols: str | None, port: int | None, venues: str | None, seed: int | None
 ) -> "Plan":
+    from liqheat.domain.instruments import as_asked
     from liqheat.domain.market import Venue
     from liqheat.local.stack import Plan
     from liqheat.platform import settings
@@ -69,10 +70,10 @@ def _plan(
 
     loaded = settings.load()
     try:
-        chosen = tuple(Venue(name.strip()) for name in venues.split(",")) if venues else tuple(Venue)
+        chosen = tuple(Venue(name.strip().lower()) for name in venues.split(",")) if venues else tuple(Venue)
     except ValueError as error:
         raise ConfigurationError(f"Expected --venues out of {', '.join(Venue)}; {error}") from error
-    wanted = tuple(name.strip().upper() for name in symbols.split(",") if name.strip()) if symbols else ()
+    wanted = tuple(as_asked(name) for name in symbols.split(",") if name.strip()) if symbols else ()
     return Plan(
         venues=chosen,
         symbols=wanted or loaded.ingest.symbols,

@@ -51,6 +51,7 @@ def export(
     from liqheat.cli.output_files import check_output
     from liqheat.cli.stored_data import interruptible, stored_data
     from liqheat.cli.times import read_time, time_text
+    from liqheat.domain.instruments import symbol_asked
     from liqheat.domain.windows import DAY_MS
     from liqheat.platform.errors import ConfigurationError
     from sinks.clickhouse import export as exporting
@@ -60,7 +61,7 @@ def export(
         since, until = read_time(start, "--from"), read_time(end, "--to")
     except ConfigurationError as error:
         raise typer.BadParameter(f"{error} (ISO 8601)") from error
-    symbol = symbol.upper()
+    symbol = symbol_asked(symbol)
     with stored_data(data_dir) as client:
         oldest, newest = exporting.stored_span(client, symbol)
         until = newest if until is None else until

@@ -61,6 +61,7 @@ def study(
     from rich.console import Console
 
     from liqheat.cli.stored_data import stored_data
+    from liqheat.domain.instruments import symbol_asked
     from liqheat.domain.windows import DAY_MS, MINUTE_MS
     from liqheat.platform.clock import SystemClock
     from liqheat.platform.errors import FatalError
@@ -75,7 +76,7 @@ def study(
     start = 0 if days is None else end - round(days * DAY_MS)
     with stored_data(data_dir) as client:
         stored = symbols(client, start, end)
-        names = [name.upper() for name in symbol or stored]
+        names = [symbol_asked(name) for name in symbol] if symbol else stored
         if unknown := sorted(set(names) - set(stored)):
             raise FatalError(f"Nothing is stored of {', '.join(unknown)}; known are {', '.join(stored) or 'none'}")
         if not names:

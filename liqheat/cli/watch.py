@@ -26,11 +26,12 @@ def watch(
 
     from liqheat.cli.signal_source import signal_source
     from liqheat.cli.watch_screen import screen
+    from liqheat.domain.instruments import symbol_asked
     from liqheat.platform.errors import TransientError
 
-    console = Console()
+    console, name = Console(), symbol_asked(symbol)
     with signal_source(viewer, server, data_dir) as read:
-        picture = screen(read(symbol.upper()), time.time_ns() // 1_000_000, console.width)
+        picture = screen(read(name), time.time_ns() // 1_000_000, console.width)
         if once:
             console.print(picture)
             return
@@ -38,7 +39,7 @@ def watch(
             while True:
                 time.sleep(interval)
                 try:
-                    live.update(screen(read(symbol.upper()), time.time_ns() // 1_000_000, console.width), refresh=True)
+                    live.update(screen(read(name), time.time_ns() // 1_000_000, console.width), refresh=True)
                 except TransientError:
                     # A page that restarts is back in a moment; the picture says how old it is.
                     continue

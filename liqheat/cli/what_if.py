@@ -28,10 +28,11 @@ def what_if(
     import json
 
     from liqheat.cli.signal_source import signal_source
+    from liqheat.domain.instruments import symbol_asked
     from liqheat.platform.errors import ConfigurationError, FatalError
     from liqheat.viewer import what_if as answers
 
-    name = symbol.upper()
+    name = symbol_asked(symbol)
     with signal_source(viewer, server, data_dir) as read:
         answer = read(name)
         if answer["reading"] is None:

@@ -38,6 +38,8 @@ _MULTIPLIER = re.compile(r"^(1(?:0{3,8})|1M)(?=[^\W\d_])")
 _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
 """Bybit's one contract that puts the multiplier last."""
 _MOST_LETTERS = 24
+PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]?|USD[TC])(?:[-:].*|\.P)?")
+"""A pair as venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P; the coin is in the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,16 @@ def as_asked(name: str) -> str:
     if name.casefold() == ALL:
         return ALL
     return name if re.match(r"^k[A-Z]", name) else name.upper()
+
+
+def symbol_asked(text: str) -> str:
+    """Return the canonical symbol that a person means: in any case, with a multiplier, or as a pair of any venue.
+
+    `kPEPE`, `1000pepe` and `PEPE/USDT:USDT` are all `PEPE`.
+    """
+    asked = as_asked(text)
+    pair = PAIR.fullmatch(asked)
+    return canonical_symbol(pair[1] if pair else asked)[0]
 
 
 def is_symbol(text: str) -> bool:

@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from liqheat.domain.instruments import DEFAULT_WATCH_LIST, as_asked, canonical_symbol
+from liqheat.domain.instruments import DEFAULT_WATCH_LIST, as_asked, symbol_asked
 from liqheat.domain.market import Venue
 from liqheat.domain.price_grid import DEFAULT_FACTOR, check_factor
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, CLUSTER_MINIMUM_USD, FOCUS_PERCENT
@@ -196,7 +196,7 @@ class Signals(Section):
             if "overrides" in changes:
                 raise ValueError("an override holds no overrides")
             cls(**changes)
-        return {canonical_symbol(as_asked(name))[0]: changes for name, changes in value.items()}
+        return {symbol_asked(name): changes for name, changes in value.items()}
 
     def of(self, symbol: str) -> "Signals":
         """Return the settings that hold for `symbol`."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from liqheat.domain.instruments import symbol_asked
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
 from liqheat.domain.price_grid import MAXIMUM_PRICE, MINIMUM_PRICE
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
@@ -40,12 +41,12 @@ class BadRequest(ValueError):
 
 
 def checked_symbol(text: str) -> str:
-    """Return the canonical symbol in `text`: letters and digits of any script, upper case.
+    """Return the canonical symbol that `text` asks for: letters and digits of any script, upper case.
 
     Raises:
         BadRequest: it is something else.
     """
-    symbol = text.strip().upper()
+    symbol = symbol_asked(text)
     if not _SYMBOL.match(symbol):
         raise BadRequest("Expected a symbol such as VIRTUAL")
     return symbol

@@ -5,7 +5,7 @@ import pytest
 from ingest.universe import choose
 from ingest.venues.interface import Listings
 from liqheat.domain.events import Contract
-from liqheat.domain.instruments import parse_instrument
+from liqheat.domain.instruments import parse_instrument, symbol_asked
 from liqheat.domain.market import Venue
 
 NAMES = {
@@ -52,3 +52,18 @@ def test_a_pair_that_does_not_trade_is_said_to_be_listed() -> None:
     listings = listed(Venue.OKX, "BTC-USDT-SWAP", status="suspend")
     (reason,) = choose(Venue.OKX, listings, ("BTC/USDT",)).reasons.values()
     assert reason == "is listed on okx as BTC-USDT-SWAP, which is suspend"
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        *((text, "PEPE") for text in ("pepe", "kPEPE", "1000pepe", "PEPE/USDT:USDT", "1000PEPEUSDT", " PEPE-USD ")),
+        *((text, "ELIZAOS") for text in ("ai16z", "AI16ZUSDT", "elizaos")),
+        *((text, text) for text in ("USDC", "USDT", "BTCDOM", "FRXUSD", "1INCH", "4", "\u5e01\u5b89\u4eba\u751f")),
+        ("\u5e01\u5b89\u4eba\u751fusdt", "\u5e01\u5b89\u4eba\u751f"),
+        ("", ""),
+        ("nobody's", "NOBODY'S"),
+    ],
+)
+def test_the_symbol_that_a_person_means_is_found_without_a_listing(text: str, symbol: str) -> None:
+    assert symbol_asked(text) == symbol

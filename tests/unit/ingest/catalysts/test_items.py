@@ -139,3 +139,8 @@ def test_cleaning_takes_time_in_proportion_to_the_text(unit: str) -> None:
 
     # 320,000 characters took 60 s of processor time for the first of these; a linear reader needs a second or two.
     assert seconds(320_000) < 6.0
+
+
+def test_symbols_of_a_csv_may_be_written_as_people_do() -> None:
+    rows = read_csv("time,symbol,title\n2026-01-01,kPEPE btcusdt ai16z,unlock\n", "file")
+    assert [each.symbol for each in rows] == ["PEPE", "BTC", "ELIZAOS"]
