@@ -13,11 +13,12 @@ import msgspec
 from ingest.venues.bars import bar_of, check_prices, distinct, marks_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.binance import messages
+from ingest.venues.binance.events import open_interest_of, trade_of, turnover_of
 from ingest.venues.binance.forced_orders import ForcedOrders
 from ingest.venues.binance.reference import listings_of, tables_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
 from ingest.venues.trade_numbers import TradeNumbers
-from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
+from ingest.venues.values import coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import (
     Moment,
     Number,
@@ -31,9 +32,9 @@ from ingest.venues.wire import (
     time_or_zero,
     timely,
 )
-from liqheat.domain.events import Event, Mark, OpenInterest, Trade, Turnover
+from liqheat.domain.events import Event, Mark
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.market import TakerSide, Venue
+from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 from liqheat.platform.seen import Recent
@@ -77,7 +78,8 @@ class BinanceMapper(BaseMapper):
         self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._numbers = TradeNumbers()
+        self._numbers, self._raw_numbers = TradeNumbers(), TradeNumbers()
+        self._aggregated: set[str] = set()  # whose trades come as aggregates, so that single ones are the same again
         self._marks = Recent()
         self._forced_orders = ForcedOrders()
         self._by_type: dict[type, Callable[[Any, Instrument, int], Iterable[Event]]] = {
@@ -115,6 +117,8 @@ class BinanceMapper(BaseMapper):
                 read_rows = reader.read(_as_list(body), self.report, name=instrument_name)
                 if name.lower().endswith("klines"):
                     read_rows = distinct(read_rows, lambda bar: bar.open_time)
+                elif name == "aggTrades":
+                    read_rows.sort(key=lambda row: row.a)
                 return self.report.each(
                     read_rows, lambda _: instrument_name, lambda row: events_of(row, instrument, received_at)
                 )
@@ -177,15 +181,20 @@ class BinanceMapper(BaseMapper):
         if holes is None:
             self.duplicates += 1
             return ()
+        self._aggregated.add(message.s)
         self.report.gaps += [SequenceGap(f"{instrument.name}@aggTrade", hole.after, hole.before) for hole in holes]
-        return (_trade(instrument, message.T, message.p, message.q, message.m, message.a),)
+        return (trade_of(instrument, message.T, message.p, message.q, message.m, message.a),)
 
     def _raw_trade(self, message: messages.RawTrade, instrument: Instrument, received_at: int) -> Iterable[Event]:
         if message.X != "MARKET":
             return ()
         timely(message.T, received_at)
         price, quantity = price_or_nan(message.p), number_or_nan(message.q)
-        return (_trade(instrument, message.T, price, quantity, message.m, message.t),)
+        traded(price, quantity, instrument.coins_per_unit, instrument.coins_per_unit)
+        if message.s in self._aggregated or self._raw_numbers.take(message.s, message.t, message.T) is None:
+            self.duplicates += 1
+            return ()
+        return (trade_of(instrument, message.T, price, quantity, message.m, message.t),)
 
     def _mark_price(
         self, message: messages.MarkPriceUpdate, instrument: Instrument, received_at: int
@@ -207,7 +216,7 @@ class BinanceMapper(BaseMapper):
         return (liquidation,)
 
     def _ticker_update(self, row: messages.TickerUpdate, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        return _turnover(instrument, timely(row.E, received_at), row.q)
+        return turnover_of(instrument, timely(row.E, received_at), row.q)
 
     def _exchange_info(self, body: bytes, received_at: int) -> Iterator[Event]:
         entries = _LISTED.read(read(_EXCHANGE_INFO, body, "Binance's exchangeInfo").symbols, self.report)
@@ -231,12 +240,12 @@ class BinanceMapper(BaseMapper):
         self, message: messages.OpenInterestNow, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
         at = timely(time_or_zero(message.time) or received_at, received_at)
-        return _open_interest(instrument, at, message.open_interest)
+        return open_interest_of(instrument, at, message.open_interest)
 
     def _open_interest_history(
         self, message: messages.OpenInterestHistory, instrument: Instrument, received_at: int
     ) -> Iterable[Event]:
-        return _open_interest(instrument, timely(message.timestamp, received_at), message.sum_open_interest)
+        return open_interest_of(instrument, timely(message.timestamp, received_at), message.sum_open_interest)
 
     def _premium_index(
         self, message: messages.PremiumIndex, instrument: Instrument, received_at: int
@@ -246,7 +255,7 @@ class BinanceMapper(BaseMapper):
         return (self._mark(instrument, at, message.mark_price, message.index_price, rate, message.next_funding_time),)
 
     def _ticker(self, message: messages.Ticker, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        return _turnover(instrument, timely(message.close_time, received_at), message.quote_volume)
+        return turnover_of(instrument, timely(message.close_time, received_at), message.quote_volume)
 
     def _funding_rate(self, message: messages.FundingRate, instrument: Instrument, received_at: int) -> Iterable[Event]:
         mark_price = price_or_nan(message.mark_price)
@@ -271,7 +280,7 @@ class BinanceMapper(BaseMapper):
                 continue
             # Rounding of the sums must not put a trade outside the prices of its bar.
             price = min(max(usd / quantity, bar.low), bar.high)
-            yield _trade(instrument, middle, price, quantity, is_sell, -1)
+            yield trade_of(instrument, middle, price, quantity, is_sell, -1)
 
     def _mark_kline(self, row: messages.MarkKline, instrument: Instrument, received_at: int) -> Iterator[Event]:
         prices = (row.open, row.high, row.low, row.close)
@@ -326,25 +335,3 @@ def _name_of(message: Any) -> str:
         return message.o.s
     name: str = getattr(message, "s", "") or getattr(message, "symbol", "")
     return name
-
-
-def _trade(
-    instrument: Instrument, event_time: int, price: float, quantity: float, is_sell: bool, trade_id: int
-) -> Trade:
-    coins = instrument.coins_per_unit
-    side = TakerSide.SELL if is_sell else TakerSide.BUY
-    return Trade(
-        Venue.BINANCE, instrument.symbol, instrument.name, event_time, price / coins, quantity * coins, side, trade_id
-    )
-
-
-def _open_interest(instrument: Instrument, event_time: int, units: Number) -> Iterable[Event]:
-    quantity = amount_or_nan(units) * instrument.coins_per_unit
-    where = (Venue.BINANCE, instrument.symbol, instrument.name, event_time)
-    return (OpenInterest(*where, quantity),) if quantity >= 0 else ()
-
-
-def _turnover(instrument: Instrument, event_time: int, usd: Number) -> Iterable[Event]:
-    quote_volume = amount_or_nan(usd)
-    where = (Venue.BINANCE, instrument.symbol, instrument.name, event_time)
-    return (Turnover(*where, quote_volume),) if quote_volume >= 0 else ()

@@ -346,8 +346,3 @@ def test_the_grid_nests_the_stored_buckets_and_fits_the_screen(lowest: float, hi
     assert grid.factor % 5 == 0
     assert (np.diff(edges) > 0).all()
     assert edges[0] <= lowest
-
-
-@pytest.mark.parametrize("text", ["PEPE", "kPEPE", "1000pepe", "PEPE/USDT", "pepe-usdt-swap"])
-def test_a_symbol_in_the_address_may_be_written_as_on_a_venue(text: str) -> None:
-    assert MapRequest.parse({"symbol": text}).symbol == "PEPE"
