@@ -66,14 +66,15 @@ def _plan(
     from liqheat.domain.market import Venue
     from liqheat.local.stack import Plan
     from liqheat.platform import settings
+    from liqheat.platform.environment import words_of
     from liqheat.platform.errors import ConfigurationError
 
     loaded = settings.load()
     try:
-        chosen = tuple(Venue(name.strip().lower()) for name in venues.split(",")) if venues else tuple(Venue)
+        chosen = tuple(Venue(name.lower()) for name in words_of(venues, "--venues")) if venues else tuple(Venue)
     except ValueError as error:
         raise ConfigurationError(f"Expected --venues out of {', '.join(Venue)}; {error}") from error
-    wanted = tuple(as_asked(name) for name in symbols.split(",") if name.strip()) if symbols else ()
+    wanted = tuple(as_asked(name) for name in words_of(symbols, "--symbols")) if symbols else ()
     return Plan(
         venues=chosen,
         symbols=wanted or loaded.ingest.symbols,

@@ -85,8 +85,9 @@ def _prepare(symbols: str) -> "Settings":
 def with_symbols(settings: "Settings", symbols: str) -> "Settings":
     """Return `settings` with the watch list of the command line, where it gives one."""
     from liqheat.domain.instruments import as_asked
+    from liqheat.platform.environment import words_of
 
-    names = tuple(dict.fromkeys(as_asked(name) for name in symbols.split(",") if name.strip()))
+    names = tuple(dict.fromkeys(as_asked(name) for name in words_of(symbols, "--symbols")))
     if not names:
         return settings
     return settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"symbols": names})})

@@ -18,6 +18,36 @@ from liqheat.platform.errors import ConfigurationError
 PREFIX = "LIQHEAT_"
 
 
+def listed(text: str) -> list[Any]:
+    """Return the items of a list as a person writes it: a,b or ["a","b"].
+
+    Raises:
+        ValueError: it begins as JSON and is none.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        found: list[Any] = json.loads(text)
+        return found
+    # Some readers of env files keep the quotes around a value.
+    text = text[1:-1] if text[:1] in ("'", '"') and text[:1] == text[-1:] and len(text) > 1 else text
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def words_of(text: str, option: str) -> list[str]:
+    """Return the words of the list that an option of a command gives.
+
+    Raises:
+        ConfigurationError: it is none; the sentence names the option.
+    """
+    try:
+        found = listed(text)
+    except ValueError:
+        found = [None]
+    if any(not isinstance(word, str) for word in found):
+        raise ConfigurationError(f'Expected {option} as a list such as a,b or ["a","b"], was {_shortened(text)!r}')
+    return found
+
+
 class _Plain(EnvSettingsSource):
     """Reads lists with or without JSON, and objects as JSON."""
 
@@ -29,12 +59,8 @@ class _Plain(EnvSettingsSource):
         """
         text = str(value).strip()
         is_list = field is not None and get_origin(field.annotation) is tuple
-        if is_list and not text.startswith("["):
-            # Some readers of env files keep the quotes around a value.
-            text = text[1:-1] if text[:1] in "'\"" and text[:1] == text[-1:] and len(text) > 1 else text
-            return [part.strip() for part in text.split(",") if part.strip()]
         try:
-            return json.loads(text)
+            return listed(text) if is_list else json.loads(text)
         except ValueError as error:
             name = variable_of(self.settings_cls, field) or field_name.upper()
             form = 'a list such as a,b or ["a","b"]' if is_list else 'a JSON object such as {"name": ...}'

@@ -28,7 +28,7 @@ BOOTSTRAP_MS = 20_000
 def client_settings(kafka: Kafka) -> dict[str, Any]:
     """Return what every kafka-python client needs to connect."""
     common: dict[str, Any] = {
-        "bootstrap_servers": kafka.bootstrap_servers.split(","),
+        "bootstrap_servers": kafka.bootstrap_servers.replace(" ", "").split(","),
         "security_protocol": kafka.security_protocol,
         "bootstrap_timeout_ms": BOOTSTRAP_MS,
     }

@@ -255,7 +255,7 @@ def make_app(kafka: Kafka) -> _App:
     """Return the Faust app that reaches Kafka as the settings say; it creates no topics."""
     app = _App(
         kafka.topic_prefix + _GROUP,
-        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
+        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.replace(" ", "").split(",")],
         broker_credentials=_credentials(kafka),
         autodiscover=False,
         key_serializer="raw",

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from liqheat.cli.ingest import with_symbols
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import load
@@ -93,3 +94,11 @@ def test_what_holds_for_single_symbols_is_found_however_they_are_written(monkeyp
     monkeypatch.setenv("LIQHEAT_SIGNALS__OVERRIDES", '{"btc": {"cluster_usd": 5}, "1000PEPE": {"cluster_usd": 6}}')
     signals = load().signals
     assert [signals.of(symbol).cluster_usd for symbol in ("BTC", "PEPE")] == [5, 6]
+
+
+def test_a_list_of_the_command_line_is_plain_or_json() -> None:
+    for text in ("wld, fet", '["wld","fet"]', "'wld,fet'", "wld,,fet,"):
+        assert with_symbols(load(), text).ingest.symbols == ("WLD", "FET")
+    for text in ("[wld", "[1]"):
+        with pytest.raises(ConfigurationError, match="--symbols as a list such as a,b"):
+            with_symbols(load(), text)
