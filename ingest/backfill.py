@@ -74,7 +74,7 @@ class Progressed:
         if path is not None and path.exists():
             try:
                 kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[int | list[int]]])
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ConfigurationError(f"{path} is no backfill state ({error}); remove it to begin again") from error
             # Until version 0.2 there was one span per instrument.
             self._spans = {key: _spans_of(spans) for key, spans in kept.items()}

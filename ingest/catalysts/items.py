@@ -165,6 +165,13 @@ def read_csv(text: str, source: str) -> list[Tagged]:
         PoisonMessage: a column is missing or a line is wrong; the sentence names the line.
     """
     rows = csv.DictReader(io.StringIO(text))
+    try:
+        return _read_rows(rows, source)
+    except csv.Error as error:
+        raise PoisonMessage(f"Line {rows.line_num + 1}: no CSV ({error})") from error
+
+
+def _read_rows(rows: "csv.DictReader[str]", source: str) -> list[Tagged]:
     missing = {"time", "symbol", "title"} - set(rows.fieldnames or ())
     if missing:
         raise PoisonMessage(f"Expected the columns time, symbol and title; missing: {', '.join(sorted(missing))}")

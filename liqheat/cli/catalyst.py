@@ -43,6 +43,8 @@ def import_(file: Path = typer.Argument(..., help="CSV with the columns time,sym
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigurationError(f"Cannot read {file} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"Cannot read {file}: it is no UTF-8 from byte {error.start} on") from error
     tagged = read_csv(text, file.name)
     _publish(tagged)
     typer.echo(f"{len(tagged)} catalysts of {len({each.symbol for each in tagged})} symbols")

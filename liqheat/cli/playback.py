@@ -1,5 +1,6 @@
 """`liqheat normalise`, `record` and `replay`: raw frames to events outside the live service."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,16 +154,17 @@ def _read_contract_values(path: Path | None) -> dict[str, float]:
     """
     import msgspec
 
+    from ingest.bounded_json import BOM
     from liqheat.platform.errors import ConfigurationError
 
     if path is None:
         return {}
     try:
-        values = msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+        values = msgspec.json.decode(path.read_bytes().removeprefix(BOM), type=dict[str, float], strict=False)
     except OSError as error:
         raise ConfigurationError(f"Cannot read {path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"Expected a JSON object of coins a contract in {path}: {error}") from error
-    if wrong := [name for name, value in values.items() if not value > 0]:
+    if wrong := [name for name, value in values.items() if not 0 < value < math.inf]:
         raise ConfigurationError(f"Expected coins a contract above 0 in {path}, was {values[wrong[0]]} for {wrong[0]}")
     return values

@@ -144,3 +144,8 @@ def test_cleaning_takes_time_in_proportion_to_the_text(unit: str) -> None:
 def test_symbols_of_a_csv_may_be_written_as_people_do() -> None:
     rows = read_csv("time,symbol,title\n2026-01-01,kPEPE btcusdt ai16z,unlock\n", "file")
     assert [each.symbol for each in rows] == ["PEPE", "BTC", "ELIZAOS"]
+
+
+def test_a_file_that_is_no_csv_is_refused_with_its_line() -> None:
+    with pytest.raises(PoisonMessage, match="Line 2: no CSV"):
+        read_csv("time,symbol,title\n2026-01-01,BTC," + "x" * 200_000 + "\n", "file")

@@ -11,6 +11,7 @@ from ingest.recording.frames import Recorder
 from liqheat.cli import map as map_command
 from liqheat.cli import playback
 from liqheat.domain.market import Venue
+from liqheat.platform.errors import ConfigurationError
 
 NOW = 1_769_000_000_000
 GOOD = f'{{"e":"aggTrade","E":{NOW},"a":1,"s":"WLDUSDT","p":"1","q":"5","T":{NOW},"m":true}}'
@@ -129,3 +130,26 @@ def test_replay_says_that_an_archive_is_out_of_order(tmp_path: Path, capfd: pyte
     assert result.exit_code == 0
     said = result.stderr + result.stdout + capfd.readouterr().err + capfd.readouterr().out
     assert "out of order" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"BTC-USDT-SWAP":"0.01"}', ""),
+        (b'\xef\xbb\xbf{"BTC-USDT-SWAP":0.01}', ""),
+        (b'{"BTC\xe9-USDT-SWAP":0.01}', "Expected a JSON object of coins a contract"),
+        (b'{"BTC-USDT-SWAP":"inf"}', "Expected "),
+        (b'{"BTC-USDT-SWAP":"x"}', "Expected a JSON object of coins a contract"),
+    ],
+)
+def test_contract_values_may_be_text_and_a_file_of_none_is_one_sentence(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    file = tmp_path / "values.json"
+    file.write_bytes(content)
+    result = run("normalise", "--venue", "okx", "--contract-values", str(file), stdin='{"event":"subscribe"}')
+    if not sentence:
+        assert result.exit_code == 0
+    else:
+        assert isinstance(result.exception, ConfigurationError)
+        assert str(result.exception).startswith(sentence)
