@@ -7,14 +7,16 @@ import msgspec
 
 from ingest.sanity import check
 from ingest.venues.hyperliquid.messages import (
+    AccountUpdate,
     AssetPosition,
     ClearinghouseAnswer,
     ClearinghouseState,
+    Frame,
     MarginSummary,
     PositionDetail,
 )
 from ingest.venues.hyperliquid.wallets import Holding
-from ingest.venues.wire import Report, RowReader, decoder_of, number_or_nan, price_or_nan, read
+from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, number_or_nan, price_or_nan, read, text_of
 from liqheat.domain.events import NAN, Position
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.liquidation_models import Terms, liquidation_price_at_tier
@@ -23,6 +25,7 @@ from liqheat.domain.market import ModelName, Side, Venue
 from liqheat.platform.errors import PoisonMessage
 
 _ANSWER = decoder_of(ClearinghouseAnswer)
+_UPDATE = decoder_of(AccountUpdate)
 _POSITIONS = RowReader(AssetPosition, "a Hyperliquid position")
 _MOST_USD = 1e15
 
@@ -41,6 +44,22 @@ def state_of(body: bytes | msgspec.Raw, report: Report) -> ClearinghouseState:
         answer.cross_margin_summary,
         answer.cross_maintenance_margin_used,
     )
+
+
+def account_of(message: Frame) -> tuple[str, msgspec.Raw] | None:
+    """Return whose state a frame holds, in lower case, and the state; None for one of a builder-deployed exchange.
+
+    The answer to a request does not name its account, so the feed puts it beside; the venue's channel does.
+
+    Raises:
+        PoisonMessage: the account is not named.
+    """
+    if message.user:
+        return message.user.lower(), message.data
+    if "clearinghouseState" not in fields_in(message.data):
+        raise PoisonMessage("Expected the user of a clearinghouse state beside it")
+    update = read(_UPDATE, message.data, "a Hyperliquid account")
+    return None if text_of(update.dex) else (update.user.lower(), update.state)
 
 
 def position_of(

@@ -12,7 +12,7 @@ from ingest.venues.bars import bar_of, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, Book, depth_of, read_book
 from ingest.venues.hyperliquid import messages as raw
-from ingest.venues.hyperliquid.accounts import position_of, state_of
+from ingest.venues.hyperliquid.accounts import account_of, position_of, state_of
 from ingest.venues.hyperliquid.reference import Universe, contract, tables_of, universe_of
 from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import Report, RowReader, decoder_of, fields_in, name_in, read, text_of, timely
@@ -287,10 +287,10 @@ class HyperliquidMapper(BaseMapper):
         An account that is seen for the first time may have left any coin while nobody looked, so then every
         wanted one that it does not hold is ended. A position that cannot be read stays as it was.
         """
-        user = (message.user or "").lower()
-        if not user:
-            raise PoisonMessage("Expected the user of a clearinghouse state beside it")
-        state = state_of(message.data, self.report)
+        if (account := account_of(message)) is None:
+            return
+        user, data = account
+        state = state_of(data, self.report)
         if timely(state.time, received_at) < self._told_at.get(user, 0):
             self.duplicates += 1  # an answer that was overtaken
             return

@@ -145,6 +145,14 @@ class ClearinghouseAnswer(Struct, gc=False):
     cross_maintenance_margin_used: Number = field(default=None, name="crossMaintenanceMarginUsed")
 
 
+class AccountUpdate(Struct, gc=False):
+    """`clearinghouseState` as the venue's own channel (since 2025): of one exchange, the venue's own is named ""."""
+
+    state: Raw = field(name="clearinghouseState")
+    user: str
+    dex: Text = ""
+
+
 class FillLiquidation(Struct, gc=False):
     """Whose liquidation a fill belongs to."""
 
