@@ -193,8 +193,8 @@ class WebhookSender:
             # The library's own text may quote the address; `from None` keeps it out of tracebacks too.
             raise TransientError(f"no answer ({type(error).__name__})") from None
         if status in (408, 429) or status >= 500:
-            told = _RETRY_AFTER.search(answer)
-            after = after or (told[1].decode() if told else "")
+            named = _RETRY_AFTER.search(answer)
+            after = after or (named[1].decode() if named else "")
             raise TransientError(f"status {status}", retry_after=seconds_asked(after, self._clock.now_ms()) or 0.0)
         return status
 

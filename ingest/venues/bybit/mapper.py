@@ -14,6 +14,7 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
 from ingest.venues.bybit.reference import beside_nameless, contract, tables_of, type_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
+from ingest.venues.latest import Latest
 from ingest.venues.values import amount_or_nan, around_nameless, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import (
     RowReader,
@@ -84,6 +85,7 @@ class BybitMapper(BaseMapper):
         """Symbols of which all liquidations are sent, so that the old topic says nothing more of them."""
         self._old_liquidations: dict[tuple[str, str, float, float], int] = {}
         self._tickers: dict[str, _TickerState] = {}
+        self._latest = Latest()
 
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events of a WebSocket frame or REST body."""
@@ -160,7 +162,8 @@ class BybitMapper(BaseMapper):
         instrument = self.instruments.get(ticker.symbol)
         if instrument is None:
             return
-        where = (Venue.BYBIT, instrument.symbol, instrument.name, timely(event_time, received_at))
+        at = self._latest.take(ticker.symbol, timely(event_time, received_at), received_at)
+        where = (Venue.BYBIT, instrument.symbol, instrument.name, at)
         coins = instrument.coins_per_unit
         report, name = self.report, instrument.name
         mark = part_of(report, name, row, lambda: self._updated_mark(ticker, coins, row), None)

@@ -16,6 +16,7 @@ from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, depth_of, read_book
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.reference import contract, markets_of, tables_of
+from ingest.venues.latest import Latest
 from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import RowReader, decoder_of, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
@@ -67,6 +68,7 @@ class DydxMapper(BaseMapper):
         super().__init__(instruments, contract_values)
         self._seen = Recent()
         self._markets: dict[str, _MarketState] = {}
+        self._latest = Latest()
         self._readers: dict[str, Callable[[str, Raw, int], Iterator[Event]]] = {
             "v4_trades": self._trades,
             "v4_markets": self._market_updates,
@@ -145,6 +147,7 @@ class DydxMapper(BaseMapper):
         at = timely(_ms(oracle.effective_at), received_at)
         if not price > 0:
             return ()
+        self._latest.take(name, at)
         self._state_of(name).mark_price = price
         return (self._mark(instrument, at),)
 

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
+from ingest.venues.latest import Latest
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
@@ -24,7 +25,7 @@ from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate
 from ingest.venues.wire import RowReader, decoder_of, number_or_nan, read, text_of, time_or_zero, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
-from liqheat.domain.market import Side, TakerSide, Venue
+from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.seen import Recent
 
@@ -36,8 +37,6 @@ _DETAILS = RowReader(raw.LiquidationDetail, "an OKX liquidation")
 
 # OKX sends a mark every 10 s at least, so an older one is not the mark of now.
 _MARK_LASTS_MS = 10_000
-
-_TAKER_SIDES = {"buy": int(TakerSide.BUY), "sell": int(TakerSide.SELL)}
 
 
 @dataclass(slots=True)
@@ -72,6 +71,7 @@ class OkxMapper(BaseMapper):
         super().__init__(instruments, contract_values)
         self._numbers = TradeNumbers()
         self._marks: dict[str, _MarkState] = {}
+        self._latest = Latest()
         self._liquidations = Recent() if liquidations is None else liquidations
         self._waiting_tiers: dict[str, tuple[list[raw.PositionTier], int]] = {}
         self._mappers: dict[str, Callable[[Sequence[Any], int], Iterator[Event]]] = {
@@ -185,7 +185,7 @@ class OkxMapper(BaseMapper):
         instrument = self.instruments.get(trade.instrument)
         if instrument is None:
             return ()
-        side = _TAKER_SIDES.get(trade.side)
+        side = raw.TAKER_SIDES.get(trade.side)
         if side is None:
             raise PoisonMessage(f"Expected the side buy or sell, was {trade.side!r}")
         coins = instrument.coins_per_unit
@@ -201,6 +201,7 @@ class OkxMapper(BaseMapper):
         at = timely(time_or_zero(mark.ts) or received_at, received_at)
         price = coin_price_or_nan(mark.mark_price, instrument.coins_per_unit)
         state = self._mark_of(instrument.name)
+        self._latest.take(f"{instrument.name} mark", at, received_at)
         state.mark_price, state.marked_at = price, at
         yield self._mark(instrument, at)
         if waiting := self._waiting_tiers.pop(instrument.name, None):
@@ -208,8 +209,10 @@ class OkxMapper(BaseMapper):
 
     def _index_price(self, index: raw.IndexTicker, instrument: Instrument, received_at: int) -> Iterable[Event]:
         """Note an index price; it travels with the next mark. The index BTC-USDT belongs to BTC-USDT-SWAP."""
-        timely(time_or_zero(index.ts) or received_at, received_at)
-        self._mark_of(instrument.name).index_price = coin_price_or_nan(index.index_price, instrument.coins_per_unit)
+        at = timely(time_or_zero(index.ts) or received_at, received_at)
+        price = coin_price_or_nan(index.index_price, instrument.coins_per_unit)
+        self._latest.take(f"{instrument.name} index", at, received_at)
+        self._mark_of(instrument.name).index_price = price
         return ()
 
     def _funding(self, funding: raw.FundingRate, instrument: Instrument, received_at: int) -> Iterable[Event]:
@@ -221,6 +224,7 @@ class OkxMapper(BaseMapper):
             for told in (funding.funding_time, funding.next_funding_time)
         )
         told_at = timely(time_or_zero(funding.ts) or received_at, received_at)
+        self._latest.take(f"{instrument.name} funding", told_at, received_at)
         state = self._mark_of(instrument.name)
         state.funding_rate = rate
         state.next_funding_time = next_at if settles_at <= told_at and next_at else settles_at
@@ -229,11 +233,11 @@ class OkxMapper(BaseMapper):
 
     def _open_interest(self, point: raw.OpenInterest, instrument: Instrument, received_at: int) -> Iterable[Event]:
         coins = self.contract_values.get(instrument.name)
-        quantity, told = number_or_nan(point.oi_coins), number_or_nan(point.oi)
-        if coins is not None and not isnan(told):
-            quantity = told * coins
-        if isnan(quantity) and not isnan(told):
-            quantity = told * self._coins_per_contract(instrument.name)
+        quantity, contracts = number_or_nan(point.oi_coins), number_or_nan(point.oi)
+        if coins is not None and not isnan(contracts):
+            quantity = contracts * coins
+        if isnan(quantity) and not isnan(contracts):
+            quantity = contracts * self._coins_per_contract(instrument.name)
         if not quantity >= 0:
             raise PoisonMessage(f"Expected open interest, was {point.oi!r} contracts, {point.oi_coins!r} coins")
         at = timely(time_or_zero(point.ts) or received_at, received_at)
@@ -254,7 +258,7 @@ class OkxMapper(BaseMapper):
         instrument = self.instruments.get(name)
         if instrument is None:
             return ()
-        side = _side_that_died(detail)
+        side = raw.side_that_died(detail)
         coins = instrument.coins_per_unit
         price, quantity = traded(detail.bankruptcy_price, detail.sz, coins, self._coins_per_contract(name))
         timely(detail.ts, received_at)
@@ -337,13 +341,3 @@ class OkxMapper(BaseMapper):
             state.funding_rate,
             state.next_funding_time,
         )
-
-
-def _side_that_died(detail: raw.LiquidationDetail) -> int:
-    """Return the position's side; in net mode it follows from the closing order: a long is closed by selling."""
-    position, order = text_of(detail.position_side), text_of(detail.side)
-    if position in ("long", "short"):
-        return int(Side[position.upper()])
-    if order not in _TAKER_SIDES:
-        raise PoisonMessage(f"Expected the side buy or sell, was {detail.side!r}")
-    return -_TAKER_SIDES[order]

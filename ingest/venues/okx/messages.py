@@ -9,7 +9,11 @@ from typing import Any
 from msgspec import Raw, Struct, field
 
 from ingest.venues.values import WireId, whole_number
-from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd, text_of
+from liqheat.domain.market import Side, TakerSide
+from liqheat.platform.errors import PoisonMessage
+
+TAKER_SIDES = {"buy": int(TakerSide.BUY), "sell": int(TakerSide.SELL)}
 
 
 class Argument(Struct, gc=False):
@@ -173,3 +177,17 @@ class OrderBook(Struct, gc=False):
     bids: Raw
     asks: Raw
     ts: Moment = None  # ms
+
+
+def side_that_died(detail: LiquidationDetail) -> int:
+    """Return the position's side; in net mode it follows from the closing order: a long is closed by selling.
+
+    Raises:
+        PoisonMessage: neither says it.
+    """
+    position, order = text_of(detail.position_side), text_of(detail.side)
+    if position in ("long", "short"):
+        return int(Side[position.upper()])
+    if order not in TAKER_SIDES:
+        raise PoisonMessage(f"Expected the side buy or sell, was {detail.side!r}")
+    return -TAKER_SIDES[order]
