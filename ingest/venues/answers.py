@@ -4,8 +4,7 @@ Pure. Some venues say "busy" with status 200 and a code in the body, one bans wi
 the message. The REST client acts on what is said here, and so does a socket whose handshake is refused.
 
 Sources: Binance USD-M error codes and general info (limits); Bybit v5 error codes and rate limit rules; OKX v5 error
-codes; Hyperliquid's rate limits; RFC 9110 (Retry-After); `indexer/services/comlink/src/lib/rate-limit.ts` of
-github.com/dydxprotocol/v4-chain, which writes Retry-After in milliseconds.
+codes; Hyperliquid's rate limits; RFC 9110 (Retry-After).
 """
 
 import re
@@ -18,6 +17,7 @@ import msgspec
 from ingest.bounded_json import BOM
 from ingest.venues.wire import decoder_of, fields_in
 from liqheat.domain.market import Venue
+from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.retry import seconds_asked, seconds_until
 
 
@@ -89,10 +89,8 @@ _BAN_END = re.compile(r"(?:until|till|retryAfter)\D{0,4}(\d{13}|\d{10})(?!\d)", 
 """A time in ms, or in seconds."""
 _A_TIME = re.compile(r"1\d{12}$")
 """A reset that is when, not how long."""
-_RETRY_AFTER_IN_MS = frozenset({"dydx"})
-"""Venues whose own limit says it in ms; a gateway before them says it in seconds."""
 _LONGEST_LIMIT_SECONDS = 600.0
-"""No window of theirs is longer, so a larger number is in ms even where the limit does not show itself."""
+"""No window of a venue that counts in ms is longer; a gateway before it counts in s."""
 _JSON_STARTS = (b"{", b"[", b'"')
 _CLOUDFLARE_LIMIT = b"error code: 1015"
 
@@ -198,7 +196,7 @@ def _retry_after(venue: Venue, headers: Mapping[str, str], now_ms: int) -> float
     text = headers.get("Retry-After") or ""
     seconds = seconds_asked(text, now_ms)
     is_own = "RateLimit-Reset" in headers or (seconds or 0.0) > _LONGEST_LIMIT_SECONDS
-    if seconds is not None and is_own and venue.value in _RETRY_AFTER_IN_MS and text.strip().isdecimal():
+    if seconds is not None and is_own and VENUE_FACTS[venue].limits_in_ms and text.strip().isdecimal():
         return seconds / 1_000
     return seconds
 

@@ -55,6 +55,7 @@ class VenueFacts:
         websocket_url: where its public streams are.
         rest_url: where its public REST API is.
         budgets: rate limits of its REST API, by what they cover.
+        limits_in_ms: whether its own limits write `Retry-After` in ms, not in s.
     """
 
     venue: Venue
@@ -72,6 +73,7 @@ class VenueFacts:
     websocket_url: str
     rest_url: str
     budgets: Mapping[str, RateLimit] = field(default_factory=dict)
+    limits_in_ms: bool = False
 
     def base_of(self, name: str) -> str | None:
         """Return the coin's name in an instrument's name; None where it is no linear USD perpetual."""
@@ -193,6 +195,8 @@ _RECORDS = (
         websocket_url="wss://indexer.dydx.trade",
         rest_url="https://indexer.dydx.trade",
         budgets={"requests": RateLimit("dydx", 100.0, 10.0)},
+        # indexer/services/comlink/src/lib/rate-limit.ts of github.com/dydxprotocol/v4-chain.
+        limits_in_ms=True,
     ),
 )
 
