@@ -1,20 +1,21 @@
 """History by REST before going live, oldest first, so that the engine sees it as it would have seen it live.
 
-Each instrument is read window by window; the bodies of a window are mapped, merged by event time and published in
-slices of one minute, for the engine closes a minute when any later row arrives. What was published is noted, so that
-an interrupted backfill goes on where it stopped. A window of which something cannot be read becomes a gap row, and is
-not noted.
+Instruments are read together, window by window; the bodies are mapped, merged by event time and published in slices of
+one minute, for the engine closes a minute when any later row arrives, and closes many markets for little more than one.
+What was published is noted, so that an interrupted backfill goes on where it stopped. A window of which something
+cannot be read becomes a gap row, and is not noted.
 """
 
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import structlog
 
+from ingest.backfill_state import Progressed
 from ingest.publisher import Publisher
 from ingest.refusals import RefusalLog
 from ingest.sanity import Reading, read_frame
@@ -28,7 +29,11 @@ from liqheat.platform.errors import ConfigurationError, Origin, PoisonMessage, T
 
 log = structlog.get_logger(__name__)
 
+# How many instruments' answers are waited for at a time.
 _INSTRUMENTS_AT_ONCE = 4
+# Of so many rows of history about, instruments are read together; bars make about eight rows of a minute.
+_ROWS_TOGETHER = 150_000
+_ROWS_PER_MINUTE = 8
 # History this fresh is left to the recovery between history and live.
 _CLOSE_ENOUGH_MS = 2 * MINUTE_MS
 
@@ -51,75 +56,6 @@ def duration_ms(text: str) -> int:
     if not count.isdecimal() or unit not in _UNITS_MS:
         raise ConfigurationError(f"Expected a span such as 90m, 6h or 2d, was {text!r}")
     return int(count) * _UNITS_MS[unit]
-
-
-Span = tuple[int, int]
-
-
-class Progressed:
-    """Which spans of each instrument's history were published, kept in a small JSON file (or only in memory).
-
-    A window is among them when all its streams were published; of another those that were are kept by themselves, so
-    that the next run asks for the rest only, and no trade is published twice.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        """Read `path` if it is there.
-
-        Raises:
-            ConfigurationError: the file is not one of ours.
-        """
-        self._path = path
-        self._spans: dict[str, list[Span]] = {}
-        if path is not None and path.exists():
-            try:
-                kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[int | list[int]]])
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise ConfigurationError(f"{path} is no backfill state ({error}); remove it to begin again") from error
-            # Until version 0.2 there was one span per instrument.
-            self._spans = {key: _spans_of(spans) for key, spans in kept.items()}
-
-    def missing(self, instrument: Instrument, start: int, end: int) -> list[Span]:
-        """Return the parts of `[start, end)` (ms) that were not published, oldest first."""
-        parts: list[Span] = []
-        for first, last in self._spans.get(_key(instrument), []):
-            if first > start:
-                parts.append((start, min(first, end)))
-            start = max(start, last)
-            if start >= end:
-                break
-        if start < end:
-            parts.append((start, end))
-        return [(first, last) for first, last in parts if first < last]
-
-    def has(self, instrument: Instrument, stream: str, start: int, end: int) -> bool:
-        """Whether `[start, end)` (ms) of one stream was published."""
-        return any(first <= start and end <= last for first, last in self._spans.get(_key(instrument, stream), []))
-
-    def note(self, instrument: Instrument, start: int, end: int, stream: str = "") -> None:
-        """Remember that `[start, end)` (ms) was published, of all streams or of one."""
-        key = _key(instrument, stream)
-        joined: list[Span] = []
-        for first, last in sorted([*self._spans.get(key, []), (start, end)]):
-            if joined and first <= joined[-1][1]:
-                joined[-1] = (joined[-1][0], max(joined[-1][1], last))
-            else:
-                joined.append((first, last))
-        self._spans[key] = joined
-        if self._path is not None:
-            part = self._path.with_suffix(".part")
-            part.write_bytes(msgspec.json.encode(self._spans))
-            part.replace(self._path)
-
-
-def _spans_of(kept: Sequence[int | list[int]]) -> list[Span]:
-    pairs = [kept] if kept and isinstance(kept[0], int) else kept
-    return [(pair[0], pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
-
-
-def _key(instrument: Instrument, stream: str = "") -> str:
-    """Return the name of a span in the file; streams bring the instrument's name along, or the address they are at."""
-    return f"{instrument.venue.value}:{instrument.name}" + (f":{stream}" if stream else "")
 
 
 class Backfill:
@@ -150,61 +86,70 @@ class Backfill:
         start = window_start(start)
         while True:
             end = window_start(self._clock.now_ms())
-            slots = asyncio.Semaphore(_INSTRUMENTS_AT_ONCE)
-
-            async def one(instrument: Instrument, since: int, until: int, slots: asyncio.Semaphore = slots) -> None:
-                async with slots:
-                    for first, last in self._progressed.missing(instrument, since, until):
-                        await self._read(instrument, first, last, since, until)
-
-            async with asyncio.TaskGroup() as group:
-                for instrument in instruments:
-                    group.create_task(one(instrument, start, end), name=f"history {instrument.name}")
+            for together in _groups(instruments, self._at_a_time(end - start)):
+                await self._read_together(together, start, end)
             # What could not be read has its gap row; within this run it is not asked for again.
             start = end
             if self._clock.now_ms() - end < _CLOSE_ENOUGH_MS:
                 return end
 
-    async def _read(self, instrument: Instrument, position: int, end: int, start: int, until: int) -> None:
-        """Read `[position, end)` window by window; `start` and `until` are of the whole history, for the progress."""
-        while position < end:
-            window_end = min(position + self._feed.history_window, end)
-            requests = self._feed.history(instrument, position, window_end)
-            if not requests:
-                return
-            failed, reasons = await self._read_window(instrument, requests, position, window_end)
+    def _at_a_time(self, span_ms: int) -> int:
+        """Return how many instruments are read together, so that their rows of one window fit into memory."""
+        minutes = max(1, min(span_ms, self._feed.history_window) // MINUTE_MS)
+        return max(_INSTRUMENTS_AT_ONCE, _ROWS_TOGETHER // (_ROWS_PER_MINUTE * minutes))
+
+    async def _read_together(self, instruments: Sequence[Instrument], start: int, end: int) -> None:
+        """Read `[start, end)` of several instruments: of each the next window, published together, and so on."""
+        rest = [self._windows(instrument, start, end) for instrument in instruments]
+        slots = asyncio.Semaphore(_INSTRUMENTS_AT_ONCE)
+
+        async def one(window: _Window) -> None:
+            async with slots:
+                await self._read(window)
+
+        while windows := [window for of_instrument in rest if (window := next(of_instrument, None))]:
+            async with asyncio.TaskGroup() as group:
+                for window in windows:
+                    group.create_task(one(window), name=f"history {window.instrument.name}")
+            await self._publish(windows)
             # Only what Kafka has taken counts as done.
             await self._publisher.flush()
-            if reasons:
-                self._record_hole(instrument, position, window_end, reasons[0])
-            if not failed:
-                self._progressed.note(instrument, position, window_end)
-            else:
-                for request in requests:
-                    if request not in failed:
-                        self._progressed.note(instrument, position, window_end, _stream(request))
-            position = window_end
-            if self._progress is not None:
-                self._progress(instrument, start, position, until)
+            for window in windows:
+                self._note(window)
+                if self._progress is not None:
+                    self._progress(window.instrument, start, window.end, end)
 
-    async def _read_window(
-        self, instrument: Instrument, requests: Sequence[Request], start: int, end: int
-    ) -> tuple[list[Request], list[str]]:
-        """Publish what can be read of `[start, end)`.
+    def _windows(self, instrument: Instrument, start: int, end: int) -> Iterator["_Window"]:
+        for position, last in self._progressed.missing(instrument, start, end):
+            while position < last:
+                window_end = min(position + self._feed.history_window, last)
+                requests = self._feed.history(instrument, position, window_end)
+                if not requests:
+                    break
+                yield _Window(instrument, position, window_end, requests)
+                position = window_end
 
-        Returns:
-            The requests that have to be asked again, and a sentence for everything that could not be read.
-        """
-        wanted = [item for item in requests if not self._progressed.has(instrument, _stream(item), start, end)]
+    def _note(self, window: "_Window") -> None:
+        """Note what was published of a window, and record what was not."""
+        instrument, start, end = window.instrument, window.start, window.end
+        if window.reasons:
+            self._record_hole(instrument, start, end, window.reasons[0])
+        if not window.failed:
+            self._progressed.note(instrument, start, end)
+            return
+        for request in window.requests:
+            if request not in window.failed:
+                self._progressed.note(instrument, start, end, _stream(request))
+
+    async def _read(self, window: "_Window") -> None:
+        """Read what can be read of a window."""
+        instrument, start, end = window.instrument, window.start, window.end
+        wanted = [item for item in window.requests if not self._progressed.has(instrument, _stream(item), start, end)]
         answers = await asyncio.gather(*(self._rest.fetch(request) for request in wanted), return_exceptions=True)
-        failed: list[Request] = []
-        reasons: list[str] = []
-        events: list[Event] = []
         mapper = self._feed.mapper([instrument])
         for request, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, TransientError | PoisonMessage):
-                failed.append(request)
-                reasons.append(str(answer))
+                window.fail(request, str(answer))
                 continue
             if isinstance(answer, BaseException):
                 raise answer
@@ -214,17 +159,14 @@ class Backfill:
             notices = Counter[str]() if is_empty else mapper.report.notices - noticed
             is_read = is_empty or mapper.report.rows_read > 0
             if reason := _why_useless(request, reading, notices, is_read, start, end):
-                failed.append(request)
-                reasons.append(reason)
+                window.fail(request, reason)
                 continue
             # Rows that cannot be read stay so; asked again, their neighbours would be published twice.
-            events += reading.events
-            reasons += self._rows_of_another_time(request, instrument, reading.events, start, end)
-            reasons += [*reading.problems(), *(f"a row was {kind}" for kind in notices)]
+            window.events += reading.events
+            window.reasons += self._rows_of_another_time(request, instrument, reading.events, start, end)
+            window.reasons += [*reading.problems(), *(f"a row was {kind}" for kind in notices)]
             if reading.poison and not reading.events:
-                failed.append(request)
-        await self._publish(events, start, end)
-        return failed, reasons
+                window.failed.append(request)
 
     def _rows_of_another_time(
         self, request: Request, instrument: Instrument, events: Sequence[Event], start: int, end: int
@@ -254,19 +196,47 @@ class Backfill:
             log.warning("The history has a hole of its own", stream=gap.stream, missing=gap.missing)
         return reading
 
-    async def _publish(self, events: Sequence[Event], start: int, end: int) -> None:
+    async def _publish(self, windows: Sequence["_Window"]) -> None:
         minutes: defaultdict[int, list[Event]] = defaultdict(list)
-        for event in sorted(events, key=lambda event: event.event_time):
-            if start <= event.event_time < end:
-                minutes[window_start(event.event_time)].append(event)
-        for minute in minutes.values():
-            await self._publisher.publish(minute)
+        for window in windows:
+            for event in window.events:
+                if window.start <= event.event_time < window.end:
+                    minutes[window_start(event.event_time)].append(event)
+            window.events.clear()
+        for minute in sorted(minutes):
+            await self._publisher.publish(sorted(minutes.pop(minute), key=lambda event: event.event_time))
 
     def _record_hole(self, instrument: Instrument, start: int, end: int, reason: str) -> None:
         log.warning("History could not be read", instrument=instrument.name, start=start, end=end, reason=reason)
         self._publisher.add(
             Gap(self._feed.venue, instrument.symbol, instrument.name, start, end, "history", 0, reason, filled=False)
         )
+
+
+@dataclass(slots=True, eq=False)
+class _Window:
+    """A window `[start, end)` (ms) of an instrument's history, and what was read of it.
+
+    `failed` requests have to be made again, `reasons` says of everything that could not be read why.
+    """
+
+    instrument: Instrument
+    start: int
+    end: int
+    requests: Sequence[Request]
+    events: list[Event] = field(default_factory=list)
+    failed: list[Request] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def fail(self, request: Request, reason: str) -> None:
+        """Note that nothing came of a request."""
+        self.failed.append(request)
+        self.reasons.append(reason)
+
+
+def _groups(instruments: Sequence[Instrument], size: int) -> Iterator[Sequence[Instrument]]:
+    for first in range(0, len(instruments), size):
+        yield instruments[first : first + size]
 
 
 def _why_useless(

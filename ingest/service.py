@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
-from ingest.backfill import Backfill, Progress, Progressed
+from ingest.backfill import Backfill, Progress
+from ingest.backfill_state import Progressed
 from ingest.batching import BatchPolicy
 from ingest.connection import ConnectionPolicy
 from ingest.feed_health import Pulse

@@ -53,7 +53,8 @@ def backfill(
     state: Path | None = typer.Option(None, help="File that notes what is done; with it an interrupted run goes on."),
 ) -> None:
     """Publish history read by REST, oldest first, and stop."""
-    from ingest.backfill import Progressed, duration_ms
+    from ingest.backfill import duration_ms
+    from ingest.backfill_state import Progressed
     from ingest.service import open_service
     from liqheat.cli.progress import history_progress
     from liqheat.platform.clock import SystemClock

@@ -203,7 +203,10 @@ class LocalStack:
 
 def environment_of(plan: Plan, bootstrap_servers: str) -> dict[str, str]:
     """Return the settings that every service of the stack is given."""
-    return {
+    # One worker reads everything, and markets of one partition share messages and close together. Real exchanges' data
+    # stay from run to run, with the partitions that they were written with.
+    partitions = {} if plan.seed is None else {"LIQHEAT_KAFKA__PARTITIONS": "1"}
+    return partitions | {
         "LIQHEAT_VENUES": json.dumps([venue.value for venue in plan.venues]),
         "LIQHEAT_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
         "LIQHEAT_KAFKA__SECURITY_PROTOCOL": "PLAINTEXT",

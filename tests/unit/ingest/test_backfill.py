@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest.backfill import Backfill, Progressed, duration_ms
+from ingest.backfill import Backfill, duration_ms
+from ingest.backfill_state import Progressed
 from ingest.batching import BatchPolicy
 from ingest.intake import Intake
 from ingest.publisher import Publisher

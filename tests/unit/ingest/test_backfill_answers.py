@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingest.backfill import Backfill, Progressed
+from ingest.backfill import Backfill
+from ingest.backfill_state import Progressed
 from ingest.batching import BatchPolicy
 from ingest.publisher import Publisher
 from ingest.venues.interface import Request

@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ingest.backfill import Backfill, Progressed
+import pytest
+
+from ingest.backfill import Backfill
+from ingest.backfill_state import Progressed
 from ingest.batching import BatchPolicy
 from ingest.publisher import Publisher
 from ingest.venues.answers import trouble_of
+from ingest.venues.binance.feed import BinanceFeed
 from ingest.venues.bybit.feed import BybitFeed
 from ingest.venues.interface import Request
 from liqheat.domain.events import Kind
@@ -16,10 +20,10 @@ from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import PoisonMessage, TransientError
-from liqheat.platform.settings import Settings
+from liqheat.platform.settings import Kafka, Settings
 from tests.support.field_cases import CannedVenue, cases
 from tests.support.kept_messages import KeptMessages
-from tests.unit.ingest.test_backfill import NOW, TAO
+from tests.unit.ingest.test_backfill import NOW, TAO, Venues
 
 
 class Judged(CannedVenue):
@@ -35,6 +39,24 @@ class Judged(CannedVenue):
         if trouble is None:
             return body
         raise PoisonMessage(trouble.reason) if trouble.is_final else TransientError(trouble.reason)
+
+
+async def test_a_minute_of_many_markets_is_one_message_of_a_kind_and_few_are_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    instruments = [Instrument(Venue.BINANCE, f"COIN{number}USDT", f"COIN{number}") for number in range(10)]
+
+    async def rows_of_messages() -> list[int]:
+        kept = KeptMessages()
+        async with Publisher(kept, BatchPolicy(age=0.01), kafka=Kafka(partitions=1)) as publisher:
+            backfill = Backfill(BinanceFeed(Settings()), Venues(), publisher, ManualClock(NOW + 5_000))
+            await backfill.run(instruments, NOW - 30 * MINUTE_MS)
+        assert len({row["instrument"] for row in kept.rows(Kind.TRADES)}) == len(instruments)
+        return [batch.frame.height for batch in kept.batches() if batch.kind is Kind.MARKS]
+
+    assert await rows_of_messages() == [4 * 10] * 30
+    monkeypatch.setattr("ingest.backfill._ROWS_TOGETHER", 6 * 8 * 30)
+    assert await rows_of_messages() == [4 * 6] * 30 + [4 * 4] * 30
 
 
 async def test_a_window_that_the_venue_did_not_answer_is_a_gap_and_asked_again(tmp_path: Path) -> None:
