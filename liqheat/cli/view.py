@@ -36,7 +36,7 @@ def view(
     if port is not None:
         loaded = loaded.model_copy(update={"viewer": loaded.viewer.model_copy(update={"port": port})})
     stored = stored_in(loaded.clickhouse, data_dir)
-    _run(loaded, lambda: clickhouse.open_clickhouse(stored, readonly=True), None)
+    _run(loaded, lambda: clickhouse.open_clickhouse(stored, readonly=True, threads=1), None)
 
 
 def serve_local() -> None:
@@ -55,7 +55,7 @@ def serve_local() -> None:
     client.close()
     _run(
         loaded,
-        lambda: clickhouse.open_clickhouse(loaded.clickhouse),
+        lambda: clickhouse.open_clickhouse(loaded.clickhouse, threads=1),
         Sink(loaded, clickhouse.open_clickhouse(loaded.clickhouse), studies=studies(loaded)),
     )
 

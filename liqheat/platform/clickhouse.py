@@ -84,19 +84,20 @@ def translated_errors(clickhouse: ClickHouse) -> Iterator[None]:
         raise FatalError(f"ClickHouse at {where}: {error}") from error
 
 
-def open_clickhouse(clickhouse: ClickHouse, *, readonly: bool = False) -> Client:
+def open_clickhouse(clickhouse: ClickHouse, *, readonly: bool = False, threads: int | None = None) -> Client:
     """Connect; unqualified table names then mean the database of the settings, which need not exist yet.
 
     A client may be shared between threads: its calls wait for one another. Threads that should not wait open
     one each; in `chdb` all clients of a process share the one engine, and must name the same data directory.
-    With `readonly` every statement that writes, or reaches outside the database, is refused.
+    With `readonly` every statement that writes, or reaches outside the database, is refused. `threads` is how many the
+    embedded engine takes for one query; many small queries cost much less with one. A server decides by itself.
 
     Raises:
         TransientError: the server does not answer.
         ConfigurationError: wrong credentials; or the data directory is missing or held by another process.
     """
     if clickhouse.interface == "chdb":
-        client = _open_chdb(clickhouse, readonly)
+        client = _open_chdb(clickhouse, readonly, threads)
     else:
         with translated_errors(clickhouse):
             client = clickhouse_connect.get_client(
@@ -123,13 +124,15 @@ def _session(clickhouse: ClickHouse, readonly: bool) -> dict[str, str | int] | N
     return OVER_SHARDS if clickhouse.shard_database else None
 
 
-def _open_chdb(clickhouse: ClickHouse, readonly: bool) -> Client:
+def _open_chdb(clickhouse: ClickHouse, readonly: bool, threads: int | None) -> Client:
     if clickhouse.data_directory is None:
         raise ConfigurationError("The interface chdb needs LIQHEAT_CLICKHOUSE__DATA_DIRECTORY, a folder for its data")
     directory = clickhouse.data_directory
     # Filters on a table's key are applied before its other columns are read, also where rows are replaced (FINAL).
     # Times are UTC in every column; without this, chdb would show some in the machine's own zone.
     settings: dict[str, str | int] = {"session_timezone": "UTC", "optimize_move_to_prewhere_if_final": 1}
+    if threads is not None:
+        settings["max_threads"] = threads
     if readonly:
         # Readers of one engine share its memory with the sink; after the last setting none can be changed.
         settings["max_memory_usage"] = clickhouse.readers_memory_bytes // 3

@@ -49,6 +49,9 @@ class Viewer(Section):
     )
     query_threads: int = Field(2, ge=1, le=64, description="queries of the page that run at once")
     maximum_questions: int = Field(256, ge=1, description="answers that may wait or be worked out; more get 503")
+    kept_bytes: int = Field(
+        128_000_000, ge=1_000_000, description="memory for what pictures share, besides some for finished answers"
+    )
     maximum_requests_per_client: int = Field(256, ge=1, description="requests open at once from one address")
 
 

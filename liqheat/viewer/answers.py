@@ -1,26 +1,30 @@
 """Works out the page's answers: on a few threads, once for all viewers who ask the same, and not for nobody.
 
 Between the routes of `server` and the SQL of `queries`. A question that nobody waits for any more is dropped,
-between two queries if it has begun. The queue is bounded, and finished answers are kept for a moment within a
-bound of bytes.
+between two queries if it has begun. Questions of one lane, a symbol, are worked out one after the other: what the first
+reads serves the next, and a slow symbol takes one thread and never all. The queue is bounded, and finished answers are
+kept for a moment within a bound of bytes.
 """
 
 import asyncio
 import gzip
-import json
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from liqheat.platform.clock import Clock
 from liqheat.viewer.queries import Client, Parameters
 
 Work = Callable[[Client], dict[str, Any]]
 
-_COMPRESSION_LEVEL = 3
+_COMPRESSION_LEVEL = 1
+_LANE_SHARE = 0.75
+"""What one lane may take of the questions that may wait, so that others find room."""
 
 
 class Busy(Exception):
@@ -71,9 +75,11 @@ class WatchedClient:
 class _Pending:
     """A question that is being worked out, and how many wait for it."""
 
-    thread: "Future[Encoded]"
+    lane: str
+    work: Work
     answer: "asyncio.Future[Encoded]"
-    dropped: threading.Event
+    dropped: threading.Event = field(default_factory=threading.Event)
+    thread: "Future[Encoded] | None" = None
     waiting: int = 0
 
 
@@ -98,6 +104,7 @@ class Answers:
     clock: Clock
     limits: Limits = field(default_factory=Limits)
     _pending: dict[str, _Pending] = field(default_factory=dict)
+    _lanes: dict[str, deque[_Pending]] = field(default_factory=dict)
     _kept: "OrderedDict[str, Encoded]" = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
     _local: threading.local = field(default_factory=threading.local)
@@ -116,8 +123,10 @@ class Answers:
         """Bytes of the answers that are kept."""
         return self._kept_bytes
 
-    async def get(self, key: str, work: Work) -> Encoded:
+    async def get(self, key: str, work: Work, lane: str | None = None) -> Encoded:
         """Return the answer to `key`: a kept one, one that is being worked out, or that of `work`.
+
+        Questions of one `lane` are worked out one at a time; without one a question waits for a thread alone.
 
         Raises:
             Busy: too many questions wait.
@@ -128,9 +137,11 @@ class Answers:
             return kept
         pending = self._pending.get(key)
         if pending is None:
-            if len(self._pending) >= self.limits.questions:
+            lane = key if lane is None else lane
+            limit = self.limits.questions
+            if len(self._pending) >= limit or len(self._lanes.get(lane, ())) >= max(1, int(_LANE_SHARE * limit)):
                 raise Busy
-            pending = self._pending[key] = self._begin(work)
+            pending = self._pending[key] = self._begin(lane, work)
         pending.waiting += 1
         try:
             answer = await asyncio.shield(pending.answer)
@@ -138,8 +149,7 @@ class Answers:
             pending.waiting -= 1
             if pending.waiting == 0:
                 # Either it is done, or the last who waited went away.
-                pending.dropped.set()
-                pending.thread.cancel()
+                self._drop(pending)
                 if self._pending.get(key) is pending:
                     del self._pending[key]
         self._keep(key, answer)
@@ -149,21 +159,57 @@ class Answers:
         """Drop what waits, and wait for the query that runs."""
         for pending in self._pending.values():
             pending.dropped.set()
+        self._lanes.clear()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, work: Work) -> _Pending:
-        dropped = threading.Event()
-        thread = self._threads.submit(self._work_out, work, dropped)
-        answer = asyncio.wrap_future(thread)
+    def _begin(self, lane: str, work: Work) -> _Pending:
+        pending = _Pending(lane, work, asyncio.get_running_loop().create_future())
         # Where all who waited went away, nobody else reads how it ended.
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return _Pending(thread, answer, dropped)
+        pending.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        queue = self._lanes.setdefault(lane, deque())
+        queue.append(pending)
+        if len(queue) == 1:
+            self._submit(pending)
+        return pending
+
+    def _submit(self, pending: _Pending) -> None:
+        """Give a thread the first question of its lane."""
+        pending.thread = self._threads.submit(self._work_out, pending.work, pending.dropped)
+        asyncio.wrap_future(pending.thread).add_done_callback(lambda done: self._done(pending, done))
+
+    def _done(self, pending: _Pending, done: "asyncio.Future[Encoded]") -> None:
+        """Hand the answer over, and begin the lane's next question."""
+        if not pending.answer.done():
+            if done.cancelled():
+                pending.answer.cancel()
+            elif error := done.exception():
+                pending.answer.set_exception(error)
+            else:
+                pending.answer.set_result(done.result())
+        elif not done.cancelled():
+            done.exception()
+        queue = self._lanes.get(pending.lane)
+        if queue is None:
+            return
+        queue.popleft()
+        if queue:
+            self._submit(queue[0])
+        else:
+            del self._lanes[pending.lane]
+
+    def _drop(self, pending: _Pending) -> None:
+        """Stop what nobody waits for: at its next query, or before it begins."""
+        pending.dropped.set()
+        if pending.thread is not None:
+            pending.thread.cancel()
+        elif pending in (queue := self._lanes.get(pending.lane, deque())):
+            queue.remove(pending)
 
     def _work_out(self, work: Work, dropped: threading.Event) -> Encoded:
         client = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = self.open_client()
-        plain = json.dumps(work(WatchedClient(client, dropped)), separators=(",", ":"), allow_nan=False).encode()
+        plain = msgspec.json.encode(work(WatchedClient(client, dropped)))
         return Encoded(plain, gzip.compress(plain, _COMPRESSION_LEVEL, mtime=0), self.clock.now_ms())
 
     def _keep(self, key: str, answer: Encoded) -> None:

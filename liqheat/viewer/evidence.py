@@ -53,15 +53,6 @@ _OF_STAGE = ("cases", "is_enough", "words")
 _OF_OUTCOME = ("horizon_minutes", "difference", "difference_low", "difference_high", "effect")
 
 
-def cards(client: Client, symbol: str, end: int, stale: int) -> dict[str, Any]:
-    """Return what the page's cards of that name show at `end` (ms): `cascades`, `record` and `evidence`."""
-    return {
-        "cascades": cascades(client, symbol, end, stale),
-        "record": record(client, symbol, end),
-        "evidence": followed(client, symbol),
-    }
-
-
 def followed(client: Client, symbol: str) -> dict[str, Any]:
     """Return what followed once price met clusters: of the symbol (`own`) and of `all` together, null where not judged.
 

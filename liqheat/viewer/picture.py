@@ -5,6 +5,7 @@ seconds with what it already has, and gets only the columns that can have change
 """
 
 import base64
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,23 @@ import numpy.typing as npt
 
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, FOCUS_PERCENT, heat_scale
 from liqheat.domain.windows import MINUTE_MS
-from liqheat.viewer import evidence, queries
+from liqheat.viewer import queries
+from liqheat.viewer.columns import Cells, Columns, Current, Executed
+from liqheat.viewer.edge import FUTURE_MS
 from liqheat.viewer.grid import DisplayGrid, display_grid
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import MapRequest
-from liqheat.viewer.signals import signals_picture
+from liqheat.viewer.stored import Store, Stored
 
 _LEAD_MAY_LAG_MS = 3 * MINUTE_MS
 _MISSING_COLUMNS = 2
 """Columns at either end of a picture that a venue may lack and still count as there throughout."""
-_FUTURE_MS = MINUTE_MS
-"""How far ahead of the clock a minute may begin and still count: venues' clocks and ours differ a little."""
 
 
 def market_list(client: Client, now: int) -> dict[str, Any]:
     """Return the symbols for the selector, largest turnover first, with price (USD), change and ADV (USD) at `now`."""
     by_symbol: dict[str, list[dict[str, Any]]] = {}
-    for row in queries.markets(client, now + _FUTURE_MS):
+    for row in queries.markets(client, now + FUTURE_MS):
         by_symbol.setdefault(row["symbol"], []).append(row)
     symbols = []
     for symbol, rows in by_symbol.items():
@@ -48,39 +49,37 @@ def market_list(client: Client, now: int) -> dict[str, Any]:
     return {"symbols": symbols}
 
 
-def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now: int, stale_ms: int) -> dict[str, Any]:
+def heatmap_picture(store: Store, client: Client, request: MapRequest, stored_factor: int, now: int) -> dict[str, Any]:
     """Return the picture of `request` up to the symbol's latest minute, or up to its own end.
 
     Args:
+        store: what pictures share.
         client: reads the database that the sink writes.
         request: what to show, and what the page already holds.
         stored_factor: grid level of the stored buckets (setting `engine.grid_factor`).
         now: wall time, ms: what begins later does not count yet.
-        stale_ms: a venue whose latest minute is older than the symbol's by this is not part of the map now.
     """
-    limit = min(request.end, now + _FUTURE_MS) if request.end else now + _FUTURE_MS
-    latest, minutes = queries.latest(client, request.symbol, limit)
-    if not minutes:
+    stored = Stored.opened(store, client, request, now)
+    latest, minutes = stored.latest() if stored else (0, 0)
+    if stored is None or not minutes:
         return {"symbol": request.symbol, "state": "waiting", "now": now}
     end = request.end or (latest // request.step + 1) * request.step
     start = end - request.length
-    by_column = queries.columns(client, request, start, end)
-    quality = queries.quality(client, request, min(end, limit))
+    columns = stored.columns(start, end)
+    quality = [row | {"is_stale": latest - row["latest"] > store.stale_ms} for row in stored.quality()]
     if not quality:
         return {"symbol": request.symbol, "state": "no_price", "now": now}
-    for row in quality:
-        row["is_stale"] = latest - row["latest"] > stale_ms
     lead = _leading_venue(quality, request)
-    prices = [row for row in by_column if row["venue"] == lead and row["close"] is not None]
-    if not prices:
+    prices = columns.where((columns.venue == lead) & ~np.isnan(columns.close))
+    if not len(prices.column):
         return {"symbol": request.symbol, "state": "no_price", "now": now}
     grid = display_grid(
-        request.low or min(row["low"] for row in prices) * (1 - request.span / 100),
-        request.high or max(row["high"] for row in prices) * (1 + request.span / 100),
+        request.low or float(prices.low.min()) * (1 - request.span / 100),
+        request.high or float(prices.high.max()) * (1 + request.span / 100),
         stored_factor,
     )
     since = _since(request, grid, start)
-    chosen = [row for row in by_column if row["venue"] in request.venues]
+    first, count = start // request.step, request.length // request.step
     return {
         "symbol": request.symbol,
         "state": "ready",
@@ -90,22 +89,25 @@ def heatmap_picture(client: Client, request: MapRequest, stored_factor: int, now
         "minutes": minutes,
         "start": start,
         "step": request.step,
-        "columns": request.length // request.step,
+        "columns": count,
         "since": since,
         "grid": _grid_of(grid),
         "heat": _heat_of(grid, quality, request.measure),
-        "cells": _cells_of(queries.cells(client, request, grid, range(start, end, request.step), since, latest)),
-        "current": queries.current(client, request, grid, min(end, limit), stale_ms),
+        "cells": _cells_of(stored.cells(since, end), grid, first, count),
+        "current": _current_of(stored.current(), grid),
         "price": {
             "venue": lead,
-            **{name: [row[name] for row in prices] for name in ("column", "open", "high", "low", "close")},
+            "column": (prices.column - first).tolist(),
+            **{name: getattr(prices, name).tolist() for name in ("open", "high", "low", "close")},
         },
-        "flows": _flows_of(chosen, request.length // request.step),
-        "executed": [list(row.values()) for row in queries.executed(client, request, start, end)],
-        "gaps": [list(row.values()) for row in queries.gaps(client, request, start, end)],
+        "flows": _flows_of(columns.where(np.isin(columns.venue, request.venues)), first, count),
+        "executed": _executed_of(stored.executed(start, end), request),
+        "gaps": [list(row.values()) for row in stored.gaps(start)],
         "quality": quality,
-        **evidence.cards(client, request.symbol, min(end, limit), stale_ms),
-        "signals": signals_picture(client, request.symbol, start, min(end, limit)),
+        "cascades": stored.cascades(),
+        "record": stored.record(),
+        "evidence": stored.followed(),
+        "signals": stored.signals(start),
     }
 
 
@@ -142,33 +144,71 @@ def _heat_of(grid: DisplayGrid, quality: list[dict[str, Any]], measure: str) -> 
     }
 
 
-def _cells_of(cells: queries.Cells) -> dict[str, str]:
+def _cells_of(cells: Cells, grid: DisplayGrid, first: int, count: int) -> dict[str, str]:
+    """Sum the cells by row of the picture; its `count` columns begin with the one numbered `first`."""
+    row = cells.bucket // grid.factor - grid.first
+    inside = (row >= 0) & (row < grid.rows)
+    place = ((cells.column - first) * grid.rows + row)[inside]
+    sums = {}
+    for side, amounts in (("long", cells.long_micro_usd), ("short", cells.short_micro_usd)):
+        # Whole numbers below 2^53, so that the sum of them as floats is exact.
+        sums[side] = np.bincount(place, amounts[inside], minlength=count * grid.rows)
+    filled = np.flatnonzero((sums["long"] > 0) | (sums["short"] > 0))
     return {
-        "column": _packed(cells.column, "<u2"),
-        "row": _packed(cells.row, "<u2"),
-        "long": _packed(cells.long_usd, "<f4"),
-        "short": _packed(cells.short_usd, "<f4"),
+        "column": _packed(filled // grid.rows, "<u2"),
+        "row": _packed(filled % grid.rows, "<u2"),
+        **{side: _packed(amounts[filled] / 1e6, "<f4") for side, amounts in sums.items()},
     }
+
+
+def _current_of(current: Current, grid: DisplayGrid) -> list[list[Any]]:
+    """Return row, venue, basis, long USD and short USD of the map now, summed by row of the picture."""
+    row = current.bucket // grid.factor - grid.first
+    inside = (row >= 0) & (row < grid.rows)
+    found = current.where(inside)
+    sums: dict[tuple[int, str, str], list[int]] = {}
+    rows = zip(
+        row[inside].tolist(),
+        found.venue.tolist(),
+        found.basis.tolist(),
+        found.long_micro_usd.tolist(),
+        found.short_micro_usd.tolist(),
+        strict=True,
+    )
+    for place, venue, basis, long, short in rows:
+        both = sums.setdefault((place, venue, basis), [0, 0])
+        both[0] += long
+        both[1] += short
+    return [[*key, long / 1e6, short / 1e6] for key, (long, short) in sorted(sums.items())]
+
+
+def _executed_of(executed: Executed, request: MapRequest) -> list[list[Any]]:
+    """Return time, venue, side, price and USD of the largest executed liquidations of the chosen venues."""
+    chosen = executed.where(np.isin(executed.venue, request.venues))
+    order = np.lexsort((chosen.price, chosen.side, chosen.venue, chosen.time, -chosen.notional_usd))
+    largest = chosen.where(order[: queries.EXECUTED])
+    return [list(row) for row in zip(*(getattr(largest, each.name).tolist() for each in fields(largest)), strict=True)]
 
 
 def _packed(values: npt.NDArray[Any], dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode()
 
 
-def _flows_of(rows: list[dict[str, Any]], count: int) -> dict[str, Any]:
+def _flows_of(columns: Columns, first: int, count: int) -> dict[str, Any]:
     """Sum executed liquidations over the chosen venues by column, and open interest over venues that stay the same.
 
     A venue that joins or leaves would else look like a rise or fall of open interest. `open_interest_venues` says whose
     it is; a column in which one of them has none is None.
     """
-    liquidated = {side: np.zeros(count) for side in ("long", "short")}
+    place = columns.column - first
+    liquidated = {
+        side: np.bincount(place, getattr(columns, f"liquidated_{side}"), minlength=count) for side in ("long", "short")
+    }
     interest: dict[str, npt.NDArray[np.float64]] = {}
-    for row in rows:
-        column = int(row["column"])
-        for side, amounts in liquidated.items():
-            amounts[column] += row[f"liquidated_{side}"]
-        if row["open_interest"] is not None:
-            interest.setdefault(row["venue"], np.full(count, np.nan))[column] = row["open_interest"]
+    for venue in np.unique(columns.venue[~np.isnan(columns.open_interest)]).tolist():
+        own = columns.venue == venue
+        interest[venue] = np.full(count, np.nan)
+        interest[venue][place[own]] = columns.open_interest[own]
     venues = _throughout(interest)
     total = np.sum([interest[venue] for venue in venues], axis=0) if venues else np.full(count, np.nan)
     return {

@@ -6,6 +6,7 @@ A wrong parameter is a `BadRequest` with a sentence; the server answers it with 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from liqheat.domain.instruments import symbol_asked
 from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
@@ -52,6 +53,16 @@ def checked_symbol(text: str) -> str:
     return symbol
 
 
+class Shape(NamedTuple):
+    """What decides which columns of a symbol's map a picture takes: their width (ms), the measure and the filters."""
+
+    step: int
+    measure: str
+    venues: tuple[str, ...]
+    bases: tuple[str, ...]
+    bands: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class MapRequest:
     """One picture: a symbol over a range, filtered; `since` and `grid` name what the page already has.
@@ -73,6 +84,11 @@ class MapRequest:
     bands: tuple[str, ...]
     since: int
     grid: str
+
+    @property
+    def shape(self) -> Shape:
+        """What pictures of other ranges share with this one."""
+        return Shape(self.step, self.measure, self.venues, self.bases, self.bands)
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> "MapRequest":

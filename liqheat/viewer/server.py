@@ -25,7 +25,9 @@ from liqheat.viewer import picture
 from liqheat.viewer.answers import Answers, Busy, Encoded, Limits, Work
 from liqheat.viewer.evidence import signals_answer
 from liqheat.viewer.queries import Client
+from liqheat.viewer.read_ahead import ReadAhead
 from liqheat.viewer.request import MEASURES, RANGES, SPANS, BadRequest, MapRequest, checked_symbol
+from liqheat.viewer.stored import Store
 
 _LOG = structlog.get_logger()
 _STATIC = Path(str(resources.files("liqheat.viewer") / "static"))
@@ -68,6 +70,8 @@ class ViewerServer:
         self._answers = Answers(
             open_client, self._clock, Limits(threads=settings.query_threads, questions=settings.maximum_questions)
         )
+        self._store = Store(settings.stale_minutes * MINUTE_MS, settings.kept_bytes)
+        self._ahead = ReadAhead(self._store.edges, open_client, self._clock)
         self._in_flight: Counter[str] = Counter()
         # A request's handler is cancelled when its viewer goes away.
         self._runner = web.AppRunner(
@@ -91,6 +95,7 @@ class ViewerServer:
             ConfigurationError: the address cannot be bound.
         """
         await self._runner.setup()
+        self._ahead.start()
         try:
             await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         except OSError as error:
@@ -106,6 +111,7 @@ class ViewerServer:
 
     async def _close(self) -> None:
         await self._runner.cleanup()
+        await self._ahead.stop()
         self._answers.close()
 
     def application(self) -> web.Application:
@@ -138,10 +144,9 @@ class ViewerServer:
         wanted = MapRequest.parse(request.query)
 
         def work(client: Client) -> dict[str, Any]:
-            stale_ms = self._settings.stale_minutes * MINUTE_MS
-            return picture.heatmap_picture(client, wanted, self._stored_factor, self._clock.now_ms(), stale_ms)
+            return picture.heatmap_picture(self._store, client, wanted, self._stored_factor, self._clock.now_ms())
 
-        return await self._answer(request, repr(wanted), work)
+        return await self._answer(request, repr(wanted), work, wanted.symbol)
 
     async def _signals(self, request: web.Request) -> web.Response:
         symbol = checked_symbol(request.query.get("symbol", ""))
@@ -150,14 +155,14 @@ class ViewerServer:
             request, f"signals {symbol}", lambda client: signals_answer(client, symbol, end - 7 * DAY_MS, end, stale_ms)
         )
 
-    async def _answer(self, request: web.Request, key: str, work: Work) -> web.Response:
+    async def _answer(self, request: web.Request, key: str, work: Work, lane: str | None = None) -> web.Response:
         """Answer from `key`'s answer, unless this viewer's address has too many requests open."""
         address = request.remote or ""
         if self._in_flight[address] >= self._settings.maximum_requests_per_client:
             return _problem("Too many requests at once from this address; this page tries again by itself.", 429)
         self._in_flight[address] += 1
         try:
-            answer = await self._answers.get(key, work)
+            answer = await self._answers.get(key, work, lane)
         except Busy:
             return _problem("Many viewers ask at once; this page tries again by itself.", 503)
         finally:

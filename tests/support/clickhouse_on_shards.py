@@ -28,6 +28,7 @@ from liqheat.platform.settings import ClickHouse, Settings
 from liqheat.platform.sql_text import fill
 from liqheat.viewer import picture
 from liqheat.viewer.request import MapRequest
+from liqheat.viewer.stored import Store
 from sinks.clickhouse.migrate import migrate, placeholders
 from sinks.clickhouse.rollup import MarketHour, hours_of, roll_up
 from sinks.clickhouse.rows import hours_of_minutes, rows_of
@@ -81,7 +82,7 @@ def contents(client: Client) -> dict[str, list[str]]:
     shown["markets of the page"] = [repr(picture.market_list(client, now))]
     for span in ("1h", "7d"):
         request = MapRequest.parse({"symbol": "VIRTUAL", "range": span})
-        shown[f"picture of {span}"] = [repr(picture.heatmap_picture(client, request, 10, now, 5 * MINUTE_MS))]
+        shown[f"picture of {span}"] = [repr(picture.heatmap_picture(Store(5 * MINUTE_MS), client, request, 10, now))]
     return shown
 
 
@@ -102,7 +103,7 @@ def refused(client: Client, shard_database: str) -> dict[str, str]:
     request = MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"})
     asked["rollups"] = partial(roll_up, client, AWAY, [MarketHour("VIRTUAL", MIDNIGHT)])
     asked["markets of the page"] = partial(picture.market_list, client, now)
-    asked["picture of 1h"] = partial(picture.heatmap_picture, client, request, 10, now, 5 * MINUTE_MS)
+    asked["picture of 1h"] = partial(picture.heatmap_picture, Store(5 * MINUTE_MS), client, request, 10, now)
     reasons = {}
     for name, ask in asked.items():
         try:

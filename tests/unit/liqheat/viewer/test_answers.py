@@ -158,3 +158,39 @@ async def test_an_error_reaches_all_who_wait_and_is_not_kept(held: Held) -> None
             await each
     assert json.loads((await answers.get("a", asking("fine"))).plain) == {"said": ["fine"]}
     answers.close()
+
+
+async def test_a_slow_symbol_takes_one_thread_and_leaves_room_in_the_queue(held: Held) -> None:
+    quick = Held()
+    quick.go.set()
+    answers = answers_of(held, threads=2, questions=8)
+    slow = [asyncio.create_task(answers.get(f"slow {number}", asking("one"), "SLOW")) for number in range(6)]
+    await begun(held)
+
+    def instant(_: Client) -> dict[str, Any]:
+        return {"said": quick.query("quick")}
+
+    # All six wait, of which one runs; another symbol is served meanwhile, and the slow one gets no seventh place.
+    assert json.loads((await answers.get("other", instant, "OTHER")).plain) == {"said": "quick"}
+    with pytest.raises(Busy):
+        await answers.get("slow 7", asking("one"), "SLOW")
+    assert held.queries == 1
+    held.go.set()
+    assert len(await asyncio.gather(*slow)) == 6
+    assert held.queries == 6
+    answers.close()
+
+
+async def test_a_lane_goes_on_when_its_viewers_go_away(held: Held) -> None:
+    answers = answers_of(held)
+    tasks = [asyncio.create_task(answers.get(f"{number}", asking("one", "two"), "SYMBOL")) for number in range(5)]
+    await begun(held)
+    for task in tasks[:4]:
+        task.cancel()
+    held.go.set()
+
+    assert json.loads((await tasks[4]).plain) == {"said": ["one", "two"]}
+    # The first was asked one question, those that had not begun none.
+    assert held.queries == 3
+    assert answers.questions == 0
+    answers.close()

@@ -13,6 +13,7 @@ from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.viewer import picture
 from liqheat.viewer.grid import MAXIMUM_ROWS, display_grid
 from liqheat.viewer.request import MAXIMUM_COLUMNS, BadRequest, MapRequest
+from liqheat.viewer.stored import Store
 from tests.support.viewer_map import Level, insert_gap, insert_liquidation, insert_minute, moment
 
 pytestmark = pytest.mark.clickhouse
@@ -25,7 +26,7 @@ STALE = 5 * MINUTE_MS
 
 def shown(client: Client, **query: str) -> dict[str, Any]:
     request = MapRequest.parse({"symbol": "VIRTUAL", "range": "1h"} | query)
-    return picture.heatmap_picture(client, request, 5, NOW, STALE)
+    return picture.heatmap_picture(Store(STALE), client, request, 5, NOW)
 
 
 def cells(answer: dict[str, Any]) -> dict[tuple[int, float], tuple[float, float]]:

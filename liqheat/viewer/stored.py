@@ -1,0 +1,239 @@
+"""A symbol as the page reads it: blocks of columns that all viewers share, and the edge that is still moving.
+
+Between `picture` and the SQL of `queries`. A block is 60 columns of one width. Columns before the edge hardly change:
+they are read once, several blocks at a time, and again after `YOUNG_KEPT_MS` or `OLD_KEPT_MS`, or when history has
+arrived; so a stored correction shows within that time. What depends on the end of a stretch of the past alone is kept
+as long as a block there.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from liqheat.domain.windows import HOUR_MS, window_start
+from liqheat.viewer import evidence, queries
+from liqheat.viewer.columns import AnyTable, Cells, Columns, Current, Executed
+from liqheat.viewer.edge import Edge, Edges
+from liqheat.viewer.kept import Kept
+from liqheat.viewer.queries import Client
+from liqheat.viewer.request import LONGEST_STRETCH, MapRequest
+from liqheat.viewer.signals import signals_picture
+
+BLOCK_COLUMNS = 60
+YOUNG_MS = 2 * HOUR_MS
+"""Before the latest minute: how far back corrections are usual."""
+YOUNG_KEPT_MS, OLD_KEPT_MS = 30_000, 300_000
+"""How long a block counts that ends within `YOUNG_MS` of the latest minute, and any other."""
+BESIDE_KEPT_MS = 5_000
+"""How long signals, cascades and gaps of now count; they are made once a minute."""
+RECORD_KEPT_MS = 60_000
+KEPT_BYTES = 128_000_000
+_OBJECT_BYTES = 8
+"""Bytes of Python's objects per byte of their JSON, about."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """The rows of a block's columns up to `until` (ms)."""
+
+    rows: Any
+    until: int
+    read_at: int
+
+
+class Store:
+    """What all pictures share: the kept answers and the edges."""
+
+    def __init__(self, stale_ms: int, limit: int = KEPT_BYTES) -> None:
+        """Keep at most `limit` bytes; `stale_ms` is the age at which a venue does not belong to the map of now."""
+        self.stale_ms = stale_ms
+        self.kept = Kept(limit)
+        self.edges = Edges(self.kept, stale_ms)
+
+
+class Stored:
+    """One symbol for one picture at one time: `edge`, and what is read or kept of the rest.
+
+    `at` is the end (ms) of what the picture knows: that of the latest minute, or of a stretch of the past.
+    """
+
+    def __init__(self, store: Store, client: Client, request: MapRequest, edge: Edge, now: int) -> None:
+        self._store, self._client, self._request, self._edge, self._now = store, client, request, edge, now
+        self._is_past = 0 < request.end < edge.end
+        self.at = request.end if self._is_past else edge.end
+
+    @classmethod
+    def opened(cls, store: Store, client: Client, request: MapRequest, now: int) -> "Stored | None":
+        """Return the request's symbol, or None where no minute of it is stored."""
+        edge = store.edges.of(client, request.symbol, request.shape, now)
+        return cls(store, client, request, edge, now) if edge else None
+
+    def latest(self) -> tuple[int, int]:
+        """Return the start (ms) of the latest minute before `at`, and the number of minutes up to it."""
+        if not self._is_past:
+            return self._edge.latest, self._edge.minutes
+        symbol = self._request.symbol
+        found: tuple[int, int] = self._beside(
+            "latest", lambda: queries.latest(self._client, [symbol], 0, self.at).get(symbol, (0, 0)), 0
+        )
+        return found
+
+    def quality(self) -> list[dict[str, Any]]:
+        """Return the state of each venue's market."""
+        if not self._is_past:
+            return self._edge.quality
+        symbol = self._request.symbol
+        return self._beside("quality", lambda: queries.quality(self._client, [symbol], self.at)[symbol], 0)
+
+    def current(self) -> Current:
+        """Return the map at `at`."""
+        symbol, shape = self._request.symbol, self._request.shape
+        if not self._is_past:
+            return self._edge.current(shape)
+        return self._beside(
+            ("current", shape[1:]),
+            lambda: queries.current(self._client, [symbol], shape, self.at, self._store.stale_ms)[symbol],
+            0,
+        )
+
+    def cascades(self) -> list[dict[str, Any]]:
+        """Return the newest cascade curves."""
+        symbol, stale = self._request.symbol, self._store.stale_ms
+        return self._beside("cascades", lambda: evidence.cascades(self._client, symbol, self.at, stale), BESIDE_KEPT_MS)
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return what earlier maps predicted and what was executed."""
+        symbol = self._request.symbol
+        return self._beside("record", lambda: evidence.record(self._client, symbol, self.at), RECORD_KEPT_MS)
+
+    def followed(self) -> dict[str, Any]:
+        """Return what followed once price met clusters; see `liqheat.viewer.evidence.followed`."""
+        symbol = self._request.symbol
+        return self._beside("followed", lambda: evidence.followed(self._client, symbol), RECORD_KEPT_MS)
+
+    def signals(self, start: int) -> dict[str, Any]:
+        """Return readings and clusters, and the alerts and catalysts from `start` (ms) on."""
+        symbol, earliest = self._request.symbol, self.at - LONGEST_STRETCH
+        found = self._beside(
+            "signals", lambda: signals_picture(self._client, symbol, earliest, self.at), BESIDE_KEPT_MS
+        )
+        # The newest of a longer stretch, cut at its start, are the newest of the shorter.
+        cut = {name: [row for row in found[name] if row["event_time"] >= start] for name in ("alerts", "catalysts")}
+        return found | cut
+
+    def gaps(self, start: int) -> list[dict[str, Any]]:
+        """Return the holes in the feeds of the chosen venues that touch the time from `start` (ms) on."""
+        symbol, venues = self._request.symbol, self._request.venues
+        found = self._beside("gaps", lambda: queries.gaps(self._client, symbol, self.at), BESIDE_KEPT_MS)
+        return [row for row in found if row["venue"] in venues and row["end"] >= start][: queries.GAPS]
+
+    def columns(self, start: int, end: int) -> Columns:
+        """Return prices, open interest and executed amounts of the columns from `start` to `end` (ms)."""
+        symbol, step = self._request.symbol, self._request.step
+
+        def read(first: int, last: int) -> Columns:
+            return queries.columns(self._client, [symbol], step, first, last)[symbol]
+
+        return self._joined(Columns, step, read, self._edge.columns(self._request.shape), start, end)
+
+    def cells(self, start: int, end: int) -> Cells:
+        """Return the map of the columns from `start` to `end` (ms)."""
+        symbol, shape = self._request.symbol, self._request.shape
+
+        def read(first: int, last: int) -> Cells:
+            return queries.cells(self._client, [symbol], shape, first, last, last)[symbol]
+
+        return self._joined(Cells, shape, read, self._edge.cells(shape), start, end)
+
+    def executed(self, start: int, end: int) -> Executed:
+        """Return executed liquidations from `start` to `end` (ms), the largest of each column and venue among them."""
+        symbol, step = self._request.symbol, self._request.step
+
+        def read(first: int, last: int) -> Executed:
+            return queries.executed(self._client, [symbol], step, first, last)[symbol]
+
+        return self._joined(Executed, step, read, self._edge.executed(self._request.shape), start, end)
+
+    def _joined(
+        self,
+        kind: type[AnyTable],
+        what: Hashable,
+        read: Callable[[int, int], AnyTable],
+        newest: AnyTable,
+        start: int,
+        end: int,
+    ) -> AnyTable:
+        """Return the rows of the columns from `start` to `end`: of blocks before the edge, and `newest` from it on."""
+        step, settled = self._request.step, self._edge.open_from(self._request.step)
+        parts = [] if end <= settled else [newest]
+        if start < settled:
+            blocks = self._blocks((kind, what), kind, read, start, min(end, settled))
+            parts = [block.between(step, start, settled) for block in blocks] + parts
+        return kind.joined(parts).between(step, start, end)
+
+    def _blocks(
+        self, what: Hashable, kind: type[AnyTable], read: Callable[[int, int], AnyTable], start: int, end: int
+    ) -> list[AnyTable]:
+        """Return the blocks that hold the columns from `start` to `end`, which are before the edge."""
+        step, settled = self._request.step, self._edge.open_from(self._request.step)
+        length = BLOCK_COLUMNS * step
+        begins = range(window_start(start, length), end, length)
+        found: dict[int, _Block] = {}
+        missing: list[tuple[int, int, int]] = []
+        for begin in begins:
+            until = min(begin + length, settled)
+            block = self._store.kept.get(self._key(what, begin), self._now)
+            if block is not None:
+                found[begin] = block
+            since = block.until if block is not None else begin
+            if since < until:
+                missing.append((begin, since, until))
+        for run in _runs(missing):
+            rows = read(run[0][1], run[-1][2])
+            for begin, since, until in run:
+                found[begin] = self._extended(kind, found.get(begin), rows.between(step, since, until), until)
+                self._keep_block(self._key(what, begin), found[begin], begin + length)
+        return [found[begin].rows for begin in begins]
+
+    def _extended(self, kind: type[AnyTable], before: _Block | None, rows: AnyTable, until: int) -> _Block:
+        """Return the block `before` with later rows; it does not count for longer by that."""
+        if before is None:
+            return _Block(rows, until, self._now)
+        return _Block(kind.joined([before.rows, rows]), until, before.read_at)
+
+    def _keep_block(self, key: Hashable, block: _Block, end: int) -> None:
+        self._store.kept.put(key, block, block.rows.nbytes, block.read_at + self._kept_ms(end))
+
+    def _key(self, what: Hashable, at: int) -> Hashable:
+        return (self._request.symbol, self._edge.generation, what, at)
+
+    def _kept_ms(self, end: int) -> int:
+        """Return how long what ends at `end` counts."""
+        return YOUNG_KEPT_MS if end > self._edge.latest - YOUNG_MS else OLD_KEPT_MS
+
+    def _beside(self, what: Hashable, read: Callable[[], T], now_kept_ms: int = 0) -> T:
+        """Return what depends on symbol and `at` alone, kept for `now_kept_ms` where `at` is now."""
+        key = self._key(what, self.at if self._is_past else 0)
+        kept = self._store.kept.get(key, self._now)
+        if kept is not None:
+            return kept[0]  # type: ignore[no-any-return]
+        value = read()
+        size = value.nbytes if isinstance(value, Current) else _OBJECT_BYTES * len(msgspec.json.encode(value))
+        kept_ms = self._kept_ms(self.at) if self._is_past else now_kept_ms
+        self._store.kept.put(key, (value,), size, self._now + kept_ms)
+        return value
+
+
+def _runs(missing: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
+    """Return begin, since and until of blocks in runs without a hole between them."""
+    runs: list[list[tuple[int, int, int]]] = []
+    for each in missing:
+        if runs and runs[-1][-1][2] == each[1]:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return runs
