@@ -35,6 +35,7 @@ class ReadAhead:
     def start(self) -> None:
         """Begin to read."""
         self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(_say_why)
 
     async def stop(self) -> None:
         """Stop, after the query that runs."""
@@ -58,3 +59,9 @@ class ReadAhead:
         except ClickHouseError as error:
             _LOG.warning("viewer_read_ahead_failed", error=str(error))
         return time.monotonic() - begun
+
+
+def _say_why(task: "asyncio.Task[None]") -> None:
+    """Log an error that nobody foresaw: pictures then read what they need by themselves."""
+    if not task.cancelled() and (error := task.exception()):
+        _LOG.error("viewer_read_ahead_ended", error=repr(error), exc_info=error)
