@@ -93,7 +93,7 @@ def heatmap_picture(store: Store, client: Client, request: MapRequest, stored_fa
         "since": since,
         "grid": _grid_of(grid),
         "heat": _heat_of(grid, quality, request.measure),
-        "cells": _cells_of(stored.cells(since, end), grid, first, count),
+        "cells": _cells_of(stored.cells(since, end, grid), grid, first, count),
         "current": _current_of(stored.current(), grid),
         "price": {
             "venue": lead,

@@ -10,6 +10,7 @@ end in time, so that a row of a far time hides nothing.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from liqheat.domain.price_grid import MAXIMUM_PRICE
 from liqheat.viewer.columns import Cells, Columns, Current, Executed, by_symbol
 from liqheat.viewer.request import Shape
 
@@ -92,6 +93,7 @@ ORDER BY symbol, venue
 _FILTER = """
       symbol IN {symbols:Array(String)} AND venue IN {venues:Array(String)} AND basis IN {bases:Array(String)}
   AND leverage_band IN {bands:Array(String)}
+  AND price_low >= {low:Float64} AND price_low < {high:Float64}
 """
 # The middle of a bucket lies clear of every edge, so a stored price that is off by a last digit changes no row.
 _AMOUNTS = """
@@ -207,13 +209,26 @@ def quality(client: Client, symbols: Sequence[str], end: int) -> dict[str, list[
     return found
 
 
-def cells(client: Client, symbols: Sequence[str], shape: Shape, start: int, end: int, opened: int) -> dict[str, Cells]:
+EVERYWHERE = (0.0, 2 * MAXIMUM_PRICE)
+"""Prices that every bucket is within, USD."""
+
+
+def cells(
+    client: Client,
+    symbols: Sequence[str],
+    shape: Shape,
+    start: int,
+    end: int,
+    opened: int,
+    prices: tuple[float, float] = EVERYWHERE,
+) -> dict[str, Cells]:
     """Return the map's columns from `start` to `end` (ms, edges of columns), per symbol.
 
-    From `opened` (ms) on minutes may still be open.
+    From `opened` (ms) on minutes may still be open. `prices` (USD) are edges of buckets: the lowest, and the first
+    above.
     """
     minutes = _CLOSED + (_OPEN if opened < end else "")
-    parameters = _stretch(symbols, start, end) | _filters(shape) | {"step": shape.step, "open": opened}
+    parameters = _stretch(symbols, start, end) | _filters(shape, prices) | {"step": shape.step, "open": opened}
     query = _CELLS % {"amounts": _AMOUNTS % {"measure": _MEASURES[shape.measure]}, "minutes": minutes}
     return by_symbol(Cells, symbols, client.query_np(query, parameters=parameters))
 
@@ -243,5 +258,11 @@ def _stretch(symbols: Sequence[str], start: int, end: int) -> Parameters:
     return {"symbols": list(symbols), "start": start, "end": end}
 
 
-def _filters(shape: Shape) -> Parameters:
-    return {"venues": list(shape.venues), "bases": list(shape.bases), "bands": list(shape.bands)}
+def _filters(shape: Shape, prices: tuple[float, float] = EVERYWHERE) -> Parameters:
+    return {
+        "venues": list(shape.venues),
+        "bases": list(shape.bases),
+        "bands": list(shape.bands),
+        "low": prices[0],
+        "high": prices[1],
+    }

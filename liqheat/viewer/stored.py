@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from liqheat.domain.price_grid import lower_edge
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.viewer import evidence, queries
 from liqheat.viewer.columns import AnyTable, Cells, Columns, Current, Executed
 from liqheat.viewer.edge import Edge, Edges
+from liqheat.viewer.grid import DisplayGrid
 from liqheat.viewer.kept import Kept
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import LONGEST_STRETCH, MapRequest
@@ -33,16 +35,28 @@ KEPT_BYTES = 128_000_000
 _OBJECT_BYTES = 8
 """Bytes of Python's objects per byte of their JSON, about."""
 
+_EXTENT_BUCKETS = 100
+"""Blocks of the map hold the buckets (of level 1) that a picture shows, widened to multiples of this."""
+
+Extent = tuple[int, int]
+"""First bucket, and the first above."""
+_ANY: Extent = (0, 0)
+Read = Callable[[int, int, Extent], AnyTable]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """The rows of a block's columns up to `until` (ms)."""
+    """The rows of a block's columns up to `until` (ms), of a map within the buckets `extent`."""
 
     rows: Any
     until: int
     read_at: int
+    extent: Extent
+
+    def covers(self, extent: "Extent") -> bool:
+        """Whether it has what there is within `extent`."""
+        return self.extent[0] <= extent[0] and extent[1] <= self.extent[1]
 
 
 class Store:
@@ -135,25 +149,31 @@ class Stored:
         """Return prices, open interest and executed amounts of the columns from `start` to `end` (ms)."""
         symbol, step = self._request.symbol, self._request.step
 
-        def read(first: int, last: int) -> Columns:
+        def read(first: int, last: int, _: Extent) -> Columns:
             return queries.columns(self._client, [symbol], step, first, last)[symbol]
 
         return self._joined(Columns, step, read, self._edge.columns(self._request.shape), start, end)
 
-    def cells(self, start: int, end: int) -> Cells:
-        """Return the map of the columns from `start` to `end` (ms)."""
+    def cells(self, start: int, end: int, grid: DisplayGrid) -> Cells:
+        """Return the map of the columns from `start` to `end` (ms): at least the rows of `grid`."""
         symbol, shape = self._request.symbol, self._request.shape
+        first_bucket, bucket_above = grid.first * grid.factor, (grid.first + grid.rows) * grid.factor
+        extent = (
+            first_bucket // _EXTENT_BUCKETS * _EXTENT_BUCKETS,
+            -(-bucket_above // _EXTENT_BUCKETS) * _EXTENT_BUCKETS,
+        )
 
-        def read(first: int, last: int) -> Cells:
-            return queries.cells(self._client, [symbol], shape, first, last, last)[symbol]
+        def read(first: int, last: int, within: Extent) -> Cells:
+            low, high = lower_edge(within).tolist()
+            return queries.cells(self._client, [symbol], shape, first, last, last, (low, high))[symbol]
 
-        return self._joined(Cells, shape, read, self._edge.cells(shape), start, end)
+        return self._joined(Cells, shape, read, self._edge.cells(shape), start, end, extent)
 
     def executed(self, start: int, end: int) -> Executed:
         """Return executed liquidations from `start` to `end` (ms), the largest of each column and venue among them."""
         symbol, step = self._request.symbol, self._request.step
 
-        def read(first: int, last: int) -> Executed:
+        def read(first: int, last: int, _: Extent) -> Executed:
             return queries.executed(self._client, [symbol], step, first, last)[symbol]
 
         return self._joined(Executed, step, read, self._edge.executed(self._request.shape), start, end)
@@ -162,48 +182,53 @@ class Stored:
         self,
         kind: type[AnyTable],
         what: Hashable,
-        read: Callable[[int, int], AnyTable],
+        read: Read[AnyTable],
         newest: AnyTable,
         start: int,
         end: int,
+        extent: Extent = _ANY,
     ) -> AnyTable:
         """Return the rows of the columns from `start` to `end`: of blocks before the edge, and `newest` from it on."""
         step, settled = self._request.step, self._edge.open_from(self._request.step)
         parts = [] if end <= settled else [newest]
         if start < settled:
-            blocks = self._blocks((kind, what), kind, read, start, min(end, settled))
+            blocks = self._blocks((kind, what), kind, read, range(start, min(end, settled)), extent)
             parts = [block.between(step, start, settled) for block in blocks] + parts
         return kind.joined(parts).between(step, start, end)
 
     def _blocks(
-        self, what: Hashable, kind: type[AnyTable], read: Callable[[int, int], AnyTable], start: int, end: int
+        self, what: Hashable, kind: type[AnyTable], read: Read[AnyTable], times: range, extent: Extent
     ) -> list[AnyTable]:
-        """Return the blocks that hold the columns from `start` to `end`, which are before the edge."""
+        """Return the blocks that hold the columns of `times` (ms), which are before the edge."""
         step, settled = self._request.step, self._edge.open_from(self._request.step)
         length = BLOCK_COLUMNS * step
-        begins = range(window_start(start, length), end, length)
+        begins = range(window_start(times.start, length), times.stop, length)
         found: dict[int, _Block] = {}
         missing: list[tuple[int, int, int]] = []
         for begin in begins:
-            until = min(begin + length, settled)
-            block = self._store.kept.get(self._key(what, begin), self._now)
-            if block is not None:
-                found[begin] = block
-            since = block.until if block is not None else begin
+            until, since = min(begin + length, settled), begin
+            block: _Block | None = self._store.kept.get(self._key(what, begin), self._now)
+            if block is not None and block.covers(extent):
+                found[begin], since = block, block.until
+            elif block is not None:
+                # Both are wanted, so that two viewers do not take each other's block away.
+                extent = _around(extent, block.extent)
             if since < until:
                 missing.append((begin, since, until))
         for run in _runs(missing):
-            rows = read(run[0][1], run[-1][2])
+            within = extent
+            for begin, _, _ in run:
+                within = _around(within, found[begin].extent) if begin in found else within
+            rows = read(run[0][1], run[-1][2], within)
             for begin, since, until in run:
-                found[begin] = self._extended(kind, found.get(begin), rows.between(step, since, until), until)
-                self._keep_block(self._key(what, begin), found[begin], begin + length)
+                block = _Block(rows.between(step, since, until), until, self._now, within)
+                if begin in found:
+                    # It does not count for longer by what is added.
+                    before = found[begin]
+                    block = _Block(kind.joined([before.rows, block.rows]), until, before.read_at, before.extent)
+                found[begin] = block
+                self._keep_block(self._key(what, begin), block, begin + length)
         return [found[begin].rows for begin in begins]
-
-    def _extended(self, kind: type[AnyTable], before: _Block | None, rows: AnyTable, until: int) -> _Block:
-        """Return the block `before` with later rows; it does not count for longer by that."""
-        if before is None:
-            return _Block(rows, until, self._now)
-        return _Block(kind.joined([before.rows, rows]), until, before.read_at)
 
     def _keep_block(self, key: Hashable, block: _Block, end: int) -> None:
         self._store.kept.put(key, block, block.rows.nbytes, block.read_at + self._kept_ms(end))
@@ -226,6 +251,10 @@ class Stored:
         kept_ms = self._kept_ms(self.at) if self._is_past else now_kept_ms
         self._store.kept.put(key, (value,), size, self._now + kept_ms)
         return value
+
+
+def _around(one: Extent, other: Extent) -> Extent:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _runs(missing: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:

@@ -157,10 +157,14 @@ def test_viewers_of_one_symbol_share_what_was_read_whatever_their_ranges(clickho
     asked(client, store, {"symbol": "TAO", "range": "6h"}, now)  # type: ignore[arg-type]
     client.asked.clear()
 
-    for query in ({"range": "3h"}, {"range": "1h", "span": "40"}, {"range": "6h", "low": "0.9", "high": "1"}):
+    for query in ({"range": "3h"}, {"range": "1h", "span": "5"}, {"range": "6h", "low": "0.9", "high": "1"}):
         asked(client, store, {"symbol": "TAO"} | query, now + 1_000)  # type: ignore[arg-type]
 
     assert client.asked == []
+    # Prices further away are read once, and serve the nearer ones too.
+    asked(client, store, {"symbol": "TAO", "range": "6h", "span": "40"}, now + 1_000)  # type: ignore[arg-type]
+    asked(client, store, {"symbol": "TAO", "range": "6h"}, now + 1_000)  # type: ignore[arg-type]
+    assert len(client.asked) == 1
 
 
 def test_edges_of_all_symbols_that_are_looked_at_are_read_together(clickhouse: Client) -> None:
