@@ -123,10 +123,11 @@ class Answers:
         """Bytes of the answers that are kept."""
         return self._kept_bytes
 
-    async def get(self, key: str, work: Work, lane: str | None = None) -> Encoded:
+    async def get(self, key: str, work: Work, lane: str | None = None, *, is_small: bool = False) -> Encoded:
         """Return the answer to `key`: a kept one, one that is being worked out, or that of `work`.
 
-        Questions of one `lane` are worked out one at a time; without one a question waits for a thread alone.
+        Questions of one `lane` are worked out one at a time, small ones first; without a lane a question waits for a
+        thread alone.
 
         Raises:
             Busy: too many questions wait.
@@ -141,7 +142,7 @@ class Answers:
             limit = self.limits.questions
             if len(self._pending) >= limit or len(self._lanes.get(lane, ())) >= max(1, int(_LANE_SHARE * limit)):
                 raise Busy
-            pending = self._pending[key] = self._begin(lane, work)
+            pending = self._pending[key] = self._begin(lane, work, is_small)
         pending.waiting += 1
         try:
             answer = await asyncio.shield(pending.answer)
@@ -162,12 +163,13 @@ class Answers:
         self._lanes.clear()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, lane: str, work: Work) -> _Pending:
+    def _begin(self, lane: str, work: Work, is_small: bool) -> _Pending:
         pending = _Pending(lane, work, asyncio.get_running_loop().create_future())
         # Where all who waited went away, nobody else reads how it ended.
         pending.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         queue = self._lanes.setdefault(lane, deque())
-        queue.append(pending)
+        # The first of a lane is with a thread already.
+        queue.insert(1 if is_small else len(queue), pending)
         if len(queue) == 1:
             self._submit(pending)
         return pending

@@ -24,7 +24,10 @@ OPEN_MS = 3 * MINUTE_MS
 WATCHED_MS = 15_000
 """How long after its last viewer asked a symbol is still read ahead."""
 LONGEST_AGE_MS = 3_000
-"""Age from which a picture does not take an edge any more, but reads its own."""
+"""Age from which a picture does not take an edge any more, but reads its own, where nobody reads ahead."""
+BEHIND_MS = 15_000
+"""The same where edges are read ahead: under more load than there is processor they come late, and if every picture
+then read its own, the load would be many times that."""
 _KEPT_MS = {Columns: 0, Current: 2_000, Cells: 5_000, Executed: 5_000}
 """How long a part is taken over from one edge to the next with the same latest minute; prices come each time."""
 _HISTORY_KEPT_MS = 30_000
@@ -84,10 +87,12 @@ class Edge:
 class Edges:
     """The edges of all symbols that are looked at; any thread may call, but one at a time about one symbol.
 
-    `stale_ms` is the age at which a venue's latest minute does not belong to the map of now any more.
+    `stale_ms` is the age at which a venue's latest minute does not belong to the map of now any more, `longest_age_ms`
+    the age at which an edge is not taken any more.
     """
 
-    def __init__(self, kept: Kept, stale_ms: int) -> None:
+    def __init__(self, kept: Kept, stale_ms: int, longest_age_ms: int = LONGEST_AGE_MS) -> None:
+        self._longest_age_ms = longest_age_ms
         self._kept = kept
         self._stale_ms = stale_ms
         self._lock = threading.Lock()
@@ -101,10 +106,10 @@ class Edges:
         return bool(self._watched)
 
     def of(self, client: Client, symbol: str, shape: Shape, now: int) -> Edge | None:
-        """Return the symbol's edge, at most `LONGEST_AGE_MS` old, with what `shape` needs; None if none is stored."""
+        """Return the symbol's edge, not older than the longest age, with what `shape` needs; None if none is stored."""
         with self._lock:
             edge = self._edges.get(symbol)
-        if edge is None or not 0 <= now - edge.read_at < LONGEST_AGE_MS:
+        if edge is None or not 0 <= now - edge.read_at < self._longest_age_ms:
             edge = self._read(client, [symbol], now).get(symbol)
             if edge is None:
                 return None

@@ -23,6 +23,7 @@ from liqheat.platform.errors import ConfigurationError
 from liqheat.platform.settings import Viewer
 from liqheat.viewer import picture
 from liqheat.viewer.answers import Answers, Busy, Encoded, Limits, Work
+from liqheat.viewer.edge import BEHIND_MS
 from liqheat.viewer.evidence import signals_answer
 from liqheat.viewer.queries import Client
 from liqheat.viewer.read_ahead import ReadAhead
@@ -70,7 +71,7 @@ class ViewerServer:
         self._answers = Answers(
             open_client, self._clock, Limits(threads=settings.query_threads, questions=settings.maximum_questions)
         )
-        self._store = Store(settings.stale_minutes * MINUTE_MS, settings.kept_bytes)
+        self._store = Store(settings.stale_minutes * MINUTE_MS, settings.kept_bytes, BEHIND_MS)
         self._ahead = ReadAhead(self._store.edges, open_client, self._clock)
         self._in_flight: Counter[str] = Counter()
         # A request's handler is cancelled when its viewer goes away.
@@ -146,7 +147,8 @@ class ViewerServer:
         def work(client: Client) -> dict[str, Any]:
             return picture.heatmap_picture(self._store, client, wanted, self._stored_factor, self._clock.now_ms())
 
-        return await self._answer(request, repr(wanted), work, wanted.symbol)
+        # What continues a picture that the page holds costs a hundredth of a new one.
+        return await self._answer(request, repr(wanted), work, wanted.symbol, is_small=bool(wanted.grid))
 
     async def _signals(self, request: web.Request) -> web.Response:
         symbol = checked_symbol(request.query.get("symbol", ""))
@@ -155,14 +157,16 @@ class ViewerServer:
             request, f"signals {symbol}", lambda client: signals_answer(client, symbol, end - 7 * DAY_MS, end, stale_ms)
         )
 
-    async def _answer(self, request: web.Request, key: str, work: Work, lane: str | None = None) -> web.Response:
+    async def _answer(
+        self, request: web.Request, key: str, work: Work, lane: str | None = None, *, is_small: bool = False
+    ) -> web.Response:
         """Answer from `key`'s answer, unless this viewer's address has too many requests open."""
         address = request.remote or ""
         if self._in_flight[address] >= self._settings.maximum_requests_per_client:
             return _problem("Too many requests at once from this address; this page tries again by itself.", 429)
         self._in_flight[address] += 1
         try:
-            answer = await self._answers.get(key, work, lane)
+            answer = await self._answers.get(key, work, lane, is_small=is_small)
         except Busy:
             return _problem("Many viewers ask at once; this page tries again by itself.", 503)
         finally:

@@ -16,7 +16,7 @@ from liqheat.domain.price_grid import lower_edge
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.viewer import evidence, queries
 from liqheat.viewer.columns import AnyTable, Cells, Columns, Current, Executed
-from liqheat.viewer.edge import Edge, Edges
+from liqheat.viewer.edge import LONGEST_AGE_MS, Edge, Edges
 from liqheat.viewer.grid import DisplayGrid
 from liqheat.viewer.kept import Kept
 from liqheat.viewer.queries import Client
@@ -28,7 +28,7 @@ YOUNG_MS = 2 * HOUR_MS
 """Before the latest minute: how far back corrections are usual."""
 YOUNG_KEPT_MS, OLD_KEPT_MS = 30_000, 300_000
 """How long a block counts that ends within `YOUNG_MS` of the latest minute, and any other."""
-BESIDE_KEPT_MS = 5_000
+BESIDE_KEPT_MS = 10_000
 """How long signals, cascades and gaps of now count; they are made once a minute."""
 RECORD_KEPT_MS = 60_000
 KEPT_BYTES = 128_000_000
@@ -62,11 +62,14 @@ class _Block:
 class Store:
     """What all pictures share: the kept answers and the edges."""
 
-    def __init__(self, stale_ms: int, limit: int = KEPT_BYTES) -> None:
-        """Keep at most `limit` bytes; `stale_ms` is the age at which a venue does not belong to the map of now."""
+    def __init__(self, stale_ms: int, limit: int = KEPT_BYTES, edge_age_ms: int = LONGEST_AGE_MS) -> None:
+        """Keep at most `limit` bytes, and take edges that are less than `edge_age_ms` old.
+
+        `stale_ms` is the age at which a venue does not belong to the map of now.
+        """
         self.stale_ms = stale_ms
         self.kept = Kept(limit)
-        self.edges = Edges(self.kept, stale_ms)
+        self.edges = Edges(self.kept, stale_ms, edge_age_ms)
 
 
 class Stored:

@@ -194,3 +194,25 @@ async def test_a_lane_goes_on_when_its_viewers_go_away(held: Held) -> None:
     assert held.queries == 3
     assert answers.questions == 0
     answers.close()
+
+
+async def test_a_small_question_goes_before_the_large_ones_of_its_lane(held: Held) -> None:
+    answers, order = answers_of(held), []
+
+    def noting(name: str) -> Any:
+        def work(client: Client) -> dict[str, Any]:
+            client.query(name)
+            order.append(name)
+            return {}
+
+        return work
+
+    tasks = [asyncio.create_task(answers.get(f"{number}", noting(f"large {number}"), "SYMBOL")) for number in range(3)]
+    await begun(held)
+    tasks.append(asyncio.create_task(answers.get("small", noting("small"), "SYMBOL", is_small=True)))
+    await asyncio.sleep(0)
+    held.go.set()
+    await asyncio.gather(*tasks)
+
+    assert order == ["large 0", "small", "large 1", "large 2"]
+    answers.close()
