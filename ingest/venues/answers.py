@@ -92,6 +92,7 @@ _A_TIME = re.compile(r"1\d{12}$")
 _LONGEST_LIMIT_SECONDS = 600.0
 """No window of a venue that counts in ms is longer; a gateway before it counts in s."""
 _JSON_STARTS = (b"{", b"[", b'"')
+_SAYS_ERROR = re.compile(r"\berror\b", re.IGNORECASE)
 _CLOUDFLARE_LIMIT = b"error code: 1015"
 
 
@@ -160,8 +161,11 @@ def _trouble_of_body(status: int, body: bytes, code: str, text: str) -> Trouble 
     if body.strip() in (b"", b"null"):
         return Trouble("answered 200 with nothing")
     if body[:200].lstrip()[:1] not in _JSON_STARTS:
-        pause = UNKNOWN_PAUSE_SECONDS if _SAYS_LIMITED.search(text) or _CLOUDFLARE_LIMIT in body[:200] else 0.0
-        return Trouble(f"answered 200{_page(body) or ' with a text'}: {text}", pause)
+        # A text that says nothing of the kind is the reader's to refuse.
+        limited = _SAYS_LIMITED.search(text) or _CLOUDFLARE_LIMIT in body[:200]
+        if limited or _page(body) or _SAYS_BUSY.search(text) or _SAYS_ERROR.search(text):
+            pause = UNKNOWN_PAUSE_SECONDS if limited else 0.0
+            return Trouble(f"answered 200{_page(body) or ' with a text'}: {text}", pause)
     if code not in _GOOD:
         return Trouble(f"refused the request: {text}", is_final=True)
     return None
