@@ -1,4 +1,4 @@
-"""The newest minutes of the symbols that are being looked at: read about once a second, for all of them together.
+"""The newest minutes of the symbols that are being looked at: read about twice a second, for all of them together.
 
 `server` calls `Edges.refresh` on a thread of its own while there are viewers; a picture takes what it left, and reads
 by itself only what nobody looked at before. A question to ClickHouse costs some milliseconds whatever it asks, so one

@@ -1,4 +1,4 @@
-"""Keeps the edges of the symbols that are looked at fresh, on a thread of its own, about once a second.
+"""Keeps the edges of the symbols that are looked at fresh, on a thread of its own, about twice a second.
 
 Beside the routes of `server`: while nobody looks it asks ClickHouse nothing, and where ClickHouse is slow it takes a
 third of the time at most.
@@ -18,7 +18,7 @@ from liqheat.viewer.queries import Client
 
 _LOG = structlog.get_logger()
 
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
 _REST = 2
 """It rests at least this many times as long as reading took."""
 
