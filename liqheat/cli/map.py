@@ -109,7 +109,7 @@ def _levels(
     from liqheat.platform.settings import load
     from processors.heatmap import engine
 
-    state = engine.new_state(load().engine.model_copy(update={"lateness_ms": 0}))
+    state = engine.new_state(load().engine.model_copy(update={"lateness_ms": 0, "closing_spread_ms": 0}))
     columns = ("symbol", "window_start", "side", "basis", "bucket", "at_risk_usd", "expected_usd", "confidence")
     frames: list[pl.DataFrame] = []
 
