@@ -29,7 +29,7 @@ YOUNG_MS = 2 * HOUR_MS
 YOUNG_KEPT_MS, OLD_KEPT_MS = 30_000, 300_000
 """How long a block counts that ends within `YOUNG_MS` of the latest minute, and any other."""
 BESIDE_KEPT_MS = 10_000
-"""How long signals, cascades and gaps of now count; they are made once a minute."""
+"""How long signals, cascades, evidence and gaps of now count; most are made once per minute."""
 RECORD_KEPT_MS = 60_000
 KEPT_BYTES = 128_000_000
 _OBJECT_BYTES = 8
@@ -130,7 +130,7 @@ class Stored:
     def followed(self) -> dict[str, Any]:
         """Return what followed once price met clusters; see `liqheat.viewer.evidence.followed`."""
         symbol = self._request.symbol
-        return self._beside("followed", lambda: evidence.followed(self._client, symbol), RECORD_KEPT_MS)
+        return self._beside("followed", lambda: evidence.followed(self._client, symbol), BESIDE_KEPT_MS)
 
     def signals(self, start: int) -> dict[str, Any]:
         """Return readings and clusters, and the alerts and catalysts from `start` (ms) on."""
