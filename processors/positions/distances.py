@@ -24,6 +24,10 @@ LAYER_HALF_LIVES = (6.0, 90.0, 960.0, 42_000.0)
 """Minutes. With `LAYER_WEIGHTS` they follow `(1 + age / 6 min) ** -0.5` (study) from a minute to a month."""
 LAYER_WEIGHTS = (0.589, 0.287, 0.096, 0.028)
 
+OLDEST = 43_200.0
+"""Minutes before a market's first one in which turnover is taken to have been as in its first hour: `LAYER_WEIGHTS`
+follow the study to a month and say nothing of older positions."""
+
 BAND_EDGES = (0.004, 0.02, 0.04, 0.10, 0.20, 0.60)
 """Log distances from entry that part the bands; but for the ends, 1 / leverage at the bands' floors. Nearest first."""
 BAND_SHARES = (0.004, 0.011, 0.075, 0.12, 0.40)
@@ -90,6 +94,20 @@ BANDS = len(BAND_SHARES)
 LAYERS = len(LAYER_HALF_LIVES)
 
 
+def _older() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return, by layer, minutes of turnover that it holds of what was opened before the log, and their mean age."""
+    lives = np.asarray(LAYER_HALF_LIVES) / np.log(2)
+    ages = lives * -np.expm1(-OLDEST / lives)
+    reached = np.concatenate([[1.0], np.cumprod(LAYER_ONWARD[:-1])])
+    minutes = reached * ages
+    # The first layer has filled itself by the end of the first hour.
+    minutes[0] = 0.0
+    return tuple(minutes.tolist()), tuple(ages.tolist())
+
+
+OLDER_MINUTES, OLDER_AGES = _older()
+
+
 def price_units(prices: FloatArray) -> IntArray:
     """Return the log of `prices` (USD, above 0) in steps of `UNIT`."""
     return np.rint(np.log(prices) / UNIT).astype(np.int64)
@@ -111,3 +129,8 @@ def table_places(first_buckets: IntArray, buckets: int, entries: FloatArray) -> 
     np.maximum(places, 0, out=places)
     np.minimum(places, 2 * _REACH, out=places)
     return places
+
+
+def distances_of(places: IntArray) -> FloatArray:
+    """Return the log distance from entry of the middle of each bucket, from `table_places`, shape (n, buckets)."""
+    return np.asarray(np.abs((places[:, 1:] + places[:, :-1]) * (UNIT / 2) - _REACH * UNIT))

@@ -21,6 +21,7 @@ from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
 from processors.positions.learning import learn, note_minute
 from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of
+from processors.positions.older import open_older
 from processors.positions.opening import (
     BAND_PERIOD,
     age_layers,
@@ -254,6 +255,7 @@ class InferredPositions:
         turnover = np.minimum(minute.buy_usd + minute.sell_usd, _MAXIMUM_TURNOVER)
         layers[:, 0] += expected_opened(state.base[markets], state.width, mean_price(minute), closes, turnover, units)
         state.layers[markets] = layers
+        open_older(state, markets, minute)
 
     def _renew(self, markets: IntArray, minute: MinuteColumns, end: IntArray, multipliers: FloatArray) -> IntArray:
         """Bring bands to open interest, and the map to bands and what was learned; return what opened and closed.

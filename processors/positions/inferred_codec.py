@@ -15,7 +15,7 @@ from liqheat.platform.errors import FatalError
 from processors.positions.fine_columns import per_level, scaled
 from processors.positions.inferred_state import InferredState
 
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 """Stamped on checkpoints and on every published row: numbers of different versions do not add up."""
 
 _LEVEL = 3

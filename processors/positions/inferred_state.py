@@ -74,6 +74,11 @@ class InferredState:
     band_executed: FloatArray = field(init=False)
     """The same by band, (capacity, BANDS)."""
     band_swept: FloatArray = field(init=False)
+    first_minutes: IntArray = field(init=False)
+    """Minutes closed of a market's first hour, -1 once it is over (`older`), (capacity,)."""
+    first_usd: FloatArray = field(init=False)
+    """Micro-USD traded in them, and their squared moves, log price in steps of `distances.UNIT`, (capacity,)."""
+    first_moves: IntArray = field(init=False)
     is_sampled: BoolArray = field(init=False)
     standing: IntArray = field(init=False)
     """At risk as published, micro-USD, (capacity, BANDS, L)."""
@@ -114,6 +119,9 @@ class InferredState:
             "swept": ((), np.float64, 0),
             "band_executed": ((BANDS,), np.float64, 0),
             "band_swept": ((BANDS,), np.float64, 0),
+            "first_minutes": ((), amounts, 0),
+            "first_usd": ((), np.float64, 0),
+            "first_moves": ((), amounts, 0),
             "is_sampled": ((), np.bool_, 0),
             "standing": ((BANDS, levels), amounts, 0),
             "flows": ((3, BANDS, levels), amounts, 0),

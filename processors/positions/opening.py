@@ -54,10 +54,10 @@ def age_layers(layers: IntArray, end_minute: IntArray, elapsed: IntArray, units:
             continue
         keep = np.exp2(-steps[rows] * period / LAYER_HALF_LIVES[layer])
         held = layers[rows, layer]
-        kept = _whole_units(held * keep[:, None], units[rows])
+        kept = whole_units(held * keep[:, None], units[rows])
         np.minimum(kept, held, out=kept)
         if layer + 1 < LAYERS:
-            moved = _whole_units((held - kept) * LAYER_ONWARD[layer], units[rows])
+            moved = whole_units((held - kept) * LAYER_ONWARD[layer], units[rows])
             layers[rows, layer + 1] += moved
         layers[rows, layer] = kept
     return layers
@@ -78,8 +78,8 @@ def expected_opened(
     """
     shares = np.diff(EXPECTED_TABLE[table_places(bases, width, entries)], axis=1)
     shares *= (turnover * PRIOR_EXECUTED_SHARE)[:, None]
-    opened = _whole_units(shares, units)
-    _clear_reached(opened, bases, width, entries, closes)
+    opened = whole_units(shares, units)
+    clear_reached(opened, bases, width, entries, closes)
     return opened
 
 
@@ -134,17 +134,17 @@ def bands_opened(
     kept, opened = np.empty_like(bands), np.empty_like(bands)
     for band in range(BANDS):
         keep = np.where(is_long, step.keep[:, LONG, band, None], step.keep[:, SHORT, band, None])
-        kept[:, band] = np.minimum(_whole_units(bands[:, band] * keep, units), bands[:, band])
+        kept[:, band] = np.minimum(whole_units(bands[:, band] * keep, units), bands[:, band])
         usd = np.where(is_long, step.opened_usd[:, LONG, band, None], step.opened_usd[:, SHORT, band, None])
         # Longs lie at falling, shorts at rising places; a column's part of the band is the same difference.
         parts = np.diff(np.clip(within, band, band + 1), axis=1) + np.diff(np.clip(within, -band - 1, -band), axis=1)
         parts *= usd * MICRO_USD_PER_USD
-        opened[:, band] = _whole_units(parts, units)
-        _clear_reached(opened[:, band], bases, width, entries, closes)
+        opened[:, band] = whole_units(parts, units)
+        clear_reached(opened[:, band], bases, width, entries, closes)
     return kept + opened, opened
 
 
-def _clear_reached(opened: IntArray, bases: IntArray, width: int, entries: FloatArray, closes: IntArray) -> None:
+def clear_reached(opened: IntArray, bases: IntArray, width: int, entries: FloatArray, closes: IntArray) -> None:
     """Take out the columns from the entry's to the mark's: a position there would be gone already."""
     entry = bucket_of(entries) - bases
     first = np.clip(np.minimum(entry, closes), 0, width)
@@ -153,7 +153,7 @@ def _clear_reached(opened: IntArray, bases: IntArray, width: int, entries: Float
     opened[row, column] = 0
 
 
-def _whole_units(amounts: npt.NDArray[Any], units: FloatArray) -> IntArray:
+def whole_units(amounts: npt.NDArray[Any], units: FloatArray) -> IntArray:
     """Return `amounts` (micro-USD, at least 0, shape (n, W)) as whole units of their row, rounded down, micro-USD."""
     amounts /= units[:, None]
     np.floor(amounts, out=amounts)

@@ -300,3 +300,47 @@ def test_a_silent_venue_takes_after_its_siblings_and_a_sample_never_falls_below_
     assert facts.kappa[2] == pytest.approx(facts.kappa[0], abs=0.05)
     assert facts.learned_usd[2] == 0
     assert facts.high[2] > facts.high[0]
+
+
+def test_a_market_expects_after_an_hour_what_it_would_if_its_log_were_weeks_long() -> None:
+    markets, step = 12, 30
+    late, long = InferredPositions(), InferredPositions()
+    everything = np.array([late.add_market("bybit", f"S{number}") for number in range(markets)])
+    for number in range(markets):
+        long.add_market("bybit", f"S{number}")
+    generator = np.random.default_rng(17)
+    price, interest, swept = np.full(markets, 50.0), np.full(markets, 2e6), np.zeros(2)
+    nothing = np.zeros(markets, dtype=np.int64)
+    begin, bars = 18 * 48, 20 * 48
+    for bar in range(bars):
+        close = price * np.exp(0.0035 * generator.standard_normal(markets))
+        usd = np.full(markets, 10**12, dtype=np.int64)
+        minute = MinuteColumns(
+            np.full(markets, START + 60_000 * step * bar),
+            np.full(markets, step),
+            np.minimum(price, close),
+            np.maximum(price, close),
+            close,
+            usd,
+            usd,
+            close,
+            close,
+            np.minimum(price, close),
+            np.maximum(price, close),
+            interest,
+            interest,
+            nothing,
+            nothing,
+            nothing,
+            np.zeros(markets, dtype=np.bool_),
+            np.zeros(markets, dtype=np.bool_),
+        )
+        expected = long.close(everything, minute).expected_swept.sum()
+        if bar >= begin:
+            other = late.close(everything, minute).expected_swept.sum()
+            if bar >= begin + 60 // step:
+                swept += expected, other
+        price = close
+    # Where nothing older is put in, the market that is seen late expects 0.68 of it.
+    assert swept[1] == pytest.approx(swept[0], rel=0.2)
+    assert (late.state.first_minutes[:markets] == -1).all()

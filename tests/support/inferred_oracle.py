@@ -15,10 +15,12 @@ from processors.positions.distances import (
     LAYER_HALF_LIVES,
     LAYER_WEIGHTS,
     MEDIAN_DISTANCE,
+    OLDEST,
     PRIOR_EXECUTED_SHARE,
     UNIT,
 )
 from processors.positions.evidence import BAND_WEIGHT, KAPPA_WEIGHT, MEMORY_MINUTES, TELLING
+from processors.positions.older import FIRST_MINUTES, PRIOR_MINUTE_VARIANCE
 
 BANDS = range(len(BAND_SHARES))
 
@@ -87,6 +89,10 @@ class Oracle:
     band_swept: list[float] = field(default_factory=lambda: [0.0] * len(BAND_SHARES))
     kappa: float = 1.0
     multipliers: list[float] = field(default_factory=lambda: [1.0] * len(BAND_SHARES))
+    watched: int = 0
+    watched_usd: float = 0.0
+    watched_moves: float = 0.0
+    has_older: bool = False
 
     def __post_init__(self) -> None:
         edges = lower_edge(range(self.first, self.first + self.count + 1)).tolist()
@@ -97,6 +103,7 @@ class Oracle:
         if math.isnan(self.close_price):
             self.close_price = minute.close
         expected = self._sweep(minute)
+        self.watched_moves += (math.log(minute.close) - math.log(self.close_price)) ** 2
         self.close_price = minute.close
         own = int(bucket_of(minute.close))
         for cells in (*self.layers, *self.bands):
@@ -109,6 +116,7 @@ class Oracle:
             self._learn(updates, minute)
         self._age(end, minute.elapsed)
         self._open_layers(minute)
+        self._open_older(minute)
         steps = end // 5 - (end - minute.elapsed) // 5
         if steps:
             self._step(steps * 5, minute)
@@ -184,6 +192,25 @@ class Oracle:
             share = expected_share(high) - expected_share(low)
             usd = minute.turnover * PRIOR_EXECUTED_SHARE * share
             self.layers[0][bucket] = self.layers[0].get(bucket, 0.0) + usd
+
+    def _open_older(self, minute: Minute) -> None:
+        self.watched += minute.elapsed
+        self.watched_usd += minute.turnover
+        if self.has_older or self.watched < FIRST_MINUTES or not self.watched_usd:
+            return
+        self.has_older = True
+        variance = self.watched_moves + FIRST_MINUTES * PRIOR_MINUTE_VARIANCE
+        deviation = math.sqrt(variance / (self.watched + FIRST_MINUTES))
+        come = 1.0
+        for stage, part in enumerate(onward_parts()):
+            life = LAYER_HALF_LIVES[stage] / math.log(2)
+            age = life * (1 - math.exp(-OLDEST / life))
+            for bucket, low, high in self._free_buckets(minute.entry) if stage else ():
+                share = expected_share(high) - expected_share(low)
+                left = 1 - math.exp(-(low + high) / 2 * math.sqrt(2 / age) / deviation)
+                usd = self.watched_usd / self.watched * PRIOR_EXECUTED_SHARE * come * age * share * left
+                self.layers[stage][bucket] = self.layers[stage].get(bucket, 0.0) + usd
+            come *= part
 
     def _step(self, minutes: int, minute: Minute) -> None:
         keep = 0.5 ** (minutes / AT_RISK_HALF_LIFE)
