@@ -14,6 +14,7 @@ def test_seeds_for_development_and_those_kept_apart_do_not_meet() -> None:
     development, held_out = (set(plan()["seeds"][part]) for part in ("development", "held_out"))
     assert len(development) == len(held_out) == 40
     assert not development & held_out
+    assert not held_out & set(plan()["seeds"]["judged_before"])
 
 
 def test_more_worlds_than_committed_seeds_are_refused() -> None:
