@@ -52,7 +52,8 @@ class Edge:
     generation: int
     quality: list[dict[str, Any]] = field(default_factory=list)
     parts: dict[tuple[type[Table], Hashable], tuple[Any, int]] = field(default_factory=dict)
-    """Rows, and when they were read, by kind and what they depend on."""
+    """Rows, and when they were read, by kind and what they depend on; replaced and never changed, since the next edge
+    takes them over on another thread."""
 
     @property
     def end(self) -> int:
@@ -108,14 +109,16 @@ class Edges:
     def of(self, client: Client, symbol: str, shape: Shape, now: int) -> Edge | None:
         """Return the symbol's edge, not older than the longest age, with what `shape` needs; None if none is stored."""
         with self._lock:
-            edge = self._edges.get(symbol)
+            before = edge = self._edges.get(symbol)
         if edge is None or not 0 <= now - edge.read_at < self._longest_age_ms:
             edge = self._read(client, [symbol], now).get(symbol)
             if edge is None:
                 return None
         self._complete(client, [edge], shape)
         with self._lock:
-            self._edges[symbol] = edge
+            # One that was read ahead meanwhile is newer.
+            if self._edges.get(symbol) is before:
+                self._edges[symbol] = edge
             _note(self._watched, symbol, now, _MOST_SYMBOLS)
             _note(self._shapes, shape, now, _MOST_SHAPES)
         return edge
@@ -192,7 +195,8 @@ class Edges:
             lacking = {edge.symbol: edge for edge in edges if (kind, key) not in edge.parts}
             if lacking:
                 for symbol, rows in read(sorted(lacking)).items():
-                    lacking[symbol].parts[kind, key] = (rows, lacking[symbol].read_at)
+                    edge = lacking[symbol]
+                    edge.parts = edge.parts | {(kind, key): (rows, edge.read_at)}
 
         fill(Columns, step, lambda symbols: queries.columns(client, symbols, step, start, end))
         fill(Executed, step, lambda symbols: queries.executed(client, symbols, step, start, end))

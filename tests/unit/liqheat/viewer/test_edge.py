@@ -1,0 +1,67 @@
+"""Edges that are read ahead on one thread while another completes them for a picture."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from liqheat.domain.windows import MINUTE_MS
+from liqheat.viewer.edge import LONGEST_AGE_MS, Edges
+from liqheat.viewer.kept import Kept
+from liqheat.viewer.request import MapRequest, Shape
+
+NOW = 1_767_225_600_000 + 30 * MINUTE_MS
+
+
+class Database:
+    """A client of a database with one minute of TAO; `during` is called with each question for columns."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+        self.during: Callable[[], object] = lambda: None
+
+    def query(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
+        self.questions += 1
+        is_latest = "count() AS minutes" in query
+        return SimpleNamespace(column_names=("symbol",), result_rows=[("TAO", NOW - MINUTE_MS, 1)] if is_latest else [])
+
+    def query_np(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
+        self.questions += 1
+        self.during()
+        return np.empty(0)
+
+
+def shape_of(**query: str) -> Shape:
+    return MapRequest.parse({"symbol": "TAO"} | query).shape
+
+
+def test_an_edge_that_is_taken_over_does_not_change_under_the_thread_that_takes_it_over() -> None:
+    edges, client = Edges(Kept(10**6), 5 * MINUTE_MS), Database()
+    edge = edges.of(client, "TAO", shape_of(), NOW)
+    assert edge is not None
+    parts = edge.parts
+    before = dict(parts)
+
+    assert edges.of(client, "TAO", shape_of(venues="okx"), NOW + 1) is edge
+
+    assert parts == before
+    assert len(edge.parts) > len(before)
+
+
+def test_a_picture_leaves_the_newer_edge_that_was_read_ahead_meanwhile() -> None:
+    edges, client = Edges(Kept(10**6), 5 * MINUTE_MS), Database()
+    edges.of(client, "TAO", shape_of(), NOW)
+
+    def read_ahead() -> None:
+        client.during = lambda: None
+        edges.refresh(client, NOW + 1_000)
+
+    client.during = read_ahead
+    edges.of(client, "TAO", shape_of(venues="okx"), NOW + 900)
+    client.questions = 0
+
+    newest = edges.of(client, "TAO", shape_of(), NOW + LONGEST_AGE_MS + 500)
+    assert newest is not None
+    assert newest.read_at > NOW
+    assert client.questions == 0
