@@ -13,6 +13,7 @@ import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from liqheat.platform.clock import Clock
+from liqheat.platform.errors import LiqheatError
 from liqheat.viewer.edge import Edges
 from liqheat.viewer.queries import Client
 
@@ -35,7 +36,6 @@ class ReadAhead:
     def start(self) -> None:
         """Begin to read."""
         self._task = asyncio.get_running_loop().create_task(self._run())
-        self._task.add_done_callback(_say_why)
 
     async def stop(self) -> None:
         """Stop, after the query that runs."""
@@ -56,12 +56,9 @@ class ReadAhead:
             if self._edges.is_watched:
                 self._client = self._client or self._open_client()
                 self._edges.refresh(self._client, self._clock.now_ms())
-        except ClickHouseError as error:
+        except (ClickHouseError, LiqheatError) as error:
             _LOG.warning("viewer_read_ahead_failed", error=str(error))
+        except Exception:  # noqa: BLE001 - logged with its trace, and tried again
+            # The page would show prices of up to `BEHIND_MS` before for as long as nobody reads ahead.
+            _LOG.exception("viewer_read_ahead_failed")
         return time.monotonic() - begun
-
-
-def _say_why(task: "asyncio.Task[None]") -> None:
-    """Log an error that nobody foresaw: pictures then read what they need by themselves."""
-    if not task.cancelled() and (error := task.exception()):
-        _LOG.error("viewer_read_ahead_ended", error=repr(error), exc_info=error)
