@@ -167,7 +167,8 @@ def _chosen(query: Mapping[str, str], name: str, offered: tuple[str, ...]) -> tu
     text = query.get(name)
     if text is None:
         return offered
-    chosen = tuple(part for part in text.split(",") if part)
-    if unknown := set(chosen) - set(offered):
+    chosen = {part for part in text.split(",") if part}
+    if unknown := chosen - set(offered):
         raise BadRequest(f"Expected {name} out of {', '.join(offered)}, not {', '.join(sorted(unknown))[:80]}")
-    return chosen
+    # In one order and each once, for what is kept is found by it.
+    return tuple(each for each in offered if each in chosen)
