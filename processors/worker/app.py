@@ -189,7 +189,8 @@ class Worker:
             await asyncio.sleep(0.5)
 
     def _end_at_standstill(self, now: float) -> None:
-        standing = self._broker.standing(self._log_topic, self._partitions) if self._is_assigned else {}
+        partitions = self._partitions if self._is_assigned else ()
+        standing = None if self._broker.is_failing else self._broker.standing(self._log_topic, partitions)
         number = self._standstill.look(now, {each: self._driver.handled[each] for each in self._partitions}, standing)
         if number is not None:
             self._fail(

@@ -19,14 +19,19 @@ class Standstill:
         self._handled: dict[int, int] = {}
         self._since: dict[int, float] = {}
 
-    def look(self, now: float, handled: Mapping[int, int], standing: Mapping[int, float]) -> int | None:
+    def look(self, now: float, handled: Mapping[int, int], standing: Mapping[int, float] | None) -> int | None:
         """Return a partition of which nothing is delivered any more, None while there is none.
 
         Args:
             now: monotonic time, s.
             handled: how many messages were handled so far, of each partition that is this worker's.
-            standing: for how many seconds nothing was committed of a partition that has messages to read.
+            standing: for how many seconds nothing was committed of a partition that has messages to read; None while
+                the broker does not answer, after which the client has all its time again.
         """
+        if standing is None:
+            self._handled.clear()
+            self._since.clear()
+            return None
         for number in self._since.keys() - handled.keys():
             del self._since[number], self._handled[number]
         for number, count in handled.items():

@@ -31,3 +31,10 @@ def test_partitions_of_others_do_not_count_and_one_that_comes_back_begins_again(
     assert standstill.look(30.0, {2: 0}, {3: 30.0}) is None
     assert standstill.look(31.0, {2: 0, 3: 8}, {3: 31.0}) is None
     assert standstill.look(60.0, {2: 0, 3: 8}, {3: 60.0}) == 3
+
+
+def test_a_client_has_all_its_time_again_once_the_broker_is_back() -> None:
+    standstill = Standstill()
+    standing = [None if 5 <= second < 65 else {3: float(second)} for second in range(90)]
+    found = [standstill.look(second, {2: 0, 3: 8}, known) for second, known in enumerate(standing)]
+    assert found == [None] * 86 + [3] * 4
