@@ -78,7 +78,7 @@ def heatmap_picture(store: Store, client: Client, request: MapRequest, stored_fa
         request.high or float(prices.high.max()) * (1 + request.span / 100),
         stored_factor,
     )
-    since = _since(request, grid, start)
+    since = _since(request, grid, start, end)
     first, count = start // request.step, request.length // request.step
     return {
         "symbol": request.symbol,
@@ -111,9 +111,9 @@ def heatmap_picture(store: Store, client: Client, request: MapRequest, stored_fa
     }
 
 
-def _since(request: MapRequest, grid: DisplayGrid, start: int) -> int:
-    """Return the start of the first column to send: all of them where the page holds another grid."""
-    since = max(request.since, start) if request.grid == grid.name else start
+def _since(request: MapRequest, grid: DisplayGrid, start: int, end: int) -> int:
+    """Return the start of the first column to send: all where the page holds another grid, and the last in any case."""
+    since = min(max(request.since, start), end - request.step) if request.grid == grid.name else start
     return since - (since - start) % request.step
 
 

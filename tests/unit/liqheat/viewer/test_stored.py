@@ -133,6 +133,18 @@ def test_history_that_arrives_behind_shows_at_the_next_look(clickhouse: Client) 
     assert_direct(clickhouse, store, query, now + 3_000, latest_of(clickhouse))
 
 
+@pytest.mark.parametrize("since", [300 * MINUTE_MS, 499 * MINUTE_MS, 900 * MINUTE_MS])
+def test_a_page_that_holds_more_than_a_stretch_of_the_past_gets_its_last_column(clickhouse: Client, since: int) -> None:
+    store, now = Store(STALE), START + 500 * MINUTE_MS
+    store_minutes(clickhouse, START, 500)
+    query = {"symbol": "TAO", "from": str(START), "to": str(START + 2 * HOUR_MS), "low": "0.83", "high": "1.1"}
+    whole = asked(clickhouse, store, query, now)
+
+    answer = asked(clickhouse, store, query | {"since": str(START + since), "grid": whole["grid"]["name"]}, now)
+
+    assert (answer["state"], answer["since"]) == ("ready", START + 2 * HOUR_MS - answer["step"])
+
+
 class Counting:
     """A client that counts what it is asked, by the symbols asked for."""
 
