@@ -19,7 +19,7 @@ from liqheat.domain.market import LEVERAGE_BANDS, Basis, Venue
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import DAY_MS, MINUTE_MS
 from liqheat.platform.clock import Clock, SystemClock
-from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.errors import ConfigurationError, LiqheatError
 from liqheat.platform.settings import Viewer
 from liqheat.viewer import picture
 from liqheat.viewer.answers import Answers, Busy, Encoded, Limits, Work
@@ -192,6 +192,10 @@ class ViewerServer:
         except ClickHouseError as error:
             _LOG.warning("viewer_query_failed", path=request.path, error=str(error))
             response = _problem(_sentence(error), 503)
+        except LiqheatError as error:
+            # Of a thread that cannot connect; the sentence names server and user, which are none of the viewer's.
+            _LOG.warning("viewer_query_failed", path=request.path, error=str(error))
+            response = _problem("ClickHouse does not answer; the log of the page says why.", 503)
         except web.HTTPException as error:
             error.headers.update(_SECURITY_HEADERS)
             raise

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.clock import SystemClock
+from liqheat.platform.errors import TransientError
 from liqheat.platform.settings import Viewer
 from liqheat.viewer.server import ViewerServer
 from tests.support.viewer_map import STORED_FACTOR, Level, insert_minute
@@ -119,3 +120,17 @@ async def test_a_viewer_who_hangs_up_stops_its_questions(slow: SlowSymbol) -> No
         assert (await asked(session, "VIRTUAL"))[0] == 200
         # One question ran while it hung up; the ten and more after it were not asked.
         assert slow.asked == 1
+
+
+async def test_a_database_that_cannot_be_reached_is_a_sentence_that_names_no_server() -> None:
+    def unreachable() -> Client:
+        raise TransientError("Cannot reach ClickHouse at db.internal:8123")
+
+    async with (
+        ViewerServer(Viewer(port=0), unreachable, STORED_FACTOR) as server,
+        aiohttp.ClientSession(server.address) as session,
+    ):
+        status, answer, retry_after = await asked(session, "VIRTUAL")
+
+    assert (status, retry_after) == (503, "2")
+    assert answer == {"problem": "ClickHouse does not answer; the log of the page says why."}
