@@ -196,7 +196,10 @@ class Signals(Section):
             if "overrides" in changes:
                 raise ValueError("an override holds no overrides")
             cls(**changes)
-        return {symbol_asked(name): changes for name, changes in value.items()}
+        found = {symbol_asked(name): changes for name, changes in value.items()}
+        if len(found) < len(value):
+            raise ValueError(f"two overrides are of one symbol: {', '.join(sorted(value))}")
+        return found
 
     def of(self, symbol: str) -> "Signals":
         """Return the settings that hold for `symbol`."""

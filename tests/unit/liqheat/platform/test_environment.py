@@ -59,6 +59,7 @@ def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LIQHEAT_INGEST__SYMBOLS", "", "LIQHEAT_INGEST__SYMBOLS: Expected at least one symbol"),
         ("LIQHEAT_VENUES", "mtgox", "LIQHEAT_VENUES: Input should be 'binance'"),
         ("LIQHEAT_SIGNALS__OVERRIDES", "BTC", "LIQHEAT_SIGNALS__OVERRIDES: Expected a JSON object"),
+        ("LIQHEAT_SIGNALS__OVERRIDES", '{"btc": {}, "BTCUSDT": {}}', "two overrides are of one symbol: BTCUSDT, btc"),
         ("LIQHEAT_INGEST", "{", "LIQHEAT_INGEST: Expected a JSON object"),
     ],
 )
