@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 
 # How many instruments' answers are waited for at a time.
 _INSTRUMENTS_AT_ONCE = 4
-# Of so many rows of history about, instruments are read together; bars make about eight rows of a minute.
+# About how many rows of history are held at a time, which says how many instruments are read together; bars make about
+# eight rows of a minute.
 _ROWS_TOGETHER = 150_000
 _ROWS_PER_MINUTE = 8
 # History this fresh is left to the recovery between history and live.

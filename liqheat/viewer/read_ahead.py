@@ -50,7 +50,7 @@ class ReadAhead:
             await asyncio.sleep(max(PAUSE_SECONDS - took, _REST * took))
 
     def _refresh(self) -> float:
-        """Return how long it took, in seconds. Whoever asks for a picture meanwhile is given the error."""
+        """Return how long it took, in seconds; an error is logged, and a picture meets it by itself."""
         begun = time.monotonic()
         try:
             if self._edges.is_watched:

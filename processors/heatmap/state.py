@@ -85,9 +85,8 @@ class PartitionState:
     """All markets of one partition. Market `m` has row `m` of `table` and rows `2 m` and `2 m + 1` of `slots`.
 
     `revisions` counts the rows of each symbol's log that were applied, `lateness` is how long a market's minutes wait
-    after their end (ms). `stale` marks markets whose open minute has
-    changed since it was published, `shown` is what is known of it, `counts` are rows held as implausible and watermarks
-    healed; none of them is saved.
+    after their end (ms). `stale` marks markets whose open minute has changed since it was published, `shown` is what is
+    known of it, `counts` are rows held as implausible and watermarks healed; none of these three is saved.
     """
 
     def __init__(self, settings: EngineSettings) -> None:

@@ -1,7 +1,7 @@
 """Whether Kafka's client has ceased to deliver a partition: nothing comes of it, though the group has messages to read.
 
 After an outage of the broker in the middle of a rebalance Faust was seen to leave a partition out for good. The worker
-then ends with a sentence, and whoever runs it starts it again. Pure; the worker looks every moment.
+then ends with a sentence, to be started again by what supervises it. Pure; the worker looks every half second.
 """
 
 from collections.abc import Mapping

@@ -86,7 +86,7 @@ class TimeIsUp(BaseException):
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise `TimeIsUp` in the main thread after so many seconds; never for 0."""
+    """Raise `TimeIsUp` in the main thread after `seconds`; never for 0."""
 
     def ring(number: int, frame: object) -> None:
         raise TimeIsUp

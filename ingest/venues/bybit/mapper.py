@@ -81,7 +81,7 @@ class BybitMapper(BaseMapper):
         super().__init__(instruments, contract_values)
         self._trades = Recent()
         self._liquidations = Recent()
-        self._told_in_full: set[str] = set()
+        self._sent_in_full: set[str] = set()
         """Symbols of which all liquidations are sent, so that the old topic says nothing more of them."""
         self._old_liquidations: dict[tuple[str, str, float, float], int] = {}
         self._tickers: dict[str, _TickerState] = {}
@@ -107,7 +107,7 @@ class BybitMapper(BaseMapper):
             return self.report.each((message.data,), name_in, lambda row: self._ticker(row, at, received_at))
         if topic.startswith("allLiquidation."):
             liquidations = _LIQUIDATIONS.read(message.data, self.report, self.instruments.get)
-            self._told_in_full.update(row.s for row in liquidations)
+            self._sent_in_full.update(row.s for row in liquidations)
             return self.report.each(liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at))
         if topic.startswith("liquidation."):
             return self.report.each((message.data,), name_in, lambda row: self._old_liquidation(row, received_at))
@@ -130,9 +130,9 @@ class BybitMapper(BaseMapper):
         return (Trade(Venue.BYBIT, instrument.symbol, instrument.name, event_time, *terms, taker_side),)
 
     def _old_liquidation(self, row: Raw, received_at: int) -> Iterable[Event]:
-        """Read the topic of old recordings, unless the newer one tells of the same symbol too."""
+        """Read the topic of old recordings, unless the newer one comes for the same symbol too."""
         old = read(_OLD_LIQUIDATION, row, "an old Bybit liquidation")
-        if old.symbol in self._told_in_full:
+        if old.symbol in self._sent_in_full:
             return ()
         events = self._liquidation(raw.Liquidation(old.time, old.symbol, old.side, old.size, old.price), received_at)
         if events and len(self._old_liquidations) < _MOST_OLD:
@@ -147,11 +147,11 @@ class BybitMapper(BaseMapper):
         timely(row.T, received_at)
         coins = instrument.coins_per_unit
         price, quantity = traded(row.p, row.v, coins, coins)
-        is_told = False
-        if self._old_liquidations and row.s in self._told_in_full:
-            told_at = self._old_liquidations.pop((row.s, row.S, row.v, row.p), 0)
-            is_told = abs(row.T - told_at) <= _SAME_LIQUIDATION_MS
-        if not self._liquidations.add((row.s, row.T, row.S, row.v, row.p)) or is_told:
+        is_same = False
+        if self._old_liquidations and row.s in self._sent_in_full:
+            sent_at = self._old_liquidations.pop((row.s, row.S, row.v, row.p), 0)
+            is_same = abs(row.T - sent_at) <= _SAME_LIQUIDATION_MS
+        if not self._liquidations.add((row.s, row.T, row.S, row.v, row.p)) or is_same:
             self.duplicates += 1
             return ()
         where = (Venue.BYBIT, instrument.symbol, instrument.name, row.T)

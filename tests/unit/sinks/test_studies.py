@@ -100,7 +100,7 @@ def test_judging_takes_no_more_than_its_share_of_the_time() -> None:
     assert len(at.judge.judged) == pytest.approx(3_600 * SHARE / COST, abs=1)
 
 
-def test_a_sink_that_does_not_lead_judges_nothing_and_one_that_leads_again_begins_anew() -> None:
+def test_a_sink_that_does_not_lead_judges_nothing_and_one_that_leads_again_begins_a_round() -> None:
     at = house("FET", "TAO", rounds=2)
     at.run(600, leads=False)
     assert at.judge.judged == []
