@@ -20,6 +20,7 @@ import polars as pl
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.instruments import symbol_asked
 from liqheat.domain.signals import Catalyst
+from liqheat.domain.units import LATEST_MS
 from liqheat.domain.windows import DAY_MS
 from liqheat.platform.errors import PoisonMessage
 
@@ -30,7 +31,6 @@ MAXIMUM_TEXT = 50_000
 MAXIMUM_ITEMS = 1_000
 _EARLIEST_MS = 946_684_800_000
 """1 January 2000: no feed is older, and some write 1970 for "not known"."""
-LATEST_MS = 4_102_444_800_000
 
 DEFAULT_NAMES: dict[str, tuple[str, ...]] = {
     "VIRTUAL": ("Virtuals Protocol",),

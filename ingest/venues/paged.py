@@ -31,17 +31,21 @@ def lowest_of(numbers: Iterable[int]) -> int | None:
     The lowest counts where another row is next to it, else the one after it: a page that is asked for from there gives
     the lowest row again, which a mapper knows by its id.
     """
-    ordered = sorted(numbers)[:2]
-    return None if not ordered else ordered[0] if ordered[-1] - ordered[0] <= 1 else ordered[1]
+    return _lowest_believed(numbers, 1)
 
 
 def oldest_of(times: Iterable[int]) -> int | None:
     """Return how far back (ms) a page reaches that is the only one, though one row of it may be odd; None without any.
 
-    The lowest counts where the row after it is near: of a later page no other could be asked for.
+    The lowest counts where the row after it is near, for no other page can be asked for.
     """
-    ordered = sorted(times)[:2]
-    return None if not ordered else ordered[0] if ordered[-1] - ordered[0] <= _BELIEVED_MS else ordered[1]
+    return _lowest_believed(times, _BELIEVED_MS)
+
+
+def _lowest_believed(numbers: Iterable[int], most: int) -> int | None:
+    """Return the lowest, or the one after it where that is further away than `most`."""
+    ordered = sorted(numbers)[:2]
+    return None if not ordered else ordered[0] if ordered[-1] - ordered[0] <= most else ordered[1]
 
 
 def highest_of(numbers: Iterable[int]) -> int | None:

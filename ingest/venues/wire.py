@@ -15,14 +15,13 @@ import msgspec
 from liqheat.domain.events import NAN, Event
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.market import Venue
+from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 
 T = TypeVar("T")
 
 SECONDS = range(10**9, 1_262_304_000_000)
 """Times that in ms were from 12 January 1970 to 2010: they are in seconds. Smaller ones occur in documentation."""
-LATEST_MS = 4_102_444_800_000
-"""1 January 2100: what is said to be after is in micro- or nanoseconds."""
 LEAD_MS = 60_000
 """How far a venue's time may be ahead of the clock that received the frame."""
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from liqheat.cli.times import EARLIEST_MS, LATEST_MS, scale_of
+from liqheat.cli.times import EARLIEST_MS, scale_of
+from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import ConfigurationError
 
 FloatArray = npt.NDArray[np.float64]

@@ -3,12 +3,13 @@
 import sys
 from datetime import UTC, datetime
 
+from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import ConfigurationError
 
 _UNITS = ((100_000_000_000, 1_000, 1), (10**14, 1, 1), (10**17, 1, 1_000), (10**20, 1, 1_000_000))
 """A number below the first is to be multiplied by the second and divided by the third to be ms."""
-EARLIEST_MS, LATEST_MS = 1_262_304_000_000, 4_102_444_800_000
-"""1 January 2010 and 2100: no perpetual future was traded before, so another time is in an unknown unit."""
+EARLIEST_MS = 1_262_304_000_000
+"""1 January 2010: no perpetual future was traded before, so an earlier time is in an unknown unit."""
 
 
 def scale_of(number: float) -> tuple[int, int]:

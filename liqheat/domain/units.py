@@ -9,6 +9,9 @@ from typing import Annotated
 
 from liqheat.domain.market import Venue
 
+LATEST_MS = 4_102_444_800_000
+"""1 January 2100, ms: a later time is in micro- or nanoseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -36,9 +39,9 @@ class Unit:
         return (1 << (self.bits - 1)) - 1
 
 
-Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=4_102_444_800_000)]
+Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=LATEST_MS)]
 """Up to the year 2100: a mistaken nanosecond time is refused instead of moving the watermark for ever."""
-OptionalTime = Annotated[int, Unit("ms since 1970-01-01 UTC, 0 where unknown", minimum=0, maximum=4_102_444_800_000)]
+OptionalTime = Annotated[int, Unit("ms since 1970-01-01 UTC, 0 where unknown", minimum=0, maximum=LATEST_MS)]
 Price = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9)]
 OptionalPrice = Annotated[float, Unit("USD per coin", minimum=1e-12, maximum=1e9, nullable=True)]
 Quantity = Annotated[float, Unit("coins", minimum=0.0, maximum=1e18)]

@@ -6,6 +6,7 @@ unknown.
 
 from typing import Any
 
+from liqheat.scoring.study_rows import ALL
 from liqheat.viewer.queries import Client, records
 from liqheat.viewer.signals import signals_picture
 
@@ -45,7 +46,7 @@ SELECT symbol, stage, measure, horizon_minutes, cases, is_enough, difference, di
        verdict, words, symbols, percent_of_adv, near_percent,
        toUnixTimestamp(start_time) * 1000 AS start, toUnixTimestamp(end_time) * 1000 AS end
 FROM evidence
-WHERE symbol IN ({symbol:String}, 'all')
+WHERE symbol IN ({symbol:String}, {all:String})
 ORDER BY symbol, stage, measure, horizon_minutes
 """
 _OF_SYMBOL = ("verdict", "symbols", "percent_of_adv", "near_percent", "start", "end")
@@ -59,8 +60,8 @@ def followed(client: Client, symbol: str) -> dict[str, Any]:
     By stage and measure there are lists of minutes, difference from like moments, its 95 % interval, and its effect.
     """
     found: dict[str, Any] = {"own": None, "all": None}
-    for row in records(client.query(_FOLLOWED, parameters={"symbol": symbol})):
-        of = "all" if row["symbol"] == "all" else "own"
+    for row in records(client.query(_FOLLOWED, parameters={"symbol": symbol, "all": ALL})):
+        of = "all" if row["symbol"] == ALL else "own"
         if found[of] is None:
             found[of] = {name: row[name] for name in _OF_SYMBOL} | {"stages": {}}
         stage = found[of]["stages"].setdefault(row["stage"], {name: row[name] for name in _OF_STAGE} | {"outcomes": {}})
