@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ class _Pending:
 
     lane: str
     work: Work
+    is_small: bool
     answer: "asyncio.Future[Encoded]"
     dropped: threading.Event = field(default_factory=threading.Event)
     thread: "Future[Encoded] | None" = None
@@ -164,12 +166,13 @@ class Answers:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _begin(self, lane: str, work: Work, is_small: bool) -> _Pending:
-        pending = _Pending(lane, work, asyncio.get_running_loop().create_future())
+        pending = _Pending(lane, work, is_small, asyncio.get_running_loop().create_future())
         # Where all who waited went away, nobody else reads how it ended.
         pending.answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         queue = self._lanes.setdefault(lane, deque())
-        # The first of a lane is with a thread already.
-        queue.insert(1 if is_small else len(queue), pending)
+        # The first of a lane is with a thread already; small ones follow it in the order in which they came.
+        place = 1 + sum(each.is_small for each in islice(queue, 1, None)) if is_small else len(queue)
+        queue.insert(place, pending)
         if len(queue) == 1:
             self._submit(pending)
         return pending

@@ -196,7 +196,7 @@ async def test_a_lane_goes_on_when_its_viewers_go_away(held: Held) -> None:
     answers.close()
 
 
-async def test_a_small_question_goes_before_the_large_ones_of_its_lane(held: Held) -> None:
+async def test_small_questions_go_before_the_large_ones_of_their_lane_in_their_order(held: Held) -> None:
     answers, order = answers_of(held), []
 
     def noting(name: str) -> Any:
@@ -209,10 +209,11 @@ async def test_a_small_question_goes_before_the_large_ones_of_its_lane(held: Hel
 
     tasks = [asyncio.create_task(answers.get(f"{number}", noting(f"large {number}"), "SYMBOL")) for number in range(3)]
     await begun(held)
-    tasks.append(asyncio.create_task(answers.get("small", noting("small"), "SYMBOL", is_small=True)))
+    for name in ("small 0", "small 1", "small 2"):
+        tasks.append(asyncio.create_task(answers.get(name, noting(name), "SYMBOL", is_small=True)))
     await asyncio.sleep(0)
     held.go.set()
     await asyncio.gather(*tasks)
 
-    assert order == ["large 0", "small", "large 1", "large 2"]
+    assert order == ["large 0", "small 0", "small 1", "small 2", "large 1", "large 2"]
     answers.close()
