@@ -23,6 +23,9 @@ OPEN_MS = 3 * MINUTE_MS
 """How far before a symbol's latest minute minutes may still come: venues' watermarks differ."""
 WATCHED_MS = 15_000
 """How long after its last viewer asked a symbol is still read ahead."""
+_REMEMBERED_MS = 60_000
+"""How long an edge is remembered that is not read ahead: a page in the background asks every 20 s, and is to find the
+blocks again that were read for it."""
 LONGEST_AGE_MS = 3_000
 """Age from which a picture does not take an edge any more, but reads its own, where nobody reads ahead."""
 BEHIND_MS = 15_000
@@ -131,7 +134,11 @@ class Edges:
         with self._lock:
             self._watched = {symbol: at for symbol, at in self._watched.items() if now - at < WATCHED_MS}
             self._shapes = {shape: at for shape, at in self._shapes.items() if now - at < WATCHED_MS}
-            self._edges = {symbol: edge for symbol, edge in self._edges.items() if symbol in self._watched}
+            self._edges = {
+                symbol: edge
+                for symbol, edge in self._edges.items()
+                if symbol in self._watched or now - edge.read_at < _REMEMBERED_MS
+            }
             symbols, shapes = sorted(self._watched), list(self._shapes)
         if not symbols:
             return 0

@@ -1,7 +1,7 @@
 """Sinks of one group on a real broker: one of them judges, another takes over, and a judge that fails stops no row."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +18,11 @@ from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.service import Sink as SinkService
 from sinks.studies import Studies
 from tests.support.sink_fakes import heatmap_batch
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.kafka]
+PATIENCE = 60.0
+"""Seconds; joining a group takes some of them."""
 
 
 class Asked:
@@ -60,14 +63,6 @@ class Running:
         assert not self._thread.is_alive()
 
 
-def eventually(is_true: Callable[[], bool]) -> None:
-    for _ in range(1_200):
-        if is_true():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("never true")
-
-
 def test_one_sink_of_a_group_judges_and_another_takes_over(
     clickhouse: Client, settings: Settings, broker: Broker, kafka: Kafka
 ) -> None:
@@ -77,14 +72,14 @@ def test_one_sink_of_a_group_judges_and_another_takes_over(
     sinks: list[Running] = []
     try:
         sinks.append(Running(settings, Asked()))
-        eventually(lambda: sinks[0].judge.rounds > 0)
+        eventually(lambda: sinks[0].judge.rounds > 0, PATIENCE)
         sinks.append(Running(settings, Asked()))
         assert sinks[1].service.ready.wait(60)
-        eventually(lambda: [sink.service.leads for sink in sinks].count(True) == 1)
+        eventually(lambda: [sink.service.leads for sink in sinks].count(True) == 1, PATIENCE)
         first, second = sorted(sinks, key=lambda sink: not sink.service.leads)
         asked = second.judge.rounds
         first.stop()
-        eventually(lambda: second.service.leads and second.judge.rounds > asked)
+        eventually(lambda: second.service.leads and second.judge.rounds > asked, PATIENCE)
     finally:
         for sink in sinks:
             sink.stop()
@@ -95,13 +90,13 @@ def test_a_judge_that_fails_stops_no_row(clickhouse: Client, settings: Settings,
     settings = settings.model_copy(update={"kafka": kafka, "sink": sink})
     running = Running(settings, Asked(RuntimeError("a fault of the judge")))
     try:
-        eventually(lambda: running.judge.rounds > 0)
+        eventually(lambda: running.judge.rounds > 0, PATIENCE)
         producer = kafka_clients.producer(kafka)
         headers, value = encode(heatmap_batch(buckets=range(3)))
         producer.send(kafka.topic(Topic.HEATMAP_BUCKETS), key=b"TAO", value=value, headers=headers)
         producer.flush()
         producer.close()
-        eventually(lambda: clickhouse.query("SELECT count() FROM heatmap").result_rows == [(3,)])
+        eventually(lambda: clickhouse.query("SELECT count() FROM heatmap").result_rows == [(3,)], PATIENCE)
         assert running.service.problem() is None
     finally:
         running.stop()

@@ -49,6 +49,20 @@ def test_an_edge_that_is_taken_over_does_not_change_under_the_thread_that_takes_
     assert len(edge.parts) > len(before)
 
 
+def test_a_page_in_the_background_finds_its_blocks_again() -> None:
+    edges, client = Edges(Kept(10**6), 5 * MINUTE_MS), Database()
+    first = edges.of(client, "TAO", shape_of(), NOW)
+    for half_seconds in range(1, 40):
+        edges.refresh(client, NOW + 500 * half_seconds)
+
+    again = edges.of(client, "TAO", shape_of(), NOW + 20_000)
+
+    assert first is not None
+    assert again is not None
+    assert again is not first
+    assert again.generation == first.generation
+
+
 def test_a_picture_leaves_the_newer_edge_that_was_read_ahead_meanwhile() -> None:
     edges, client = Edges(Kept(10**6), 5 * MINUTE_MS), Database()
     edges.of(client, "TAO", shape_of(), NOW)
