@@ -30,6 +30,8 @@ from sinks.studies import Studies
 log = structlog.get_logger()
 
 _STUCK_SECONDS = 180.0
+# A symbol is judged within a second.
+_JUDGE_SECONDS = 10.0
 
 
 class Sink:
@@ -99,7 +101,7 @@ class Sink:
 
     @contextmanager
     def _judging(self, stop: threading.Event) -> Iterator[None]:
-        """Judge symbols in a thread until the end; one that is being judged is waited for."""
+        """Judge symbols in a thread until the end; one that is being judged is waited for, though not long."""
         if self._studies is None:
             yield
             return
@@ -110,7 +112,8 @@ class Sink:
             yield
         finally:
             ended.set()
-            thread.join()
+            # A query that hangs must not hold the partitions back; the thread ends with the process.
+            thread.join(_JUDGE_SECONDS)
 
     def _judge(self, studies: Studies, stop: threading.Event, ended: threading.Event) -> None:
         while not stop.is_set() and not ended.wait(studies.step(self.leads)):

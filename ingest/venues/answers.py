@@ -76,8 +76,8 @@ _SAYS_LIMITED = re.compile(
 """What a venue says that limits by a code which is not in the table, or by none; only of answers that are errors."""
 
 _SAYS_BUSY = re.compile(
-    r"(try again|retry) *(later)?\W*$|please retry|\bbusy\b|temporarily|timed? ?out|maintenance|unavailable"
-    r"|overload|server load|internal (server )?error",
+    r"(try again|retry) *(later)?\W*$|please retry|\bbusy\b|temporarily|timed? ?out|maintenance(?! margin)"
+    r"|(service|system|server|currently) (is )?unavailable|overload|server load|internal (server )?error",
     re.IGNORECASE,
 )
 """What a venue says likewise that is busy."""

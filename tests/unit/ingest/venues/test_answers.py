@@ -11,7 +11,7 @@ from liqheat.domain.market import Venue
 NOW = 1_795_000_000_000
 
 
-def told(venue: Venue | str, body: Any, status: int = 200, **headers: str) -> tuple[float, bool] | None:
+def judged(venue: Venue | str, body: Any, status: int = 200, **headers: str) -> tuple[float, bool] | None:
     """Return pause and finality of what is wrong with an answer, None where it is well."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -37,7 +37,7 @@ def told(venue: Venue | str, body: Any, status: int = 200, **headers: str) -> tu
     ],
 )
 def test_too_many_with_status_200_is_waited_for(venue: Venue | str, body: Any) -> None:
-    found = told(venue, body)
+    found = judged(venue, body)
     assert found is not None
     assert 2 <= found[0] <= UNKNOWN_PAUSE_SECONDS
     assert not found[1]
@@ -46,12 +46,12 @@ def test_too_many_with_status_200_is_waited_for(venue: Venue | str, body: Any) -
 @pytest.mark.parametrize("venue", Venue)
 def test_an_error_of_another_kind_is_refused_and_a_good_answer_is_none(venue: Venue) -> None:
     for error in ({"errors": [{"msg": "Market not found"}]}, {"error": {"code": 7, "msg": "x"}}, "Failed to read"):
-        assert told(venue, error) == (0, True)
+        assert judged(venue, error) == (0, True)
     empty: list[Any] = [[], {}, {"code": "0", "msg": "", "data": []}, {"errors": []}]
     for good in (*empty, [{"a": 1}], {"error": None, "a": 1}):
-        assert told(venue, good) is None
-    assert told(venue, {"retCode": 0, "retMsg": "too many requests are counted", "result": {}}) is None
-    assert told(venue, {"candles": ["x" * 9_000], "code": 0}) is None
+        assert judged(venue, good) is None
+    assert judged(venue, {"retCode": 0, "retMsg": "too many requests are counted", "result": {}}) is None
+    assert judged(venue, {"candles": ["x" * 9_000], "code": 0}) is None
 
 
 @pytest.mark.parametrize("venue", Venue)
@@ -65,7 +65,7 @@ def test_an_error_of_another_kind_is_refused_and_a_good_answer_is_none(venue: Ve
     ],
 )
 def test_the_end_of_a_ban_is_read_in_whatever_words(venue: Venue, body: Any) -> None:
-    assert told(venue, body, 418) == (501, False)
+    assert judged(venue, body, 418) == (501, False)
 
 
 @pytest.mark.parametrize(
@@ -81,29 +81,29 @@ def test_the_end_of_a_ban_is_read_in_whatever_words(venue: Venue, body: Any) -> 
     ],
 )
 def test_retry_after_is_a_number_or_a_date_of_either_kind(header: str, seconds: float) -> None:
-    assert told("okx", {}, 429, Retry_After=header) == (seconds, False)
+    assert judged("okx", {}, 429, Retry_After=header) == (seconds, False)
 
 
 @pytest.mark.parametrize("venue", Venue)
 def test_a_busy_venue_is_left_alone_for_as_long_as_it_says(venue: Venue) -> None:
-    assert told(venue, b"", 503, Retry_After="120") == (120, False)
-    assert told(venue, b"", 503) == (0, False)
-    assert told(venue, b"", 503, Retry_After="99999999") == (LONGEST_BUSY_SECONDS, False)
+    assert judged(venue, b"", 503, Retry_After="120") == (120, False)
+    assert judged(venue, b"", 503) == (0, False)
+    assert judged(venue, b"", 503, Retry_After="99999999") == (LONGEST_BUSY_SECONDS, False)
     assert pause_of(venue, 503, {"Retry-After": "120"}, b"", NOW) == 120, "a handshake too"
     assert pause_of(venue, 404, {}, b"", NOW) == 0
 
 
 @pytest.mark.parametrize(("venue", "code"), [("binance", {"code": -1008}), ("bybit", {"retCode": 10016})])
 def test_a_busy_code_is_waited_for_as_long_as_it_says(venue: str, code: dict[str, int]) -> None:
-    assert told(venue, code, Retry_After="30") == (30, False)
-    assert told(venue, code) == (0, False)
+    assert judged(venue, code, Retry_After="30") == (30, False)
+    assert judged(venue, code) == (0, False)
 
 
 @pytest.mark.parametrize("venue", Venue)
 def test_a_firewall_is_asked_again_later(venue: Venue) -> None:
-    assert told(venue, b"", 202, x_amzn_waf_action="challenge") == (60, False)
-    assert told(venue, b"<html>", 405, x_amzn_waf_action="captcha") == (60, False)
-    assert told(venue, b"<html>", 405, Retry_After="90") == (90, False)
+    assert judged(venue, b"", 202, x_amzn_waf_action="challenge") == (60, False)
+    assert judged(venue, b"<html>", 405, x_amzn_waf_action="captcha") == (60, False)
+    assert judged(venue, b"<html>", 405, Retry_After="90") == (90, False)
 
 
 @pytest.mark.parametrize("venue", Venue)
@@ -121,7 +121,7 @@ def test_a_firewall_is_asked_again_later(venue: Venue) -> None:
     ],
 )
 def test_a_limit_in_any_words_is_waited_for(venue: Venue, body: Any) -> None:
-    assert told(venue, body) == (60, False)
+    assert judged(venue, body) == (60, False)
 
 
 @pytest.mark.parametrize("venue", Venue)
@@ -130,4 +130,10 @@ def test_a_limit_in_any_words_is_waited_for(venue: Venue, body: Any) -> None:
     [b"upstream connect error", {"message": "Endpoint request timed out"}, {"code": 7, "msg": "Please retry later"}],
 )
 def test_busy_in_any_words_is_asked_again(venue: Venue, body: Any) -> None:
-    assert told(venue, body) == (0, False)
+    assert judged(venue, body) == (0, False)
+
+
+@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize("words", ["this instrument is unavailable", "below the maintenance margin rate"])
+def test_a_refusal_that_only_sounds_busy_is_not_asked_again(venue: Venue, words: str) -> None:
+    assert judged(venue, {"code": 7, "msg": words}) == (0, True)
