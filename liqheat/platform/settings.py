@@ -73,7 +73,7 @@ class Ingest(Section):
     batch_rows: int = Field(500, ge=1, le=100_000, description="most rows in one message")
     batch_age: Seconds = Field(0.25, description="seconds between two looks at what waits to be sent")
     batch_worth_rows: int = Field(64, ge=1, description="rows of a partition that are sent at once")
-    batch_quiet_age: Seconds = Field(0.75, description="seconds that fewer rows of a partition wait")
+    batch_quiet_age: Seconds = Field(0.5, description="seconds that fewer rows of a partition wait")
     queue_rows: int = Field(50_000, ge=100, description="rows that may wait; a full queue slows the sockets")
     open_interest_interval: Seconds = Field(15.0, description="seconds between polls per symbol")
     depth: bool = Field(True, description="read order books of the watch list")
@@ -109,8 +109,8 @@ class Engine(Section):
         24.0, ge=0, description="hours of a market's past before its estimate counts as warmed up"
     )
     lateness_ms: int = Field(2_000, ge=0, le=45_000, description="how long a window waits for late events")
-    closing_spread_ms: int = Field(8_000, ge=0, le=15_000, description="by how much that wait differs by symbol")
-    snapshot_seconds: Seconds = Field(0.75, description="how often the open window is published")
+    closing_spread_ms: int = Field(15_000, ge=0, le=15_000, description="by how much that wait differs by symbol")
+    snapshot_seconds: Seconds = Field(0.5, description="how often the open window is published")
     checkpoint_seconds: Seconds = Field(1.0, description="how often state is written to the changelog")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the processor")
     maximum_lead_ms: int = Field(
@@ -224,7 +224,7 @@ class Sink(Section):
     """How rows are batched into ClickHouse."""
 
     batch_rows: int = Field(50_000, ge=1, description="most rows in one insert")
-    batch_age: Seconds = Field(0.4, description="seconds a row may wait for its batch")
+    batch_age: Seconds = Field(0.3, description="seconds a row may wait for its batch")
     group: str = Field("liqheat-sink", description="consumer group; all sinks of one database share it")
     join_group: bool = Field(True, description="false: assign all partitions, for a single local sink")
     dead_letter_limit: int = Field(100, ge=1, description="poison messages in a row that stop the sink")
