@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kafka.errors import KafkaError
+
 _BUSY_SHARE = 0.2
 _WHOLE_SHARE = 0.95
 """Share of its timeout after which a poll counts as having timed out; the client rounds down to milliseconds."""
@@ -41,12 +43,25 @@ class CalmPoll:
         self._short_polls = 0
 
     def __call__(self, timeout: float, limit: int | None = None) -> Mapping[Any, Sequence[Any]]:
-        """Return the new messages by partition, after at most about `timeout` seconds, at most `limit` of them."""
+        """Return the new messages by partition, after at most about `timeout` seconds, at most `limit` of them.
+
+        A broker that is away is no error: none come, and the watch of the broker says why.
+
+        Raises:
+            KafkaError: it will not help to try again.
+        """
         began, computed = time.monotonic(), time.thread_time()
         wait = timeout
         if self._is_spinning:
             wait = min(timeout, _PROBE_SECONDS if self._short_polls >= _PROBE_EVERY else _SHORT_SECONDS)
-        polled: Mapping[Any, Sequence[Any]] = self._consumer.poll(timeout_ms=int(wait * 1_000), max_records=limit)
+        polled: Mapping[Any, Sequence[Any]] = {}
+        try:
+            polled = self._consumer.poll(timeout_ms=int(wait * 1_000), max_records=limit)
+        except KafkaError as error:
+            # Mostly the client tries again by itself; what it asks just after it was given partitions it raises.
+            if not error.retriable:
+                raise
+            time.sleep(min(timeout, _SLEEP_SECONDS))
         took, busy = time.monotonic() - began, time.thread_time() - computed
         if polled:
             self._is_spinning = False

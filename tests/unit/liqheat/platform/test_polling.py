@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from kafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from liqheat.platform.polling import CalmPoll, finish_joining
 
@@ -49,6 +50,21 @@ def test_a_poll_that_spins_sleeps_instead(monkeypatch: pytest.MonkeyPatch) -> No
     assert clock.computed / clock.now < 0.1
     consumer.is_out = False
     assert poll(1.0) == {"partition": ["message"]}
+
+
+def test_a_broker_that_goes_away_is_waited_for_and_a_refusal_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("liqheat.platform.polling.time", clock)
+    errors: list[Exception] = [KafkaConnectionError("111 ECONNREFUSED"), TopicAuthorizationFailedError("no")]
+
+    def poll(**_: object) -> dict[str, list[str]]:
+        raise errors.pop(0)
+
+    calm = CalmPoll(SimpleNamespace(poll=poll))
+    assert calm(1.0) == {}
+    assert clock.now == 0.5, "it does not ask without pause"
+    with pytest.raises(TopicAuthorizationFailedError):
+        calm(1.0)
 
 
 class Joining:
