@@ -78,8 +78,11 @@ class BrokerWatch(ServerWatch):
         if not committed:
             return
         ends = self._client.list_partition_offsets(dict.fromkeys(committed, OffsetSpec.LATEST))
+        # What is no longer kept is not waited for.
+        begins = self._client.list_partition_offsets(dict.fromkeys(committed, OffsetSpec.EARLIEST))
         behind = {
-            _name_of(place.topic, place.partition): (committed[place], int(end.offset)) for place, end in ends.items()
+            _name_of(place.topic, place.partition): (max(committed[place], int(begins[place].offset)), int(end.offset))
+            for place, end in ends.items()
         }
         self._judge.note(time.monotonic(), behind)
 

@@ -2,8 +2,7 @@
 
 One agent reads the log and acknowledges nothing by itself. (Faust's isolated partitions are of no use here:
 one event loop does the work anyway, and actors that come and go lose messages.) Two loops of our own write
-checkpoints and publish open windows. `run` ends cleanly on SIGTERM or SIGINT, and raises what
-stopped it otherwise.
+checkpoints and publish open windows. `run` ends cleanly on SIGTERM or SIGINT, and raises what stopped it otherwise.
 """
 
 import asyncio
@@ -39,6 +38,8 @@ _READ = (Topic.POSITION_EVENTS,)
 _TABLE = "engine-state"
 # Beyond this the event loop counts as blocked.
 _ROUND_SECONDS = 30.0
+# A round of checkpoints or open windows that waits for longer, with a broker that answers, waits for ever.
+_ROUND_LIMIT_SECONDS = 45.0
 # After so long without a message the worker asks whether it has missed some.
 _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
@@ -72,6 +73,7 @@ class Worker:
         self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
         self._broker = broker_watch(settings.kafka, _GROUP, _READ)
         self._standstill = Standstill()
+        self._rounds: dict[str, float] = {}
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False
         self._partitions: set[int] = set()
@@ -168,7 +170,9 @@ class Worker:
                 nonlocal spent
                 spent = await work()
 
+            self._rounds[work.__name__] = time.monotonic()
             await self._guarded(once())
+            del self._rounds[work.__name__]
             await asyncio.sleep(max(seconds, spent / share - spent))
 
     async def _watch(self) -> None:
@@ -192,13 +196,14 @@ class Worker:
         partitions = self._partitions if self._is_assigned else ()
         standing = None if self._broker.is_failing else self._broker.standing(self._log_topic, partitions)
         number = self._standstill.look(now, {each: self._driver.handled[each] for each in self._partitions}, standing)
+        if self._broker.is_failing:
+            self._rounds.update(dict.fromkeys(self._rounds, now))
+        endless = [work for work, began in self._rounds.items() if now - began > _ROUND_LIMIT_SECONDS]
+        reason = f"`{endless[0]}` does not end though the broker answers" if endless else ""
         if number is not None:
-            self._fail(
-                TransientError(
-                    f"Kafka's client delivers nothing of {self._log_topic}[{number}], though messages wait there; "
-                    "started again, the worker goes on from its last checkpoint"
-                )
-            )
+            reason = f"Kafka's client delivers nothing of {self._log_topic}[{number}], though messages wait there"
+        if reason:
+            self._fail(TransientError(f"{reason}; started again, the worker goes on from its last checkpoint"))
 
     async def _finish(self) -> None:
         """Bring outputs and checkpoints up to date, so that the next worker begins where this one ends."""

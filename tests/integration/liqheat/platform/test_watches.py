@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import KafkaConnectionError, RequestTimedOutError
 
 from liqheat.platform.broker_watch import BrokerWatch
@@ -70,7 +71,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self.committed, self.end = 100, 100
+        self.committed, self.first, self.end = 100, 0, 100
         self.closed = 0
 
     def describe_cluster(self) -> None:
@@ -81,7 +82,10 @@ class Cluster:
         return {group: {TopicPartition("log", 0): SimpleNamespace(offset=self.committed)}}
 
     def list_partition_offsets(self, places: dict[TopicPartition, object]) -> dict[TopicPartition, Any]:
-        return {place: SimpleNamespace(offset=self.end) for place in places}
+        return {
+            place: SimpleNamespace(offset=self.first if spec == OffsetSpec.EARLIEST else self.end)
+            for place, spec in places.items()
+        }
 
     def close(self) -> None:
         self.closed += 1
@@ -124,6 +128,9 @@ def test_a_group_that_makes_no_progress_is_reported_once_there_is_work() -> None
         eventually(lambda: "make no progress" in (watch.lag() or ""), 2 * REPORT_SECONDS)
         assert watch.ends("log", [0, 1]) == {0: 150}
         assert watch.standing("log", [0, 1])[0] > 8
+        cluster.first = 150
+        eventually(lambda: watch.lag() is None)
+        assert watch.standing("log", [0, 1]) == {}, "what the log no longer holds is not waited for"
         cluster.committed = 150
         eventually(lambda: watch.lag() is None)
 
