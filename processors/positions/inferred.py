@@ -20,15 +20,16 @@ from processors.positions.fine_columns import per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
 from processors.positions.learning import learn, note_minute
-from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of
+from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of, turnover_of
 from processors.positions.older import open_older
 from processors.positions.opening import (
     BAND_PERIOD,
     age_layers,
     band_step,
     bands_opened,
-    expected_opened,
+    expected_shares,
     steps_between,
+    whole_units,
 )
 from processors.positions.published import (
     Cells,
@@ -53,9 +54,6 @@ DRIFT = 60
 
 UNITS_PER_INTEREST = 1e10
 """Open interest in units of a market's amounts: fine enough for every bucket, and few digits to keep."""
-
-_MAXIMUM_TURNOVER = int(MAXIMUM_NOTIONAL_USD * MICRO_USD_PER_USD)
-"""Most of one minute's turnover, micro-USD, that opens anything."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,9 +249,10 @@ class InferredPositions:
     def _age_and_open(self, markets: IntArray, minute: MinuteColumns, end: IntArray) -> None:
         state, units = self.state, self.state.units(markets)
         layers = age_layers(state.layers[markets], end, minute.elapsed_minutes, units)
-        closes = bucket_of(minute.mark_close) - state.base[markets]
-        turnover = np.minimum(minute.buy_usd + minute.sell_usd, _MAXIMUM_TURNOVER)
-        layers[:, 0] += expected_opened(state.base[markets], state.width, mean_price(minute), closes, turnover, units)
+        bases = state.base[markets]
+        closes = bucket_of(minute.mark_close) - bases
+        shares = expected_shares(bases, state.width, mean_price(minute), closes, turnover_of(minute))
+        layers[:, 0] += whole_units(shares, units)
         state.layers[markets] = layers
         open_older(state, markets, minute)
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import FloatArray, IntArray
+
+_MAXIMUM_TURNOVER = int(MAXIMUM_NOTIONAL_USD * MICRO_USD_PER_USD)
+"""Most of one minute's turnover, micro-USD, that opens anything."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +46,11 @@ class MinuteColumns:
 def rows_of(minute: MinuteColumns, rows: IntArray | slice) -> MinuteColumns:
     """Return the chosen rows of every column."""
     return MinuteColumns(*(getattr(minute, name)[rows] for name in MinuteColumns.__slots__))
+
+
+def turnover_of(minute: MinuteColumns) -> IntArray:
+    """Return what of the turnover opens anything, micro-USD, (n,)."""
+    return np.asarray(np.minimum(minute.buy_usd + minute.sell_usd, _MAXIMUM_TURNOVER))
 
 
 def mean_price(minute: MinuteColumns) -> FloatArray:

@@ -8,22 +8,19 @@ of the few positions that were seen to open, and later, when the layers have fil
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
 from liqheat.domain.price_grid import bucket_of
 from processors.positions.distances import (
-    EXPECTED_TABLE,
     LAYERS,
     OLDER_AGES,
     OLDER_MINUTES,
-    PRIOR_EXECUTED_SHARE,
     UNIT,
     distances_of,
     price_units,
     table_places,
 )
 from processors.positions.inferred_state import InferredState
-from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of
-from processors.positions.opening import clear_reached, whole_units
+from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of, turnover_of
+from processors.positions.opening import expected_shares, whole_units
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -57,16 +54,12 @@ def open_older(state: InferredState, markets: IntArray, minute: MinuteColumns) -
     turnover = state.first_usd[markets] / minutes
     seen = state.first_moves[markets] * UNIT**2
     variance = (seen + FIRST_MINUTES * PRIOR_MINUTE_VARIANCE) / (minutes + FIRST_MINUTES)
-    entries, units = mean_price(minute), state.units(markets)
-    closes = bucket_of(minute.mark_close) - state.base[markets]
-    places = table_places(state.base[markets], state.width, entries)
-    shares = np.diff(EXPECTED_TABLE[places], axis=1) * (turnover * PRIOR_EXECUTED_SHARE)[:, None]
-    distances = distances_of(places)
+    bases, entries, units = state.base[markets], mean_price(minute), state.units(markets)
+    shares = expected_shares(bases, state.width, entries, bucket_of(minute.mark_close) - bases, turnover)
+    distances = distances_of(table_places(bases, state.width, entries))
     for layer in range(LAYERS):
         left = never_reached(distances, variance, OLDER_AGES[layer])
-        opened = whole_units(shares * left * OLDER_MINUTES[layer], units)
-        clear_reached(opened, state.base[markets], state.width, entries, closes)
-        state.layers[markets, layer] += opened
+        state.layers[markets, layer] += whole_units(shares * left * OLDER_MINUTES[layer], units)
     state.first_minutes[markets] = _KNOWN
     state.first_usd[markets] = state.first_moves[markets] = 0
 
@@ -88,7 +81,6 @@ def never_reached(distances: FloatArray, variance: FloatArray, age: float) -> Fl
 
 def _note(state: InferredState, markets: IntArray, minute: MinuteColumns) -> None:
     moves = price_units(state.close[markets]) - price_units(state.close_before[markets])
-    turnover = (minute.buy_usd + minute.sell_usd).astype(np.float64)
     state.first_minutes[markets] += minute.elapsed_minutes
-    state.first_usd[markets] += np.minimum(turnover, MAXIMUM_NOTIONAL_USD * MICRO_USD_PER_USD)
+    state.first_usd[markets] += turnover_of(minute)
     state.first_moves[markets] += moves**2

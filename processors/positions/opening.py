@@ -63,10 +63,10 @@ def age_layers(layers: IntArray, end_minute: IntArray, elapsed: IntArray, units:
     return layers
 
 
-def expected_opened(
-    bases: IntArray, width: int, entries: FloatArray, closes: IntArray, turnover: IntArray, units: FloatArray
-) -> IntArray:
-    """Return what turnover opens in the first layer, shape (n, width).
+def expected_shares(
+    bases: IntArray, width: int, entries: FloatArray, closes: IntArray, turnover: IntArray | FloatArray
+) -> FloatArray:
+    """Return what turnover opens, micro-USD not yet in whole units, shape (n, width).
 
     Args:
         bases: first fine bucket, shape (n,).
@@ -74,13 +74,11 @@ def expected_opened(
         entries: mean traded price, USD.
         closes: column of the mark at the closing; nothing opens between it and the entry, nor in their own columns.
         turnover: micro-USD.
-        units: micro-USD per unit.
     """
     shares = np.diff(EXPECTED_TABLE[table_places(bases, width, entries)], axis=1)
     shares *= (turnover * PRIOR_EXECUTED_SHARE)[:, None]
-    opened = whole_units(shares, units)
-    clear_reached(opened, bases, width, entries, closes)
-    return opened
+    _clear_reached(shares, bases, width, entries, closes)
+    return shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,11 +138,13 @@ def bands_opened(
         parts = np.diff(np.clip(within, band, band + 1), axis=1) + np.diff(np.clip(within, -band - 1, -band), axis=1)
         parts *= usd * MICRO_USD_PER_USD
         opened[:, band] = whole_units(parts, units)
-        clear_reached(opened[:, band], bases, width, entries, closes)
+        _clear_reached(opened[:, band], bases, width, entries, closes)
     return kept + opened, opened
 
 
-def clear_reached(opened: IntArray, bases: IntArray, width: int, entries: FloatArray, closes: IntArray) -> None:
+def _clear_reached(
+    opened: npt.NDArray[Any], bases: IntArray, width: int, entries: FloatArray, closes: IntArray
+) -> None:
     """Take out the columns from the entry's to the mark's: a position there would be gone already."""
     entry = bucket_of(entries) - bases
     first = np.clip(np.minimum(entry, closes), 0, width)

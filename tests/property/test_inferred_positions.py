@@ -315,18 +315,19 @@ def test_a_market_expects_after_an_hour_what_it_would_if_its_log_were_weeks_long
     for bar in range(bars):
         close = price * np.exp(0.0035 * generator.standard_normal(markets))
         usd = np.full(markets, 10**12, dtype=np.int64)
+        low, high = np.minimum(price, close), np.maximum(price, close)
         minute = MinuteColumns(
             np.full(markets, START + 60_000 * step * bar),
             np.full(markets, step),
-            np.minimum(price, close),
-            np.maximum(price, close),
+            low,
+            high,
             close,
             usd,
             usd,
             close,
             close,
-            np.minimum(price, close),
-            np.maximum(price, close),
+            low,
+            high,
             interest,
             interest,
             nothing,
