@@ -130,7 +130,8 @@ class Stored:
     def followed(self) -> dict[str, Any]:
         """Return what followed once price met clusters; see `liqheat.viewer.evidence.followed`."""
         symbol = self._request.symbol
-        return self._beside("followed", lambda: evidence.followed(self._client, symbol), BESIDE_KEPT_MS)
+        # Whatever the picture's end: it is judged by the hour, over the last days.
+        return self._kept(self._key("followed", 0), BESIDE_KEPT_MS, lambda: evidence.followed(self._client, symbol))
 
     def signals(self, start: int) -> dict[str, Any]:
         """Return readings and clusters, and the alerts and catalysts from `start` (ms) on."""
@@ -245,13 +246,17 @@ class Stored:
 
     def _beside(self, what: Hashable, read: Callable[[], T], now_kept_ms: int = 0) -> T:
         """Return what depends on symbol and `at` alone, kept for `now_kept_ms` where `at` is now."""
-        key = self._key(what, self.at if self._is_past else 0)
+        if self._is_past:
+            return self._kept(self._key(what, self.at), self._kept_ms(self.at), read)
+        return self._kept(self._key(what, 0), now_kept_ms, read)
+
+    def _kept(self, key: Hashable, kept_ms: int, read: Callable[[], T]) -> T:
+        """Return what is kept under `key`, or what `read` returns, to be kept for `kept_ms`."""
         kept = self._store.kept.get(key, self._now)
         if kept is not None:
             return kept[0]  # type: ignore[no-any-return]
         value = read()
         size = value.nbytes if isinstance(value, Current) else _OBJECT_BYTES * len(msgspec.json.encode(value))
-        kept_ms = self._kept_ms(self.at) if self._is_past else now_kept_ms
         self._store.kept.put(key, (value,), size, self._now + kept_ms)
         return value
 
