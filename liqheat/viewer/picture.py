@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.thresholds import CAUTION_PERCENT_OF_ADV, FOCUS_PERCENT, heat_scale
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.viewer import queries
@@ -157,7 +158,7 @@ def _cells_of(cells: Cells, grid: DisplayGrid, first: int, count: int) -> dict[s
     return {
         "column": _packed(filled // grid.rows, "<u2"),
         "row": _packed(filled % grid.rows, "<u2"),
-        **{side: _packed(amounts[filled] / 1e6, "<f4") for side, amounts in sums.items()},
+        **{side: _packed(amounts[filled] / MICRO_USD_PER_USD, "<f4") for side, amounts in sums.items()},
     }
 
 
@@ -179,7 +180,7 @@ def _current_of(current: Current, grid: DisplayGrid) -> list[list[Any]]:
         both = sums.setdefault((place, venue, basis), [0, 0])
         both[0] += long
         both[1] += short
-    return [[*key, long / 1e6, short / 1e6] for key, (long, short) in sorted(sums.items())]
+    return [[*key, long / MICRO_USD_PER_USD, short / MICRO_USD_PER_USD] for key, (long, short) in sorted(sums.items())]
 
 
 def _executed_of(executed: Executed, request: MapRequest) -> list[list[Any]]:

@@ -10,6 +10,7 @@ end in time, so that a row of a far time hides nothing.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.price_grid import MAXIMUM_PRICE
 from liqheat.viewer.columns import Cells, Columns, Current, Executed, by_symbol
 from liqheat.viewer.request import Shape
@@ -96,10 +97,10 @@ _FILTER = """
   AND price_low >= {low:Float64} AND price_low < {high:Float64}
 """
 # The middle of a bucket lies clear of every edge, so a stored price that is off by a last digit changes no row.
-_AMOUNTS = """
+_AMOUNTS = f"""
        (price_low + price_high) / 2 AS price,
-       sumIf(toInt64(round(ifNull(%(measure)s, 0) * 1e6)), side = 'long') AS long_micro_usd,
-       sumIf(toInt64(round(ifNull(%(measure)s, 0) * 1e6)), side = 'short') AS short_micro_usd
+       sumIf(toInt64(round(ifNull(%(measure)s, 0) * {MICRO_USD_PER_USD})), side = 'long') AS long_micro_usd,
+       sumIf(toInt64(round(ifNull(%(measure)s, 0) * {MICRO_USD_PER_USD})), side = 'short') AS short_micro_usd
 """
 
 # A minute that may still be open has levels only once its marks have reached some, so there the levels are asked which
