@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _FILLS_AT_ONCE = 4
 # How long a new connection may wait unread while what its predecessor missed is read by REST.
 RECOVERY_SECONDS = 30.0
-_MOST_MISSING = {column.name: column.unit for column in schema_of(Kind.GAPS).columns}["missing"].largest_whole
+_MOST_MISSING = schema_of(Kind.GAPS).units["missing"].largest_whole
 """As many as a row can say; a stray number may leave a larger hole."""
 CLOCK_MARGIN_MS = 3_000
 """The venue's clock is not ours: a hole is taken this much longer on both sides."""

@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 UNKNOWN = -1
 """The number of a trade that its venue gave none."""
-_LIMITS = {column.name: column.unit for column in schema_of(Kind.MARKS).columns}
-_STEPS = {column.name: column.unit for column in schema_of(Kind.CONTRACTS).columns}
-_TRADES = {column.name: column.unit for column in schema_of(Kind.TRADES).columns}
+_LIMITS = schema_of(Kind.MARKS).units
+_STEPS = schema_of(Kind.CONTRACTS).units
+_TRADES = schema_of(Kind.TRADES).units
 _MOST = _TRADES["trade_id"].largest_whole
 _LOWEST, _HIGHEST = _TRADES["price"].minimum or 0.0, _TRADES["price"].maximum or 0.0
 _MOST_COINS = _TRADES["quantity"].maximum or 0.0

@@ -257,6 +257,11 @@ class Schema:
         return {**{name: pl.String() for name in MARKET_COLUMNS}, **self.polars}
 
     @cached_property
+    def units(self) -> dict[str, Unit]:
+        """What each of the kind's own columns counts, by name."""
+        return {column.name: column.unit for column in self.columns}
+
+    @cached_property
     def lists(self) -> tuple[str, ...]:
         """Names of the columns that are lists; those of one row all have the same length."""
         return tuple(column.name for column in self.columns if isinstance(column.dtype, pl.List))

@@ -54,7 +54,7 @@ def values_of(dtype: pl.DataType) -> st.SearchStrategy[Any]:
 
 
 def sane_value(schema: Schema, name: str, dtype: pl.DataType) -> Any:
-    (unit,) = [column.unit for column in schema.columns if column.name == name]
+    unit = schema.units[name]
     if isinstance(dtype, pl.List):
         return [1, 2]
     if dtype == pl.String():
