@@ -38,8 +38,8 @@ _READ = (Topic.POSITION_EVENTS,)
 _TABLE = "engine-state"
 # Beyond this the event loop counts as blocked.
 _ROUND_SECONDS = 30.0
-# A round of checkpoints or open windows that waits for longer, with a broker that answers, waits for ever.
-_ROUND_LIMIT_SECONDS = 45.0
+# Checkpoints or open windows that wait for longer, with a broker that answers, wait for ever.
+_ENDLESS_SECONDS = 45.0
 # After so long without a message the worker asks whether it has missed some.
 _QUIET_SECONDS = 2.0
 # A clean end must fit into the ten seconds that a container is given.
@@ -73,7 +73,7 @@ class Worker:
         self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
         self._broker = broker_watch(settings.kafka, _GROUP, _READ)
         self._standstill = Standstill()
-        self._rounds: dict[str, float] = {}
+        self._began: dict[str, float] = {}
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False
         self._partitions: set[int] = set()
@@ -170,9 +170,9 @@ class Worker:
                 nonlocal spent
                 spent = await work()
 
-            self._rounds[work.__name__] = time.monotonic()
+            self._began[work.__name__] = time.monotonic()
             await self._guarded(once())
-            del self._rounds[work.__name__]
+            del self._began[work.__name__]
             await asyncio.sleep(max(seconds, spent / share - spent))
 
     async def _watch(self) -> None:
@@ -195,10 +195,10 @@ class Worker:
     def _end_at_standstill(self, now: float) -> None:
         partitions = self._partitions if self._is_assigned else ()
         standing = None if self._broker.is_failing else self._broker.standing(self._log_topic, partitions)
+        if standing is None:
+            self._began.update(dict.fromkeys(self._began, now))
         number = self._standstill.look(now, {each: self._driver.handled[each] for each in self._partitions}, standing)
-        if self._broker.is_failing:
-            self._rounds.update(dict.fromkeys(self._rounds, now))
-        endless = [work for work, began in self._rounds.items() if now - began > _ROUND_LIMIT_SECONDS]
+        endless = [work for work, began in self._began.items() if now - began > _ENDLESS_SECONDS]
         reason = f"`{endless[0]}` does not end though the broker answers" if endless else ""
         if number is not None:
             reason = f"Kafka's client delivers nothing of {self._log_topic}[{number}], though messages wait there"

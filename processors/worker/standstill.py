@@ -1,7 +1,7 @@
 """Whether Kafka's client has ceased to deliver a partition: nothing comes of it, though the group has messages to read.
 
-After an outage of the broker in the middle of a rebalance Faust was seen to leave a partition out for good. The worker
-then ends with a sentence, to be started again by what supervises it. Pure; the worker looks every half second.
+Faust may leave a partition out after a rebalance. The worker asks again, and where that does not help it ends with a
+sentence, to be started again by what supervises it. Pure; the worker looks every half second.
 """
 
 from collections.abc import Mapping
