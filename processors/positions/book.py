@@ -5,13 +5,9 @@ Every micro-USD that was opened is held, closed or swept, exactly: nothing is ro
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from liqheat.domain.market import LEVERAGE_BANDS, Side
-from liqheat.domain.price_grid import lower_edge
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from liqheat.domain.price_grid import IntArray, lower_edge
 
 BANDS = len(LEVERAGE_BANDS)
 OPENED, CLOSED, SWEPT = range(3)

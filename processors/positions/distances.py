@@ -7,12 +7,8 @@ accounts (`docs/accuracy.md` has both). Nothing here was chosen on simulated mar
 from math import erf, sqrt
 
 import numpy as np
-import numpy.typing as npt
 
-from liqheat.domain.price_grid import BUCKETS_PER_DECADE, lower_edge
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from liqheat.domain.price_grid import BUCKETS_PER_DECADE, FloatArray, IntArray, lower_edge
 
 PRIOR_EXECUTED_SHARE = 0.03
 """USD executed per USD of turnover whose liquidation price is reached, before anything is learned (study)."""

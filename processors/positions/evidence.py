@@ -8,8 +8,8 @@ little evidence, and forget with a half-life of two weeks. A venue of which litt
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from liqheat.domain.price_grid import FloatArray, IntArray
+
 BoolArray = npt.NDArray[np.bool_]
 
 LEARNING_MINUTES = 60

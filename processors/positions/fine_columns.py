@@ -4,10 +4,8 @@ Used by `inferred` alone: a row is a market, column 0 is the fine bucket `base`.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from liqheat.domain.price_grid import FloatArray, IntArray
 
 BELOW, ABOVE = 900, 700
 """Fine buckets kept on each side of the mark at least: 45% below, 60% above at 6.6 bp each."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.money import MAXIMUM_NOTIONAL_USD, MICRO_USD_PER_USD
-from liqheat.domain.price_grid import bucket_of, check_factor, lower_edge
+from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of, check_factor, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from processors.positions import inferred_codec
 from processors.positions.distances import BANDS
@@ -42,9 +42,6 @@ from processors.positions.published import (
     totals_of,
 )
 from processors.positions.sweeping import Sweep, published_by_side, sweep_of
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 CHUNK = 64
 """Markets worked on at once, so that their rows fit the processor's cache."""

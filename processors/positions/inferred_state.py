@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
+from liqheat.domain.price_grid import FloatArray, IntArray
 from processors.positions.distances import BANDS, LAYERS
 from processors.positions.fine_columns import ABOVE, BELOW, whole_levels
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 OPENED, CLOSED, SWEPT = range(3)

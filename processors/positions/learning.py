@@ -4,9 +4,9 @@
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from liqheat.domain.money import MICRO_USD_PER_USD
+from liqheat.domain.price_grid import FloatArray, IntArray
 from processors.positions.distances import BAND_SHARES
 from processors.positions.evidence import (
     KAPPA_WEIGHT,
@@ -20,9 +20,6 @@ from processors.positions.evidence import (
 from processors.positions.inferred_state import InferredState
 from processors.positions.minute_columns import MinuteColumns, mean_price
 from processors.positions.sweeping import Sweep
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def note_minute(state: InferredState, markets: IntArray, minute: MinuteColumns, sweep: Sweep) -> None:

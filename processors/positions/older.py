@@ -6,9 +6,8 @@ of the few positions that were seen to open, and later, when the layers have fil
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of
 from processors.positions.distances import (
     LAYERS,
     OLDER_AGES,
@@ -21,9 +20,6 @@ from processors.positions.distances import (
 from processors.positions.inferred_state import InferredState
 from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of, turnover_of
 from processors.positions.opening import expected_shares, whole_units
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 FIRST_MINUTES = 60
 """Minutes that are watched to see how much a market trades and moves, before what is older is put in."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.money import MICRO_USD_PER_USD
-from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of
 from processors.positions.distances import (
     AT_RISK_HALF_LIFE,
     BAND_SHARES,
@@ -26,9 +26,6 @@ from processors.positions.distances import (
 )
 from processors.positions.fine_columns import ragged
 from processors.positions.inferred_state import LONG, SHORT
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 LAYER_PERIODS = (1, 8, 64, 512)
 """Minutes between two steps of each layer: slow ones need few."""

@@ -10,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from liqheat.domain.market import LEVERAGE_BANDS
-from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of
 from processors.positions.distances import BAND_SHARES, BANDS, LAYERS
 from processors.positions.evidence import BAND_WEIGHT, KAPPA_WEIGHT, UNKNOWN_INTEREST
 from processors.positions.fine_columns import per_level, scaled
 from processors.positions.inferred_state import LONG, SHORT, SWEPT, InferredState
 from processors.positions.sweeping import Sweep
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _CHUNK = 64
 _FAR_FIRST = np.arange(BANDS)[::-1]

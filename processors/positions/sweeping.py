@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liqheat.domain.price_grid import bucket_of, lower_edge
+from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of, lower_edge
 from processors.positions.distances import BANDS, LAYERS
 from processors.positions.fine_columns import ragged, scaled
 from processors.positions.inferred_state import LONG, SHORT, InferredState
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
