@@ -123,6 +123,7 @@ class SinkLoop:
         self._moved = False
         self._doing = ""
         self._commit_again_at = float("inf")
+        self._stored: dict[Partition, int] = {}
         self._last_step = clock.monotonic()
 
     @property
@@ -166,9 +167,15 @@ class SinkLoop:
         if self._moved:
             self._moved = False
             self._write(final=True)
+            # Others may have read them meanwhile, or they come back from where they were committed.
+            self._stored = {}
         elif self._gathering.due(now) or self._gathering.rollup_due(now) or now >= self._commit_again_at:
             self._write()
         metrics.QUEUE_ROWS.labels(STAGE).set(self.waiting_rows)
+
+    def stored(self) -> dict[Partition, int]:
+        """Return the offset before which all rows are stored, of each partition read since it came; from any thread."""
+        return self._stored
 
     def partitions_moved(self) -> None:
         """Have the next step write and commit what was read, for others may read it again from where that was done.
@@ -278,6 +285,7 @@ class SinkLoop:
             self._database.insert(self._doing, gathered.letters)
             gathered.letters = []
         gathered.written()
+        self._stored = self._stored | gathered.next_offsets
 
     def _roll_up(self, final: bool) -> None:
         """Roll up some of the hours that are due; with `final` all that were touched.

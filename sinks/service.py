@@ -59,6 +59,17 @@ class Sink:
         """Say what is wrong, for the health endpoint; None while all is well."""
         return "The sink has not started" if self._loop is None else self._loop.problem()
 
+    def reached(self) -> dict[tuple[str, int], int | None]:
+        """Return the offset before which all rows are stored, of each partition that it reads; from any thread.
+
+        Offsets are committed only once the hours that their rows touch are rolled up, a minute later or more.
+        """
+        loop, source = self._loop, self._source
+        if loop is None or source is None:
+            return {}
+        stored = loop.stored()
+        return {(place.topic, place.partition): stored.get(place) for place in source.held}
+
     def stuck(self) -> str | None:
         """Say that only a restart helps: Kafka has not been polled for minutes, not even to stay in the group."""
         if self._source is None:
@@ -127,6 +138,8 @@ class KafkaSource:
         self._clock = clock or SystemClock()
         self.polled_at = self._clock.monotonic()
         """When the last poll began (monotonic s)."""
+        self.held: frozenset[Any] = frozenset()
+        """Partitions to read, as of the last poll: the client's own set changes in its thread."""
         self._sink = settings.sink
         self._topics = [settings.kafka.topic(topic) for topic in TOPICS]
         self._consumer = kafka.consumer(
@@ -170,6 +183,7 @@ class KafkaSource:
         self.polled_at = self._clock.monotonic()
         polled = self._poll(timeout, limit)
         finish_joining(self._consumer)
+        self.held = frozenset(self._consumer.assignment())
         return polled
 
     def pause(self) -> None:

@@ -40,7 +40,17 @@ def sink(
         running = Sink(settings, client, studies=studies(settings))
         more = [Condition("polling", running.stuck, Level.LIVE)]
         group = settings.sink.group
-        with watched(settings, "sink", running.problem, group=group, topics=TOPICS, database=True, more=more):
+        watch = watched(
+            settings,
+            "sink",
+            running.problem,
+            group=group,
+            topics=TOPICS,
+            reached=running.reached,
+            database=True,
+            more=more,
+        )
+        with watch:
             running.run(stop)
     finally:
         client.close()

@@ -87,7 +87,9 @@ async def _serve(settings: "Settings", open_client: "Callable[[], Client]", sink
     with ExitStack() as stack:
         if sink is not None:
             more = [Condition("polling", sink.stuck, Level.LIVE)]
-            stack.enter_context(watched(settings, "serve-local", sink.problem, group=settings.sink.group, more=more))
+            group, reached = settings.sink.group, sink.reached
+            watch = watched(settings, "serve-local", sink.problem, group=group, reached=reached, more=more)
+            stack.enter_context(watch)
         async with ViewerServer(settings.viewer, open_client, settings.engine.grid_factor) as viewer:
             structlog.get_logger().info("viewer_ready", address=viewer.address)
             if sink is None:

@@ -20,6 +20,10 @@ from liqheat.platform.settings import Kafka
 
 T = TypeVar("T")
 
+Reached = Callable[[], Mapping[tuple[str, int], int | None]]
+"""Gives the offset before which a service has dealt with everything, of each partition (topic, number) that it reads
+now; None where it has dealt with nothing yet. Called from a thread of its own."""
+
 
 class BrokerWatch(ServerWatch):
     """Says whether the broker answers and the group keeps up; a context manager around its thread."""
@@ -30,16 +34,19 @@ class BrokerWatch(ServerWatch):
         group: str | None = None,
         topics: Sequence[str] = (),
         *,
+        reached: Reached | None = None,
         connect: Callable[[Kafka], Any] | None = None,
     ) -> None:
         """Watch the cluster, and the lag of `group` (its full name) on `topics` where one is given.
 
-        `connect` opens the client, kafka-python's by default.
+        `reached` is how far the service itself is, where it commits less often than it gets on. `connect` opens the
+        client, kafka-python's by default.
         """
         super().__init__(f"Kafka at {kafka.bootstrap_servers}", self._ask_broker, self._drop_client)
         self._kafka = kafka
         self._group = group
         self._topics = tuple(topics)
+        self._reached = reached
         self._connect = connect or _connect
         self._client: Any = None
         self._judge = LagJudge()
@@ -50,7 +57,7 @@ class BrokerWatch(ServerWatch):
         return None if self.is_failing else self._judge.problem()
 
     def standing(self, topic: str, partitions: Iterable[int]) -> dict[int, float]:
-        """Return for how many seconds the group has committed nothing of each of `partitions` with messages to read.
+        """Return for how many seconds nothing was done of each of `partitions` with messages to read.
 
         Empty while the broker does not answer.
         """
@@ -72,19 +79,22 @@ class BrokerWatch(ServerWatch):
         return None
 
     def _measure(self) -> None:
-        """Hand the judge the committed and the last offsets of each partition that has both."""
+        """Hand the judge how far the group and this service are, and where the log ends."""
         assert self._group is not None  # noqa: S101 - measured only with a group
         committed = self._committed(self._group)
-        if not committed:
+        own = None if self._reached is None else {TopicPartition(*place): at for place, at in self._reached().items()}
+        places = [*dict.fromkeys([*committed, *(own or ())])]
+        if not places:
             return
-        ends = self._client.list_partition_offsets(dict.fromkeys(committed, OffsetSpec.LATEST))
+        ends = self._client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
         # What is no longer kept is not waited for.
-        begins = self._client.list_partition_offsets(dict.fromkeys(committed, OffsetSpec.EARLIEST))
+        begins = self._client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
         behind = {
-            _name_of(place.topic, place.partition): (max(committed[place], int(begins[place].offset)), int(end.offset))
+            _name_of(*place): (max(committed.get(place, 0), int(begins[place].offset)), int(end.offset))
             for place, end in ends.items()
         }
-        self._judge.note(time.monotonic(), behind)
+        reached = None if own is None else {_name_of(*place): at or 0 for place, at in own.items()}
+        self._judge.note(time.monotonic(), behind, reached)
 
     def _committed(self, group: str) -> Mapping[TopicPartition, int]:
         offsets = self._client.list_group_offsets(group).get(group, {})

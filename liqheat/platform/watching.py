@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from liqheat.platform.broker_watch import BrokerWatch
+from liqheat.platform.broker_watch import BrokerWatch, Reached
 from liqheat.platform.clickhouse_watch import ClickHouseWatch
 from liqheat.platform.clock import SystemClock
 from liqheat.platform.clock_watch import JumpWatch
@@ -51,10 +51,12 @@ class EventLoopBeat:
         return f"The event loop is blocked for {age:.0f} s" if age > limit else None
 
 
-def broker_watch(kafka: Kafka, group: str | None, topics: Sequence[Topic]) -> BrokerWatch:
+def broker_watch(
+    kafka: Kafka, group: str | None, topics: Sequence[Topic], reached: Reached | None = None
+) -> BrokerWatch:
     """Return the watch of a broker, and of the lag of `group` (without the prefix) on `topics` where one is given."""
     name = None if group is None else kafka.topic_prefix + group
-    return BrokerWatch(kafka, name, [kafka.topic(topic) for topic in topics])
+    return BrokerWatch(kafka, name, [kafka.topic(topic) for topic in topics], reached=reached)
 
 
 @contextmanager
@@ -65,6 +67,7 @@ def watched(
     *,
     group: str | None = None,
     topics: Sequence[Topic] = (),
+    reached: Reached | None = None,
     database: bool = False,
     more: Iterable[Condition] = (),
     broker: BrokerWatch | None = None,
@@ -77,6 +80,7 @@ def watched(
         problem: what the service says of itself.
         group: consumer group without the prefix, for its lag on `topics`.
         topics: what the group reads.
+        reached: how far the service is, where it commits less often than it gets on.
         database: whether it needs ClickHouse.
         more: conditions of its own.
         broker: the watch of the broker and of `group`, where the service asks more of it; else one is made.
@@ -87,7 +91,7 @@ def watched(
     kafka = settings.kafka
     conditions = [Condition("service", problem, Level.READY), *more]
     with ExitStack() as stack:
-        broker = stack.enter_context(broker or broker_watch(kafka, group, topics))
+        broker = stack.enter_context(broker or broker_watch(kafka, group, topics, reached))
         conditions.append(Condition("broker", broker.problem, Level.READY))
         if group is not None:
             conditions.append(Condition("lag", broker.lag))

@@ -13,29 +13,26 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
 
-import faust
 import structlog
 from aiokafka.errors import KafkaError
 
 from liqheat.platform.ending import leave_within, limit_the_end
-from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
-from liqheat.platform.kafka_refusal import ssl_context
-from liqheat.platform.settings import Kafka, Settings
-from liqheat.platform.topics import MAXIMUM_STATE_BYTES, Topic
+from liqheat.platform.errors import FatalError, TransientError
+from liqheat.platform.settings import Settings
+from liqheat.platform.topics import Topic
 from liqheat.platform.watching import broker_watch, watched
-from processors.worker.checkpoint import CheckpointTable, partition_of
+from processors.worker.checkpoint import partition_of
 from processors.worker.deaths import is_mark
 from processors.worker.driver import Driver
 from processors.worker.engine import Engine, State
+from processors.worker.faust_app import GROUP, make_app, make_table
 from processors.worker.faust_outlet import FaustOutlet
 from processors.worker.rewinding_consumer import RewindingConsumer
 from processors.worker.standstill import Standstill
 
 _LOG = structlog.get_logger()
 
-_GROUP = "liqheat-processors"
 _READ = (Topic.POSITION_EVENTS,)
-_TABLE = "engine-state"
 # Beyond this the event loop counts as blocked.
 _ROUND_SECONDS = 30.0
 # Checkpoints or open windows that wait for longer, with a broker that answers, wait for ever.
@@ -50,15 +47,6 @@ _LEAVE_SECONDS = 15.0
 # Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
 _CHECKPOINT_SHARE = 0.08
 _SNAPSHOT_SHARE = 0.2
-# Each is a bundle of messages.
-_WAITING_MESSAGES = 16
-
-
-class _App(faust.App):
-    """Faust without what a worker that keeps nothing on disk does not need."""
-
-    async def on_first_start(self) -> None:
-        """Make no directories: the table lives in memory and in its changelog."""
 
 
 class Worker:
@@ -67,11 +55,11 @@ class Worker:
     def __init__(self, settings: Settings, engine: Engine[State]) -> None:
         self._settings = settings
         self._app = make_app(settings.kafka)
-        self._table = _make_table(self._app, settings.kafka)
+        self._table = make_table(self._app, settings.kafka)
         self._log_topic = settings.kafka.topic(Topic.POSITION_EVENTS)
         outlet = FaustOutlet(self._app, self._table, settings.kafka)
         self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
-        self._broker = broker_watch(settings.kafka, _GROUP, _READ)
+        self._broker = broker_watch(settings.kafka, GROUP, _READ, self._reached)
         self._standstill = Standstill()
         self._began: dict[str, float] = {}
         self._failure: asyncio.Future[None] | None = None
@@ -93,7 +81,7 @@ class Worker:
         """
         self._failure = asyncio.get_running_loop().create_future()
         limit_the_end()
-        with watched(self._settings, _GROUP, self.problem, group=_GROUP, topics=_READ, broker=self._broker):
+        with watched(self._settings, GROUP, self.problem, group=GROUP, topics=_READ, broker=self._broker):
             tasks = [
                 asyncio.create_task(self._guarded(self._app.start())),
                 asyncio.create_task(
@@ -134,6 +122,10 @@ class Worker:
             return "Waiting for partitions"
         age = time.monotonic() - self._last_round
         return f"The event loop is blocked for {age:.0f} s" if age > _ROUND_SECONDS else None
+
+    def _reached(self) -> dict[tuple[str, int], int | None]:
+        """Return how far each partition is; from any thread. Checkpoints of many markets come less often than that."""
+        return {(self._log_topic, number): self._driver.reached(number) for number in list(self._partitions)}
 
     async def _consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
@@ -257,43 +249,6 @@ class Worker:
         _LOG.info("assigned", partitions=sorted(mine))
 
 
-def make_app(kafka: Kafka) -> _App:
-    """Return the Faust app that reaches Kafka as the settings say; it creates no topics."""
-    app = _App(
-        kafka.topic_prefix + _GROUP,
-        broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.replace(" ", "").split(",")],
-        broker_credentials=_credentials(kafka),
-        autodiscover=False,
-        key_serializer="raw",
-        value_serializer="raw",
-        store="memory://",
-        web_enabled=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        topic_partitions=kafka.partitions,
-        topic_replication_factor=kafka.replication_factor,
-        # Faust would wait for acknowledgements that only a checkpoint gives.
-        stream_wait_empty=False,
-        stream_buffer_maxsize=_WAITING_MESSAGES,
-        stream_recovery_delay=0.0,
-        broker_session_timeout=kafka.session_seconds,
-        broker_heartbeat_interval=kafka.session_seconds / 3,
-        broker_rebalance_timeout=max(15.0, kafka.session_seconds),
-        broker_commit_interval=1.0,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4_194_304,
-        producer_acks=-1,
-        producer_compression_type="lz4",
-        producer_linger=0.005,
-        producer_max_batch_size=262_144,
-        producer_max_request_size=MAXIMUM_STATE_BYTES,
-        producer_request_timeout=30.0,
-    )
-    consumer = type("LogConsumer", (RewindingConsumer,), {"log_topic": kafka.topic(Topic.POSITION_EVENTS)})
-    app.transport.Consumer = consumer  # type: ignore[misc]  # how Faust lets it be replaced
-    return app
-
-
 def run(settings: Settings, engine: Engine[State]) -> None:
     """Work until SIGTERM or SIGINT.
 
@@ -316,34 +271,6 @@ async def _run(settings: Settings, engine: Engine[State]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await Worker(settings, engine).serve(stop)
-
-
-def _make_table(app: _App, kafka: Kafka) -> CheckpointTable:
-    table = CheckpointTable(app, name=_TABLE, key_type=bytes, value_type=bytes, partitions=kafka.partitions)
-    app.tables.add(table)
-    expected = kafka.topic(Topic.ENGINE_STATE)
-    if table.changelog_topic_name != expected:
-        raise FatalError(f"Faust names the changelog {table.changelog_topic_name}, the topics say {expected}")
-    return table
-
-
-def _credentials(kafka: Kafka) -> Any:
-    try:
-        context = ssl_context(kafka)
-    except OSError as error:
-        raise ConfigurationError(f"Cannot read the certificates or the key for Kafka: {error}") from error
-    if not kafka.security_protocol.startswith("SASL"):
-        return faust.SSLCredentials(context) if context else None
-    if kafka.sasl_mechanism is None or kafka.sasl_username is None or kafka.sasl_password is None:
-        raise ConfigurationError(
-            f"{kafka.security_protocol} needs LIQHEAT_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"
-        )
-    return faust.SASLCredentials(
-        username=kafka.sasl_username,
-        password=kafka.sasl_password.get_secret_value(),
-        ssl_context=context,
-        mechanism=kafka.sasl_mechanism,
-    )
 
 
 async def _for_ever() -> None:

@@ -139,6 +139,11 @@ class Driver(Generic[State]):
                 _LOG.info("asking again for messages", partition=number, expected=cursor.next_offset)
                 self._outlet.rewind(number, cursor.next_offset)
 
+    def reached(self, number: int) -> int | None:
+        """Return the offset before which all messages are in the state; None before the first. From any thread."""
+        partition = self._partitions.get(number)
+        return None if partition is None or partition.reached < 0 else partition.reached
+
     def take_over(self, symbols: Iterable[tuple[str, int]]) -> None:
         """Note the symbols, with their partitions, whose checkpoints were read back after an assignment."""
         for name, number in symbols:
@@ -275,19 +280,9 @@ class Driver(Generic[State]):
         for symbol, _ in rows.markets:
             self._symbol(partition, symbol)
         if message.offset <= partition.highest_applied:
-            rows = self._without_applied(partition, message, rows)
+            end = self._outlet.end_offset(partition.number)
+            rows = partition.without_applied(rows, message.offset, end, message.topic)
         return rows
-
-    def _without_applied(self, partition: Partition[State], message: LogMessage, rows: Rows) -> Rows | None:
-        """Leave out the rows of symbols whose state has this message already."""
-        fresh = partition.without_applied(rows, message.offset)
-        if fresh is not rows and partition.highest_applied >= self._outlet.end_offset(partition.number):
-            highest = max(partition.symbols.values(), key=lambda each: each.applied_offset)
-            raise FatalError(
-                f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
-                f"{message.topic} has not reached: it was created again; delete the changelog topic too"
-            )
-        return fresh
 
     async def _apply(self, partition: Partition[State], span: list[tuple[LogMessage, Rows]]) -> None:
         """Apply messages together; if that fails one by one, and of those that fail bury the failing rows."""

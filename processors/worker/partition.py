@@ -12,6 +12,7 @@ import numpy as np
 
 from liqheat.platform.codec import Headers, Rows
 from liqheat.platform.dead_letters import PoisonLimit
+from liqheat.platform.errors import FatalError
 from liqheat.platform.topics import Topic
 from processors.worker.cursor import LogCursor
 from processors.worker.deaths import DeathWatch
@@ -90,10 +91,20 @@ class Partition(Generic[State]):
         waiting = [each.uncovered for each in self.symbols.values() if each.uncovered is not None]
         return min([reached, *waiting])
 
-    def without_applied(self, rows: Rows, offset: int) -> Rows | None:
-        """Leave out the rows of symbols whose state has the message at `offset` already; None where nothing is left."""
+    def without_applied(self, rows: Rows, offset: int, end: int, topic: str) -> Rows | None:
+        """Leave out the rows of symbols whose state has the message at `offset` already; None where nothing is left.
+
+        Raises:
+            FatalError: checkpoints are ahead of `end`, the log's next offset: the log `topic` was created again.
+        """
         fresh = np.array([self.symbols[name].applied_offset < offset for name, _ in rows.markets])
         if fresh.all():
             return rows
+        if self.highest_applied >= end:
+            highest = max(self.symbols.values(), key=lambda each: each.applied_offset)
+            raise FatalError(
+                f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
+                f"{topic} has not reached: it was created again; delete the changelog topic too"
+            )
         places = np.flatnonzero(np.repeat(fresh, np.diff(rows.starts, append=rows.height)))
         return rows.select(places) if places.size else None

@@ -11,14 +11,16 @@ from clickhouse_connect.driver.client import Client
 
 from liqheat.local.broker import Broker
 from liqheat.platform import kafka as kafka_clients
+from liqheat.platform.broker_watch import BrokerWatch
 from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.codec import encode
 from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka, Settings, Sink
 from liqheat.platform.topics import Topic
+from liqheat.platform.watching import broker_watch
 from sinks import gathering, service
 from sinks.clickhouse.rollup import MarketHour
-from sinks.clickhouse.tables import LEVELS
+from sinks.clickhouse.tables import LEVELS, TOPICS
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.service import Sink as SinkService
 from tests.support.sink_fakes import heatmap_batch
@@ -107,6 +109,11 @@ class Group:
 
         wait_for(done, lambda: f"{self.client.query(sums).result_rows} {self.client.query(days).result_rows}")
 
+    def watch(self, member: Member | None = None) -> BrokerWatch:
+        """Return the watch of the group's lag, as a member has it or as one that knows of commits only."""
+        reached = None if member is None else member.sink.reached
+        return broker_watch(self.settings.kafka, self.settings.sink.group, TOPICS, reached)
+
     def forget(self) -> None:
         """Begin to count what the members write from here."""
         for member in self.members:
@@ -140,6 +147,23 @@ def group(
         yield started
     finally:
         started.close()
+
+
+def test_a_member_that_stores_what_it_reads_is_well_long_before_the_rollup_and_the_commit(group: Group) -> None:
+    member = group.join()
+    group.publish(0)
+    group.wait_until_rolled_up()
+    rare = group.settings.sink.model_copy(update={"rollup_interval": 3_600.0})
+    member.leave()
+    group.settings = group.settings.model_copy(update={"sink": rare})
+    member = group.join()
+    group.publish(1)
+    with group.watch() as by_commits, group.watch(member) as watch:
+        wait_for(lambda: by_commits.lag() is not None, lambda: "nothing waits to be committed")
+        assert watch.lag() is None
+        heatmap = group.settings.kafka.topic(Topic.HEATMAP_BUCKETS)
+        ends = watch.ends(heatmap, range(group.settings.kafka.partitions))
+        assert {number: member.sink.reached()[heatmap, number] for number in ends} == ends
 
 
 def test_each_symbol_is_stored_and_rolled_up_by_one_member(group: Group) -> None:

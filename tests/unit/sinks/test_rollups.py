@@ -30,6 +30,25 @@ def test_offsets_wait_for_the_rollup_of_the_hours_that_their_rows_touched() -> N
     assert at.source.committed == {HEATMAP: 2}
 
 
+def test_what_is_stored_is_progress_before_it_is_rolled_up_and_committed() -> None:
+    at = house()
+    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(59))
+    at.loop.step()
+    assert at.loop.stored() == {}
+    at.step_after(1.0)
+    assert (at.loop.stored(), at.source.committed) == ({HEATMAP: 1}, {})
+    at.database.refusals = 1
+    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(60))
+    at.loop.step()
+    at.step_after(1.0)
+    assert at.loop.stored() == {HEATMAP: 1}
+    # Partitions that move may come back from where they were committed.
+    at.clock.advance(60.0)
+    at.loop.partitions_moved()
+    at.loop.step()
+    assert (at.loop.stored(), at.source.committed) == ({}, {HEATMAP: 2})
+
+
 def test_rollups_that_take_long_rest_longer() -> None:
     """A whole market takes a minute to roll up; rolled up every quarter of a minute, nothing else would be done."""
     at = house()

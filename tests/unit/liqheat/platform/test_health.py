@@ -60,6 +60,39 @@ def test_a_group_that_makes_no_progress_is_behind_within_ten_seconds_and_one_tha
     assert standing.problem() is None
 
 
+def test_a_service_that_commits_once_a_minute_is_well_while_it_gets_on() -> None:
+    judge = LagJudge()
+    for second in range(0, 240, 2):
+        committed, end = 1_000 * (second // 60), 1_000 + 20 * second
+        judge.note(second, {"log[0]": (committed, end)}, {"log[0]": end - 30})
+        assert judge.problem() is None
+        assert judge.messages == 30
+    # It reads on no more: within ten seconds, whatever was committed last.
+    for second in range(240, 252, 2):
+        judge.note(second, {"log[0]": (3_000 + second, 6_000 + 20 * second)}, {"log[0]": 5_750})
+    problem = judge.problem()
+    assert problem is not None
+    assert "log[0] for 10 s" in problem
+
+
+def test_partitions_of_other_members_are_theirs_to_answer_for_until_nothing_is_committed_for_minutes() -> None:
+    judge = LagJudge()
+    problems = []
+    for second in range(0, 320, 2):
+        judge.note(second, {"log[0]": (50, 200), "log[1]": (100, 200)}, {"log[1]": 200})
+        problems.append(judge.problem())
+    assert problems[:151] == [None] * 151
+    assert problems[-1] is not None
+    assert problems[-1].startswith("Nothing is committed")
+
+
+def test_a_partition_of_which_nothing_was_read_yet_is_judged_from_where_the_group_is() -> None:
+    judge = LagJudge()
+    for second in range(0, 12, 2):
+        judge.note(second, {"log[0]": (100, 200)}, {"log[0]": 0})
+    assert "log[0] for 10 s" in (judge.problem() or "")
+
+
 def test_a_group_that_falls_further_behind_for_a_minute_is_reported() -> None:
     judge = LagJudge()
     for second in range(0, 70, 2):
