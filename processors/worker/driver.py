@@ -135,7 +135,7 @@ class Driver(Generic[State]):
             # A rebalance may have come while that was asked.
             if partition.is_lost or number not in assigned:
                 continue
-            if cursor.is_missed(max(self._outlet.end_offset(number), ends.get(number, 0))):
+            if cursor.is_missed(max(self._outlet.end_offset(number) or 0, ends.get(number, 0))):
                 _LOG.info("asking again for messages", partition=number, expected=cursor.next_offset)
                 self._outlet.rewind(number, cursor.next_offset)
 

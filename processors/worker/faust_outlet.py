@@ -61,10 +61,14 @@ class FaustOutlet:
         """Have the messages from `offset` on delivered again."""
         self._consumer.rewind(TP(self._log, partition), offset)
 
-    def end_offset(self, partition: int) -> int:
-        """Return the offset that the log's next message will get."""
-        # None before the first answer of the broker.
-        return int(self._consumer.highwater(TP(self._log, partition)) or 0)
+    def end_offset(self, partition: int) -> int | None:
+        """Return the offset that the log's next message will get; None where the client does not know."""
+        try:
+            end: int | None = self._consumer.highwater(TP(self._log, partition))
+        except AssertionError:
+            # aiokafka's answer where a rebalance has just taken the partition away, in a thread of its own.
+            return None
+        return end
 
     @property
     def _consumer(self) -> RewindingConsumer:

@@ -37,8 +37,8 @@ class Outlet(Protocol):
     async def start_offset(self, partition: int) -> int:
         """Return the offset with which the group goes on: the committed one, or the log's first."""
 
-    def end_offset(self, partition: int) -> int:
-        """Return the offset that the log's next message will get."""
+    def end_offset(self, partition: int) -> int | None:
+        """Return the offset that the log's next message will get; None where the client does not know."""
 
     def rewind(self, partition: int, offset: int) -> None:
         """Have the messages from `offset` on delivered again."""
@@ -91,16 +91,16 @@ class Partition(Generic[State]):
         waiting = [each.uncovered for each in self.symbols.values() if each.uncovered is not None]
         return min([reached, *waiting])
 
-    def without_applied(self, rows: Rows, offset: int, end: int, topic: str) -> Rows | None:
+    def without_applied(self, rows: Rows, offset: int, end: int | None, topic: str) -> Rows | None:
         """Leave out the rows of symbols whose state has the message at `offset` already; None where nothing is left.
 
         Raises:
-            FatalError: checkpoints are ahead of `end`, the log's next offset: the log `topic` was created again.
+            FatalError: checkpoints are ahead of `end`, where the log `topic` is known to end: it was created again.
         """
         fresh = np.array([self.symbols[name].applied_offset < offset for name, _ in rows.markets])
         if fresh.all():
             return rows
-        if self.highest_applied >= end:
+        if end is not None and self.highest_applied >= end:
             highest = max(self.symbols.values(), key=lambda each: each.applied_offset)
             raise FatalError(
                 f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
