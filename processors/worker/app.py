@@ -47,6 +47,8 @@ _LEAVE_SECONDS = 15.0
 # Most of the worker's time that checkpoints and open windows may take; the rest belongs to the messages.
 _CHECKPOINT_SHARE = 0.08
 _SNAPSHOT_SHARE = 0.2
+# However long one took: a machine that stood still for a minute is no reason to write nothing for the next ten.
+_LONGEST_REST = 60.0
 
 
 class Worker:
@@ -165,7 +167,7 @@ class Worker:
             self._began[work.__name__] = time.monotonic()
             await self._guarded(once())
             del self._began[work.__name__]
-            await asyncio.sleep(max(seconds, spent / share - spent))
+            await asyncio.sleep(max(seconds, min(spent / share - spent, _LONGEST_REST)))
 
     async def _watch(self) -> None:
         """Notice when Faust itself gives up, and that the event loop goes round."""

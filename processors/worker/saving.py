@@ -24,16 +24,17 @@ class Saver(Generic[State]):
         """Write checkpoints of `symbols`; let the group's offset move past what all checkpoints cover.
 
         Returns:
-            Seconds spent on it, without waiting for the broker.
+            Seconds spent on it, without waiting for the broker or for the partition.
         """
-        started = time.monotonic()
         async with partition.busy:
+            # From here: who holds a partition may wait for the broker, and a pause is reckoned from what was spent.
+            started = time.monotonic()
             deliveries, partition.deliveries = partition.deliveries, []
             packed = [(each, each.uncovered, self._packed(partition, each)) for each in symbols]
             for each in symbols:
                 each.uncovered = None
             reached = partition.reached
-        spent = time.monotonic() - started
+            spent = time.monotonic() - started
         try:
             await asyncio.gather(*deliveries)
             if partition.is_lost:
