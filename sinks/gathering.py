@@ -15,6 +15,8 @@ from sinks.clickhouse.tables import STORED
 _NEVER_BY_ROWS = 1 << 62
 _ROLLUP_REST = 20.0
 """A rollup rests this many times as long as it took, so that rollups take at most a twentieth of the time."""
+_LONGEST_REST = 300.0
+"""Seconds; a database that stood still in a rollup is no reason to commit nothing for an hour."""
 
 
 class Gathering:
@@ -91,7 +93,7 @@ class Gathering:
         self.slices.pop()
         self._round_took += took
         if not self.slices:
-            rest = max(self._rollup_interval, _ROLLUP_REST * self._round_took)
+            rest = max(self._rollup_interval, min(_ROLLUP_REST * self._round_took, _LONGEST_REST))
             self._rollup = BatchState(BatchPolicy(_NEVER_BY_ROWS, rest))
             if self.hours:
                 self._rollup.add(0, now)

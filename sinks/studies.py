@@ -24,6 +24,8 @@ IDLE = 20.0
 """Seconds between two questions whether a round is due."""
 REST_AFTER_FAILURE = 600.0
 """Seconds after which a round that the database refused is begun again."""
+LONGEST_REST = 3_600.0
+"""Seconds of rest after one symbol at most, however long a database that stood still has made it."""
 LONGEST_WAIT = 5.0
 """Seconds within which a change of the group's leader is noticed."""
 
@@ -73,7 +75,7 @@ class Studies:
         elif begun >= self._next_at:
             rest = self._work()
             ended = self._clock.monotonic()
-            self._next_at = ended + max(rest, (ended - begun) * self._rest_per_work)
+            self._next_at = ended + max(rest, min((ended - begun) * self._rest_per_work, LONGEST_REST))
         return min(LONGEST_WAIT, max(0.0, self._next_at - self._clock.monotonic())) if leads else LONGEST_WAIT
 
     def _work(self) -> float:

@@ -66,6 +66,25 @@ def test_rollups_that_take_long_rest_longer() -> None:
     assert at.steps.count("roll up") == 3
 
 
+def test_a_database_that_stood_still_in_a_rollup_does_not_put_off_the_next_for_hours() -> None:
+    at = house()
+    roll_up = at.database.roll_up
+
+    def stalled(hours: Iterable[MarketHour]) -> None:
+        at.clock.advance(600.0)
+        roll_up(hours)
+
+    at.database.roll_up = stalled  # type: ignore[method-assign]
+    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
+    at.loop.step()
+    at.step_after(ROLLUP_INTERVAL)
+    assert at.steps.count("commit") == 1
+    at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
+    at.loop.step()
+    at.step_after(300.0)
+    assert at.steps.count("commit") == 2
+
+
 def many(at: House, symbols: int) -> None:
     for number in range(symbols):
         at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch(symbol=f"COIN{number}"))

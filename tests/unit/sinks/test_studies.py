@@ -11,7 +11,7 @@ from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import ConfigurationError, TransientError
 from liqheat.scoring.study import Pool
 from liqheat.scoring.study_rows import ALL, rows_of_study
-from sinks.studies import IDLE, LONGEST_WAIT, REST_AFTER_FAILURE, Studies
+from sinks.studies import IDLE, LONGEST_REST, LONGEST_WAIT, REST_AFTER_FAILURE, Studies
 
 SHARE = 0.01
 COST = 0.5
@@ -98,6 +98,19 @@ def test_judging_takes_no_more_than_its_share_of_the_time() -> None:
     at.run(3_600)
     # Half a second of work, 49.5 of rest: 72 symbols per hour.
     assert len(at.judge.judged) == pytest.approx(3_600 * SHARE / COST, abs=1)
+
+
+def test_a_database_that_stood_still_does_not_end_the_judging_for_days() -> None:
+    at = house("FET", "TAO")
+    judge = at.judge.judge
+
+    def stalled(symbol: str) -> Iterator[dict[str, Any]]:
+        at.clock.advance(7_200.0 if not at.judge.judged else 0.0)
+        return judge(symbol)
+
+    at.judge.judge = stalled  # type: ignore[method-assign]
+    at.run(7_200.0 + LONGEST_REST + 120.0)
+    assert at.judge.judged[:2] == ["FET", "TAO"]
 
 
 def test_a_sink_that_does_not_lead_judges_nothing_and_one_that_leads_again_begins_a_round() -> None:
