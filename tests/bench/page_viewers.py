@@ -16,6 +16,7 @@ import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 SYMBOLS = 20
 REFRESH_SECONDS = 5.0
@@ -39,6 +40,20 @@ class Seen:
     received: int = 0
 
 
+def symbol_of(number: int) -> str:
+    """Return the symbol that viewer `number` looks at."""
+    return "VIRTUAL" if number % SYMBOLS == 0 else f"TOKEN{number % SYMBOLS}"
+
+
+def any_range(choose: random.Random, now: int) -> dict[str, str]:
+    """Return a range up to now out of the offered ones, or a stretch of 1 to 24 hours within the last day."""
+    if choose.random() < 0.4:
+        return {"range": choose.choice(("1h", "3h", "6h", "24h"))}
+    length = choose.randrange(HOUR_MS, 24 * HOUR_MS)
+    end = now - (choose.randrange(0, 24 * HOUR_MS) if choose.random() < 0.7 else 0)
+    return {"from": str(end - length), "to": str(end)}
+
+
 class Viewer:
     """One browser with one connection; its address is its own, as limits are per address."""
 
@@ -47,7 +62,7 @@ class Viewer:
         self._address = f"127.0.{1 + number // 200}.{1 + number % 200}"
         self._port, self._seen = port, seen
         self._begun, self._now = time.monotonic(), now
-        self._symbol = "VIRTUAL" if number % SYMBOLS == 0 else f"TOKEN{number % SYMBOLS}"
+        self._symbol = symbol_of(number)
         self._range = ""
 
     async def watch(self, seconds: float) -> None:
@@ -72,13 +87,7 @@ class Viewer:
         writer.close()
 
     def _choose_range(self) -> None:
-        """Take a range up to now out of the offered ones, or a stretch of 1 to 24 hours within the last day."""
-        if self._random.random() < 0.4:
-            self._range = f"range={self._random.choice(('1h', '3h', '6h', '24h'))}"
-            return
-        length = self._random.randrange(HOUR_MS, 24 * HOUR_MS)
-        end = self._now - (self._random.randrange(0, 24 * HOUR_MS) if self._random.random() < 0.7 else 0)
-        self._range = f"from={end - length}&to={end}"
+        self._range = urlencode(any_range(self._random, self._now))
 
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: str, path: str
