@@ -14,8 +14,9 @@ import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Batch
+from liqheat.domain.steps import FLOW_RATIO
 from liqheat.domain.windows import DAY_MS, HOUR_MS, window_start
-from sinks.clickhouse.steps import FLOW_RATIO, usd_of_steps
+from sinks.clickhouse.steps import usd_of_steps
 from sinks.clickhouse.tables import LEVELS, LEVELS_DAYS, LEVELS_HOURS
 
 SYMBOLS_AT_ONCE = 50

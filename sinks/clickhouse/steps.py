@@ -1,19 +1,17 @@
 """Amounts in logarithmic steps: how a map of slowly changing levels becomes small on disk.
 
-A step is one UInt16: 0 is nothing, `n` is 0.01 USD times `ratio ** (n - 1)`. A level is rounded by half a percent at
-most (ratio 1.01), which is what three significant digits cost at worst, and a flow by five (ratio 1.1). A level that
-decays slowly then keeps its step for many minutes, and compression finds the repeated row: on a synthetic map of 480
-buckets a market takes 0.65 MB per day instead of 3.1 MB as micro-USD rounded to three digits. The ratios are part of
-the stored data and never change; another precision needs another column.
+A step (`liqheat.domain.steps`) is one UInt16. A level is rounded by half a percent at most, which is what three
+significant digits cost at worst. One that decays slowly then keeps its step for many minutes, and compression finds the
+repeated row: on a synthetic map of 480 buckets a market takes 0.65 MB per day instead of 3.1 MB as micro-USD rounded to
+three digits.
 """
 
 import math
 
 import polars as pl
 
-LEVEL_RATIO = 1.01
-FLOW_RATIO = 1.1
-SMALLEST_USD = 0.01
+from liqheat.domain.steps import SMALLEST_USD
+
 _SMALLEST_MICRO_USD = 10_000
 
 

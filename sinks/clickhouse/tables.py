@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from liqheat.domain.events import Kind
+from liqheat.domain.steps import FLOW_RATIO, LEVEL_RATIO
 from liqheat.platform.settings import Sink
 from liqheat.platform.topics import Topic
-from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO
 
 
 class Writer(StrEnum):

@@ -14,11 +14,12 @@ from pathlib import Path
 import structlog
 from clickhouse_connect.driver.client import Client
 
+from liqheat.domain.steps import FLOW_RATIO, LEVEL_RATIO
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
 from liqheat.platform.sql_text import fill
-from sinks.clickhouse.price_sql import lower_edge_sql
-from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO, usd_of_steps
+from sinks.clickhouse.price_sql import bucket_sql, lower_edge_sql
+from sinks.clickhouse.steps import usd_of_steps
 
 log = structlog.get_logger()
 
@@ -103,6 +104,7 @@ def snippets() -> dict[str, str]:
     return {
         "price_low": lower_edge_sql("bucket_number * grid_factor"),
         "price_high": lower_edge_sql("(bucket_number + 1) * grid_factor"),
+        "bucket": bucket_sql("(price_low * (1 + 1e-9))"),
         "at_risk_usd": usd_of_steps("at_risk", LEVEL_RATIO),
         "at_risk_peak_usd": usd_of_steps("at_risk_peak", LEVEL_RATIO),
         "expected_usd": usd_of_steps("expected", LEVEL_RATIO),

@@ -8,13 +8,14 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Batch, Kind
-from liqheat.domain.price_grid import lower_edge
+from liqheat.domain.price_grid import lower_edge, upper_edge
+from liqheat.domain.steps import FLOW_RATIO, LEVEL_RATIO, level_micro_usd
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import migrate, placeholders
-from sinks.clickhouse.price_sql import lower_edge_sql
+from sinks.clickhouse.price_sql import bucket_sql, lower_edge_sql
 from sinks.clickhouse.rows import hours_of_minutes, rows_of
-from sinks.clickhouse.steps import FLOW_RATIO, LEVEL_RATIO, steps_of, usd_of_steps
+from sinks.clickhouse.steps import steps_of, usd_of_steps
 from sinks.clickhouse.tables import STORED
 from sinks.clickhouse.views import apply_views, read_views
 from sinks.clickhouse.writer import ClickHouseWriter
@@ -70,6 +71,28 @@ def test_edges_in_sql_are_those_of_the_grid_bit_for_bit(clickhouse: Client) -> N
     ).result_rows
     found = np.array([edge for (edge,) in rows])
     np.testing.assert_array_equal(found, lower_edge(numbers))
+
+
+def test_the_bucket_in_sql_is_that_of_the_grid(clickhouse: Client) -> None:
+    numbers = np.arange(-42_000, 31_500)
+    edges = lower_edge(numbers)
+    prices = np.concatenate([edges * (1 + 1e-9), (edges + upper_edge(numbers)) / 2, upper_edge(numbers) * (1 - 1e-9)])
+    (found,) = clickhouse.query(
+        f"SELECT arrayMap(price -> {bucket_sql('price')}, {{prices:Array(Float64)}})",
+        parameters={"prices": prices.tolist()},
+    ).result_rows[0]
+    np.testing.assert_array_equal(found, np.tile(numbers, 3))
+
+
+def test_the_amount_of_every_step_is_what_sql_makes_of_it(clickhouse: Client) -> None:
+    steps = np.arange(3_000)
+    (found,) = clickhouse.query(
+        f"SELECT arrayMap(step -> toInt64(round({usd_of_steps('step', LEVEL_RATIO)} * 1e6)), {{steps:Array(UInt16)}})",
+        parameters={"steps": steps.tolist()},
+    ).result_rows[0]
+    # Up to a million dollars all micro-USD are the same, beyond that the last digits of the logarithm differ.
+    np.testing.assert_allclose(level_micro_usd()[:3_000], found, rtol=1e-14)
+    np.testing.assert_array_equal(level_micro_usd()[:1_800], found[:1_800])
 
 
 @pytest.mark.parametrize(("ratio", "error"), [(LEVEL_RATIO, 0.005), (FLOW_RATIO, 0.05)])

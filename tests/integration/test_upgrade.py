@@ -9,6 +9,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.events import Kind
+from liqheat.domain.price_grid import bucket_of
+from liqheat.domain.steps import level_micro_usd
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings
 from sinks.clickhouse.migrate import migrate, read_migrations
@@ -37,6 +39,28 @@ def old(empty_clickhouse: Client, settings: Settings) -> dict[str, list[dict[str
     for path in OLD.glob("*_raw.parquet"):
         empty_clickhouse.raw_insert(path.stem, insert_block=path.read_bytes(), fmt="Parquet")
     return {view: rows(empty_clickhouse, view) for view in VIEWS}
+
+
+KEY = ("symbol", "venue", "window_start", "side", "basis", "leverage_band")
+
+
+def as_cells(heatmap: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return market, minute, side, basis, band, bucket, and at risk and expected (micro-USD) of rows of `heatmap`."""
+    buckets = bucket_of([row["price_low"] * (1 + 1e-9) for row in heatmap])
+    amounts = [tuple(round((row[name] or 0) * 1e6) for name in ("at_risk_usd", "expected_usd")) for row in heatmap]
+    keys = [tuple(row[name] for name in KEY) for row in heatmap]
+    return sorted((*key, bucket, *both) for key, bucket, both in zip(keys, buckets.tolist(), amounts, strict=True))
+
+
+def unpacked(series: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return the same of rows of `heatmap_levels`."""
+    amounts, found = level_micro_usd(), []
+    for row in series:
+        exact = row["at_risk_micro_usd"] or [0] * len(row["bucket"])
+        values = zip(row["bucket"], row["at_risk_steps"], row["expected_steps"], exact, strict=True)
+        for bucket, at_risk, expected, more in values:
+            found.append((*(row[name] for name in KEY), bucket, int(amounts[at_risk]) + more, int(amounts[expected])))
+    return sorted(found)
 
 
 def test_the_migrations_of_version_1_are_as_they_were_applied() -> None:
@@ -95,6 +119,7 @@ def test_a_minute_is_shown_by_one_version_only(
         ("TAO", end - timedelta(minutes=1)),
     }
     assert len(rows(empty_clickhouse, "heatmap")) == len(old["heatmap"]) + len(new)
+    assert as_cells(rows(empty_clickhouse, "heatmap")) == unpacked(rows(empty_clickhouse, "heatmap_levels"))
     hours = {
         (row["symbol"], row["window_start"].hour, row["model_version"]) for row in rows(empty_clickhouse, "heatmap_1h")
     }
