@@ -102,6 +102,10 @@ class GentleClient:
         """Return what the client returns."""
         return self._client.query_np(query, parameters=parameters, settings=_GENTLE)
 
+    def raw_query(self, query: str, parameters: "Parameters | None" = None, *, fmt: str | None = None) -> bytes:
+        """Return what the client returns."""
+        return self._client.raw_query(query, parameters=parameters, settings=_GENTLE, fmt=fmt)
+
 
 def studies(settings: "Settings") -> "Studies | None":
     """Return what judges symbols beside a sink, with a client of its own; None where settings leave no time for it.

@@ -67,6 +67,11 @@ class WatchedClient:
         self._check()
         return self._client.query_np(query, parameters=parameters)
 
+    def raw_query(self, query: str, parameters: Parameters | None = None, *, fmt: str | None = None) -> bytes:
+        """Return what the client returns."""
+        self._check()
+        return self._client.raw_query(query, parameters=parameters, fmt=fmt)
+
     def _check(self) -> None:
         if self._dropped.is_set():
             raise _Dropped

@@ -1,82 +1,109 @@
-"""What the page and `liqheat watch` show beside the map: clusters, readings, alerts and catalysts of one symbol.
+"""What the page and `liqheat watch` show beside the map: clusters, readings, alerts and catalysts of a symbol.
 
 Reads the views `clusters`, `symbol_signals`, `market_signals`, `alerts` and `catalysts`, over all venues, bases and
 bands, whatever the page's filters show. Answers are plain JSON: times in ms, amounts in USD, null for what is unknown.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from liqheat.viewer.queries import Client
+from liqheat.viewer.queries import Client, Parameters
 
 ALERTS = 30
 CATALYSTS = 20
 CLUSTERS_PER_SIDE = 6
 
 # The newest minute is looked for up to `end` only, so that one row of a far time hides nothing.
-_NEWEST = """(
-    SELECT max(window_start) FROM symbol_signals
-    WHERE symbol = {symbol:String} AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC'))"""
-
-_READING = f"""
+_READINGS = """
 SELECT * FROM symbol_signals
-WHERE symbol = {{symbol:String}} AND window_start = {_NEWEST}
-"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
+WHERE symbol IN {symbols:Array(String)} AND (symbol, window_start) IN (
+    SELECT symbol, max(window_start) FROM symbol_signals
+    WHERE symbol IN {symbols:Array(String)} AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+    GROUP BY symbol)
+"""
 
 _CLUSTERS = f"""
 SELECT * FROM (
     SELECT * FROM clusters
-    WHERE symbol = {{symbol:String}} AND state NOT IN ('swept', 'gone') AND window_start = {_NEWEST}
+    WHERE symbol IN {{symbols:Array(String)}} AND state NOT IN ('swept', 'gone')
+      AND window_start = fromUnixTimestamp64Milli({{at:Int64}}, 'UTC')
     ORDER BY at_risk_usd DESC, cluster_id
-    LIMIT {CLUSTERS_PER_SIDE} BY side)
+    LIMIT {CLUSTERS_PER_SIDE} BY symbol, side)
 ORDER BY distance, cluster_id
 """  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
-_VENUES = f"""
+_VENUES = """
 SELECT * FROM market_signals
-WHERE symbol = {{symbol:String}} AND window_start = {_NEWEST}
+WHERE symbol IN {symbols:Array(String)} AND window_start = fromUnixTimestamp64Milli({at:Int64}, 'UTC')
 ORDER BY venue
-"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
+"""
 
 # Of one minute's alerts the ids' order is that of the events: approaching, entered, swept.
-_ALERTS = """
+_ALERTS = f"""
 SELECT * FROM alerts
-WHERE symbol = {symbol:String} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
-  AND event_time <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+WHERE symbol IN {{symbols:Array(String)}} AND event_time >= fromUnixTimestamp64Milli({{start:Int64}}, 'UTC')
+  AND event_time <= fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
 ORDER BY event_time DESC, alert_id DESC
-LIMIT {limit:UInt32}
-"""
+LIMIT {ALERTS} BY symbol
+"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 
-_CATALYSTS = """
+_CATALYSTS = f"""
 SELECT * FROM catalysts
-WHERE symbol = {symbol:String} AND event_time >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')
-  AND event_time <= fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+WHERE symbol IN {{symbols:Array(String)}} AND event_time >= fromUnixTimestamp64Milli({{start:Int64}}, 'UTC')
+  AND event_time <= fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
 ORDER BY event_time DESC, catalyst_id
-LIMIT {limit:UInt32}
-"""
+LIMIT {CATALYSTS} BY symbol
+"""  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
+
+Found = dict[str, list[dict[str, Any]]]
+"""Rows by symbol."""
 
 
 def signals_picture(client: Client, symbol: str, start: int, end: int) -> dict[str, Any]:
-    """Return the readings of `symbol` at its newest minute before `end`, and what happened from `start` on (ms).
+    """Return `signals_pictures` of one symbol."""
+    return signals_pictures(client, [symbol], start, end)[symbol]
+
+
+def signals_pictures(client: Client, symbols: Sequence[str], start: int, end: int) -> dict[str, dict[str, Any]]:
+    """Return the readings of each symbol at its newest minute before `end`, and what happened from `start` on (ms).
 
     Keys: `symbol`, `reading` (a row of `symbol_signals`, null while none is stored), `clusters` (nearest first, the
     largest of each side), `venues` (rows of `market_signals`), `alerts` and `catalysts` (newest first).
     """
-    parameters = {"symbol": symbol, "start": start, "end": end}
-    newest = _rows(client, _READING, parameters)
+    parameters = {"symbols": list(symbols), "start": start, "end": end}
+    readings = _rows(client, _READINGS, parameters)
+    by_minute: dict[int, list[str]] = {}
+    for symbol, rows in readings.items():
+        by_minute.setdefault(rows[0]["window_start"], []).append(symbol)
+    clusters: Found = {}
+    venues: Found = {}
+    # Mostly all have the same newest minute.
+    for at, alike in by_minute.items():
+        clusters |= _rows(client, _CLUSTERS, {"symbols": alike, "at": at})
+        venues |= _rows(client, _VENUES, {"symbols": alike, "at": at})
+    alerts = _rows(client, _ALERTS, parameters)
+    catalysts = _rows(client, _CATALYSTS, parameters)
     return {
-        "symbol": symbol,
-        "reading": newest[0] if newest else None,
-        "clusters": _rows(client, _CLUSTERS, parameters),
-        "venues": _rows(client, _VENUES, parameters),
-        "alerts": _rows(client, _ALERTS, parameters | {"limit": ALERTS}),
-        "catalysts": _rows(client, _CATALYSTS, parameters | {"limit": CATALYSTS}),
+        symbol: {
+            "symbol": symbol,
+            "reading": readings[symbol][0] if symbol in readings else None,
+            "clusters": clusters.get(symbol, []),
+            "venues": venues.get(symbol, []),
+            "alerts": alerts.get(symbol, []),
+            "catalysts": catalysts.get(symbol, []),
+        }
+        for symbol in symbols
     }
 
 
-def _rows(client: Client, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(client: Client, query: str, parameters: Parameters) -> Found:
     result = client.query(query, parameters=parameters)
-    return [dict(zip(result.column_names, map(_plain, row), strict=True)) for row in result.result_rows]
+    found: Found = {}
+    for row in result.result_rows:
+        record = dict(zip(result.column_names, map(_plain, row), strict=True))
+        found.setdefault(record["symbol"], []).append(record)
+    return found
 
 
 def _plain(value: Any) -> Any:

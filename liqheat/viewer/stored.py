@@ -6,22 +6,21 @@ arrived; so a stored correction shows within that time. What depends on the end 
 as long as a block there.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
-from liqheat.domain.price_grid import lower_edge
 from liqheat.domain.windows import HOUR_MS, window_start
-from liqheat.viewer import evidence, queries
+from liqheat.viewer import evidence, levels, queries
 from liqheat.viewer.columns import AnyTable, Cells, Columns, Current, Executed
 from liqheat.viewer.edge import LONGEST_AGE_MS, Edge, Edges
 from liqheat.viewer.grid import DisplayGrid
 from liqheat.viewer.kept import Kept
 from liqheat.viewer.queries import Client
 from liqheat.viewer.request import LONGEST_STRETCH, MapRequest
-from liqheat.viewer.signals import signals_picture
+from liqheat.viewer.signals import signals_pictures
 
 BLOCK_COLUMNS = 60
 YOUNG_MS = 2 * HOUR_MS
@@ -86,7 +85,7 @@ class Stored:
     @classmethod
     def opened(cls, store: Store, client: Client, request: MapRequest, now: int) -> "Stored | None":
         """Return the request's symbol, or None where no minute of it is stored."""
-        edge = store.edges.of(client, request.symbol, request.shape, now)
+        edge = store.edges.of(client, request.symbol, request.step, now)
         return cls(store, client, request, edge, now) if edge else None
 
     def latest(self) -> tuple[int, int]:
@@ -94,8 +93,8 @@ class Stored:
         if not self._is_past:
             return self._edge.latest, self._edge.minutes
         symbol = self._request.symbol
-        found: tuple[int, int] = self._beside(
-            "latest", lambda: queries.latest(self._client, [symbol], 0, self.at).get(symbol, (0, 0)), 0
+        found: tuple[int, int] = self._of_past(
+            "latest", lambda: queries.latest(self._client, [symbol], 0, self.at).get(symbol, (0, 0))
         )
         return found
 
@@ -104,40 +103,41 @@ class Stored:
         if not self._is_past:
             return self._edge.quality
         symbol = self._request.symbol
-        return self._beside("quality", lambda: queries.quality(self._client, [symbol], self.at)[symbol], 0)
+        return self._of_past("quality", lambda: queries.quality(self._client, [symbol], self.at)[symbol])
 
     def current(self) -> Current:
         """Return the map at `at`."""
-        symbol, shape = self._request.symbol, self._request.shape
+        symbol, shape, stale = self._request.symbol, self._request.shape, self._store.stale_ms
         if not self._is_past:
-            return self._edge.current(shape)
-        return self._beside(
-            ("current", shape[1:]),
-            lambda: queries.current(self._client, [symbol], shape, self.at, self._store.stale_ms)[symbol],
-            0,
-        )
+            return self._edge.current(shape, stale)
+
+        def read() -> Current:
+            return levels.of_time(self._client, symbol, self.at, stale).last_of_venues().current(shape)
+
+        return self._of_past(("current", shape[1:]), read)
 
     def cascades(self) -> list[dict[str, Any]]:
         """Return the newest cascade curves."""
-        symbol, stale = self._request.symbol, self._store.stale_ms
-        return self._beside("cascades", lambda: evidence.cascades(self._client, symbol, self.at, stale), BESIDE_KEPT_MS)
+        stale = self._store.stale_ms
+        return self._together(
+            "cascades", lambda symbols, at: evidence.cascades(self._client, symbols, at, stale), BESIDE_KEPT_MS
+        )
 
     def record(self) -> list[dict[str, Any]]:
         """Return what earlier maps predicted and what was executed."""
-        symbol = self._request.symbol
-        return self._beside("record", lambda: evidence.record(self._client, symbol, self.at), RECORD_KEPT_MS)
+        return self._together("record", lambda symbols, at: evidence.record(self._client, symbols, at), RECORD_KEPT_MS)
 
     def followed(self) -> dict[str, Any]:
         """Return what followed once price met clusters; see `liqheat.viewer.evidence.followed`."""
-        symbol = self._request.symbol
         # Whatever the picture's end: it is judged by the hour, over the last days.
-        return self._kept(self._key("followed", 0), BESIDE_KEPT_MS, lambda: evidence.followed(self._client, symbol))
+        return self._of_now("followed", lambda symbols: evidence.followed(self._client, symbols), BESIDE_KEPT_MS)
 
     def signals(self, start: int) -> dict[str, Any]:
         """Return readings and clusters, and the alerts and catalysts from `start` (ms) on."""
-        symbol, earliest = self._request.symbol, self.at - LONGEST_STRETCH
-        found = self._beside(
-            "signals", lambda: signals_picture(self._client, symbol, earliest, self.at), BESIDE_KEPT_MS
+        found = self._together(
+            "signals",
+            lambda symbols, at: signals_pictures(self._client, symbols, at - LONGEST_STRETCH, at),
+            BESIDE_KEPT_MS,
         )
         # The newest of a longer stretch, cut at its start, are the newest of the shorter.
         cut = {name: [row for row in found[name] if row["event_time"] >= start] for name in ("alerts", "catalysts")}
@@ -145,8 +145,8 @@ class Stored:
 
     def gaps(self, start: int) -> list[dict[str, Any]]:
         """Return the holes in the feeds of the chosen venues that touch the time from `start` (ms) on."""
-        symbol, venues = self._request.symbol, self._request.venues
-        found = self._beside("gaps", lambda: queries.gaps(self._client, symbol, self.at), BESIDE_KEPT_MS)
+        venues = self._request.venues
+        found = self._together("gaps", lambda symbols, at: queries.gaps(self._client, symbols, at), BESIDE_KEPT_MS)
         return [row for row in found if row["venue"] in venues and row["end"] >= start][: queries.GAPS]
 
     def columns(self, start: int, end: int) -> Columns:
@@ -156,7 +156,7 @@ class Stored:
         def read(first: int, last: int, _: Extent) -> Columns:
             return queries.columns(self._client, [symbol], step, first, last)[symbol]
 
-        return self._joined(Columns, step, read, self._edge.columns(self._request.shape), start, end)
+        return self._joined(Columns, step, read, self._edge.columns(step), start, end)
 
     def cells(self, start: int, end: int, grid: DisplayGrid) -> Cells:
         """Return the map of the columns from `start` to `end` (ms): at least the rows of `grid`."""
@@ -168,8 +168,8 @@ class Stored:
         )
 
         def read(first: int, last: int, within: Extent) -> Cells:
-            low, high = lower_edge(within).tolist()
-            return queries.cells(self._client, [symbol], shape, first, last, last, (low, high))[symbol]
+            found = levels.last_of_columns(self._client, [symbol], shape.step, first, last)[symbol].cells(shape)
+            return found.where((found.bucket >= within[0]) & (found.bucket < within[1]))
 
         return self._joined(Cells, shape, read, self._edge.cells(shape), start, end, extent)
 
@@ -180,7 +180,7 @@ class Stored:
         def read(first: int, last: int, _: Extent) -> Executed:
             return queries.executed(self._client, [symbol], step, first, last)[symbol]
 
-        return self._joined(Executed, step, read, self._edge.executed(self._request.shape), start, end)
+        return self._joined(Executed, step, read, self._edge.executed(step), start, end)
 
     def _joined(
         self,
@@ -244,18 +244,38 @@ class Stored:
         """Return how long what ends at `end` counts."""
         return YOUNG_KEPT_MS if end > self._edge.latest - YOUNG_MS else OLD_KEPT_MS
 
-    def _beside(self, what: Hashable, read: Callable[[], T], now_kept_ms: int = 0) -> T:
-        """Return what depends on symbol and `at` alone, kept for `now_kept_ms` where `at` is now."""
-        if self._is_past:
-            return self._kept(self._key(what, self.at), self._kept_ms(self.at), read)
-        return self._kept(self._key(what, 0), now_kept_ms, read)
-
-    def _kept(self, key: Hashable, kept_ms: int, read: Callable[[], T]) -> T:
-        """Return what is kept under `key`, or what `read` returns, to be kept for `kept_ms`."""
+    def _of_past(self, what: Hashable, read: Callable[[], T]) -> T:
+        """Return what depends on symbol and `at` alone, where that is the end of a stretch of the past."""
+        key = self._key(what, self.at)
         kept = self._store.kept.get(key, self._now)
+        return kept[0] if kept is not None else self._keep(key, read(), self._kept_ms(self.at))
+
+    def _of_now(self, what: Hashable, read: Callable[[Sequence[str]], Mapping[str, T]], kept_ms: int) -> T:
+        """Return what is known of the symbol now, kept for `kept_ms`.
+
+        It is read for all symbols together that are looked at and lack it, as for one it costs nearly as much.
+        """
+        kept = self._store.kept.get(self._key(what, 0), self._now)
         if kept is not None:
             return kept[0]  # type: ignore[no-any-return]
-        value = read()
+        edges = [
+            edge
+            for edge in self._store.edges.alike(self._edge)
+            if self._store.kept.get((edge.symbol, edge.generation, what, 0), self._now) is None
+        ]
+        found = read([edge.symbol for edge in edges])
+        for edge in edges:
+            self._keep((edge.symbol, edge.generation, what, 0), found[edge.symbol], kept_ms)
+        return found[self._request.symbol]
+
+    def _together(self, what: str, read: Callable[[Sequence[str], int], Mapping[str, T]], kept_ms: int) -> T:
+        """Return what depends on symbol and `at` alone: `read` is called with symbols and `at`."""
+        if self._is_past:
+            symbol = self._request.symbol
+            return self._of_past(what, lambda: read([symbol], self.at)[symbol])
+        return self._of_now(what, lambda symbols: read(symbols, self.at), kept_ms)
+
+    def _keep(self, key: Hashable, value: T, kept_ms: int) -> T:
         size = value.nbytes if isinstance(value, Current) else _OBJECT_BYTES * len(msgspec.json.encode(value))
         self._store.kept.put(key, (value,), size, self._now + kept_ms)
         return value

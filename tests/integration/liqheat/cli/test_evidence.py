@@ -95,16 +95,16 @@ def test_the_rows_are_what_the_command_says_over_the_same_data(
 
 
 def test_the_page_is_given_the_symbols_own_and_all_together(client: Client, module_settings: Settings) -> None:
-    assert followed(client, "TAO") == {"own": None, "all": None}
+    assert followed(client, ["TAO"])["TAO"] == {"own": None, "all": None}
     judge(client, module_settings, ManualClock(NOW))
-    found = followed(client, "TAO")
+    found = followed(client, ["TAO"])["TAO"]
     assert found["own"] == found["all"]
     assert (found["own"]["symbols"], found["own"]["end"]) == (1, NOW // HOUR_MS * HOUR_MS)
     neared = found["own"]["stages"]["neared"]
     assert neared["words"].startswith("Too few cases")
     assert [row[0] for row in neared["outcomes"]["towards"]] == [5, 15, 60, 240]
     assert {row[-1] for row in neared["outcomes"]["executed"]} == {"too few cases"}
-    assert followed(client, "WLD") == {"own": None, "all": found["all"]}
+    assert followed(client, ["WLD"])["WLD"] == {"own": None, "all": found["all"]}
 
 
 def test_judging_the_same_data_again_leaves_the_same_rows(client: Client, module_settings: Settings) -> None:

@@ -43,6 +43,10 @@ class SlowSymbol:
         self._wait(parameters)
         return self._client.query_np(query, parameters=parameters)
 
+    def raw_query(self, query: str, parameters: dict[str, Any] | None = None, *, fmt: str | None = None) -> bytes:
+        self._wait(parameters)
+        return self._client.raw_query(query, parameters=parameters, fmt=fmt)
+
     async def has_begun(self) -> None:
         assert await asyncio.to_thread(self.begun.acquire, timeout=60)
 

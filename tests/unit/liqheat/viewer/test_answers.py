@@ -30,6 +30,9 @@ class Held:
     def query_np(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
         return self.query(query)
 
+    def raw_query(self, query: str, parameters: dict[str, Any] | None = None, *, fmt: str | None = None) -> Any:
+        return self.query(query)
+
 
 @pytest.fixture
 def held() -> Iterator[Held]:

@@ -2,17 +2,20 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
-from liqheat.viewer import picture
+from liqheat.viewer import picture, queries
+from liqheat.viewer.columns import Columns
 from liqheat.viewer.request import MapRequest
 from liqheat.viewer.stored import OLD_KEPT_MS, YOUNG_KEPT_MS, Store
 from tests.support.direct_picture import direct, shown_of
-from tests.support.viewer_map import Level, insert_gap, insert_minute
+from tests.support.viewer_map import NAN, Level, insert_gap, insert_minute
 
 pytestmark = pytest.mark.clickhouse
 
@@ -77,7 +80,7 @@ def assert_direct(client: Client, store: Store, query: dict[str, str], now: int,
     request = MapRequest.parse(query)
     answer = asked(client, store, query, now)
     if answer["state"] == "ready":
-        expected = direct(client, request, answer, latest[request.symbol], STALE)
+        expected = direct(client, request, answer, latest[request.symbol], store.stale_ms)
         for part, shown in shown_of(answer).items():
             assert shown == expected[part], (part, query)
 
@@ -87,9 +90,9 @@ def latest_of(client: Client) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in client.query(query).result_rows}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_any_picture_is_that_of_the_direct_question(clickhouse: Client, seed: int) -> None:
-    choose, store, minutes = random.Random(seed), Store(STALE), 500
+@pytest.mark.parametrize(("seed", "stale"), [(1, STALE), (2, 2 * MINUTE_MS), (3, 20 * MINUTE_MS)])
+def test_any_picture_is_that_of_the_direct_question(clickhouse: Client, seed: int, stale: int) -> None:
+    choose, store, minutes = random.Random(seed), Store(stale), 500
     store_minutes(clickhouse, START, minutes)
     insert_gap(clickhouse, "okx", START + 3 * HOUR_MS, START + 4 * HOUR_MS, filled=False)
     insert_gap(clickhouse, "binance", START + 4 * HOUR_MS, START + 5 * HOUR_MS, filled=True)
@@ -133,6 +136,52 @@ def test_history_that_arrives_behind_shows_at_the_next_look(clickhouse: Client) 
     assert_direct(clickhouse, store, query, now + 3_000, latest_of(clickhouse))
 
 
+@pytest.mark.parametrize("ahead", [500, 540])
+def test_minutes_that_are_no_longer_recent_count_as_before(clickhouse: Client, ahead: int) -> None:
+    store, now = Store(STALE), START + ahead * MINUTE_MS
+    store_minutes(clickhouse, START - DAY_MS - HOUR_MS, 500 + 25 * 60)
+    edges = [store.edges.of(clickhouse, "TAO", MINUTE_MS, now + after) for after in (-4_000, -600, 600, 4_000)]
+
+    assert len({(edge.minutes, edge.generation) for edge in edges if edge}) == 1
+    assert edges[0] is not None
+    (stored,) = clickhouse.query("SELECT count() FROM market_minutes WHERE symbol = 'TAO'").result_rows[0]
+    assert edges[0].minutes == stored
+
+
+@pytest.mark.parametrize("end", [499, 480])
+def test_the_state_of_markets_is_that_of_the_direct_question(clickhouse: Client, end: int) -> None:
+    store, now = Store(STALE), START + 500 * MINUTE_MS
+    store_minutes(clickhouse, START - DAY_MS, 1_440 + end)
+    # A venue that has just come, one that has long been silent, and one of which nothing but the price is known now.
+    insert_minute(clickhouse, "bitget", START + (end - 1) * MINUTE_MS, 1.0, [], symbol="TAO", late_rows=3)
+    insert_minute(clickhouse, "dydx", START - 300 * MINUTE_MS, 2.0, [], symbol="TAO", late_rows=5)
+    unknown = dict.fromkeys(("open_interest", "open_interest_usd", "turnover_24h_usd", "funding_rate", "coverage"), NAN)
+    insert_minute(clickhouse, "okx", START + (end - 1) * MINUTE_MS, 3.0, [], symbol="TAO", revision=9, **unknown)
+    edge = store.edges.of(clickhouse, "TAO", MINUTE_MS, now)
+
+    assert edge is not None
+    assert edge.quality == queries.quality(clickhouse, ["TAO"], edge.end, now + MINUTE_MS - DAY_MS)["TAO"]
+    assert {row["venue"] for row in edge.quality} == {"binance", "bitget", "bybit", "dydx", "okx"}
+
+
+@pytest.mark.parametrize("step", [MINUTE_MS, 5 * MINUTE_MS])
+def test_the_newest_columns_are_those_of_the_direct_question(clickhouse: Client, step: int) -> None:
+    store, now = Store(STALE), START + 504 * MINUTE_MS
+    store_minutes(clickhouse, START, 503)
+    # Of some minutes there is only the close, of one not even that.
+    quiet = dict.fromkeys(("mark_open", "mark_high", "mark_low"), NAN)
+    for minute, more in ((500, {}), (501, {"mark_close": NAN, "open_interest_usd": NAN}), (502, {})):
+        start = START + minute * MINUTE_MS
+        insert_minute(clickhouse, "okx", start, 2.0 + minute / 1_000, [], symbol="TAO", revision=9, **quiet, **more)
+    edge = store.edges.of(clickhouse, "TAO", step, now)
+
+    assert edge is not None
+    assert edge.recent_from <= edge.open_from(step)
+    expected = queries.columns(clickhouse, ["TAO"], step, edge.open_from(step), now)["TAO"]
+    for name in Columns.__slots__:
+        np.testing.assert_array_equal(getattr(edge.columns(step), name), getattr(expected, name), name)
+
+
 @pytest.mark.parametrize("since", [300 * MINUTE_MS, 499 * MINUTE_MS, 900 * MINUTE_MS])
 def test_a_page_that_holds_more_than_a_stretch_of_the_past_gets_its_last_column(clickhouse: Client, since: int) -> None:
     store, now = Store(STALE), START + 500 * MINUTE_MS
@@ -161,6 +210,9 @@ class Counting:
 
     def query_np(self, query: str, parameters: dict[str, Any] | None = None) -> Any:
         return self._noted(self._client.query_np, query, parameters or {})
+
+    def raw_query(self, query: str, parameters: dict[str, Any] | None = None, *, fmt: str | None = None) -> Any:
+        return self._noted(partial(self._client.raw_query, fmt=fmt), query, parameters or {})
 
 
 def test_viewers_of_one_symbol_share_what_was_read_whatever_their_ranges(clickhouse: Client) -> None:
