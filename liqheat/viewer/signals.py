@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from liqheat.domain.windows import HOUR_MS
 from liqheat.viewer.queries import Client, Parameters
 
 ALERTS = 30
@@ -15,6 +16,15 @@ CATALYSTS = 20
 CLUSTERS_PER_SIDE = 6
 
 # The newest minute is looked for up to `end` only, so that one row of a far time hides nothing.
+_READINGS_OF_LATE = """
+SELECT * FROM symbol_signals
+WHERE symbol IN {symbols:Array(String)}
+  AND window_start >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+  AND window_start < fromUnixTimestamp64Milli({end:Int64}, 'UTC')
+ORDER BY symbol, window_start DESC
+LIMIT 1 BY symbol
+"""
+
 _READINGS = """
 SELECT * FROM symbol_signals
 WHERE symbol IN {symbols:Array(String)} AND (symbol, window_start) IN (
@@ -72,7 +82,11 @@ def signals_pictures(client: Client, symbols: Sequence[str], start: int, end: in
     largest of each side), `venues` (rows of `market_signals`), `alerts` and `catalysts` (newest first).
     """
     parameters = {"symbols": list(symbols), "start": start, "end": end}
-    readings = _rows(client, _READINGS, parameters)
+    readings = _rows(client, _READINGS_OF_LATE, parameters | {"since": end - HOUR_MS})
+    # All that is stored is looked through only where there is none of late.
+    silent = [symbol for symbol in symbols if symbol not in readings]
+    if silent:
+        readings |= _rows(client, _READINGS, {"symbols": silent, "end": end})
     by_minute: dict[int, list[str]] = {}
     for symbol, rows in readings.items():
         by_minute.setdefault(rows[0]["window_start"], []).append(symbol)

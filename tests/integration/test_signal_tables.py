@@ -15,10 +15,10 @@ from ingest.catalysts.items import Tagged, event, to_batches
 from liqheat.cli.main import app, load_commands
 from liqheat.cli.watch_screen import screen
 from liqheat.domain.events import Batch, Kind
-from liqheat.domain.windows import HOUR_MS, MINUTE_MS
+from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Settings, Signals
-from liqheat.viewer.signals import signals_picture
+from liqheat.viewer.signals import signals_picture, signals_pictures
 from processors.signals.state import SignalState
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.tables import STORED
@@ -111,8 +111,9 @@ def test_a_catalyst_is_counted_and_joined_to_the_clusters_before_it(stored: Clie
     assert [row[:3] for row in joined] == [("Listing", "long", 6e6), ("Listing", "short", 7e6)]
 
 
-def test_the_page_gets_the_latest_minute_as_json(stored: Client) -> None:
-    answer = signals_picture(stored, "VIRTUAL", 0, START + HOUR_MS)
+@pytest.mark.parametrize("after", [HOUR_MS, DAY_MS])
+def test_the_page_gets_the_latest_minute_as_json(stored: Client, after: int) -> None:
+    answer = signals_picture(stored, "VIRTUAL", 0, START + after)
     json.dumps(answer, allow_nan=False)
     assert answer["reading"]["window_start"] == START + 2 * MINUTE_MS
     assert answer["reading"]["exposure_reduction"] == pytest.approx(0.3 + 0.2 * 6 / 15)
@@ -120,7 +121,13 @@ def test_the_page_gets_the_latest_minute_as_json(stored: Client) -> None:
     assert [row["kind"] for row in answer["alerts"]] == ["entered", "approaching", "approaching"]
     assert answer["catalysts"][0]["event_time"] == START + 150_000
     assert answer["venues"][0]["settlement_seconds"] == 8 * 3_600 - 180
-    assert signals_picture(stored, "NOTHING", 0, START + HOUR_MS)["reading"] is None
+    assert signals_picture(stored, "NOTHING", 0, START + after)["reading"] is None
+
+
+def test_signals_of_several_symbols_are_those_of_each(stored: Client) -> None:
+    end = START + HOUR_MS
+    together = signals_pictures(stored, ["VIRTUAL", "NOTHING"], 0, end)
+    assert together == {symbol: signals_picture(stored, symbol, 0, end) for symbol in ("VIRTUAL", "NOTHING")}
 
 
 def test_the_terminal_shows_price_clusters_funding_conviction_and_alerts(stored: Client) -> None:
