@@ -45,6 +45,7 @@ check: $(STAMP) ## format, lint and types, over the tests too
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m deploy.grafana.src.build --check
+	@$(BIN)/python -m deploy.compose --check
 
 bench: $(STAMP) kafka ## measure; prints figures and ratios, passes or fails nothing
 	@$(BIN)/pytest -m bench -s -q --timeout=1200 tests/bench
@@ -95,9 +96,10 @@ grafana-frontend:
 dashboards: $(STAMP) ## generate Grafana's dashboards from their sources
 	@$(BIN)/python -m deploy.grafana.src.build
 
-documents: $(STAMP) ## write the parts of documents that follow from the code: settings, data dictionary
+documents: $(STAMP) ## write what follows from the code: settings, data dictionary, lists of the compose file
 	@$(BIN)/liqheat settings --write deploy/settings.md
 	@$(BIN)/liqheat dictionary --write sinks/README.md
+	@$(BIN)/python -m deploy.compose
 
 RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 lock: $(STAMP) ## resolve the dependencies again into the lock files

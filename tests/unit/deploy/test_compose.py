@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from typer.testing import CliRunner
 
+from deploy.compose import variables, with_lists
 from liqheat.cli.main import app, load_commands
 from liqheat.domain.market import Venue
 from liqheat.platform.settings import Settings, load
@@ -41,6 +42,59 @@ def test_every_variable_is_a_setting() -> None:
         known.add("LIQHEAT_SECRETS_DIRECTORY")
         unknown = {variable for variable in service["environment"] if variable.startswith("LIQHEAT_")} - known
         assert not unknown, f"{name} sets {unknown}"
+
+
+READ_BY = {
+    "ingest": {name for name in OURS if "ingest" in name},
+    **{venue.value: {name for name in OURS if name.endswith(f"ingest-{venue.value}")} for venue in Venue},
+    "engine": {"worker"},
+    "signals": {"worker"},
+    "sink": {"sink", "schema"},
+    "study": {"sink"},
+    "webhook": {"alerts-webhook"},
+    "catalysts": {"catalysts"},
+    **{section: set(OURS) for section in ("kafka", "clickhouse", "service")},
+}
+"""By section of the settings, the services that read it."""
+NOT_IN_COMPOSE = {
+    "venues": "a container reads one venue",
+    "viewer": "the page has no container here",
+    "local": "demo and live start their own processes",
+    "grafana": "Grafana is provisioned from files; `liqheat grafana push` runs elsewhere",
+}
+NOT_HANDED_ON = {
+    "LIQHEAT_CLICKHOUSE__DATA_DIRECTORY": "of the embedded ClickHouse",
+    "LIQHEAT_CLICKHOUSE__USERNAME": "each service has its own",
+}
+
+
+def test_every_section_of_the_settings_is_read_by_a_service_or_left_out_for_a_reason() -> None:
+    assert set(READ_BY) | set(NOT_IN_COMPOSE) == set(Settings.model_fields)
+    assert not set(READ_BY) & set(NOT_IN_COMPOSE)
+
+
+@pytest.mark.parametrize("section", sorted(READ_BY))
+def test_every_setting_reaches_the_services_that_read_it(section: str) -> None:
+    wanted = set(variables(section)) - set(NOT_HANDED_ON)
+    assert wanted
+    for name in READ_BY[section]:
+        missing = wanted - set(OURS[name]["environment"])
+        assert not missing, f"{name} is not given {sorted(missing)}"
+
+
+def test_what_the_env_file_sets_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"LIQHEAT_SIGNALS__OVERRIDES": '{"BTC": {"cluster_usd": 1e8}}', "LIQHEAT_STUDY__PERCENT": "7.5"}
+    for name in ("worker", "sink"):
+        for variable, value in substituted(OURS[name]["environment"], given).items():
+            monkeypatch.setenv(variable, value)
+    settings = Settings()
+    assert settings.signals.of("BTC").cluster_usd == 1e8
+    assert settings.study.percent == 7.5
+
+
+def test_the_lists_are_what_make_documents_writes() -> None:
+    assert with_lists(TEXT) == TEXT
+    assert with_lists(TEXT.replace("  LIQHEAT_SIGNALS__OVERRIDES:\n", "")) == TEXT
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
