@@ -16,15 +16,13 @@ from liqheat.domain.events import Kind, to_batch
 from liqheat.domain.market import Venue
 from liqheat.platform import codec, metrics
 from liqheat.platform.errors import Origin
-from liqheat.platform.kafka import MAXIMUM_MESSAGE_BYTES, dead_letter_headers
+from liqheat.platform.kafka import MAXIMUM_VALUE_BYTES, dead_letter_headers
 from liqheat.platform.settings import Ingest
 from liqheat.platform.topics import Topic
 
 log = structlog.get_logger(__name__)
 
 STAGE = "ingest"
-# Room for headers, key and Kafka's own framing.
-VALUE_LIMIT = MAXIMUM_MESSAGE_BYTES - 50_000
 
 _market_of = attrgetter("symbol", "instrument")
 
@@ -107,7 +105,7 @@ def _cut(job: SealedRows) -> Iterable[Message]:
         headers, value = codec.encode(batch)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         return _halves(job) if len(job.events) > 1 else [_buried(job.events[0], error)]
-    if len(value) > VALUE_LIMIT and len(job.events) > 1:
+    if len(value) > MAXIMUM_VALUE_BYTES and len(job.events) > 1:
         return _halves(job)
     topic = Topic.GAPS if batch.kind is Kind.GAPS else Topic.POSITION_EVENTS
     return [Message(topic, job.partition, headers, value)]
@@ -130,4 +128,4 @@ def _buried(event: Any, error: Exception) -> Message:
     except (TypeError, ValueError, OverflowError):
         row = repr(event).encode(errors="replace")
     headers = dead_letter_headers(reason, Origin(f"{venue}:publisher"), STAGE)
-    return Message(Topic.DEAD_LETTERS, None, headers, row[:VALUE_LIMIT])
+    return Message(Topic.DEAD_LETTERS, None, headers, row[:MAXIMUM_VALUE_BYTES])

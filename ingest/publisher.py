@@ -20,11 +20,11 @@ from typing import Any, Protocol
 import structlog
 from kafka.errors import KafkaError
 
-from ingest.batching import STAGE, VALUE_LIMIT, BatchPolicy, Job, Message, OpenRows, Place, SealedRows, messages_of
+from ingest.batching import STAGE, BatchPolicy, Job, Message, OpenRows, Place, SealedRows, messages_of
 from liqheat.domain.events import KIND_OF, Event, Gap
 from liqheat.platform import metrics
 from liqheat.platform.errors import FatalError, Origin
-from liqheat.platform.kafka import close_producer, dead_letter_headers
+from liqheat.platform.kafka import MAXIMUM_VALUE_BYTES, close_producer, dead_letter_headers
 from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka
 from liqheat.platform.topics import Topic
@@ -170,7 +170,7 @@ class Publisher:
         log.warning("A frame became a dead letter", reason=reason, origin=str(origin))
         self._count(1)
         self._jobs.put(
-            Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:VALUE_LIMIT])
+            Message(Topic.DEAD_LETTERS, None, dead_letter_headers(reason, origin, STAGE), frame[:MAXIMUM_VALUE_BYTES])
         )
 
     async def room(self) -> None:

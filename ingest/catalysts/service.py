@@ -17,6 +17,7 @@ from ingest.catalysts.items import Tagged, Tagger, read_feed, to_batches
 from liqheat.platform import kafka, metrics
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.codec import encode
+from liqheat.platform.dead_letters import KafkaDeadLetters
 from liqheat.platform.errors import ConfigurationError, Origin, PoisonMessage, TransientError
 from liqheat.platform.settings import Kafka, Settings
 from liqheat.platform.topics import Topic
@@ -62,6 +63,7 @@ class CatalystService:
             raise ConfigurationError("Set LIQHEAT_CATALYSTS__FEEDS to RSS or Atom addresses or files, as a JSON list")
         self._settings = settings
         self._producer = producer
+        self._dead_letters = KafkaDeadLetters(settings.kafka, STAGE, producer)
         self._clock = clock or SystemClock()
         self._tagger = Tagger(symbols, settings.catalysts.names)
         self._published: dict[str, set[tuple[str, str]]] = {}
@@ -80,6 +82,7 @@ class CatalystService:
             while not stop.is_set():
                 for feed in self._settings.catalysts.feeds:
                     await self.read(session, feed)
+                await asyncio.to_thread(self._send_dead_letters)
                 try:
                     await asyncio.wait_for(stop.wait(), self._settings.catalysts.interval)
                 except TimeoutError:
@@ -99,20 +102,23 @@ class CatalystService:
             log.warning("feed not read", feed=feed, reason=str(error))
             return 0
         except PoisonMessage as error:
-            self._failing[feed] = error.reason
-            await asyncio.to_thread(self._bury, feed, content, error)
+            # A feed that stays broken the same way is one dead letter, not one per round.
+            if self._failing.get(feed) != error.reason:
+                self._failing[feed] = error.reason
+                log.warning("feed is no feed", feed=feed, reason=error.reason)
+                self._dead_letters.add(error.reason, Origin(feed), {}, content)
+                await asyncio.to_thread(self._send_dead_letters)
             return 0
         self._failing.pop(feed, None)
         # What left the feed need not be remembered: it does not come back, and if it did it would replace itself.
         self._published[feed] = {(each.symbol, each.catalyst.catalyst_id) for each in items}
         return len(new)
 
-    def _bury(self, feed: str, content: bytes, error: PoisonMessage) -> None:
-        metrics.DEAD_LETTERS.labels(STAGE).inc()
-        log.warning("feed is no feed", feed=feed, reason=error.reason)
-        headers = kafka.dead_letter_headers(error.reason, Origin(feed), STAGE)
-        topic = self._settings.kafka.topic(Topic.DEAD_LETTERS)
-        self._producer.send(topic, value=content[: kafka.MAXIMUM_MESSAGE_BYTES // 2], headers=headers)
+    def _send_dead_letters(self) -> None:
+        try:
+            self._dead_letters.flush()
+        except TransientError as error:
+            log.warning("dead letters wait for the broker", reason=str(error))
 
 
 async def _fetch(session: aiohttp.ClientSession, feed: str) -> bytes:

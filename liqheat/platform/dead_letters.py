@@ -1,11 +1,12 @@
 """Dead letters: what cannot be read goes to a topic with its reason and origin, and too many in a row stop the stage.
 
-Every stage counts with `PoisonLimit`. Stages that have no producer of their own send with `KafkaDeadLetters`.
+What reads a log counts with `PoisonLimit`. Stages whose producer is kafka-python's, or that have none, send with
+`KafkaDeadLetters`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from liqheat.platform import kafka, metrics
@@ -49,17 +50,20 @@ class PoisonLimit:
 
 
 class KafkaDeadLetters:
-    """The dead-letter topic for one stage; the producer is opened with the first dead letter."""
+    """The dead-letter topic for one stage; a producer of its own is opened with the first dead letter."""
 
-    def __init__(self, settings: Kafka, stage: str) -> None:
+    def __init__(self, settings: Kafka, stage: str, producer: Any = None) -> None:
+        """Send with `producer`, which the caller closes, or else with one of its own."""
         self._kafka = settings
         self._stage = stage
-        self._producer: KafkaProducer | None = None
+        self._producer = producer
+        self._is_own = producer is None
         self._waiting: list[tuple[list[tuple[str, bytes]], bytes]] = []
 
     def add(self, reason: str, origin: Origin, headers: Mapping[str, bytes], value: bytes) -> None:
-        """Keep one dead letter for the next `flush`; `headers` and `value` are the original message's."""
-        self._waiting.append((kafka.dead_letter_headers(reason, origin, self._stage, headers), value))
+        """Keep one dead letter for the next `flush`; `headers` and `value` are the original's, cut where too large."""
+        letter_headers = kafka.dead_letter_headers(reason, origin, self._stage, headers)
+        self._waiting.append((letter_headers, value[: kafka.MAXIMUM_VALUE_BYTES]))
         metrics.DEAD_LETTERS.labels(self._stage).inc()
 
     def flush(self) -> None:
@@ -91,6 +95,6 @@ class KafkaDeadLetters:
             raise TransientError(f"{len(failed)} dead letters were not taken by {topic}: {reason}")
 
     def close(self) -> None:
-        """Close the producer, if there is one."""
-        if self._producer is not None:
+        """Close the producer, if there is one that is its own."""
+        if self._is_own and self._producer is not None:
             self._producer.close(timeout=_TIMEOUT)

@@ -21,6 +21,8 @@ from liqheat.platform.topics import Topic
 log = structlog.get_logger()
 
 MAXIMUM_MESSAGE_BYTES = 1_000_000
+MAXIMUM_VALUE_BYTES = MAXIMUM_MESSAGE_BYTES - 50_000
+"""Most bytes of a value of ours: the rest is room for headers, key and Kafka's own framing."""
 BOOTSTRAP_MS = 20_000
 """How long a client tries to reach a broker at its start."""
 
@@ -165,7 +167,7 @@ def partitions_of(client: Any, topic: str, patience: float = 10.0) -> list[int]:
 def dead_letter_headers(
     reason: str, origin: Origin, stage: str, original: Mapping[str, bytes] | None = None
 ) -> list[tuple[str, bytes]]:
-    """Return the headers of a dead letter; its value is the original message, byte for byte.
+    """Return the headers of a dead letter; its value is the original, byte for byte up to `MAXIMUM_VALUE_BYTES`.
 
     Original headers stay under `original.<name>`.
     """

@@ -34,6 +34,7 @@ class Sent:
     def __init__(self) -> None:
         self.messages: list[tuple[str, dict[str, Any]]] = []
         self.first = asyncio.Event()
+        self.is_taking = True
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def send(self, topic: str, **message: Any) -> "Sent":
@@ -44,6 +45,14 @@ class Sent:
 
     def get(self, timeout: float) -> None:
         assert timeout > 0
+
+    def flush(self, timeout: float) -> None:
+        assert timeout > 0
+
+    def succeeded(self) -> bool:
+        return self.is_taking
+
+    exception = "the broker is away"
 
     def titles(self) -> list[tuple[str, str]]:
         batches = [decode(m["headers"], m["value"]) for topic, m in self.messages if topic == "catalysts"]
@@ -97,3 +106,23 @@ async def test_the_service_stops_when_asked(tmp_path: Path) -> None:
 def test_no_feed_is_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match="LIQHEAT_CATALYSTS__FEEDS"):
         CatalystService(Settings(), SYMBOLS, Sent())
+
+
+async def test_a_dead_letter_waits_for_the_broker_and_a_feed_that_stays_broken_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "feed.xml"
+    file.write_bytes(b"<html>")
+    producer = Sent()
+    producer.is_taking = False
+    settings = Settings(catalysts=Catalysts(feeds=(str(file),), interval=0.01))
+    service = CatalystService(settings, SYMBOLS, producer, ManualClock(NOW))
+    async with aiohttp.ClientSession() as session:
+        assert [await service.read(session, str(file)) for _ in range(3)] == [0, 0, 0]
+    assert [message["value"] for _, message in producer.messages] == [b"<html>"]
+    # The next round sends what was not taken.
+    producer.is_taking, stop = True, asyncio.Event()
+    producer.loop = asyncio.get_running_loop()
+    running = asyncio.create_task(service.run(stop))
+    await asyncio.wait_for(producer.first.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    assert [message["value"] for _, message in producer.messages] == [b"<html>", b"<html>"]
