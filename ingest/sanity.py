@@ -32,16 +32,11 @@ def _check_of(struct: type) -> _Check:
 
 
 def _bounds_of(column: Column) -> _Bounds:
-    """Return the limits of a column's unit; where the unit has none, those of the numbers that the column can hold."""
-    unit = column.unit
-    lowest, highest = -1.7e308, 1.7e308
     if column.dtype.is_integer():
-        lowest, highest = unit.smallest_whole, unit.largest_whole
-    return (
-        lowest if unit.minimum is None else unit.minimum,
-        highest if unit.maximum is None else unit.maximum,
-        unit.nullable,
-    )
+        return *column.unit.limits(is_whole=True), column.unit.nullable
+    lowest, highest = column.unit.limits()
+    # Of Python's own kind, which compares with a whole number that no float can hold.
+    return float(lowest), float(highest), column.unit.nullable
 
 
 UNEXPECTED = "The mapper failed with an error of its own, "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ingest.venues.interface import Listings
 from liqheat.domain.events import Contract
-from liqheat.domain.instruments import ALL, PAIR, Instrument, as_asked, canonical_symbol, parse_instrument
+from liqheat.domain.instruments import ALL_SYMBOLS, PAIR, Instrument, as_asked, canonical_symbol, parse_instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
@@ -61,7 +61,7 @@ def choose(
         else:
             ignored["not trading"] += 1
     named = {contract.instrument.casefold(): contract.symbol for contract in listings.contracts}
-    symbols = sorted(by_symbol) if ALL in wanted else [_symbol_of(name, named) for name in wanted]
+    symbols = sorted(by_symbol) if ALL_SYMBOLS in wanted else [_symbol_of(name, named) for name in wanted]
     contracts: dict[Instrument, Contract] = {}
     reasons: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):

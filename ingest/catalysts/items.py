@@ -19,13 +19,13 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.instruments import symbol_asked
+from liqheat.domain.market import ALL_VENUES
 from liqheat.domain.signals import Catalyst
 from liqheat.domain.units import LATEST_MS
 from liqheat.domain.windows import DAY_MS
 from liqheat.platform.errors import PoisonMessage
 
 IMPORTANCES = ("low", "normal", "high")
-ALL_VENUES = "all"
 MAXIMUM_TITLE = 500
 MAXIMUM_TEXT = 50_000
 MAXIMUM_ITEMS = 1_000

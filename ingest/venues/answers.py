@@ -18,7 +18,7 @@ from ingest.bounded_json import BOM
 from ingest.venues.wire import decoder_of, fields_in
 from liqheat.domain.market import Venue
 from liqheat.domain.venues import VENUE_FACTS
-from liqheat.platform.retry import seconds_asked, seconds_until
+from liqheat.platform.retry import is_time, seconds_asked, seconds_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,6 @@ _SHORT_BODY = 8_192
 _LONGEST_MESSAGE = 500
 _BAN_END = re.compile(r"(?:until|till|retryAfter)\D{0,4}(\d{13}|\d{10})(?!\d)", re.IGNORECASE)
 """A time in ms, or in seconds."""
-_A_TIME = re.compile(r"1\d{12}$")
-"""A reset that is when, not how long."""
 _LONGEST_LIMIT_SECONDS = 600.0
 """No window of a venue that counts in ms is longer; a gateway before it counts in s."""
 _JSON_STARTS = (b"{", b"[", b'"')
@@ -179,7 +177,7 @@ def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes,
     if status == 403:
         usual = _FORBIDDEN_SECONDS.get(venue.value, _FORBIDDEN_ELSEWHERE_SECONDS)
     said = _said(venue, headers, body, now_ms)
-    if said is None and _A_TIME.match(reset := (headers.get("RateLimit-Reset") or "").strip()):
+    if said is None and is_time(reset := (headers.get("RateLimit-Reset") or "").strip()):
         said = min(max(seconds_until(reset, now_ms), 1.0), UNKNOWN_PAUSE_SECONDS)
     return usual if said is None else max(said, usual) if status == 403 else said
 

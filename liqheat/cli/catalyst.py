@@ -77,7 +77,7 @@ def watch() -> None:
     import signal
 
     from ingest.catalysts.service import CatalystService
-    from liqheat.domain.instruments import DEFAULT_WATCH_LIST
+    from liqheat.domain.instruments import ALL_SYMBOLS, DEFAULT_WATCH_LIST
     from liqheat.platform import logging
     from liqheat.platform.ending import limit_the_end
     from liqheat.platform.kafka import close_producer, producer
@@ -86,7 +86,7 @@ def watch() -> None:
 
     settings = load()
     logging.configure(settings.service.log_level, settings.service.log_style)
-    wanted = {*settings.ingest.symbols, *settings.catalysts.names} - {"all"} | set(DEFAULT_WATCH_LIST)
+    wanted = {*settings.ingest.symbols, *settings.catalysts.names} - {ALL_SYMBOLS} | set(DEFAULT_WATCH_LIST)
     sending = producer(settings.kafka)
 
     async def run() -> None:

@@ -1,8 +1,6 @@
 """A CSV file as a table: columns are found by name, values are numbers or times, or are refused by line."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from liqheat.cli.packed_files import contents_of
 from liqheat.cli.times import EARLIEST_MS, scale_of
 from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import ConfigurationError
@@ -23,21 +22,6 @@ _USD_WORDS = frozenset({"usd", "usdt", "usdc", "quote", "value", "notional", "tu
 _NO_AMOUNT = frozenset({"time", "count", "number", "ratio", "change", "contracts", "pct", "percent", "accounts"})
 _WORDS = re.compile(r"[^a-z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-def opened(file: Path) -> bytes:
-    """Return what a file holds, unpacked where it is gzipped.
-
-    Raises:
-        ConfigurationError: it cannot be read, or the gzip file is cut off or damaged.
-    """
-    try:
-        data = file.read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ConfigurationError(f"{file}: the gzip file is cut off or damaged: {error}") from error
-    except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
 
 
 def is_usd(name: str) -> bool:
@@ -70,7 +54,7 @@ class CsvTable:
             ConfigurationError: it is no CSV, or has no rows.
         """
         try:
-            frame = pl.read_csv(opened(file), infer_schema_length=None)
+            frame = pl.read_csv(contents_of(file), infer_schema_length=None)
             frame = frame.rename(
                 {name: _HUMP.sub("_", name.strip()).lower().replace(" ", "_") for name in frame.columns}
             )

@@ -6,10 +6,11 @@ Composition only, for `liqheat sink` and the local stack: ClickHouse into histor
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from liqheat.domain.instruments import ALL_SYMBOLS
 from liqheat.domain.windows import DAY_MS, HOUR_MS, window_start
 from liqheat.platform.clickhouse import translated_errors
 from liqheat.scoring.study import Pool
-from liqheat.scoring.study_rows import ALL, rows_of_study
+from liqheat.scoring.study_rows import rows_of_study
 from liqheat.viewer.study_history import read_history
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class StoredEvidence:
         self._pool = Pool(self._study.percent, self._study.near)
         with translated_errors(self._clickhouse):
             judged: dict[str, int] = dict(self._client.query(_JUDGED).result_rows)
-            if judged.get(ALL, 0) * 1_000 >= end:
+            if judged.get(ALL_SYMBOLS, 0) * 1_000 >= end:
                 return []
             ((further, of),) = self._client.query(_READ, parameters={"end": end}).result_rows
             if 2 * further < max(of, 1):
@@ -85,7 +86,7 @@ class StoredEvidence:
 
     def together(self) -> Iterator[dict[str, Any]]:
         """Return the rows of all symbols that were judged since `begin`."""
-        return rows_of_study(self._pool.result(), ALL, self._first, self._span[1])
+        return rows_of_study(self._pool.result(), ALL_SYMBOLS, self._first, self._span[1])
 
 
 class GentleClient:

@@ -53,14 +53,10 @@ def export(
     from liqheat.cli.times import read_time, time_text
     from liqheat.domain.instruments import symbol_asked
     from liqheat.domain.windows import DAY_MS
-    from liqheat.platform.errors import ConfigurationError
     from sinks.clickhouse import export as exporting
 
     check_output(file)
-    try:
-        since, until = read_time(start, "--from"), read_time(end, "--to")
-    except ConfigurationError as error:
-        raise typer.BadParameter(f"{error} (ISO 8601)") from error
+    since, until = read_time(start, "--from"), read_time(end, "--to")
     symbol = symbol_asked(symbol)
     with stored_data(data_dir) as client:
         oldest, newest = exporting.stored_span(client, symbol)

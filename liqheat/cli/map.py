@@ -1,13 +1,10 @@
 """`liqheat map`: the engine without Kafka, normalised events in, heatmap rows out, one JSON a line each."""
 
-import gzip
-import io
 import sys
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -48,6 +45,7 @@ def map_events(
 
     from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.map_events import batches, read_events
+    from liqheat.cli.packed_files import DAMAGED, unpacked
     from liqheat.cli.progress import progress
     from liqheat.cli.times import note, read_time
     from liqheat.platform.clock import SystemClock
@@ -61,12 +59,13 @@ def map_events(
     bad_lines, clock = BadLines(strict), SystemClock()
     number = 0
     try:
-        for number, line in enumerate(_lines(file), start=1):
-            try:
-                events += read_events(line, clock.now_ms()) if line.strip() else []
-            except PoisonMessage as poison:
-                bad_lines.add(number, poison.reason)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        with unpacked(file) as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    events += read_events(line, clock.now_ms()) if line.strip() else []
+                except PoisonMessage as poison:
+                    bad_lines.add(number, poison.reason)
+    except DAMAGED as error:
         bad_lines.add(number + 1, f"The gzipped data are damaged from here on: {error}")
     with progress("Events", len(events)) as advance:
         log = batches(events)
@@ -78,19 +77,6 @@ def map_events(
     elif events and wanted:
         note("the map is empty at the times asked for: they are before the first minute with a map")
     bad_lines.end()
-
-
-def _lines(file: Path | None) -> Iterator[bytes]:
-    """Yield the lines of a file or of standard input, unpacked where it begins as gzip does."""
-    with (
-        sys.stdin.buffer if file is None else file.open("rb") as raw,
-        io.BufferedReader(cast("io.RawIOBase", raw)) as lines,
-    ):
-        if lines.peek(2)[:2] == b"\x1f\x8b":
-            with gzip.open(lines) as unpacked:
-                yield from unpacked
-        else:
-            yield from lines
 
 
 def _levels(

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 
 from ingest.bounded_json import BOM
-from liqheat.cli.csv_table import FloatArray, IntArray, opened
+from liqheat.cli.csv_table import FloatArray, IntArray
 from liqheat.cli.map_events import read_events
+from liqheat.cli.packed_files import contents_of
 from liqheat.cli.times import note, time_text
 from liqheat.domain.events import Event, Kind, Liquidation, Mark, OpenInterest, Trade
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
@@ -47,7 +48,7 @@ def read_events_file(file: Path, market: str, known_from: int | None) -> tuple[B
     by_market: dict[str, list[Event]] = {}
     gaps: dict[str, list[Span]] = {}
     now = SystemClock().now_ms()
-    for number, line in enumerate(opened(file).splitlines(), start=1):
+    for number, line in enumerate(contents_of(file).splitlines(), start=1):
         try:
             events = read_events(line, now) if line.strip() else []
         except PoisonMessage as poison:

@@ -2,15 +2,12 @@
 
 import multiprocessing
 import signal
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from liqheat.cli.progress import counted_progress
 
 Run = TypeVar("Run")
 Result = TypeVar("Result")
@@ -26,7 +23,10 @@ def run_all(runs: Sequence[Run], processes: int, work: Callable[[Run], Result]) 
     # Spawned, not forked: polars' threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     results: dict[int, Result] = {}
-    with ProcessPoolExecutor(min(processes, len(runs)), mp_context=context) as pool, _progress(len(runs)) as advance:
+    with (
+        ProcessPoolExecutor(min(processes, len(runs)), mp_context=context) as pool,
+        counted_progress("Scoring markets", len(runs), "markets scored") as advance,
+    ):
         try:
             with _no_interrupts():
                 futures = {pool.submit(work, run): number for number, run in enumerate(runs)}
@@ -36,7 +36,7 @@ def run_all(runs: Sequence[Run], processes: int, work: Callable[[Run], Result]) 
                 done, waiting = wait(waiting, _WAKE_SECONDS, FIRST_COMPLETED)
                 for future in done:
                     results[futures[future]] = future.result()
-                    advance(len(results))
+                    advance(len(results), "")
         except BaseException:
             # A market takes minutes, and of those begun or handed over none can be cancelled.
             for worker in multiprocessing.active_children():
@@ -53,20 +53,3 @@ def _no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Give a callback for the number done: a line that moves, or one more line each where no terminal is."""
-    console = Console(file=sys.stderr)
-    begun = time.monotonic()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Scoring markets", total=total)
-
-        def advance(done: int) -> None:
-            bar.update(task, completed=done)
-            if not console.is_terminal:
-                print(f"{done} of {total} markets scored, {time.monotonic() - begun:.0f} s", file=sys.stderr)
-
-        yield advance

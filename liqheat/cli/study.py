@@ -3,7 +3,6 @@
 Composition only: ClickHouse into histories, the study, words and tables or JSON.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,22 +92,15 @@ def study(
 
 def _histories(client: "Client", names: list[str], start: int, end: int, percent: float) -> "Iterator[History]":
     """Read one symbol after the other, with a bar on standard error while it takes time."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+    from liqheat.cli.progress import counted_progress
     from liqheat.viewer.study_history import read_history
 
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Studying", total=len(names))
-        for name in names:
-            bar.update(task, description=f"Studying {escape(name)}")
+    with counted_progress("Studying", len(names)) as advance:
+        for done, name in enumerate(names):
+            advance(done, f"Studying {name}")
             history = read_history(client, name, start, end, percent)
             if history is not None:
                 yield history
-            bar.advance(task)
 
 
 def _print_tables(console: "Console", found: "Study") -> None:

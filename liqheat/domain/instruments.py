@@ -31,8 +31,8 @@ a coin of its own stays apart, for before the date its price was its own: AGIX a
 0.433226, July 2024), MKR (to SKY at 24,000, May 2025), MATIC (to POL), FTM (to S).
 """
 
-ALL = "all"
-"""Asked for in place of symbols: every linear perpetual of a venue."""
+ALL_SYMBOLS = "all"
+"""In place of symbols: every linear perpetual of a venue, or all of them together; a coin's name is in capitals."""
 
 _MULTIPLIER = re.compile(r"^(1(?:0{3,8})|1M)(?=[^\W\d_])")
 _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
@@ -79,8 +79,8 @@ def canonical_symbol(base: str) -> tuple[str, float]:
 def as_asked(name: str) -> str:
     """Return a name as a person may write it, in any case, as venues do: `virtual` -> `VIRTUAL`, `kPEPE` stays."""
     name = name.strip()
-    if name.casefold() == ALL:
-        return ALL
+    if name.casefold() == ALL_SYMBOLS:
+        return ALL_SYMBOLS
     return name if re.match(r"^k[A-Z]", name) else name.upper()
 
 

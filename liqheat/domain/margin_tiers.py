@@ -23,6 +23,8 @@ DATED_FILES: dict[Venue, str] = {Venue.BINANCE: "binance_usdm_tiers_2026-09.json
 """Tier tables shipped with the package; the month in the name is when they were read."""
 
 # Amounts are published to the cent at best, so the recurrence is checked to a cent or one part in 1e9.
+NO_CAP_USD = 1e15
+"""Cap (USD) of a last tier whose venue names none: above any position, and the most that a `Usd` may be."""
 _AMOUNT_TOLERANCE_USD = 0.011
 
 
@@ -59,7 +61,7 @@ class MarginTiers:
         return tiers
 
     @classmethod
-    def single(cls, maximum_leverage: float, maintenance_margin_rate: float, cap: float = 1e15) -> "MarginTiers":
+    def single(cls, maximum_leverage: float, maintenance_margin_rate: float, cap: float = NO_CAP_USD) -> "MarginTiers":
         """Build a table of one tier."""
         return cls.of([[0.0, cap, maximum_leverage, maintenance_margin_rate, 0.0]])
 

@@ -68,6 +68,9 @@ LEVERAGE_BAND_FLOORS: npt.NDArray[np.float64] = np.array([1.0, 5.0, 10.0, 25.0, 
 LEVERAGE_BANDS: tuple[str, ...] = ("1-5x", "5-10x", "10-25x", "25-50x", "50x+")
 """Names of the leverage bands, in the order of `LEVERAGE_BAND_FLOORS`."""
 
+ALL_VENUES = "all"
+"""In place of a venue, where something is about a symbol over all its venues."""
+
 UNKNOWN_LEVERAGE_BAND = "unknown"
 """Band of executed liquidations: the venue publishes price and size, not the leverage that led there."""
 

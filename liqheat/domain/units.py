@@ -7,10 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
+
 from liqheat.domain.market import Venue
 
 LATEST_MS = 4_102_444_800_000
 """1 January 2100, ms: a later time is in micro- or nanoseconds."""
+LARGEST_FLOAT = np.finfo(np.float64).max
+"""Kept as numpy's own number: against a Python float, numpy would compare a column of 32 bits in 32, and overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,15 @@ class Unit:
     def largest_whole(self) -> int:
         """The largest whole number that a column of this width can hold."""
         return (1 << (self.bits - 1)) - 1
+
+    def limits(self, *, is_whole: bool = False) -> tuple[float, float]:
+        """Return the least and the most that a value may be, both inclusive; infinity is outside of every unit.
+
+        Where the unit has no limit, it is that of the numbers which a column can hold: `is_whole` for whole ones.
+        """
+        lowest: float = self.smallest_whole if is_whole else -LARGEST_FLOAT
+        highest: float = self.largest_whole if is_whole else LARGEST_FLOAT
+        return lowest if self.minimum is None else self.minimum, highest if self.maximum is None else self.maximum
 
 
 Time = Annotated[int, Unit("ms since 1970-01-01 UTC", minimum=0, maximum=LATEST_MS)]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from liqheat.domain.events import Column, Kind, Schema
-from liqheat.domain.units import MAXIMUM_LIST, Unit
+from liqheat.domain.units import MAXIMUM_LIST
 from liqheat.platform import arrow_stream
 from liqheat.platform.arrow_stream import Lists, Table, Texts
 from liqheat.platform.errors import PoisonMessage
@@ -26,8 +26,6 @@ DTYPES: dict[Any, str] = {
     pl.Float32(): "<f4",
 }
 """Numpy's name of each polars type that columns have."""
-_LARGEST = np.finfo(np.float64).max
-"""Kept as numpy's own number: against a Python float, numpy would compare a column of 32 bits in 32, and overflow."""
 _VERIFIED: dict[tuple[Kind, int], tuple[dict[str, Any], tuple[str, ...]]] = {}
 """Arrow schemas (kept alive here) whose types are those of a kind, and which of its columns they have."""
 _VERIFIED_SCHEMAS = 1_000
@@ -117,12 +115,6 @@ def _type_name(table: Table, column: Column) -> str:
     return np.dtype(field.dtype).name if field.form == "number" else field.form
 
 
-def limits_of(unit: Unit) -> tuple[float, float]:
-    """Return the least and the most that a value may be, both inclusive; infinity is outside of every unit."""
-    lowest = -_LARGEST if unit.minimum is None else unit.minimum
-    return lowest, _LARGEST if unit.maximum is None else unit.maximum
-
-
 def check_values(column: Column, values: Array, what: str) -> None:
     """Refuse a value outside its unit.
 
@@ -132,7 +124,7 @@ def check_values(column: Column, values: Array, what: str) -> None:
     if not values.size:
         return
     unit = column.unit
-    lowest, highest = limits_of(unit)
+    lowest, highest = unit.limits()
     # NaN makes both of these false, so only a column that has some takes the slower way.
     if values.min() >= lowest and values.max() <= highest and not (unit.nonzero and (values == 0).any()):
         return

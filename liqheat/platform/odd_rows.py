@@ -13,7 +13,6 @@ import polars as pl
 from liqheat.domain.events import MARKET_COLUMNS, Batch, Column
 from liqheat.domain.units import MAXIMUM_LIST, Unit
 from liqheat.platform.codec import MAXIMUM_NAME, decode, read_envelope
-from liqheat.platform.column_checks import limits_of
 from liqheat.platform.errors import PoisonMessage
 
 
@@ -85,7 +84,7 @@ def _is_odd(column: Column) -> pl.Expr:
 
 def _is_outside(values: pl.Expr, unit: Unit, is_float: bool) -> pl.Expr:
     """Whether values are missing or outside `unit`; polars takes NaN for larger than any number."""
-    lowest, highest = limits_of(unit)
+    lowest, highest = unit.limits()
     sane = (values >= lowest) & (values <= highest)
     if unit.nullable and is_float:
         sane = sane | values.is_nan()

@@ -21,7 +21,7 @@ def seconds_asked(text: str, now_ms: int) -> float | None:
     It may be a number of seconds or a date (RFC 9110), and some write ISO 8601 or a time since 1970.
     """
     text = text.strip()
-    if _A_TIME.fullmatch(text):
+    if is_time(text):
         return seconds_until(text, now_ms)
     try:
         seconds = float(text)
@@ -37,6 +37,11 @@ def seconds_asked(text: str, now_ms: int) -> float | None:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return moment.timestamp() - now_ms / 1_000
     return None
+
+
+def is_time(text: str) -> bool:
+    """Whether a number of seconds or milliseconds is too large for a duration: then it is a time since 1970."""
+    return _A_TIME.fullmatch(text) is not None
 
 
 def seconds_until(time: str, now_ms: int) -> float:

@@ -12,8 +12,6 @@ from liqheat.scoring.study import Study
 from liqheat.scoring.study_matching import HORIZONS, MEASURES
 from liqheat.scoring.study_words import sentences, verdict
 
-ALL = "all"
-"""Names every symbol together; a coin's own name is in capitals."""
 _UNKNOWN = (float("nan"),) * 5
 _FIGURES = ("case_mean", "control_mean", "difference", "difference_low", "difference_high")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from liqheat.scoring.study_rows import ALL
+from liqheat.domain.instruments import ALL_SYMBOLS
 from liqheat.viewer.queries import Client, Parameters, records
 from liqheat.viewer.signals import signals_picture
 
@@ -67,13 +67,13 @@ def followed(client: Client, symbols: Sequence[str]) -> dict[str, dict[str, Any]
     moments, its 95 % interval, and its effect.
     """
     found: dict[str, dict[str, Any]] = {}
-    for symbol, rows in _by_symbol(client, _FOLLOWED, {"symbols": [*symbols, ALL]}).items():
+    for symbol, rows in _by_symbol(client, _FOLLOWED, {"symbols": [*symbols, ALL_SYMBOLS]}).items():
         judged = found[symbol] = {name: rows[0][name] for name in _OF_SYMBOL} | {"stages": {}}
         for row in rows:
             known = {name: row[name] for name in _OF_STAGE} | {"outcomes": {}}
             stage = judged["stages"].setdefault(row["stage"], known)
             stage["outcomes"].setdefault(row["measure"], []).append([row[name] for name in _OF_OUTCOME])
-    return {symbol: {"own": found.get(symbol), "all": found.get(ALL)} for symbol in symbols}
+    return {symbol: {"own": found.get(symbol), "all": found.get(ALL_SYMBOLS)} for symbol in symbols}
 
 
 def cascades(client: Client, symbols: Sequence[str], end: int, stale: int) -> Rows:

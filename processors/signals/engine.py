@@ -19,7 +19,7 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.heatmap import TrackRecord
-from liqheat.domain.market import Side, Venue
+from liqheat.domain.market import ALL_VENUES, Side, Venue
 from liqheat.domain.signals import Alert, Cascade, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
@@ -33,9 +33,6 @@ from processors.signals.clusters import Tracked
 from processors.signals.fragile import fragile_alerts
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
 from processors.signals.track_record import ClosedMinute
-
-ALL_VENUES = "all"
-"""The venue in batches about a symbol over all its venues."""
 
 Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade | TrackRecord
 

@@ -11,7 +11,7 @@ from ingest.venues.interface import Listings
 from ingest.venues.wire import Report, RowReader, decoder_of, name_in, read
 from liqheat.domain.events import NAN, Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers, with_deductions
+from liqheat.domain.margin_tiers import NO_CAP_USD, BrokenMarginTiers, MarginTiers, with_deductions
 from liqheat.domain.market import Venue
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.errors import PoisonMessage
@@ -21,7 +21,6 @@ _COINS = RowReader(Coin, "a Hyperliquid coin")
 _RAWS = decoder_of(list[msgspec.Raw])
 _TABLE = decoder_of(tuple[int, MarginTable])
 _NUMBERED = decoder_of(tuple[int, Any])
-_NO_LIMIT_USD = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def _table(coin: Coin, universe: Universe) -> MarginTiers:
     if not table.steps:
         raise BrokenMarginTiers(f"Its margin table {coin.margin_table} has no tiers")
     floors = [step.lower_bound for step in table.steps]
-    caps = [*floors[1:], _NO_LIMIT_USD]
+    caps = [*floors[1:], NO_CAP_USD]
     return with_deductions(
         [
             [floor, cap, step.max_leverage, 1 / (2 * step.max_leverage)]

@@ -15,11 +15,10 @@ from ingest.venues.values import step_or_nan, tick_or_nan, unread_instruments
 from ingest.venues.wire import Refusal, Report, number_or_nan, refusal_of, text_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
-from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
+from liqheat.domain.margin_tiers import NO_CAP_USD, BrokenMarginTiers, MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
-_NO_LIMIT_USD = 1e15
 _MOST_COINS = 1e12
 """Coins per contract; SATS and PEPE have ten millions."""
 _LOT_CONTRACTS, _LOT_SHARE = 1.0, 0.05
@@ -142,6 +141,6 @@ def _table(tiers: Sequence[PositionTier], usd_per_contract: float) -> MarginTier
                 f"Expected tier {number} to start at {before:g}, was {step.minimum_size:g} contracts"
             )
         floor, before = (rows[-1][1] if rows else 0.0), step.maximum_size
-        cap = min(step.maximum_size * usd_per_contract, _NO_LIMIT_USD)
+        cap = min(step.maximum_size * usd_per_contract, NO_CAP_USD)
         rows.append([floor, cap, step.max_leverage, step.maintenance_margin_rate, 0.0])
     return MarginTiers.of(rows)

@@ -7,10 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from liqheat.domain.instruments import ALL_SYMBOLS
 from liqheat.platform.clock import ManualClock
 from liqheat.platform.errors import ConfigurationError, TransientError
 from liqheat.scoring.study import Pool
-from liqheat.scoring.study_rows import ALL, rows_of_study
+from liqheat.scoring.study_rows import rows_of_study
 from sinks.studies import IDLE, LONGEST_REST, LONGEST_WAIT, REST_AFTER_FAILURE, Studies
 
 SHARE = 0.01
@@ -43,8 +44,8 @@ class FakeJudge:
         return rows_of_study(Pool(5.0, 1.0).result(), symbol, 0, 3_600_000)
 
     def together(self) -> Iterator[dict[str, Any]]:
-        self.judged.append(ALL)
-        return rows_of_study(Pool(5.0, 1.0).result(), ALL, 0, 3_600_000)
+        self.judged.append(ALL_SYMBOLS)
+        return rows_of_study(Pool(5.0, 1.0).result(), ALL_SYMBOLS, 0, 3_600_000)
 
 
 @dataclass
@@ -90,7 +91,7 @@ def house(*symbols: str, **judge: Any) -> House:
 def test_symbols_are_judged_in_turn_and_then_all_together() -> None:
     at = house("FET", "TAO", "WLD")
     at.run(400)
-    assert at.table.symbols == ["FET", "TAO", "WLD", ALL]
+    assert at.table.symbols == ["FET", "TAO", "WLD", ALL_SYMBOLS]
 
 
 def test_judging_takes_no_more_than_its_share_of_the_time() -> None:
@@ -122,7 +123,7 @@ def test_a_sink_that_does_not_lead_judges_nothing_and_one_that_leads_again_begin
         at.run(0.1)
     at.run(100, leads=False)
     at.run(200)
-    assert at.judge.judged == ["FET", "FET", "TAO", ALL]
+    assert at.judge.judged == ["FET", "FET", "TAO", ALL_SYMBOLS]
 
 
 def test_no_round_is_due_twice_but_it_is_asked_again_soon() -> None:
@@ -130,7 +131,7 @@ def test_no_round_is_due_twice_but_it_is_asked_again_soon() -> None:
     at.run(200)
     asked = at.judge.rounds
     at.run(10 * IDLE)
-    assert at.judge.judged == ["FET", ALL]
+    assert at.judge.judged == ["FET", ALL_SYMBOLS]
     assert asked - at.judge.rounds == pytest.approx(10, abs=1)
 
 
@@ -141,7 +142,7 @@ def test_a_database_that_does_not_answer_ends_the_round_for_a_while(error: Excep
     assert at.judge.judged == ["FET"]
     at.judge.fails.clear()
     at.run(REST_AFTER_FAILURE + 300)
-    assert at.judge.judged == ["FET", "FET", "TAO", ALL]
+    assert at.judge.judged == ["FET", "FET", "TAO", ALL_SYMBOLS]
 
 
 def test_rows_that_are_refused_and_a_round_that_cannot_begin_harm_nothing() -> None:
@@ -152,10 +153,10 @@ def test_rows_that_are_refused_and_a_round_that_cannot_begin_harm_nothing() -> N
     at.run(REST_AFTER_FAILURE)
     assert at.table.symbols == []
     at.run(REST_AFTER_FAILURE + 100)
-    assert at.table.symbols == ["FET", ALL]
+    assert at.table.symbols == ["FET", ALL_SYMBOLS]
 
 
 def test_a_symbol_that_cannot_be_judged_is_passed_over() -> None:
     at = house("FET", "ODD", "TAO", fails={"ODD": IndexError("out of bounds")})
     at.run(400)
-    assert at.table.symbols == ["FET", "TAO", ALL]
+    assert at.table.symbols == ["FET", "TAO", ALL_SYMBOLS]

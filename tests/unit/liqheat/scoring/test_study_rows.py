@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from liqheat.domain.instruments import ALL_SYMBOLS
 from liqheat.scoring.study import Pool, study
-from liqheat.scoring.study_rows import ALL, rows_of_study
+from liqheat.scoring.study_rows import rows_of_study
 from liqheat.scoring.study_words import in_words
 from tests.support.study_series import series
 
@@ -31,7 +32,7 @@ def test_every_figure_is_in_one_row_and_every_sentence_beside_its_stage() -> Non
 
 
 def test_without_cases_the_figures_are_unknown_and_the_words_say_so() -> None:
-    (row, *_) = rows_of_study(Pool(5.0, 1.0).result(), ALL, 0, HOUR_MS)
+    (row, *_) = rows_of_study(Pool(5.0, 1.0).result(), ALL_SYMBOLS, 0, HOUR_MS)
     assert (row["cases"], row["is_enough"], row["verdict"]) == (0, False, "too few cases")
     assert math.isnan(row["difference"])
     assert row["words"].startswith("Too few cases to say whether clusters attract price: 0 of the 30 needed.")
