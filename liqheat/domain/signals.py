@@ -36,8 +36,8 @@ from liqheat.domain.units import (
 class AlertKind(StrEnum):
     """What an alert is about, in the order in which they come within one minute.
 
-    A kind is added here with its meaning, and as a rule in `processors.signals`; Grafana's rules, the page and the
-    documents follow.
+    A kind is added here with its meaning, and as a module of its name in `processors.signals.rules`; Grafana's rules,
+    the page and the documents follow (docs/recipes.md).
     """
 
     APPROACHING = "approaching"
@@ -111,8 +111,8 @@ class ClusterShare(msgspec.Struct, frozen=True, gc=False):
 class Alert(msgspec.Struct, frozen=True, gc=False):
     """Something that a trader wants to hear once; `alert_id` depends on the log alone, so a replay repeats it exactly.
 
-    `kind` is an `AlertKind`; `cluster_id` is empty for cascade, whose notional is what was executed in the minute, and
-    for fragile, whose edge is the trigger and whose notional is what the chain would liquidate.
+    `kind` is an `AlertKind`; `cluster_id` is empty where the alert is about a whole side. `edge_price` and
+    `notional_usd` are what the kind is about: a cluster's edge or a chain's trigger, what is held or was executed.
     """
 
     event_time: Time

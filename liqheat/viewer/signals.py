@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from liqheat.domain.signals import AlertKind
 from liqheat.domain.windows import HOUR_MS
 from liqheat.viewer.queries import Client, Parameters
 
@@ -49,12 +50,11 @@ WHERE symbol IN {symbols:Array(String)} AND window_start = fromUnixTimestamp64Mi
 ORDER BY venue
 """
 
-# Of one minute's alerts the ids' order is that of the events: approaching, entered, swept.
 _ALERTS = f"""
 SELECT * FROM alerts
 WHERE symbol IN {{symbols:Array(String)}} AND event_time >= fromUnixTimestamp64Milli({{start:Int64}}, 'UTC')
   AND event_time <= fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
-ORDER BY event_time DESC, alert_id DESC
+ORDER BY event_time DESC, indexOf({[kind.value for kind in AlertKind]}, kind) DESC, alert_id DESC
 LIMIT {ALERTS} BY symbol
 """  # noqa: S608 - joined of constants only; what a reader asks for is bound as parameters
 

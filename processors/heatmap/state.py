@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.int64]
 Executed = dict[tuple[int, int], int]
 """Executed liquidations in micro-USD by (side, published bucket)."""
 
-FORMAT = 6
+FORMAT = 7
 """Version of `dump`; the model's own version travels inside what `InferredPositions` dumps."""
 _CAPACITY = 64
 

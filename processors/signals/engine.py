@@ -26,11 +26,12 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.heatmap.rows import ClosedMinutes
 from processors.signals import clusters, funding, history, readings, track_record
-from processors.signals.alerts import Minute, cascade_alerts, cluster_alerts
+from processors.signals.alerts import Minute, SideCase
 from processors.signals.book import Rows, SideBook, rows_of, side_book
 from processors.signals.cascade_rows import VenueDepth, cascades
 from processors.signals.clusters import Tracked
-from processors.signals.fragile import fragile_alerts
+from processors.signals.rules import cluster_alerts, side_alerts
+from processors.signals.rules.entered import is_inside
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
 from processors.signals.track_record import ClosedMinute
 
@@ -203,9 +204,8 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
         ended += over
         books[side] = book
     alerts = cluster_alerts(minute, state.clusters, now, ended, state.episodes, settings)
-    alerts += cascade_alerts(minute, executed, state.cascades, settings)
     moves = _moves(minute, markets, books, settings)
-    alerts += fragile_alerts(minute, moves, state.fragile, settings)
+    alerts += side_alerts(SideCase(minute, executed, moves, settings), state.sides)
     state.clusters, state.mark_close = now, minute.mark
     seen = [cluster for cluster in now if cluster.seen == minute.window]
     rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
@@ -222,7 +222,7 @@ def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) 
     for venue, signal in signals.items():
         yield venue.value, signal
     alive_rows = rows_out[: len(seen)]
-    inside = frozenset(name for name, episode in state.episodes.items() if episode.entered)
+    inside = frozenset(name for name, episode in state.episodes.items() if is_inside(episode))
     yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
 
 

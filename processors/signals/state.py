@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.signals import track_record
-from processors.signals.alerts import CascadeWatch, Episode
+from processors.signals.alerts import Episode
 from processors.signals.book import ROW
 from processors.signals.clusters import Tracked
-from processors.signals.fragile import FragileWatch
 from processors.signals.history import EMPTY
+from processors.signals.rules import SideMemory, copied_episodes, copied_memory
 from processors.signals.track_record import MarketRecord
 
 NO_ROWS: npt.NDArray[np.void] = np.zeros(0, dtype=ROW)
@@ -82,8 +82,7 @@ class SignalState(msgspec.Struct):
     markets: dict[str, Market] = {}
     clusters: list[Tracked] = []
     episodes: dict[str, Episode] = {}
-    cascades: dict[int, CascadeWatch] = {}
-    fragile: dict[int, FragileWatch] = {}
+    sides: SideMemory = msgspec.field(default_factory=SideMemory)
 
 
 def _encode_array(value: Any) -> Any:
@@ -113,9 +112,8 @@ def copied(state: SignalState) -> SignalState:
             for name, market in state.markets.items()
         },
         clusters=list(state.clusters),
-        episodes={name: replace(episode, told=dict(episode.told)) for name, episode in state.episodes.items()},
-        cascades={side: replace(watch) for side, watch in state.cascades.items()},
-        fragile={side: replace(watch) for side, watch in state.fragile.items()},
+        episodes=copied_episodes(state.episodes),
+        sides=copied_memory(state.sides),
     )
 
 

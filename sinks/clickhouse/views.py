@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 from clickhouse_connect.driver.client import Client
 
+from liqheat.domain.signals import AlertKind
 from liqheat.domain.steps import FLOW_RATIO, LEVEL_RATIO
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
@@ -30,6 +31,8 @@ PERIODS = {
     "1d": {"unit": "day", "Unit": "Day", "ranges": "months"},
 }
 """Rolled up periods, by the name that their views end in, with what a file says of them in braces."""
+WORDS = {"alert_kinds": f"{', '.join(list(AlertKind)[:-1])} or {list(AlertKind)[-1]}"}
+"""What every file may say in braces, also in comments."""
 
 _COLUMN = re.compile(r"^ {4}\S.*? -- (?P<meaning>\S.*)$")
 _REFERENCE = re.compile(r"\{database\}\.(\w+)")
@@ -58,7 +61,7 @@ def read_view(path: Path, period: str = "") -> View:
         FatalError: it does not begin with a comment, or a line of its outer SELECT has none.
     """
     text = path.read_text(encoding="utf-8")
-    for word, value in ({"period": period} | PERIODS[period] if period else {}).items():
+    for word, value in (WORDS | ({"period": period} | PERIODS[period] if period else {})).items():
         text = text.replace(f"{{{word}}}", value)
     lines = text.splitlines()
     start = next((number for number, line in enumerate(lines) if not line.startswith("--")), 0)

@@ -26,6 +26,12 @@ FACTOR = 20
 START = 1_767_225_600_000
 """2026-01-01 00:00 UTC."""
 
+CLUSTER = {0.85: 3e6, 0.86: 3e6}
+"""Longs on $0.85-$0.87: 6M, below 15% of the 100M ADV; their outer edge is $0.87."""
+
+WALL = {0.83: 2e6, 0.84: 2e6, 0.85: 2e6, 0.86: 2e6}
+"""Four buckets of 2M from $0.83 to $0.87."""
+
 Levels = Mapping[float, float]
 """USD at risk (or swept) by the lower edge of a $0.01 bucket."""
 
@@ -221,3 +227,14 @@ class Story:
 def rules(alerts: list[Alert]) -> list[str]:
     """Return the rules of alerts in order."""
     return [alert.kind for alert in alerts]
+
+
+def alerts_of(story: Story, marks: list[float], **minute: Any) -> list[list[str]]:
+    """Return the kinds of alerts of minute after minute that ends at each mark, below which is `CLUSTER`."""
+    return [rules(story.minute(mark, longs=CLUSTER, **minute)) for mark in marks]
+
+
+def swept_at(*prices: float) -> dict[str, dict[float, float]]:
+    """Return what is left of the wall above `prices`, which the minute swept."""
+    swept = {price: WALL[price] for price in prices}
+    return {"longs": {price: usd for price, usd in WALL.items() if price < min(prices)}, "swept_longs": swept}

@@ -4,11 +4,11 @@ import math
 
 import msgspec
 
-from liqheat.domain.signals import AlertKind, Cascade
+from liqheat.domain.signals import Alert, AlertKind, Cascade
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.alerts import Minute
-from processors.signals.fragile import FragileWatch, fragile_alerts
+from processors.signals.alerts import Minute, SideCase
+from processors.signals.rules.fragile import FragileWatch, judge
 
 SETTINGS = Signals(fragile_percent=3.0, fragile_amplification=2.0, rearm_percent=1.0, cooldown_minutes=3)
 AMOUNTS = dict.fromkeys((f"{name}_{n}_usd" for name in ("at_risk", "expected", "depth") for n in (1, 2, 5)), 0)
@@ -41,10 +41,12 @@ def minute(number: int) -> Minute:
 
 def said(*rows: Cascade | None) -> list[int]:
     watches: dict[int, FragileWatch] = {}
-    return [
-        len(fragile_alerts(minute(number + 1), [row] if row else [], watches, SETTINGS))
-        for number, row in enumerate(rows)
-    ]
+    return [len(alerts(number + 1, row, watches)) for number, row in enumerate(rows)]
+
+
+def alerts(number: int, row: Cascade | None, watches: dict[int, FragileWatch] | None = None) -> list[Alert]:
+    case = SideCase(minute(number), {}, [row] if row else [], SETTINGS)
+    return list(judge(case, {} if watches is None else watches))
 
 
 def changed(**changes: float) -> Cascade:
@@ -52,7 +54,7 @@ def changed(**changes: float) -> Cascade:
 
 
 def test_a_near_trigger_that_is_carried_far_is_said_once_with_its_numbers() -> None:
-    (alert,) = fragile_alerts(minute(7), [FRAGILE], {}, SETTINGS)
+    (alert,) = alerts(7, FRAGILE)
 
     assert (alert.kind, alert.edge_price, alert.distance) == (AlertKind.FRAGILE, 98.0, 2.0)
     assert alert.alert_id == "fragile-VIRTUAL-long-7"
@@ -78,6 +80,6 @@ def test_a_weak_chain_and_books_of_too_small_a_part_of_the_market_are_not_fragil
 
 
 def test_a_chain_that_runs_past_the_known_books_says_so() -> None:
-    (alert,) = fragile_alerts(minute(7), [changed(trigger_rest_percent=math.nan)], {}, SETTINGS)
+    (alert,) = alerts(7, changed(trigger_rest_percent=math.nan))
 
     assert "would be carried further than the known books reach" in alert.message

@@ -1,49 +1,44 @@
 """The alert `fragile`: a small move would set off a chain of liquidations that the order books do not hold.
 
-Judged by `processors.signals.engine` from a minute's cascade rows. It comes once when the trigger comes within
+Judged from a minute's cascade rows. It comes once when the trigger comes within
 `fragile_percent` of the mark at an amplification of at least `fragile_amplification`, and again only after the
 trigger was `rearm_percent` further away than that, and after `cooldown_minutes`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import msgspec
 
 from liqheat.domain.market import Side
 from liqheat.domain.money import usd_text
 from liqheat.domain.signals import Alert, AlertKind, Cascade
-from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.alerts import Minute
+from processors.signals.alerts import NEVER, Minute, SideCase, SideRule
 
 LEAST_COVERAGE = 0.5
 """Share of open interest whose books must be known for a market to be called fragile: a book not read is not thin."""
 
 
 class FragileWatch(msgspec.Struct):
-    """One direction of a symbol: whether it is fragile now, and when that was last said (window, ms; 0 never)."""
+    """One direction of a symbol: whether it is fragile now, and when that was last said (window, ms)."""
 
     is_fragile: bool = False
-    said: int = 0
+    said: int = NEVER
 
 
-def fragile_alerts(
-    minute: Minute, rows: Sequence[Cascade], watches: dict[int, FragileWatch], settings: Signals
-) -> list[Alert]:
-    """Return the alerts of one minute, and move `watches`, by side, on."""
-    alerts = []
-    for row in rows:
+def judge(case: SideCase, watches: dict[int, FragileWatch]) -> Iterator[Alert]:
+    """Yield the alerts of one minute, and move `watches`, by side, on."""
+    minute, settings = case.minute, case.settings
+    for row in case.moves:
         watch = watches.setdefault(row.side, FragileWatch())
-        if not _is_far(row, settings):
-            if not watch.is_fragile and _is_fragile(row, settings):
-                watch.is_fragile = True
-                if not watch.said or minute.window - watch.said >= settings.cooldown_minutes * MINUTE_MS:
-                    watch.said = minute.window
-                    alerts.append(_alert(minute, row))
-        else:
+        if _is_far(row, settings):
             watch.is_fragile = False
-    return alerts
+        elif not watch.is_fragile and _is_fragile(row, settings):
+            watch.is_fragile = True
+            if minute.may_speak(watch.said, settings):
+                watch.said = minute.window
+                yield _alert(minute, row)
 
 
 def amplification(row: Cascade) -> float:
@@ -71,7 +66,10 @@ def _alert(minute: Minute, row: Cascade) -> Alert:
     times = amplification(row)
     how = "further than the known books reach" if math.isinf(times) else f"{times:.1f} times as far"
     text = (
-        f"fragile: a move of {row.trigger_percent:.1f}% to {row.trigger_price:.8g} would be carried {how} by "
+        f"a move of {row.trigger_percent:.1f}% to {row.trigger_price:.8g} would be carried {how} by "
         f"liquidations of {side.label}s worth {usd_text(liquidated)}"
     )
     return minute.alert(AlertKind.FRAGILE, side, liquidated, text, edge=row.trigger_price, distance=row.trigger_percent)
+
+
+RULE = SideRule(judge, FragileWatch)
