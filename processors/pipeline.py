@@ -11,12 +11,12 @@ import msgspec
 
 from liqheat.domain.events import Batch, Kind
 from liqheat.platform.codec import Rows
-from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.settings import Signals as SignalSettings
+from liqheat.platform.state_codec import pack, unpack
 from processors.heatmap import engine
 from processors.heatmap.rows import ClosedMinutes
-from processors.heatmap.state import PartitionState
+from processors.heatmap.state import PartitionState, SavedSymbol
 from processors.signals import engine as signals
 from processors.signals import state as signal_state
 from processors.signals.engine import Record
@@ -31,13 +31,11 @@ class PipelineState:
     signals: dict[str, SignalState] = field(default_factory=dict)
 
 
-class _Packed(msgspec.Struct, array_like=True):
-    positions: bytes
-    signals: bytes
+class Saved(msgspec.Struct, array_like=True):
+    """All that is remembered of a symbol."""
 
-
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(_Packed)
+    positions: SavedSymbol
+    signals: SignalState | None
 
 
 class Pipeline:
@@ -72,24 +70,18 @@ class Pipeline:
 
     def dump(self, state: PipelineState, symbol: str) -> bytes:
         """Return what is known of `symbol` as bytes from which `load` makes the same."""
-        judged = state.signals.get(symbol)
-        signals_of = b"" if judged is None else signal_state.dump(judged)
-        return _ENCODER.encode(_Packed(engine.dump(state.positions, symbol), signals_of))
+        return pack(Saved(state.positions.saved(symbol), state.signals.get(symbol)))
 
     def load(self, state: PipelineState, data: bytes) -> None:
         """Take in a symbol that `dump` wrote.
 
         Raises:
-            FatalError: another version or another grid wrote it.
+            FatalError: another version, model or grid wrote it, or it is damaged.
         """
-        try:
-            packed = _DECODER.decode(data)
-            judged = signal_state.load(packed.signals) if packed.signals else None
-        except msgspec.MsgspecError as error:
-            raise FatalError(f"A checkpoint is not of this version ({error}): replay the log from its start") from error
-        symbol = engine.load(state.positions, packed.positions)
-        if judged is not None:
-            state.signals[symbol] = judged
+        saved = unpack(data, Saved)
+        state.positions.restore(saved.positions)
+        if saved.signals is not None:
+            state.signals[saved.positions.symbol] = saved.signals
 
     def _judge(
         self, state: PipelineState, closed: Sequence[ClosedMinutes], judged: dict[str, SignalState]

@@ -18,12 +18,13 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import Rows, rows_of
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
+from liqheat.platform.state_codec import pack, unpack
 from processors.heatmap import closing, gathering, plausibility
 from processors.heatmap.minutes import EMPTY_SLOT, NOT_STARTED, Closing, Plan, plan_of
 from processors.heatmap.observing import observe
 from processors.heatmap.rows import ClosedMinutes, Output
 from processors.heatmap.span import KIND_CODES, TIMED_KINDS, Gathered, gathered_of
-from processors.heatmap.state import Before, PartitionState
+from processors.heatmap.state import Before, PartitionState, SavedSymbol
 from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.inferred import MODEL_VERSION
 
@@ -121,16 +122,18 @@ def open_minutes(state: PartitionState) -> list[Batch]:
 
 def dump(state: PartitionState, symbol: str) -> bytes:
     """Return one symbol's state as bytes for its checkpoint."""
-    return state.dump(symbol)
+    return pack(state.saved(symbol))
 
 
 def load(state: PartitionState, data: bytes) -> str:
     """Take in a symbol's state that `dump` wrote; return the symbol.
 
     Raises:
-        FatalError: another format, model or grid wrote it, or it is damaged.
+        FatalError: another version, model or grid wrote it, or it is damaged.
     """
-    return state.load(data)
+    saved = unpack(data, SavedSymbol)
+    state.restore(saved)
+    return saved.symbol
 
 
 def _output(state: PartitionState) -> Output:

@@ -14,16 +14,14 @@ import numpy.typing as npt
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from processors.heatmap.minutes import EMPTY_MARKET, EMPTY_SLOT, MARKET, NOT_STARTED, SLOT, lateness_of
-from processors.positions.inferred import InferredPositions, Taken
-from processors.positions.observed import ObservedPositions
+from processors.positions.inferred import MODEL_VERSION, InferredPositions, SavedInferred, Taken
+from processors.positions.observed import ObservedPositions, SavedObserved
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 Executed = dict[tuple[int, int], int]
 """Executed liquidations in micro-USD by (side, published bucket)."""
 
-FORMAT = 7
-"""Version of `dump`; the model's own version travels inside what `InferredPositions` dumps."""
 _CAPACITY = 64
 
 SHOWN = np.dtype(
@@ -42,26 +40,26 @@ _NOT_SHOWN = np.zeros(1, SHOWN)
 _NOT_SHOWN["window_start"] = NOT_STARTED
 
 
-class _SavedMarket(msgspec.Struct, array_like=True):
+class SavedMarket(msgspec.Struct, array_like=True):
+    """One market of a symbol: its rows of `table` and `slots`, and its positions."""
+
     venue: str
     instrument: str
     table: bytes
     slots: bytes
     executed: list[list[tuple[int, int, int]]]
-    inferred: bytes
-    observed: bytes | None
+    inferred: SavedInferred
+    observed: SavedObserved | None
 
 
-class _SavedSymbol(msgspec.Struct, array_like=True):
-    format: int
+class SavedSymbol(msgspec.Struct, array_like=True):
+    """All that is known of a symbol, and the model and grid that it was made by."""
+
     symbol: str
+    model_version: int
     grid_factor: int
     revision: int
-    markets: list[_SavedMarket]
-
-
-_DECODER = msgspec.msgpack.Decoder(_SavedSymbol)
-_DECODER_OF_FORMAT = msgspec.msgpack.Decoder(tuple[int, str, int, int, list[Any]])
+    markets: list[SavedMarket]
 
 
 @dataclass(slots=True)
@@ -184,41 +182,49 @@ class PartitionState:
         if before.inferred is not None:
             self.inferred.put_back(before.inferred)
 
-    def dump(self, symbol: str) -> bytes:
-        """Return all that is known of `symbol` as bytes for its checkpoint."""
+    def saved(self, symbol: str) -> SavedSymbol:
+        """Return all that is known of `symbol` for its checkpoint."""
         place = self.symbol_numbers[symbol]
         markets = [self._saved(market) for market in self.markets_of[place] if self._is_seen(market)]
-        saved = _SavedSymbol(FORMAT, symbol, self.settings.grid_factor, int(self.revisions[place]), markets)
-        return msgspec.msgpack.encode(saved)
+        return SavedSymbol(symbol, MODEL_VERSION, self.settings.grid_factor, int(self.revisions[place]), markets)
 
-    def load(self, data: bytes) -> str:
-        """Take in a symbol that `dump` wrote, and return its name; it goes on exactly as the dumped one would have.
+    def restore(self, saved: SavedSymbol) -> None:
+        """Take in a saved symbol; it goes on exactly as the saved one would have.
 
         Raises:
-            FatalError: another format, model or grid wrote it, or it is damaged.
+            FatalError: another model or grid made it, or its parts do not fit together.
         """
-        saved = _read(data)
+        if saved.model_version != MODEL_VERSION:
+            raise FatalError(
+                f"The checkpoint has model {saved.model_version}, this build has {MODEL_VERSION}: "
+                "replay the log from its start, or run the build that wrote it"
+            )
         if saved.grid_factor != self.settings.grid_factor:
             raise FatalError(
                 f"The checkpoint has grid factor {saved.grid_factor}, the settings {self.settings.grid_factor}: "
                 "set LIQHEAT_ENGINE__GRID_FACTOR back, or replay the log from its start"
             )
+        try:
+            self._restore(saved)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise FatalError(f"The checkpoint of {saved.symbol} is damaged ({error}): replay the log") from error
+
+    def _restore(self, saved: SavedSymbol) -> None:
         place = self.symbol_number_of(saved.symbol)
         self.revisions[place] = saved.revision
         for each in saved.markets:
             market = self.number_of(each.venue, saved.symbol)
             self.instruments[market] = each.instrument
-            self.table[market] = np.frombuffer(each.table, MARKET)[0]
-            self.slots[2 * market : 2 * market + 2] = np.frombuffer(each.slots, SLOT)
+            (self.table[market],) = np.frombuffer(each.table, MARKET)
+            self.slots[2 * market : 2 * market + 2] = np.frombuffer(each.slots, SLOT).reshape(2)
             for slot, executed in enumerate(each.executed):
                 if executed:
                     self.executed[2 * market + slot] = {(side, bucket): amount for side, bucket, amount in executed}
-            self.inferred.load(market, each.inferred)
+            self.inferred.restore(market, each.inferred)
             if each.observed is not None:
-                self.observed[market] = ObservedPositions.load(each.observed, self.settings.grid_factor)
+                self.observed[market] = ObservedPositions.restored(each.observed, self.settings.grid_factor)
             self.stale[market] = True
             self.shown[market] = _NOT_SHOWN[0]
-        return saved.symbol
 
     def _is_seen(self, market: int) -> bool:
         row = self.table[market]
@@ -226,35 +232,18 @@ class PartitionState:
             row["start"] != NOT_STARTED or not np.isnan(row["turnover"]) or row["depth_time"] or market in self.observed
         )
 
-    def _saved(self, market: int) -> _SavedMarket:
+    def _saved(self, market: int) -> SavedMarket:
         observed = self.observed.get(market)
         executed = [
             [(side, bucket, amount) for (side, bucket), amount in sorted(self.executed.get(slot, {}).items())]
             for slot in (2 * market, 2 * market + 1)
         ]
-        return _SavedMarket(
+        return SavedMarket(
             self.venues[market],
             self.instruments[market],
             self.table[market : market + 1].tobytes(),
             self.slots[2 * market : 2 * market + 2].tobytes(),
             executed,
-            self.inferred.dump(market),
-            None if observed is None else observed.dump(),
+            self.inferred.saved(market),
+            None if observed is None else observed.saved(),
         )
-
-
-def _read(data: bytes) -> _SavedSymbol:
-    try:
-        version = _DECODER_OF_FORMAT.decode(data)[0]
-        if version == FORMAT:
-            saved = _DECODER.decode(data)
-            if all(
-                len(each.table) == MARKET.itemsize and len(each.slots) == 2 * SLOT.itemsize for each in saved.markets
-            ):
-                return saved
-    except msgspec.DecodeError as error:
-        raise FatalError(f"The checkpoint is damaged or of another version ({error}): replay the log") from error
-    raise FatalError(
-        f"The checkpoint has format version {version}, this build reads {FORMAT}: "
-        "replay the log from its start, or run the build that wrote it"
-    )

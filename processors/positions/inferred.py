@@ -18,6 +18,7 @@ from processors.positions.distances import BANDS
 from processors.positions.evidence import LEARNING_MINUTES
 from processors.positions.fine_columns import per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
+from processors.positions.inferred_codec import SavedInferred as SavedInferred
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
 from processors.positions.learning import learn, note_minute
 from processors.positions.minute_columns import MinuteColumns, mean_price, rows_of, turnover_of
@@ -171,17 +172,17 @@ class InferredPositions:
         for name, rows in taken.rows.items():
             getattr(self.state, name)[taken.markets] = rows
 
-    def dump(self, market: int) -> bytes:
-        """Return a market's rows as bytes; the flows of its last minute are left out."""
-        return inferred_codec.dump(self.state, market)
+    def saved(self, market: int) -> SavedInferred:
+        """Return a market's rows for a checkpoint; the flows of its last minute are left out."""
+        return inferred_codec.saved(self.state, market)
 
-    def load(self, market: int, data: bytes) -> None:
-        """Put what `dump` wrote into the rows of `market`; it goes on exactly as the dumped one would have.
+    def restore(self, market: int, saved: SavedInferred) -> None:
+        """Put saved rows into those of `market`; it goes on exactly as the saved one would have.
 
         Raises:
-            FatalError: another model or grid wrote it, or it is damaged; the market is as before.
+            ValueError: they are of another shape; the market is as before.
         """
-        inferred_codec.load(self.state, market, data)
+        inferred_codec.restore(self.state, market, saved)
 
     def _with_price(
         self, markets: IntArray, low: FloatArray, high: FloatArray

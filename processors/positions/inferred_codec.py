@@ -1,7 +1,7 @@
-"""One market's inferred positions as compact bytes and back, for the checkpoint.
+"""One market's inferred positions in the compact form that checkpoints hold, and back.
 
 Small columns as they are; amounts in the market's unit, as differences along price in the narrowest type that holds
-them, byte-shuffled and zstd-compressed behind a version.
+them, byte-shuffled, so that they compress well.
 """
 
 from typing import Any
@@ -9,58 +9,41 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
-from liqheat.platform.errors import FatalError
 from processors.positions.fine_columns import per_level, scaled
 from processors.positions.inferred_state import InferredState
 
 MODEL_VERSION = 3
 """Stamped on checkpoints and on every published row: numbers of different versions do not add up."""
 
-_LEVEL = 3
 _DERIVED = frozenset({"phase", "standing", "flows", "flows_long"})
 _AMOUNTS = ("layers", "bands")
 _TYPES = (np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64))
 
 
-class PackedMarket(msgspec.Struct, array_like=True):
-    """One market: the grid it was made on, small columns by name, and amounts as (dtype, bytes) by name."""
+class SavedInferred(msgspec.Struct, array_like=True):
+    """One market's rows: small columns by name, and amounts as (dtype, bytes) by name."""
 
-    model_version: int
-    factor: int
     columns: dict[str, Any]
     amounts: dict[str, tuple[str, bytes]]
 
 
-def dump(state: InferredState, market: int) -> bytes:
-    """Return a market's rows as bytes."""
+def saved(state: InferredState, market: int) -> SavedInferred:
+    """Return a market's rows; the flows of its last minute are left out."""
     small = [name for name in state.columns if name not in _DERIVED and name not in _AMOUNTS]
     bits = max(int(state.unit_bits[market]), 0)
-    packed = PackedMarket(
-        MODEL_VERSION,
-        state.factor,
+    return SavedInferred(
         {name: getattr(state, name)[market].tolist() for name in small},
         {name: _narrow(getattr(state, name)[market] >> bits) for name in _AMOUNTS},
     )
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(msgspec.msgpack.encode(packed))
 
 
-def load(state: InferredState, market: int, data: bytes) -> None:
-    """Put dumped rows into `market`.
+def restore(state: InferredState, market: int, packed: SavedInferred) -> None:
+    """Put saved rows into `market`.
 
     Raises:
-        FatalError: another model or grid wrote them, or they are damaged; nothing was changed.
+        ValueError: they are of another shape; nothing was changed.
     """
-    try:
-        packed = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data), type=PackedMarket)
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
-        raise FatalError(f"The inferred positions in the checkpoint cannot be read: {error}") from error
-    if (packed.model_version, packed.factor) != (MODEL_VERSION, state.factor):
-        raise FatalError(
-            f"The checkpoint has model {packed.model_version} on grid factor {packed.factor}, this build has "
-            f"{MODEL_VERSION} on {state.factor}: replay the log from its start"
-        )
     bits = max(int(packed.columns["unit_bits"]), 0)
     rows: dict[str, npt.NDArray[Any]] = {}
     for name in (*packed.columns, *_AMOUNTS):

@@ -30,7 +30,11 @@ class ObservedPosition:
     amount: int
 
 
-_Saved = tuple[list[tuple[str, int, float, int, int, int]], list[list[tuple[int, int, int, int]]]]
+class SavedObserved(msgspec.Struct, array_like=True):
+    """One market's accounts (name, side, coins, band, bucket, micro-USD), and cells of the minute's flows by side."""
+
+    accounts: list[tuple[str, int, float, int, int, int]]
+    flows: list[list[tuple[int, int, int, int]]]
 
 
 class ObservedPositions:
@@ -57,21 +61,20 @@ class ObservedPositions:
         """Whether anything opened, closed or was swept since the minute began."""
         return any(bool(book.flows.any()) for book in self.books)
 
-    def dump(self) -> bytes:
-        """Return the accounts and the minute's flows as bytes; `load` makes an equal object of them."""
+    def saved(self) -> "SavedObserved":
+        """Return the accounts and the minute's flows for a checkpoint; `restored` makes an equal object of them."""
         accounts = [
             (name, held.side, held.quantity, held.band, held.bucket, held.amount)
             for name, held in sorted(self.accounts.items())
         ]
-        return msgspec.msgpack.encode((accounts, [book.flow_cells() for book in self.books]))
+        return SavedObserved(accounts, [book.flow_cells() for book in self.books])
 
     @classmethod
-    def load(cls, data: bytes, factor: int) -> "ObservedPositions":
-        """Return what `dump` wrote."""
-        accounts, flows = msgspec.msgpack.decode(data, type=_Saved)
+    def restored(cls, saved: "SavedObserved", factor: int) -> "ObservedPositions":
+        """Return what `saved` was made of."""
         made = cls(factor)
-        made.accounts = {name: ObservedPosition(*values) for name, *values in accounts}
-        for side, book, cells in zip((Side.LONG, Side.SHORT), made.books, flows, strict=True):
+        made.accounts = {each[0]: ObservedPosition(*each[1:]) for each in saved.accounts}
+        for side, book, cells in zip((Side.LONG, Side.SHORT), made.books, saved.flows, strict=True):
             held = [each for each in made.accounts.values() if each.side == side and each.amount]
             book.restore(
                 np.array([each.band for each in held], np.int64),

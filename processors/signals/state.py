@@ -1,9 +1,7 @@
 """What the signals of one symbol remember, in a form that a checkpoint can hold.
 
-The engine alone changes it. Arrays travel as their bytes, the rest as MessagePack; the checkpoint compresses it.
+The engine alone changes it. `liqheat.platform.state_codec` writes it.
 """
-
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -85,23 +83,6 @@ class SignalState(msgspec.Struct):
     sides: SideMemory = msgspec.field(default_factory=SideMemory)
 
 
-def _encode_array(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return ("rows" if value.dtype == ROW else "history", value.tobytes())
-    raise NotImplementedError(f"Expected an array, was {type(value).__name__}")
-
-
-def _decode_array(_: type, value: Any) -> Any:
-    kind, data = value
-    if kind == "rows":
-        return np.frombuffer(data, dtype=ROW)
-    return np.frombuffer(data, dtype=np.float64).reshape(-1, EMPTY.shape[1])
-
-
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_array)
-_DECODER = msgspec.msgpack.Decoder(SignalState, dec_hook=_decode_array)
-
-
 def copied(state: SignalState) -> SignalState:
     """Return an equal state that `update` can change without changing this one; arrays and frozen parts are shared."""
     replace = msgspec.structs.replace
@@ -115,13 +96,3 @@ def copied(state: SignalState) -> SignalState:
         episodes=copied_episodes(state.episodes),
         sides=copied_memory(state.sides),
     )
-
-
-def dump(state: SignalState) -> bytes:
-    """Return `state` as bytes."""
-    return _ENCODER.encode(state)
-
-
-def load(data: bytes) -> SignalState:
-    """Return the state that `dump` wrote."""
-    return _DECODER.decode(data)

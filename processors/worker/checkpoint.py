@@ -10,22 +10,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
-import zstandard
 
+from liqheat.platform import state_codec
 from liqheat.platform.errors import FatalError
 from liqheat.platform.topics import MAXIMUM_STATE_BYTES
 
-_VERSION = 2
 _HEADER = struct.Struct("<BIq")
-# Level 1 shrinks a book three- to fivefold at several hundred MB/s; higher levels cost more than they save.
-_COMPRESSION_LEVEL = 1
 # What Kafka puts around a value; the limit of the topic holds for the whole record.
 _RECORD_OVERHEAD = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A symbol's state after the message at `applied_offset` of `partition` of the log."""
+    """A symbol's state after the message at `applied_offset` of `partition` of the log.
+
+    `state` is what an engine made of it with `liqheat.platform.state_codec`; here it only gets a header, which begins
+    with the same version and can be read without the state.
+    """
 
     partition: int
     applied_offset: int
@@ -35,11 +36,9 @@ class Checkpoint:
         """Return it as the value of a changelog message.
 
         Raises:
-            FatalError: compressed it is still larger than the changelog topic admits.
+            FatalError: it is larger than the changelog topic admits.
         """
-        packed = _HEADER.pack(_VERSION, self.partition, self.applied_offset) + zstandard.compress(
-            self.state, _COMPRESSION_LEVEL
-        )
+        packed = _HEADER.pack(state_codec.VERSION, self.partition, self.applied_offset) + self.state
         if len(packed) > MAXIMUM_STATE_BYTES - _RECORD_OVERHEAD:
             raise FatalError(
                 f"The engine state of {symbol} is {len(packed):,} bytes compressed, "
@@ -52,14 +51,10 @@ class Checkpoint:
         """Read what `pack` wrote.
 
         Raises:
-            FatalError: it is of another version, or broken.
+            FatalError: it is of another version.
         """
         partition, applied_offset = _read_header(packed)
-        try:
-            state = zstandard.decompress(packed[_HEADER.size :])
-        except zstandard.ZstdError as error:
-            raise FatalError(f"A checkpoint in the changelog is broken: {error}") from error
-        return cls(partition, applied_offset, state)
+        return cls(partition, applied_offset, packed[_HEADER.size :])
 
 
 def partition_of(packed: bytes) -> int:
@@ -73,11 +68,9 @@ def applied_offset_of(packed: bytes) -> int:
 
 
 def _read_header(packed: bytes) -> tuple[int, int]:
-    if len(packed) < _HEADER.size or packed[0] != _VERSION:
-        raise FatalError(
-            "The changelog holds checkpoints of another version of liqheat; "
-            "delete its topic and the consumer group's offsets to rebuild the state from the log"
-        )
+    state_codec.check_version(packed)
+    if len(packed) < _HEADER.size:
+        raise FatalError("A checkpoint in the changelog is cut off: replay the log from its start")
     _, partition, applied_offset = _HEADER.unpack_from(packed)
     return partition, applied_offset
 

@@ -10,8 +10,7 @@ Pure; the driver writes what `at` and `end` give and asks before each message.
 
 from dataclasses import dataclass, replace
 
-import msgspec
-
+from liqheat.platform.state_codec import pack, unpack
 from processors.worker.checkpoint import Checkpoint
 
 DEATHS_ALONE = 2
@@ -53,11 +52,11 @@ class Mark:
     def unpack(cls, packed: bytes) -> "Mark":
         """Read what `packed` wrote."""
         saved = Checkpoint.unpack(packed)
-        return cls(saved.applied_offset, *msgspec.msgpack.decode(saved.state, type=tuple[bool, int, int, int]))
+        return cls(saved.applied_offset, *unpack(saved.state, tuple[bool, int, int, int]))
 
     def packed(self, partition: int) -> bytes:
         """Return the mark as the value of a checkpoint."""
-        state = msgspec.msgpack.encode((self.ended_well, self.offset, self.count, self.deaths))
+        state = pack((self.ended_well, self.offset, self.count, self.deaths))
         return Checkpoint(partition, self.number, state).pack(mark_name(partition))
 
 

@@ -12,8 +12,9 @@ from liqheat.domain.market import LEVERAGE_BANDS
 from liqheat.domain.price_grid import bucket_of, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
+from liqheat.platform.state_codec import pack
 from processors.signals.engine import update
-from processors.signals.state import SignalState, dump
+from processors.signals.state import SignalState
 from tests.support.signal_cases import START, minute_frame, readings_of
 
 pytestmark = pytest.mark.bench
@@ -68,7 +69,7 @@ def test_signals_of_1700_markets_in_a_minute() -> None:
         spent.append(time.process_time() - started)
         rows += frame.height * MARKETS
     seconds = float(np.median(spent))
-    state_bytes = len(dump(states[0]))
+    state_bytes = len(pack(states[0]))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
     print(  # noqa: T201 - a bench prints its figures
         f"\nsignals: {MARKETS} markets with {rows // MARKETS // MINUTES} bucket rows take {seconds:.2f} s of a minute "

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from liqheat.domain.price_grid import bucket_of
-from liqheat.platform.errors import FatalError
-from processors.positions.inferred import InferredPositions
+from liqheat.platform.state_codec import pack, unpack
+from processors.positions.inferred import InferredPositions, SavedInferred
 from processors.positions.minute_columns import MinuteColumns, rows_of
 from processors.positions.opening import LAYER_PERIODS
 from tests.support.inferred_oracle import Minute, Oracle
@@ -186,9 +186,9 @@ def test_a_loaded_market_goes_on_as_the_dumped_one() -> None:
     for minute in minutes[:40]:
         in_turns(first, minute, markets)
     for market in range(markets):
-        data = first.dump(market)
+        data = pack(first.saved(market))
         assert len(data) < 30_000
-        second.load(market, data)
+        second.restore(market, unpack(data, SavedInferred))
         assert_same(first, second, market, but=("flows", "flows_long"))
     for minute in minutes[40:]:
         in_turns(first, minute, markets)
@@ -197,17 +197,19 @@ def test_a_loaded_market_goes_on_as_the_dumped_one() -> None:
         assert_same(first, second, market)
 
 
-def test_a_damaged_or_foreign_checkpoint_is_refused_and_changes_nothing() -> None:
+def test_rows_of_another_shape_are_refused_and_change_nothing() -> None:
     model = with_markets(4)
     minute = some_minutes(np.random.default_rng(5), 4, 1)[0]
     in_turns(model, minute, 4)
-    data, before = model.dump(0), state_of(model, 1)
-    with pytest.raises(FatalError, match="cannot be read"):
-        model.load(1, data[:-7])
-    other = InferredPositions(grid_factor=10)
-    other.add_market("okx", "X")
-    with pytest.raises(FatalError, match="grid factor 5"):
-        other.load(0, data)
+    saved, before = model.saved(0), state_of(model, 1)
+    for name, (dtype, data) in saved.amounts.items():
+        cut = SavedInferred(saved.columns, saved.amounts | {name: (dtype, data[:-8])})
+        with pytest.raises(ValueError, match="reshape"):
+            model.restore(1, cut)
+    for name, values in saved.columns.items():
+        if isinstance(values, list):
+            with pytest.raises(ValueError, match=r"reshape|inhomogeneous"):
+                model.restore(1, SavedInferred(saved.columns | {name: values[:-1]}, saved.amounts))
     for name, values in before.items():
         np.testing.assert_array_equal(values, getattr(model.state, name)[1])
 

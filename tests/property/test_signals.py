@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from liqheat.domain.events import Batch
 from liqheat.domain.market import Side, Venue
 from liqheat.domain.windows import MINUTE_MS
+from liqheat.platform.state_codec import pack, unpack
 from processors.signals.curves import cumulative, liquidated_by
-from processors.signals.state import dump, load
+from processors.signals.state import SignalState
 from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
 
 VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)
@@ -98,16 +99,16 @@ def test_no_alert_is_sent_twice_and_none_is_missing_over_twenty_random_restarts(
     random_ = random.Random(7)
     kills = set(random_.sample(range(100, len(DAY)), 20))
     story = Story(cluster_usd=1e6)
-    position, saved = 0, (0, dump(story.state))
+    position, saved = 0, (0, pack(story.state))
     while position < len(DAY):
         story.hear(DAY[position])
         position += 1
         if random_.random() < 0.03:
-            saved = position, dump(story.state)
+            saved = position, pack(story.state)
         if position in kills:
             kills.remove(position)
             position, state = saved
-            story.state = load(state)
+            story.state = unpack(state, SignalState)
     assert not kills
     sent = [alert.alert_id for alert in uninterrupted.alerts]
     assert len(sent) == len(set(sent))

@@ -18,9 +18,10 @@ from liqheat.domain.signals import Alert, Cluster, ClusterShare, MarketSignal, S
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import decode, encode
 from liqheat.platform.settings import Signals
+from liqheat.platform.state_codec import pack, unpack
 from processors.signals.book import ROW, Rows, SideBook, side_book
 from processors.signals.engine import to_batches, update
-from processors.signals.state import NO_ROWS, Reading, SignalState, dump, load
+from processors.signals.state import NO_ROWS, Reading, SignalState
 
 FACTOR = 20
 START = 1_767_225_600_000
@@ -217,7 +218,7 @@ class Story:
 
     def restart(self) -> None:
         """Go on from a checkpoint."""
-        self.state = load(dump(self.state))
+        self.state = unpack(pack(self.state), SignalState)
 
     def latest_clusters(self) -> list[Cluster]:
         """Return the clusters of the last judged minute."""

@@ -10,8 +10,11 @@ from liqheat.domain.market import Venue
 from liqheat.platform.codec import rows_of
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
+from liqheat.platform.state_codec import pack, unpack
 from processors.heatmap import engine
-from processors.heatmap.state import PartitionState
+from processors.heatmap.minutes import SLOT
+from processors.heatmap.state import PartitionState, SavedSymbol
+from processors.positions.inferred import MODEL_VERSION
 
 START, MINUTE = 1_767_225_600_000, 60_000
 SETTINGS = EngineSettings(closing_spread_ms=0)
@@ -135,13 +138,22 @@ def test_a_checkpoint_of_another_build_or_grid_is_refused_with_a_sentence() -> N
     state = engine.new_state(SETTINGS)
     engine.apply(state, to_batch([Mark(*AT, START, 1.0)]))
     data = engine.dump(state, "VIRTUAL")
-    with pytest.raises(FatalError, match="format version 99"):
-        engine.load(engine.new_state(SETTINGS), data[:1] + b"\x63" + data[2:])
+    with pytest.raises(FatalError, match="has version 99, this build reads"):
+        engine.load(engine.new_state(SETTINGS), b"\x63" + data[1:])
+    older = unpack(data, SavedSymbol)
+    older.model_version -= 1
+    with pytest.raises(FatalError, match=f"has model {MODEL_VERSION - 1}, this build has {MODEL_VERSION}"):
+        engine.load(engine.new_state(SETTINGS), pack(older))
+    for part, less in (("table", 4), ("slots", 4), ("slots", SLOT.itemsize)):
+        cut = unpack(data, SavedSymbol)
+        setattr(cut.markets[0], part, getattr(cut.markets[0], part)[:-less])
+        with pytest.raises(FatalError, match="checkpoint of VIRTUAL is damaged"):
+            engine.load(engine.new_state(SETTINGS), pack(cut))
     with pytest.raises(FatalError, match="damaged"):
         engine.load(engine.new_state(SETTINGS), data[:-4])
     with pytest.raises(FatalError, match="LIQHEAT_ENGINE__GRID_FACTOR"):
         engine.load(engine.new_state(EngineSettings(grid_factor=20)), data)
-    with pytest.raises(FatalError, match="damaged or of another version"):
+    with pytest.raises(FatalError, match="has version 4, this build reads"):
         engine.load(engine.new_state(SETTINGS), b"\x04\x28\xb5\x2f\xfd")
 
 
