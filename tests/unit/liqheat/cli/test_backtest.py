@@ -199,15 +199,6 @@ def write_files(folder: Path, days: int = 12) -> tuple[Path, Path]:
     return first, second
 
 
-def test_a_name_in_brackets_is_printed_as_it_is(tmp_path: Path) -> None:
-    load_commands()
-    bars, liquidations = write_files(tmp_path)
-    arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--draws", "0", "--no-rivals"]
-    result = CliRunner().invoke(app, [*arguments, "--market", "[/b]:[red]BTC"], catch_exceptions=False)
-    assert result.exit_code == 0
-    assert result.stdout.startswith("[/b]:[red]BTC, judged 192 hours")
-
-
 def test_the_command_judges_csv_files_and_draws_its_page(tmp_path: Path) -> None:
     load_commands()
     bars, liquidations = write_files(tmp_path, days=6)
@@ -240,12 +231,14 @@ def test_the_command_judges_csv_files_and_draws_its_page(tmp_path: Path) -> None
     assert text.count("plotly-graph-div") == 4
 
 
-def test_without_json_and_rivals_a_table_is_printed(tmp_path: Path) -> None:
+def test_without_json_and_rivals_a_table_is_printed_and_a_name_in_brackets_as_it_is(tmp_path: Path) -> None:
     load_commands()
     bars, liquidations = write_files(tmp_path, days=3)
     arguments = ["backtest", "--bars", str(bars), "--liquidations", str(liquidations), "--draws", "5", "--no-rivals"]
-    table = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "Predicted / executed, streamed" in table.stdout
+    result = CliRunner().invoke(app, [*arguments, "--market", "[/b]:[red]BTC"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("[/b]:[red]BTC, judged 48 hours")
+    assert "Predicted / executed, streamed" in result.stdout
 
 
 @pytest.mark.parametrize(

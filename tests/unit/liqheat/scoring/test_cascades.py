@@ -1,7 +1,5 @@
 """The judge of predicted cascades, on cases that a reader can check, and on a world whose positions are known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,10 +11,7 @@ from liqheat.scoring.cascades import (
     at_risk_alone,
     judge,
     rank_correlation,
-    score_cascades,
 )
-from liqheat.simulator.order_book import DepthShape
-from liqheat.simulator.world import world_of
 
 BOOK = BookDepths(100.0, np.array([0.01, 0.1]), np.array([1e6, 1e7]), np.array([1e6, 1e7]))
 LEVELS = ExpectedLevels(np.array([99.0, 97.0, 104.0]), np.array([1e6, 2e6, 5e6]))
@@ -65,27 +60,3 @@ def test_at_risk_alone_gets_the_scale_that_serves_it_best() -> None:
     # Amplification is 1 + at risk / 3 million in truth.
     cases = [case(-0.01, 1 + 1 / 3), case(-0.05, 2.0), case(0.03, 1.0), case(0.05, 1 + 5 / 3)]
     assert judge(cases, at_risk_alone(cases)).median_error < 0.05
-
-
-def test_who_knows_book_and_levels_foresees_what_worlds_do() -> None:
-    def chain(book: BookDepths, levels: ExpectedLevels, move: float) -> Prediction:
-        depths = book.bids_usd if move < 0 else book.asks_usd
-        here = (levels.prices < book.middle) == (move < 0)
-        distance = np.abs(np.log(levels.prices[here] / book.middle))
-        order = np.argsort(distance)
-        forced = np.concatenate([[0.0], np.cumsum(levels.usd[here][order])])
-        start = reached = abs(np.log1p(move))
-        for _ in range(50):
-            swept = forced[np.searchsorted(distance[order], reached, side="right")]
-            reached = start + np.interp(swept, np.append(0.0, depths), np.append(0.0, book.distances))
-        return Prediction(book.middle * np.exp(np.sign(move) * reached), float(reached / start))
-
-    worlds = []
-    for seed, depth in ((31, 0.02), (32, 0.01), (33, 0.04)):
-        world = world_of(seed)
-        shape = DepthShape(depth * world.coin.open_interest_usd, 1.2, 0.2)
-        worlds.append(replace(world, depth=shape, people=replace(world.people, traders=1_500)))
-    figures = score_cascades(chain, worlds, hours=2)
-    assert figures["prediction"].cases == figures["at risk alone"].cases == 30
-    assert figures["prediction"].rank_correlation > 0.7
-    assert figures["prediction"].median_rest_error < 1.0
