@@ -211,7 +211,7 @@ def event(time: str, title: str, source: str, link: str = "", importance: str = 
 
 
 def to_batches(tagged: Sequence[Tagged]) -> list[Batch]:
-    """Return the catalysts as one batch a symbol, in order."""
+    """Return the catalysts as one batch per symbol, in order."""
     by_symbol: dict[str, list[Catalyst]] = {}
     for each in tagged:
         by_symbol.setdefault(each.symbol, []).append(each.catalyst)

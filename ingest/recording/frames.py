@@ -169,7 +169,7 @@ def replayed(mapper: Mapper, paths: Iterable[Path], on_poison: OnPoison) -> Iter
 
 
 class MinuteSlicer:
-    """Cuts a stream of events into slices of one minute a symbol, to be published whole.
+    """Cuts a stream of events into slices of one minute per symbol, to be published whole.
 
     Fast playback through batches by rows would let one kind run minutes ahead of another, and the engine
     closes a minute when any later row arrives.

@@ -1,1 +1,1 @@
-"""One package a venue: `messages` (typed raw structs), `mapper` (pure), `feed` (sockets and polling)."""
+"""One package per venue: `messages` (typed raw structs), `mapper` (pure), `feed` (sockets and polling)."""

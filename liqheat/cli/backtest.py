@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest(
-    events: Path = typer.Argument(None, help="File of normalised events, one JSON a line, as `normalise` prints them."),
+    events: Path = typer.Argument(
+        None, help="File of normalised events, one JSON per line, as `normalise` prints them."
+    ),
     bars: Path = typer.Option(None, help="CSV of bars: time, open, high, low, close, volume, open_interest."),
     liquidations: Path = typer.Option(None, help="CSV of executed liquidations: time, long..., short... in USD."),
     clickhouse: bool = typer.Option(False, "--clickhouse", help="Read the minutes that the sink stored."),

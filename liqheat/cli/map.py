@@ -1,4 +1,4 @@
-"""`liqheat map`: the engine without Kafka, normalised events in, heatmap rows out, one JSON a line each."""
+"""`liqheat map`: the engine without Kafka, normalised events in, heatmap rows out, one JSON per line."""
 
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def map_events(
     file: Path | None = typer.Argument(
-        None, help="File of events, one JSON a line, may be gzipped; default: standard input."
+        None, help="File of events, one JSON per line, may be gzipped; default: standard input."
     ),
     every: str = typer.Option("", help="Print the map at every multiple of this: 60m, 1h, 30m."),
     at: list[str] = typer.Option([], help="Print the map at this time (s, ms or ISO 8601, UTC); may be given again."),
@@ -123,7 +123,7 @@ def _levels(
 
 
 def _rows(levels: "pl.DataFrame") -> "pl.DataFrame":
-    """Return one row a bucket, leverage bands summed, in USD."""
+    """Return one row per bucket, leverage bands summed, in USD."""
     import polars as pl
 
     from liqheat.domain.money import MICRO_USD_PER_USD

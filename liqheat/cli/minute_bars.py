@@ -34,7 +34,7 @@ def read_events_file(file: Path, market: str, known_from: int | None) -> tuple[B
     """Read normalised events, as `liqheat normalise` prints them, into minute bars of one market.
 
     Args:
-        file: one JSON a line.
+        file: one JSON per line.
         market: `venue:SYMBOL`, may be empty where the file has one market.
         known_from: ms before which no liquidations were recorded; by default the file's start.
 

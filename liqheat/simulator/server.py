@@ -1,4 +1,4 @@
-"""The fake exchange: one loopback server, one path prefix a venue, real wire formats, faults on demand.
+"""The fake exchange: one loopback server, one path prefix per venue, real wire formats, faults on demand.
 
 `/binance`, `/bybit`, `/okx` and `/hyperliquid` replace the venues' hosts, for WebSocket and REST alike.
 `/_faults` controls what goes wrong, `/_state` shows the simulated time. `run` paces the markets.

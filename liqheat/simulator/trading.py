@@ -47,7 +47,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """What trades of a step are priced by; arrays have one element a venue."""
+    """What trades of a step are priced by; arrays have one element per venue."""
 
     now: int
     step_ms: int
