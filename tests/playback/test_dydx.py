@@ -31,6 +31,7 @@ from liqheat.platform.settings import Settings
 from liqheat.simulator.exchange import Exchange
 from liqheat.simulator.running import wires_for
 from liqheat.simulator.wire.base import Subscriber
+from tests.support.playback import played, same
 from tests.support.small_exchange import exchange
 from tests.support.venue_cases import Rows, VenueCase
 
@@ -85,17 +86,11 @@ BITCOIN = Instrument(Venue.DYDX, "BTC-USD", "BTC")
 
 
 def play(*frames: bytes, mapper: DydxMapper | None = None) -> list[Event]:
-    mapper = mapper or DydxMapper()
-    return [event for frame in frames for event in mapper.map(frame, RECEIVED_AT)]
+    return played(mapper or DydxMapper(), frames, RECEIVED_AT)
 
 
 def recorded(name: str) -> bytes:
     return (RECORDED / f"{name}.json").read_bytes()
-
-
-def same(events: list[Event], expected: list[Event]) -> None:
-    # By text, since NaN (no such value) equals nothing.
-    assert [repr(event) for event in events] == [repr(event) for event in expected]
 
 
 def test_the_first_trades_are_backlog_oldest_first() -> None:

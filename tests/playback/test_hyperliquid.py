@@ -21,6 +21,7 @@ from liqheat.domain.events import (
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.playback import played, same
 from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "hyperliquid"
@@ -45,18 +46,11 @@ PEPE = (Venue.HYPERLIQUID, "PEPE", "kPEPE")
 
 
 def play(*frames: bytes | str, mapper: HyperliquidMapper | None = None) -> list[Event]:
-    mapper = mapper or HyperliquidMapper()
-    sent = (frame.encode() if isinstance(frame, str) else frame for frame in frames)
-    return [event for frame in sent for event in mapper.map(frame, RECEIVED_AT)]
+    return played(mapper or HyperliquidMapper(), frames, RECEIVED_AT)
 
 
 def recorded(name: str) -> bytes:
     return (RECORDED / f"{name}.json").read_bytes()
-
-
-def same(events: list[Event], expected: list[Event]) -> None:
-    # By text, since NaN (no such value) equals nothing.
-    assert [repr(event) for event in events] == [repr(event) for event in expected]
 
 
 def test_meta_is_contracts_and_margin_tiers() -> None:

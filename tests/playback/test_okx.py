@@ -10,6 +10,7 @@ from liqheat.domain.events import Contract, Event, Liquidation, MarginTier, Mark
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from tests.support.playback import played, same
 from tests.support.venue_cases import VenueCase
 
 RECORDED = Path(__file__).parents[1] / "data" / "recorded" / "okx"
@@ -28,21 +29,11 @@ VALUES = {"BTC-USDT-SWAP": 0.01, "ETH-USDT-SWAP": 0.1, "AIXBT-USDT-SWAP": 10.0}
 
 
 def play(*frames: bytes | str, mapper: OkxMapper | None = None) -> list[Event]:
-    mapper = mapper or OkxMapper(contract_values=VALUES)
-    return [
-        event
-        for frame in frames
-        for event in mapper.map(frame.encode() if isinstance(frame, str) else frame, RECEIVED_AT)
-    ]
+    return played(mapper or OkxMapper(contract_values=VALUES), frames, RECEIVED_AT)
 
 
 def recorded(name: str) -> bytes:
     return (RECORDED / f"{name}.json").read_bytes()
-
-
-def same(events: list[Event], expected: list[Event]) -> None:
-    # By text, since NaN (no such value) equals nothing.
-    assert [repr(event) for event in events] == [repr(event) for event in expected]
 
 
 def test_instruments_teach_the_contract_values() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from liqheat.domain.market import Venue
-from liqheat.simulator.history import LiquidationRow, TradeRow, VenueMarket
+from liqheat.simulator.history import LiquidationRow, VenueMarket
 from liqheat.simulator.wire.base import BaseWire, Frame, Payload, Query, RateLimit, Subscriber, dumps, number
 from liqheat.simulator.wire.hyperliquid_info import HyperliquidInfo, context
 
@@ -35,7 +35,7 @@ class HyperliquidWire(BaseWire):
     def publish(self, view: VenueMarket) -> Iterator[Frame]:
         """Yield the trades and the context of a step, and liquidation fills for who watches their account."""
         coin = view.listing.instrument
-        trades = [self._trade(view, trade) for trade in view.trades_of(view.step)]
+        trades = [self._info.trade(view, trade) for trade in view.trades_of(view.step)]
         if trades:
             yield Frame(f"trades:{coin}", {"channel": "trades", "data": trades})
         active = {"coin": coin, "ctx": context(view)}
@@ -77,7 +77,7 @@ class HyperliquidWire(BaseWire):
         if method == "subscribe" and channel == "trades":
             view = self._views[name]
             backlog = view.recent_trades(latest=_BACKLOG)[-_BACKLOG:]
-            yield dumps({"channel": "trades", "data": [self._trade(view, trade) for trade in backlog]})
+            yield dumps({"channel": "trades", "data": [self._info.trade(view, trade) for trade in backlog]})
 
     def answer(self, path: str, query: Query) -> Payload:
         """Answer `/info` and the leaderboard; see `hyperliquid_info`."""
@@ -86,19 +86,6 @@ class HyperliquidWire(BaseWire):
     def weight(self, path: str, query: Query) -> int:  # noqa: ARG002 - the type is in the body
         """Return the documented weight of a request; the leaderboard is another host's."""
         return _WEIGHTS.get(str(query.get("type", "")), 20)
-
-    def _trade(self, view: VenueMarket, trade: TradeRow) -> dict[str, Any]:
-        buyer, seller = self._info.address(view, trade.buyer), self._info.address(view, trade.seller)
-        return {
-            "coin": view.listing.instrument,
-            "side": "B" if trade.taker_side > 0 else "A",
-            "px": number(trade.price),
-            "sz": number(trade.quantity),
-            "time": trade.time,
-            "hash": f"0x{trade.identifier:064x}",
-            "tid": trade.identifier,
-            "users": [buyer, seller],
-        }
 
 
 def liquidation_fill(view: VenueMarket, row: LiquidationRow, user: str, number_of_fill: int) -> dict[str, Any]:

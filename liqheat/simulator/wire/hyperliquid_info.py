@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from liqheat.domain.windows import DAY_MS, HOUR_MS, MINUTE_MS
-from liqheat.simulator.history import VenueMarket
+from liqheat.simulator.history import TradeRow, VenueMarket
 from liqheat.simulator.makers import maker_account
 from liqheat.simulator.traders import TraderKind
 from liqheat.simulator.truth import account_address
@@ -110,21 +110,22 @@ class HyperliquidInfo:
             for bar in window(view.bars(interval), start, end, 5_000)
         ]
 
+    def trade(self, view: VenueMarket, trade: TradeRow) -> dict[str, Any]:
+        """Return a trade as streams and answers have it."""
+        return {
+            "coin": view.listing.instrument,
+            "side": "B" if trade.taker_side > 0 else "A",
+            "px": number(trade.price),
+            "sz": number(trade.quantity),
+            "time": trade.time,
+            "hash": f"0x{trade.identifier:064x}",
+            "tid": trade.identifier,
+            "users": [self.address(view, trade.buyer), self.address(view, trade.seller)],
+        }
+
     def _recent_trades(self, query: Query) -> Payload:
         view = self._view(str(query.get("coin", "")))
-        return [
-            {
-                "coin": view.listing.instrument,
-                "side": "B" if trade.taker_side > 0 else "A",
-                "px": number(trade.price),
-                "sz": number(trade.quantity),
-                "time": trade.time,
-                "hash": f"0x{trade.identifier:064x}",
-                "tid": trade.identifier,
-                "users": [self.address(view, trade.buyer), self.address(view, trade.seller)],
-            }
-            for trade in reversed(view.recent_trades(latest=10)[-10:])
-        ]
+        return [self.trade(view, trade) for trade in reversed(view.recent_trades(latest=10)[-10:])]
 
     def _funding_history(self, query: Query) -> Payload:
         view = self._view(str(query.get("coin", "")))

@@ -6,18 +6,7 @@ import pytest
 
 from ingest.catalysts.items import Tagger, event, read_csv, read_feed, to_batches
 from liqheat.platform.errors import PoisonMessage
-
-NOW = 1_767_225_600_000
-SYMBOLS = ("VIRTUAL", "FET", "TAO", "GRASS", "RENDER")
-
-RSS = b"""<?xml version="1.0"?>
-<rss version="2.0"><channel><title>Wire</title>
-<item><title>Bittensor subnet upgrade goes live</title><link>https://example.org/1</link><guid>g-1</guid>
-  <pubDate>Wed, 31 Dec 2025 23:30:00 GMT</pubDate>
-  <description>&lt;b&gt;TAO&lt;/b&gt; and $fet holders vote.</description></item>
-<item><title>Gardeners render grass greener</title><guid>g-2</guid></item>
-<item><title>VIRTUAL listed</title><link>javascript:alert(1)</link></item>
-</channel></rss>"""
+from tests.support.news import NOW, RSS, SYMBOLS
 
 ATOM = b"""<?xml version="1.0" encoding="utf-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom"><title>Atom</title><id>a</id><updated>2026-01-01T00:00:00Z</updated>
