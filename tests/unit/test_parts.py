@@ -1,10 +1,6 @@
 """`make test` in parts: which test is in which, and what the summary and the exit status are."""
 
-from pathlib import Path
-
-import pytest
-
-from tests.parts import PARTS, PURE, TESTS, Tally, joined, part_of, run
+from tests.parts import PARTS, PURE, TESTS, Tally, joined, part_of
 
 
 def tally(part: str, status: int, **counts: int) -> Tally:
@@ -48,10 +44,3 @@ def test_a_part_that_did_not_end_says_so_and_fails_even_where_no_test_did() -> N
     lines, status = joined([tally("pure", 0, passed=3), tally("services", -9)])
     assert lines[1] == "services: no test in 1.5 minutes, exit status -9"
     assert status != 0
-
-
-@pytest.mark.parametrize(("part", "passed", "status"), [("services", 0, 5), ("pure", 1, 0)])
-def test_a_part_runs_its_own_tests_of_those_asked_for(tmp_path: Path, part: str, passed: int, status: int) -> None:
-    asked = "tests/unit/test_parts.py::test_what_starts_services_is_not_among_what_only_computes"
-    ended = run(part, ["-n0", "-q", asked], tmp_path)
-    assert (ended.status, ended.counts["passed"], list(ended.failures)) == (status, passed, [])

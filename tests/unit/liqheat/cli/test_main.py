@@ -1,9 +1,6 @@
 """What `liqheat` makes of errors that no command turned into a sentence, and that help texts arrive whole."""
 
 import errno
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,6 @@ from typer.main import get_command
 from liqheat.cli import main as command_line
 from liqheat.cli.output_files import check_output
 from liqheat.platform.errors import ConfigurationError, FatalError
-
-LIQHEAT = [sys.executable, "-m", "liqheat"]
 
 
 @pytest.mark.parametrize(
@@ -48,34 +43,6 @@ def test_errors_end_as_one_line_and_a_status(
     assert end.value.code == status
     assert said in (err := capsys.readouterr().err)
     assert err.count("\n") == bool(said)
-
-
-@pytest.mark.parametrize("command", ["settings", "venues", "--help"])
-def test_nobody_reading_the_output_is_a_quiet_end(command: str) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer) as unread:
-        done = subprocess.run([*LIQHEAT, command], stdout=unread, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (141, "")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["venues", "--write"],
-        ["settings", "--write"],
-        ["dictionary", "--write"],
-        ["check-venues", "--out"],
-        ["score", "--report"],
-        ["export", "--symbol", "VIRTUAL", "--output"],
-    ],
-)
-def test_a_file_in_no_folder_is_refused_before_the_work(command: list[str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*LIQHEAT, *command, str(tmp_path / "none" / "file")], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 2
-    assert done.stderr == f"liqheat: Cannot write {tmp_path}/none/file: there is no folder {tmp_path}/none\n"
 
 
 def test_outputs_that_can_be_written_are_left_as_they_are(tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,16 +157,6 @@ def test_the_rows_are_those_of_one_batch_at_a_time(monkeypatch: pytest.MonkeyPat
     together = run("--every 1m", *OPENED).stdout
     monkeypatch.setattr(command, "_SPAN", 1)
     assert run("--every 1m", *OPENED).stdout == together != ""
-
-
-def test_nobody_reading_the_map_is_a_quiet_end() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    lines = "\n".join(json.dumps(event) for event in OPENED)
-    with os.fdopen(writer) as unread:
-        command = [sys.executable, "-m", "liqheat", "map"]
-        done = subprocess.run(command, input=lines, stdout=unread, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_unknown_durations_and_times_are_refused_with_a_sentence() -> None:

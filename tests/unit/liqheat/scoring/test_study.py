@@ -225,12 +225,6 @@ def test_clusters_that_do_nothing_are_said_to_do_nothing() -> None:
     assert in_words(found)[0].startswith("Clusters do nothing")
 
 
-def test_worlds_without_an_effect_are_seldom_given_one() -> None:
-    verdicts = [verdict(study([series(seed, days=45)], 5.0, 1.0, draws=300)) for seed in range(100, 108)]
-    assert verdicts.count("attract") + verdicts.count("repel") <= 1
-    assert verdicts.count("nothing") >= 4
-
-
 def test_the_noise_and_the_liquidations_after_a_sweep_are_seen() -> None:
     found = study([series(seed, 30, 0.15, 1.0, 2.0, 1e6) for seed in (1, 2, 3)], 5.0, 1.0)
     swept = found.stages[Stage.SWEPT]
