@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from liqheat.cli.bad_lines import BadLines
     from liqheat.scoring.bars import Bars, Executed
 
 
@@ -39,6 +40,7 @@ def backtest(
     draws: int = typer.Option(200, min=0, max=10_000, help="How often weeks are drawn again for the intervals."),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
     report: Path = typer.Option(None, help="Write a page with pictures to this HTML file."),
+    strict: bool = typer.Option(False, "--strict", help="Stop at the first line that cannot be read."),
 ) -> None:
     """Judge the map on a real history: how much is executed where price goes, and where.
 
@@ -46,13 +48,19 @@ def backtest(
     ended. `streamed` renews the map with every bar, `frozen` with every hour; `place` is over 6, 24 and 72 hours.
     Bars and liquidations in CSV may be gzipped; columns are found by how their names begin. The venue is then
     `combined`.
+    A line that cannot be read is said on standard error with its number (in CSV what it held counts as unknown, not as
+    none); the rest goes on, and the exit status is 1 at the end.
     """
     from liqheat.cli.backtest_run import judge
+    from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.output_files import check_output
     from liqheat.cli.times import read_time
 
     check_output(report)
-    history, executed, name = _read(events, bars, liquidations, clickhouse, data_dir, market, liquidations_from)
+    bad_lines = BadLines(strict)
+    history, executed, name = _read(
+        events, bars, liquidations, clickhouse, data_dir, market, liquidations_from, bad_lines
+    )
     span = (read_time(start, "--from"), read_time(end, "--until"))
     is_sampled = sampled or name.split(":")[0] == "binance"
     with _progress(history) as advance:
@@ -66,6 +74,7 @@ def backtest(
 
         report.write_text(page(result.figures, result.pictures))
         print(f"Wrote {report}", file=sys.stderr)
+    bad_lines.end()
 
 
 def _read(
@@ -76,6 +85,7 @@ def _read(
     data_dir: Path | None,
     market: str,
     liquidations_from: str,
+    bad_lines: "BadLines",
 ) -> "tuple[Bars, Executed, str]":
     from liqheat.cli.bar_files import read_csv
     from liqheat.cli.minute_bars import read_events_file
@@ -95,13 +105,14 @@ def _read(
         if file is not None and not file.exists():
             raise ConfigurationError(f"There is no file {file}")
     if events is not None:
-        return read_events_file(events, market, known_from)
+        return read_events_file(events, market, known_from, bad_lines)
     if stored:
         from liqheat.cli.stored_bars import read_stored
 
         return read_stored(data_dir, market, known_from)
     assert bars is not None and liquidations is not None  # noqa: S101, PT018 - for the type checker; said above
-    return *read_csv(bars, liquidations, known_from), market if ":" in market else f"combined:{market or 'BARS'}"
+    name = market if ":" in market else f"combined:{market or 'BARS'}"
+    return *read_csv(bars, liquidations, known_from, bad_lines), name
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Long inputs that go on: each bad line is said with its number and reason, and the end has a count and status 1.
 
-Used by the commands that read one thing per line: `normalise`, `map`, `replay` and `liquidation-price --jsonl`.
+Used by the commands that read one thing per line: `normalise`, `map`, `replay`, `backtest` and
+`liquidation-price --jsonl`.
 """
 
 import sys

@@ -8,10 +8,10 @@ liquidations. Files may be gzipped.
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from liqheat.cli.csv_table import CsvTable, FloatArray, IntArray, is_coins, is_usd
+from liqheat.cli.bad_lines import BadLines
+from liqheat.cli.csv_table import BoolArray, CsvTable, FloatArray, IntArray, RefusedRows, is_coins, is_usd, read_rows
 from liqheat.cli.times import note, time_text
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform.errors import ConfigurationError
@@ -22,25 +22,31 @@ _ROUNDING = 1.01
 """How far taker buys may be above the volume: both are rounded in files."""
 _LONG_SPACING = 5
 """Rows further apart than this many times the median get a note, where the file gives no lengths."""
+_SHARE_OF_REPEATS, _FEW_REPEATS = 0.01, 10
+"""Share of rows, or rows, that may be there twice as bad lines; more are of several markets."""
 _SHARE_OF_OVERLAPS = 0.001
 """Share of intervals that may overlap the next, where their length changes."""
 _LENGTH_UNITS = {"s": 1_000, "sec": 1_000, "seconds": 1_000, "m": MINUTE_MS, "min": MINUTE_MS, "minutes": MINUTE_MS}
 _LENGTH_UNITS |= {"h": HOUR_MS, "hours": HOUR_MS}
 
 
-def read_csv(bars_file: Path, liquidations_file: Path, known_from: int | None) -> tuple[Bars, Executed]:
+def read_csv(
+    bars_file: Path, liquidations_file: Path, known_from: int | None, bad_lines: BadLines | None = None
+) -> tuple[Bars, Executed]:
     """Read bars and liquidations from two CSV files.
 
     Args:
         bars_file: bars of one length, which divides an hour.
         liquidations_file: executed liquidations by intervals of at most an hour.
         known_from: ms before which no liquidations were recorded; by default the first interval's start.
+        bad_lines: takes lines that cannot be read; what they say is unknown, and the others count. None: the first
+            refuses its file.
 
     Raises:
-        ConfigurationError: a column is missing, a value is none, or both files have no time in common.
+        ConfigurationError: a column is missing, most values of one are none, or both files have no time in common.
     """
-    bars = _bars(CsvTable.read(bars_file))
-    executed = _liquidations(CsvTable.read(liquidations_file), known_from)
+    bars = read_rows(bars_file, _bars, bad_lines)
+    executed = read_rows(liquidations_file, lambda table: _liquidations(table, known_from), bad_lines)
     first, last = int(bars.start[0]), int(bars.start[-1]) + bars.step_ms
     total = float(executed.usd.sum())
     reach = f"the liquidations reach from {time_text(int(executed.start[0]))} to {time_text(executed.known_until)}"
@@ -84,12 +90,7 @@ def _step(table: CsvTable, start: IntArray) -> int:
     if not len(gaps):
         raise ConfigurationError(f"{table.file}: expected at least two bars, found one")
     if (gaps <= 0).any():
-        place = int(np.argmax(gaps <= 0))
-        lines = sorted((order[place : place + 2] + 2).tolist())
-        raise ConfigurationError(
-            f"{table.file}: two bars have the time {time_text(int(start[order[place]]))}, "
-            f"lines {lines[0]} and {lines[1]}"
-        )
+        raise _repeated(table, pl.DataFrame({"start": start}), "two bars have the time {}, lines {} and {}")
     step = int(np.median(gaps))
     if step % MINUTE_MS or HOUR_MS % step:
         raise ConfigurationError(
@@ -98,11 +99,12 @@ def _step(table: CsvTable, start: IntArray) -> int:
         )
     odd = start % step != 0
     if odd.any():
-        row = int(np.argmax(odd))
-        raise ConfigurationError(
-            f"{table.file}, line {row + 2}: expected bars that start at whole multiples of their {step // MINUTE_MS} "
-            f"minutes, was {time_text(int(start[row]))} and {int(start[row]) % MINUTE_MS} ms"
-        )
+        wanted = f"expected bars that start at whole multiples of their {step // MINUTE_MS} minutes"
+        reasons = {
+            row: f"{wanted}, was {time_text(int(start[row]))} and {int(start[row]) % MINUTE_MS} ms"
+            for row in np.flatnonzero(odd).tolist()
+        }
+        raise RefusedRows(table, reasons)
     return step
 
 
@@ -112,7 +114,7 @@ def _price(table: CsvTable, name: str) -> FloatArray:
         raise table.refuse_missing(f"a column {name!r} or {name + '_price'!r}")
     values = table.numbers(column)
     if not (values > 0).all():
-        raise table.refusal("a price above 0", int(np.argmin(values > 0)), column)
+        raise table.refusal("a price above 0", ~(values > 0), column)
     return values
 
 
@@ -141,7 +143,7 @@ def _flows(table: CsvTable, prices: dict[str, FloatArray]) -> tuple[FloatArray, 
             buys, most = amount * np.divide(volume, coins, out=np.zeros(len(coins)), where=coins > 0), volume
             most = np.where((coins > 0) | (amount == 0), most, -1.0)
     if bought is not None and (buys > most * _ROUNDING).any():
-        raise table.refusal("taker buys of at most the volume", int(np.argmax(buys > most * _ROUNDING)), bought)
+        raise table.refusal("taker buys of at most the volume", buys > most * _ROUNDING, bought)
     if np.isnan(volume).any():
         note(f"{table.file}: {np.isnan(volume).sum()} bars have no volume and count as bars without turnover")
     return np.nan_to_num(buys), np.nan_to_num(np.maximum(volume - buys, 0))
@@ -171,10 +173,13 @@ def _liquidations(table: CsvTable, known_from: int | None) -> Executed:
             "end": start if end is None else end,
             "long": _side(table, "long"),
             "short": _side(table, "short"),
+            "is_beside_lost": table.is_beside_lost,
         }
     )
     summed = (
-        rows.group_by("start", "end").agg(pl.col("long", "short").sum(), pl.len().alias("rows")).sort("start", "end")
+        rows.group_by("start", "end")
+        .agg(pl.col("long", "short").sum(), pl.len().alias("rows"), pl.col("is_beside_lost").any())
+        .sort("start", "end")
     )
     start, end = summed["start"].to_numpy(), summed["end"].to_numpy() if end is not None else None
     usd = summed.select("long", "short").to_numpy().astype(np.float64)
@@ -182,7 +187,10 @@ def _liquidations(table: CsvTable, known_from: int | None) -> Executed:
         # A venue without a row says nothing of what it liquidated, so the sum of the others is not all of it.
         usd[summed["rows"].to_numpy() < table.frame.select(keys).n_unique()] = np.nan
     if end is None:
-        start, end, usd = _ended_by_next(table.file, start, usd)
+        # Where a line was left out, nothing says when the interval before it ended.
+        is_lost = summed["is_beside_lost"].to_numpy()
+        usd[is_lost] = np.nan
+        start, end, usd = _ended_by_next(table.file, start, usd, is_lost)
     else:
         _refuse_overlaps(table.file, start, end)
     empty = np.isnan(usd).any(axis=1)
@@ -203,14 +211,36 @@ def _side(table: CsvTable, name: str) -> FloatArray:
 
 
 def _refuse_repeats(table: CsvTable, start: IntArray, keys: list[str]) -> None:
-    rows = table.frame.select(keys).with_columns(pl.Series("_start", start))
-    repeated = np.flatnonzero(rows.is_duplicated().to_numpy())
-    if len(repeated):
-        same = np.flatnonzero(start == start[repeated[0]]) + 2
-        raise ConfigurationError(
-            f"{table.file}: the interval from {time_text(int(start[repeated[0]]))} is there more than once, lines "
-            f"{same[0]} and {same[1]}; rows of several venues need a column 'venue'"
+    rows = table.frame.select(keys).with_columns(pl.Series("start", start))
+    if rows.is_duplicated().any():
+        raise _repeated(
+            table,
+            rows,
+            "the interval from {} is there more than once, lines {} and {}; rows of several venues need a column "
+            "'venue'",
         )
+
+
+def _repeated(table: CsvTable, keys: pl.DataFrame, sentence: str) -> ConfigurationError:
+    """Return the complaint about rows whose `keys`, with a `start` (ms), are those of others.
+
+    The first of rows that say the same may stay; of rows that contradict each other none may. Where there are more than
+    a few, the file as a whole holds something else.
+    """
+    said = table.frame.rename(lambda name: f"said {name}")
+    rows = keys.hstack(said.get_columns()).with_row_index("row")
+    reasons: dict[int, str] = {}
+    is_repeat = True
+    for group in rows.filter(keys.is_duplicated()).partition_by(keys.columns, maintain_order=True):
+        same = group["row"].to_list()
+        are_alike = group.drop("row").n_unique() == 1
+        is_repeat &= are_alike
+        lines = table.lines[same].tolist()
+        text = sentence.format(time_text(int(group["start"][0])), lines[0], lines[1])
+        reasons |= dict.fromkeys(same[1:] if are_alike else same, text)
+    if len(reasons) > max(_FEW_REPEATS, len(rows) * _SHARE_OF_REPEATS):
+        return ConfigurationError(f"{table.file}: {next(iter(reasons.values()))}")
+    return RefusedRows(table, reasons, is_repeat=is_repeat)
 
 
 def _given_ends(table: CsvTable, start: IntArray) -> IntArray | None:
@@ -220,7 +250,7 @@ def _given_ends(table: CsvTable, start: IntArray) -> IntArray | None:
         unit = _LENGTH_UNITS.get(length.rsplit("_", 1)[-1], 1)
         given = table.numbers(length)
         if np.isnan(given).any():
-            raise table.refusal("a length", int(np.argmax(np.isnan(given))), length)
+            raise table.refusal("a length", np.isnan(given), length)
         end = start + np.rint(given * unit).astype(np.int64)
     elif until is not None:
         end = table.ms(until)
@@ -229,17 +259,15 @@ def _given_ends(table: CsvTable, start: IntArray) -> IntArray | None:
     else:
         return None
     if (wrong := end <= start).any():
-        raise table.refusal("an end after the start", int(np.argmax(wrong)), str(length or until))
-    _refuse_long(table.file, int((end - start).max()))
+        raise table.refusal("an end after the start", wrong, str(length or until))
+    long = np.flatnonzero(end - start > HOUR_MS).tolist()
+    if long:
+        raise RefusedRows(table, {row: _too_long(int(end[row] - start[row])) for row in long})
     return np.asarray(end)
 
 
-def _refuse_long(file: Path, length: int) -> None:
-    if length > HOUR_MS:
-        raise ConfigurationError(
-            f"{file}: intervals of at most an hour are needed, was {length / HOUR_MS:.4g} h: "
-            "the map is judged by the hour"
-        )
+def _too_long(length: int) -> str:
+    return f"intervals of at most an hour are needed, was {length / HOUR_MS:.4g} h: the map is judged by the hour"
 
 
 def _refuse_overlaps(file: Path, start: IntArray, end: IntArray) -> None:
@@ -255,11 +283,17 @@ def _refuse_overlaps(file: Path, start: IntArray, end: IntArray) -> None:
     note(f"{file}: {text}, where their length changes; both count")
 
 
-def _ended_by_next(file: Path, start: IntArray, usd: FloatArray) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:
-    """End each interval where the next begins, after an hour at most; the rest has no liquidations."""
+def _ended_by_next(
+    file: Path, start: IntArray, usd: FloatArray, is_lost: BoolArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """End each interval where the next begins, after an hour at most; the rest has no liquidations.
+
+    `is_lost` says after which intervals a line was left out: of that rest nothing is known.
+    """
     spacing = np.diff(start)
     typical = int(np.median(spacing)) if len(spacing) else MINUTE_MS
-    _refuse_long(file, typical)
+    if typical > HOUR_MS:
+        raise ConfigurationError(f"{file}: {_too_long(typical)}")
     end = np.append(np.minimum(start[1:], start[:-1] + HOUR_MS), start[-1] + typical)
     long = spacing > max(_LONG_SPACING * typical, HOUR_MS)
     if long.any():
@@ -275,5 +309,7 @@ def _ended_by_next(file: Path, start: IntArray, usd: FloatArray) -> tuple[IntArr
     added = np.concatenate([*fillers, np.zeros(0, dtype=np.int64)]).astype(np.int64)
     after = np.minimum(added + HOUR_MS, np.append(start, end[-1])[np.searchsorted(start, added, "right")])
     order = np.argsort(np.concatenate([start, added]), kind="stable")
-    everything = np.concatenate([usd, np.zeros((len(added), 2))])
+    rest = np.zeros((len(added), 2))
+    rest[is_lost[np.maximum(np.searchsorted(start, added, "right") - 1, 0)]] = np.nan
+    everything = np.concatenate([usd, rest])
     return np.concatenate([start, added])[order], np.concatenate([end, after])[order], everything[order]

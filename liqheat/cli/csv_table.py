@@ -1,27 +1,64 @@
 """A CSV file as a table: columns are found by name, values are numbers or times, or are refused by line."""
 
+import csv
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from liqheat.cli.bad_lines import BadLines
 from liqheat.cli.packed_files import contents_of
-from liqheat.cli.times import EARLIEST_MS, scale_of
+from liqheat.cli.times import EARLIEST_MS, UNITS
 from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import ConfigurationError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 TIME = ("t_start", "open_time", "timestamp", "datetime", "date", "time", "start", "t")
 _USD_WORDS = frozenset({"usd", "usdt", "usdc", "quote", "value", "notional", "turnover"})
 _NO_AMOUNT = frozenset({"time", "count", "number", "ratio", "change", "contracts", "pct", "percent", "accounts"})
 _WORDS = re.compile(r"[^a-z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+class RefusedRows(ConfigurationError):
+    """Rows of a table, by place, that cannot be read, each with its reason; as an error it is the first one's sentence.
+
+    `is_repeat` says that what they hold is in another row, so that nothing is lost without them.
+    """
+
+    def __init__(self, table: "CsvTable", reasons: dict[int, str], *, is_repeat: bool = False) -> None:
+        row, reason = next(iter(reasons.items()))
+        super().__init__(f"{table.file}, line {table.lines[row]}: {reason}")
+        self.reasons, self.is_repeat = reasons, is_repeat
+
+
+def read_rows(file: Path, read: Callable[["CsvTable"], T], bad_lines: BadLines | None) -> T:
+    """Return what `read` makes of a file; `bad_lines` takes rows that it refuses, and it reads the others.
+
+    Raises:
+        ConfigurationError: the file is refused as a whole, most of its rows are, or any and there are no `bad_lines`.
+    """
+    table = CsvTable.read(file, bad_lines)
+    most = table.frame.height / 2
+    while True:
+        try:
+            return read(table)
+        except RefusedRows as refused:
+            if bad_lines is None or len(refused.reasons) > most:
+                raise
+            for row, reason in refused.reasons.items():
+                bad_lines.add(int(table.lines[row]), reason, what=f"{file}, line")
+            table = table.without(list(refused.reasons), is_repeat=refused.is_repeat)
 
 
 def is_usd(name: str) -> bool:
@@ -41,20 +78,33 @@ def any_unit(_: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """The rows of a file, in its order; names of columns in small letters and with underscores."""
+    """The rows of a file, in its order; names of columns in small letters and with underscores.
+
+    `lines` are their numbers in the file; `is_beside_lost` says which had a neighbour in the file that was left out.
+    """
 
     file: Path
     frame: pl.DataFrame
+    lines: IntArray
+    is_beside_lost: BoolArray
 
     @classmethod
-    def read(cls, file: Path) -> "CsvTable":
-        """Read a file.
+    def read(cls, file: Path, bad_lines: BadLines | None = None) -> "CsvTable":
+        """Read a file; `bad_lines` takes rows of more fields than the header has, and what is damaged.
 
         Raises:
             ConfigurationError: it is no CSV, or has no rows.
         """
+        data = contents_of(file, bad_lines)
+        lines = None
         try:
-            frame = pl.read_csv(contents_of(file), infer_schema_length=None)
+            try:
+                frame = pl.read_csv(data, infer_schema_length=None)
+            except pl.exceptions.PolarsError:
+                if bad_lines is None:
+                    raise
+                data, lines = _of_as_many_fields(file, data, bad_lines)
+                frame = pl.read_csv(data, infer_schema_length=None)
             frame = frame.rename(
                 {name: _HUMP.sub("_", name.strip()).lower().replace(" ", "_") for name in frame.columns}
             )
@@ -62,7 +112,21 @@ class CsvTable:
             raise ConfigurationError(f"{file}: cannot be read as CSV: {error}") from error
         if not frame.height:
             raise ConfigurationError(f"{file}: expected rows below the header, found none")
-        return cls(file, frame)
+        if lines is None or len(lines) != frame.height:
+            lines = np.arange(frame.height, dtype=np.int64) + 2
+        return cls(file, frame, lines, np.zeros(frame.height, dtype=np.bool_))
+
+    def without(self, rows: list[int], *, is_repeat: bool) -> "CsvTable":
+        """Return the table without some rows, by place; what they held is lost, unless it is a repeat."""
+        kept, beside = np.ones(len(self.lines), dtype=np.bool_), self.is_beside_lost.copy()
+        kept[rows] = False
+        if not is_repeat:
+            # Rows next to each other may be lost together, so their neighbours are the nearest that are kept.
+            places = np.flatnonzero(kept)
+            after = np.searchsorted(places, rows)
+            beside[places[after[after < len(places)]]] = True
+            beside[places[(after - 1)[after > 0]]] = True
+        return CsvTable(self.file, self.frame.filter(pl.Series(kept)), self.lines[kept], beside[kept])
 
     def exact(self, *names: str) -> str | None:
         """Return the first of `names` that is a column."""
@@ -81,34 +145,34 @@ class CsvTable:
         """Return the complaint that a column is missing."""
         return ConfigurationError(f"{self.file}: expected {wanted}, found {', '.join(self.frame.columns)}")
 
-    def refusal(self, what: str, row: int, name: str) -> ConfigurationError:
-        """Return the complaint about one value, with the line of the file."""
-        return ConfigurationError(
-            f"{self.file}, line {row + 2}: expected {what} in {name!r}, was {self.frame[name][row]!r}"
-        )
+    def refusal(self, what: str, is_wrong: BoolArray, name: str) -> RefusedRows:
+        """Return the complaint about the values of a column that are wrong."""
+        column = self.frame[name]
+        rows = np.flatnonzero(is_wrong).tolist()
+        return RefusedRows(self, {row: f"expected {what} in {name!r}, was {column[row]!r}" for row in rows})
 
     def numbers(self, name: str) -> FloatArray:
         """Return a column as numbers, NaN where it is empty.
 
         Raises:
-            ConfigurationError: a value is no finite number.
+            RefusedRows: a value is no finite number.
         """
         column = self.frame[name]
         values = column.cast(pl.Float64, strict=False)
-        wrong = (values.is_null() & column.is_not_null()) | values.is_infinite().fill_null(False)
+        wrong = (values.is_null() & column.is_not_null()) | ~values.is_finite().fill_null(True)
         if wrong.any():
-            raise self.refusal("a finite number", int(wrong.arg_max() or 0), name)
+            raise self.refusal("a finite number", wrong.to_numpy(), name)
         return values.fill_null(float("nan")).to_numpy().astype(np.float64)
 
     def amounts(self, name: str) -> FloatArray:
         """Return a column of numbers of at least 0, NaN where it is empty.
 
         Raises:
-            ConfigurationError: a value is negative or no number.
+            RefusedRows: a value is negative or no number.
         """
         values = self.numbers(name)
         if (values < 0).any():
-            raise self.refusal("a number of at least 0", int(np.argmax(values < 0)), name)
+            raise self.refusal("a number of at least 0", values < 0, name)
         return values
 
     def times(self) -> IntArray:
@@ -123,33 +187,65 @@ class CsvTable:
         return self.ms(name)
 
     def ms(self, name: str) -> IntArray:
-        """Return a column of times, s, ms, µs, ns or ISO 8601, in ms.
+        """Return a column of times, s, ms, µs, ns or ISO 8601, in ms; each by its own size, for units may change.
 
         Raises:
-            ConfigurationError: a value is none from 2010 to 2100.
+            RefusedRows: a value is none from 2010 to 2100.
         """
-        column, what = self.frame[name], "a time from 2010 to 2100 (s, ms, µs, ns or ISO 8601)"
+        column = self.frame[name]
+        # A column with one text in it is text altogether.
+        whole = column.cast(pl.Int64, strict=False)
+        fraction = column.cast(pl.Float64, strict=False)
+        number = fraction.fill_null(float("nan")).to_numpy()
+        ms = np.zeros(len(number), dtype=np.int64)
         if column.dtype == pl.String:
-            try:
-                read = column.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False).dt.timestamp("ms")
-            except pl.exceptions.PolarsError as error:
-                raise self.refusal(what, 0, name) from error
-        else:
-            read = column if column.dtype.is_integer() else column.cast(pl.Float64, strict=False)
-        if read.is_null().any() or (read.dtype.is_float() and not read.is_finite().all()):
-            odd = read.is_null() | ~read.cast(pl.Float64).is_finite().fill_null(False)
-            raise self.refusal(what, int(odd.arg_max() or 0), name)
-        values = read.to_numpy()
-        if column.dtype != pl.String:
-            try:
-                times, over = scale_of(float(values.max()))
-            except ConfigurationError as error:
-                raise self.refusal(what, int(values.argmax()), name) from error
-            values = (
-                np.floor(values * times / over) if values.dtype.kind == "f" else values.astype(np.int64) * times // over
-            )
-        ms = np.asarray(values).astype(np.int64)
+            ms = _moments(column)
+        at_least = 0
+        for below, times, over in UNITS:
+            of_unit = (number >= at_least) & (number < below)
+            exact = whole.fill_null(0).to_numpy()
+            rounded = np.floor(np.where(of_unit, number, 0) * times / over).astype(np.int64)
+            ms = np.where(of_unit, np.where(whole.is_null().to_numpy(), rounded, exact * times // over), ms)
+            at_least = below
         outside = (ms < EARLIEST_MS) | (ms >= LATEST_MS)
         if outside.any():
-            raise self.refusal(what, int(np.argmax(outside)), name)
-        return np.asarray(ms)
+            raise self.refusal("a time from 2010 to 2100 (s, ms, µs, ns or ISO 8601)", outside, name)
+        return ms
+
+
+def _moments(column: pl.Series) -> IntArray:
+    """Return times written as text in ms, 0 where it is none; each may be written in a way of its own."""
+    try:
+        found = column.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False).dt.timestamp("ms")
+    except pl.exceptions.PolarsError:
+        # The first is written as no time.
+        found = pl.Series([None] * len(column), dtype=pl.Int64)
+    ms = np.asarray(found.fill_null(0).to_numpy()).astype(np.int64)
+    for row in np.flatnonzero(found.is_null().to_numpy()).tolist():
+        try:
+            moment = datetime.fromisoformat((column[row] or "").strip())
+            ms[row] = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
+        except (ValueError, OverflowError):
+            continue
+    return ms
+
+
+def _of_as_many_fields(file: Path, data: bytes, bad_lines: BadLines) -> tuple[bytes, IntArray]:
+    """Return the lines of a file of no more fields than its header has, and their numbers; others are bad lines."""
+    header, *rows = data.splitlines(keepends=True)
+    most = len(_fields_of(header))
+    kept, numbers = [header], []
+    for number, row in enumerate(rows, start=2):
+        if len(found := _fields_of(row)) > most:
+            bad_lines.add(number, f"expected at most {most} fields, were {len(found)}", what=f"{file}, line")
+        elif found:
+            kept.append(row)
+            numbers.append(number)
+    return b"".join(kept), np.array(numbers, dtype=np.int64)
+
+
+def _fields_of(row: bytes) -> list[str]:
+    try:
+        return next(csv.reader([row.decode(errors="replace").rstrip("\r\n")]), [])
+    except csv.Error:
+        return []

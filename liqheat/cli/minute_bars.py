@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from ingest.bounded_json import BOM
+from liqheat.cli.bad_lines import BadLines
 from liqheat.cli.csv_table import FloatArray, IntArray
 from liqheat.cli.map_events import read_events
 from liqheat.cli.packed_files import contents_of
@@ -30,29 +31,35 @@ _GAP_MARK = Kind.GAPS.value.encode()
 Span = tuple[int, int]
 
 
-def read_events_file(file: Path, market: str, known_from: int | None) -> tuple[Bars, Executed, str]:
+def read_events_file(
+    file: Path, market: str, known_from: int | None, bad_lines: BadLines | None = None
+) -> tuple[Bars, Executed, str]:
     """Read normalised events, as `liqheat normalise` prints them, into minute bars of one market.
 
     Args:
         file: one JSON per line.
         market: `venue:SYMBOL`, may be empty where the file has one market.
         known_from: ms before which no liquidations were recorded; by default the file's start.
+        bad_lines: takes lines that cannot be read, and the others count; None: the first ends the reading.
 
     Returns:
         Bars, liquidations by minute, and the market's name.
 
     Raises:
         ConfigurationError: the market is not in the file, or the file has several and none was named.
-        PoisonMessage: a line cannot be read.
+        PoisonMessage: a line cannot be read, and there are no `bad_lines`.
     """
     by_market: dict[str, list[Event]] = {}
     gaps: dict[str, list[Span]] = {}
     now = SystemClock().now_ms()
-    for number, line in enumerate(contents_of(file).splitlines(), start=1):
+    for number, line in enumerate(contents_of(file, bad_lines).splitlines(), start=1):
         try:
             events = read_events(line, now) if line.strip() else []
         except PoisonMessage as poison:
-            raise PoisonMessage(f"line {number}: {poison.reason}") from poison
+            if bad_lines is None:
+                raise PoisonMessage(f"line {number}: {poison.reason}") from poison
+            bad_lines.add(number, poison.reason)
+            continue
         for event in events:
             by_market.setdefault(f"{event.venue}:{event.symbol}", []).append(event)
         if not events and _GAP_MARK in line:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import ConfigurationError
 
-_UNITS = ((100_000_000_000, 1_000, 1), (10**14, 1, 1), (10**17, 1, 1_000), (10**20, 1, 1_000_000))
+UNITS = ((100_000_000_000, 1_000, 1), (10**14, 1, 1), (10**17, 1, 1_000), (10**20, 1, 1_000_000))
 """A number below the first is to be multiplied by the second and divided by the third to be ms."""
 EARLIEST_MS = 1_262_304_000_000
 """1 January 2010: no perpetual future was traded before, so an earlier time is in an unknown unit."""
@@ -18,7 +18,7 @@ def scale_of(number: float) -> tuple[int, int]:
     Raises:
         ConfigurationError: it is no time in any unit.
     """
-    for below, times, over in _UNITS:
+    for below, times, over in UNITS:
         if 0 <= number < below:
             return times, over
     raise ConfigurationError(f"Expected a time in s, ms, µs or ns since 1970, was {number:g}")
