@@ -3,6 +3,7 @@
 Embedded ClickHouse is one engine a process, so the local stack's sink and page share one.
 """
 
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,13 @@ def view(
     if port is not None:
         loaded = loaded.model_copy(update={"viewer": loaded.viewer.model_copy(update={"port": port})})
     stored = stored_in(loaded.clickhouse, data_dir)
-    _run(loaded, lambda: clickhouse.open_clickhouse(stored, readonly=True, threads=1), None)
+
+    def open_client() -> "Client":
+        return clickhouse.open_clickhouse(stored, readonly=True, threads=1)
+
+    # A server may be back later, a folder that another process holds is refused now, and held from here on.
+    with closing(open_client()) if stored.interface == "chdb" else nullcontext():
+        _run(loaded, open_client, None)
 
 
 def serve_local() -> None:

@@ -95,3 +95,33 @@ def test_without_a_server_one_line_names_the_folder_of_a_demo(command: list[str]
     (line,) = done.stderr.splitlines()
     assert line.startswith("liqheat: Cannot reach ClickHouse at ")
     assert line.endswith("--data-dir data/demo")
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from liqheat.platform.clickhouse import open_clickhouse
+from liqheat.platform.settings import ClickHouse
+client = open_clickhouse(ClickHouse(interface="chdb", data_directory=Path(sys.argv[1])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_folder_that_another_process_holds_is_named_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "clickhouse").mkdir()
+    holder = [sys.executable, "-c", HOLDER, str(tmp_path / "clickhouse")]
+    commands = (["view", "--port", "0"], ["export", "--symbol", "VIRTUAL"])
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        for command in commands:
+            done = subprocess.run(
+                [sys.executable, "-m", "liqheat", *command, "--data-dir", str(tmp_path)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert done.returncode == 2
+            assert "another process holds it" in done.stderr.splitlines()[-1]
+            assert "Heatmap:" not in done.stdout
