@@ -16,7 +16,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from liqheat.platform.errors import ConfigurationError, LiqheatError, Origin, TransientError
 from liqheat.platform.kafka_refusal import refusal
 from liqheat.platform.settings import Kafka
-from liqheat.platform.topics import Topic
+from liqheat.platform.topics import COMPRESSION, Topic
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ def producer(kafka: Kafka) -> KafkaProducer:
         return KafkaProducer(
             **client_settings(kafka),
             acks="all",
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             linger_ms=5,
             max_request_size=MAXIMUM_MESSAGE_BYTES,
         )

@@ -78,6 +78,7 @@ def test_topics_that_share_a_key_share_their_partition_count() -> None:
     assert {Topic.POSITION_EVENTS, Topic.HEATMAP_BUCKETS, Topic.ENGINE_STATE} <= set(keyed)
     assert {topic.partitions(12) for topic in keyed} == {12}
     assert Topic.ENGINE_STATE.configuration()["cleanup.policy"] == "compact"
+    assert {topic.configuration()["compression.type"] for topic in Topic} == {"lz4"}
 
 
 def test_errors_carry_what_their_fate_needs() -> None:
