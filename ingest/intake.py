@@ -178,8 +178,13 @@ class Intake:
         events, is_whole = self._map_all(self._mapper, recovery, connection.name, lambda gap: self._notice(gap, now))
         # The bars of marks reach back to the last trade; marks that came by themselves are better.
         known = self._heard.get(Stream(instrument.name, Kind.MARKS), 0)
+        # A page may reach back further than the hole, to trades that the mapper has forgotten since it gave them on.
         await self._publisher.publish(
-            [event for event in events if not (isinstance(event, Mark) and event.event_time <= known)]
+            [
+                event
+                for event in events
+                if event.event_time >= start and not (isinstance(event, Mark) and event.event_time <= known)
+            ]
         )
         return recovery.complete and is_whole
 

@@ -3,6 +3,9 @@
 from collections import deque
 from collections.abc import Hashable
 
+TRADES_REMEMBERED = 100_000
+"""About a minute of a crash, in all markets of a socket: what is read again after a reconnect is among them."""
+
 
 class Recent:
     """Remembers the latest `capacity` keys; the oldest is forgotten when a new one needs the room."""

@@ -31,7 +31,7 @@ from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, T
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, TakerSide, Venue
 from liqheat.platform.errors import PoisonMessage
-from liqheat.platform.seen import Recent
+from liqheat.platform.seen import TRADES_REMEMBERED, Recent
 
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)
@@ -79,7 +79,7 @@ class BybitMapper(BaseMapper):
         self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._trades = Recent()
+        self._trades = Recent(TRADES_REMEMBERED)
         self._liquidations = Recent()
         self._sent_in_full: set[str] = set()
         """Symbols of which all liquidations are sent, so that the old topic says nothing more of them."""

@@ -24,7 +24,7 @@ from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import TakerSide, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
-from liqheat.platform.seen import Recent
+from liqheat.platform.seen import TRADES_REMEMBERED, Recent
 
 BOOK_LEVELS = 100
 """Levels per side that the indexer gives."""
@@ -66,7 +66,7 @@ class DydxMapper(BaseMapper):
         self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._seen = Recent()
+        self._seen = Recent(TRADES_REMEMBERED)
         self._markets: dict[str, _MarketState] = {}
         self._latest = Latest()
         self._readers: dict[str, Callable[[str, Raw, int], Iterator[Event]]] = {

@@ -21,7 +21,7 @@ from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Side, Venue
 from liqheat.domain.windows import HOUR_MS, window_start
 from liqheat.platform.errors import PoisonMessage
-from liqheat.platform.seen import Recent
+from liqheat.platform.seen import TRADES_REMEMBERED, Recent
 
 _FRAME = decoder_of(raw.Frame)
 _ITEMS = decoder_of(list[Raw])
@@ -72,7 +72,7 @@ class HyperliquidMapper(BaseMapper):
         self._wanted = tuple(instruments or ())
         self._traders = traders
         self.universe: list[str] = []
-        self._trades = Recent()
+        self._trades = Recent(TRADES_REMEMBERED)
         self._fills = Recent()
         self._books: dict[str, dict[int, tuple[int, Book]]] = {}  # coin -> figures -> time, book
         self._holdings: dict[str, dict[str, int]] = {}
