@@ -109,15 +109,16 @@ class Recorder:
 def read_recording(path: Path, on_bad_line: OnBadLine | None = None) -> Iterator[Recorded]:
     """Yield the frames of one file; a last line cut short by a crash ends it.
 
-    A line that is no recorded frame goes to `on_bad_line` and is passed over.
+    A line that is no recorded frame goes to `on_bad_line` and is passed over; so does what follows a damaged place of
+    the compression, and the file ends there.
 
     Raises:
-        PoisonMessage: the compression is broken, or a line in the middle where nobody takes bad lines.
+        PoisonMessage: the compression is broken, or a line in the middle, where nobody takes bad lines.
     """
     with path.open("rb") as file:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
         lines = io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20)
-        for number, line in enumerate(_lines(lines, path), start=1):
+        for number, line in enumerate(_lines(lines, path, on_bad_line), start=1):
             try:
                 yield _DECODER.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -129,21 +130,25 @@ def read_recording(path: Path, on_bad_line: OnBadLine | None = None) -> Iterator
                 on_bad_line(line, reason)
 
 
-def _lines(lines: Iterator[bytes], path: Path) -> Iterator[bytes]:
+def _lines(lines: Iterator[bytes], path: Path, on_bad_line: OnBadLine | None) -> Iterator[bytes]:
+    number = 0
     try:
-        yield from lines
+        for line in lines:
+            yield line
+            number += 1
     except zstandard.ZstdError as error:
-        raise PoisonMessage(f"{path.name} is no Zstandard file: {error}") from error
+        what = f"is damaged after line {number}" if number else "is no Zstandard file"
+        reason = f"{path.name} {what}: {error}"
+        if on_bad_line is None:
+            raise PoisonMessage(reason) from error
+        on_bad_line(b"", reason)
 
 
 def replayed(mapper: Mapper, paths: Iterable[Path], on_poison: OnPoison) -> Iterator[Event]:
     """Map the frames of recorded files in order; holes are logged, and that times go back is logged once per file.
 
     What cannot be read goes to `on_poison(frame or row, reason, stream)`: a line that is no recorded frame, a frame,
-    or a row of one; the rest goes on.
-
-    Raises:
-        PoisonMessage: a file itself is broken.
+    a row of one, or a file from where it is damaged; the rest and the next files go on.
     """
     latest = 0
     for path in paths:

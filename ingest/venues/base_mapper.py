@@ -18,7 +18,8 @@ class BaseMapper(ABC):
     """See `ingest.venues.interface.Mapper`.
 
     Args:
-        instruments: the only ones wanted; None for every linear perpetual that a frame names.
+        instruments: the only ones wanted; None for every linear perpetual that a frame names, as in recordings, where
+            nobody reads the trades of a hole by REST.
         contract_values: coins per contract by the venue's name, for a venue that counts in contracts and no
             listing was read; what instruments carry themselves is used as well.
     """
@@ -31,6 +32,8 @@ class BaseMapper(ABC):
         self.duplicates = 0
         self.report = Report()
         self.instruments = InstrumentBook(self.venue, instruments)
+        self.on_late = self._notice_late if instruments is None else None
+        """What is told of trades behind later ones, where they are to count; see `TradeNumbers`."""
         self.contract_values = {item.name: item.contract_value * item.coins_per_unit for item in instruments or ()}
         self.contract_values.update(contract_values or {})
 
@@ -56,6 +59,9 @@ class BaseMapper(ABC):
         if not is_already_subscribed(text):
             raise PoisonMessage(sentence)
         self.report.notice("already subscribed")
+
+    def _notice_late(self) -> None:
+        self.report.notice("trade behind a later one")
 
     @abstractmethod
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:

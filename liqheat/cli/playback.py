@@ -12,6 +12,7 @@ from liqheat.domain.market import Venue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ingest.venues.interface import Mapper
     from liqheat.cli.bad_lines import BadLines
 
 
@@ -55,8 +56,7 @@ def normalise(
             bad_lines.add(number, problem)
         for gap in reading.gaps:
             bad_lines.note(number, str(gap))
-    if notices := mapper.report.notices:
-        print("notices:", ", ".join(f"{kind} ({count})" for kind, count in sorted(notices.items())), file=sys.stderr)
+    _say_notices(mapper)
     bad_lines.end()
 
 
@@ -104,9 +104,11 @@ def replay(
             sys.stdout.buffer.flush()
             bad_lines.add(place, reason, what="frame of")
 
-        for event in replayed(mapper_for(venue, contract_values=values), files, say):
+        mapper = mapper_for(venue, contract_values=values)
+        for event in replayed(mapper, files, say):
             sys.stdout.buffer.write(event_line(event))
         sys.stdout.buffer.flush()
+        _say_notices(mapper)
     else:
         _replay_to_kafka(venue, files, values, bad_lines)
     bad_lines.end()
@@ -124,7 +126,7 @@ def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, floa
     from liqheat.platform.errors import Origin
     from liqheat.platform.kafka import create_topics, producer
 
-    loaded = settings.load()
+    loaded, mapper = settings.load(), mapper_for(venue, contract_values=values)
     logging.configure(loaded.service.log_level, loaded.service.log_style)
     create_topics(loaded.kafka)
 
@@ -137,13 +139,19 @@ def _replay_to_kafka(venue: Venue, files: list[Path], values: "Mapping[str, floa
                 publisher.dead_letter(frame, reason, Origin(f"{venue.value}:{place}"))
                 bad_lines.add(place, reason, what="frame of")
 
-            for event in replayed(mapper_for(venue, contract_values=values), files, dead_letter):
+            for event in replayed(mapper, files, dead_letter):
                 if complete := slicer.add(event):
                     await publisher.publish(complete)
             for remaining in slicer.rest():
                 await publisher.publish(remaining)
 
     run_until_stopped(run())
+    _say_notices(mapper)
+
+
+def _say_notices(mapper: "Mapper") -> None:
+    if notices := mapper.report.notices:
+        print("notices:", ", ".join(f"{kind} ({count})" for kind, count in sorted(notices.items())), file=sys.stderr)
 
 
 def _read_contract_values(path: Path | None) -> dict[str, float]:

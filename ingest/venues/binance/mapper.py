@@ -78,7 +78,7 @@ class BinanceMapper(BaseMapper):
         self, instruments: Sequence[Instrument] | None = None, contract_values: Mapping[str, float] | None = None
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._numbers, self._raw_numbers = TradeNumbers(), TradeNumbers()
+        self._numbers, self._raw_numbers = TradeNumbers(self.on_late), TradeNumbers(self.on_late)
         self._aggregated: set[str] = set()  # whose trades come as aggregates, so that single ones are the same again
         self._marks = Recent()
         self._forced_orders = ForcedOrders()

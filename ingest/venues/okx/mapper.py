@@ -69,7 +69,7 @@ class OkxMapper(BaseMapper):
         liquidations: Recent | None = None,
     ) -> None:
         super().__init__(instruments, contract_values)
-        self._numbers = TradeNumbers()
+        self._numbers = TradeNumbers(self.on_late)
         self._marks: dict[str, _MarkState] = {}
         self._latest = Latest()
         self._liquidations = Recent() if liquidations is None else liquidations

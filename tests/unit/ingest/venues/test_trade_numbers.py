@@ -2,8 +2,12 @@
 
 import pytest
 
+from ingest.sanity import read_frame
+from ingest.venues.registry import mapper_for
 from ingest.venues.trade_numbers import MOST_SKIPPED, TradeNumbers
 from ingest.venues.values import UNKNOWN
+from liqheat.domain.instruments import parse_instrument
+from liqheat.domain.market import Venue
 
 T = 1_769_000_000_000
 FAR = 10**12
@@ -45,3 +49,54 @@ def test_instruments_are_counted_apart() -> None:
     numbers = TradeNumbers()
     assert numbers.take("WLDUSDT", 7, T) == []
     assert numbers.take("FETUSDT", 7, T) == []
+
+
+def test_of_a_recording_each_number_counts_once_whatever_its_order() -> None:
+    late: list[int] = []
+    numbers = TradeNumbers(on_late=lambda: late.append(1))
+    order = [103, 100, 101, 107, 101, 105, 104, 102, 106, 105, 108, 103, 110, 109, 108, 99]
+    counted = [number for number in order if numbers.take("WLDUSDT", number, T + number) is not SEEN]
+    assert counted == list(dict.fromkeys(order))
+    assert len(late) == 8
+
+
+def test_numbers_that_begin_again_in_a_recording_count() -> None:
+    numbers = TradeNumbers(on_late=lambda: None)
+    far = 10 * MOST_SKIPPED
+    order = [far, far + 1, 5, 6, 8, 7, 8]
+    assert [numbers.take("WLDUSDT", number, T + place) is SEEN for place, number in enumerate(order)] == [
+        *[False] * 6,
+        True,
+    ]
+    # What was open before the count began again is not of this one.
+    assert numbers.take("WLDUSDT", 5, T) is SEEN
+
+
+@pytest.mark.parametrize(
+    ("venue", "name", "frame"),
+    [
+        (
+            Venue.BINANCE,
+            "WLDUSDT",
+            '{{"e":"aggTrade","E":{t},"a":{n},"s":"WLDUSDT","p":"1","q":"5","T":{t},"m":true}}',
+        ),
+        (
+            Venue.OKX,
+            "WLD-USDT-SWAP",
+            '{{"arg":{{"channel":"trades"}},"data":[{{"instId":"WLD-USDT-SWAP","tradeId":"{n}","px":"1","sz":"5",'
+            '"side":"buy","ts":"{t}"}}]}}',
+        ),
+    ],
+)
+def test_a_recording_out_of_order_loses_no_trade_and_says_so(venue: Venue, name: str, frame: str) -> None:
+    played = mapper_for(venue, contract_values={name: 1.0})
+    instrument = parse_instrument(venue, name)
+    assert instrument is not None
+    live = mapper_for(venue, [instrument])
+    order = [100, 103, 102, 101, 103, 104]
+    frames = [frame.format(n=number, t=T + number).encode() for number in order]
+    assert [len(read_frame(played, each, T + 1_000).events) for each in frames] == [1, 1, 1, 1, 0, 1]
+    assert dict(played.report.notices) == {"trade behind a later one": 2}
+    # Live the hole between 100 and 103 is read by REST, and what comes behind would count twice.
+    assert [len(read_frame(live, each, T + 1_000).events) for each in frames] == [1, 1, 0, 0, 0, 1]
+    assert not live.report.notices

@@ -124,6 +124,16 @@ def test_replay_goes_on_after_a_frame_that_cannot_be_read(tmp_path: Path) -> Non
     assert len(strict.stdout.splitlines()) == 1
 
 
+def test_replay_goes_on_after_a_damaged_file(tmp_path: Path) -> None:
+    broken, whole = tmp_path / "a.jsonl.zst", recorded(tmp_path, (NOW, GOOD), (NOW, SECOND))
+    broken.write_bytes(whole.read_bytes()[:-20] + b"x" * 40)
+    result = run("replay", "--venue", "binance", "--stdout", str(broken), str(whole))
+    assert result.exit_code == 1
+    assert [json.loads(line)["trade_id"] for line in result.stdout.splitlines()] == [1, 2]
+    assert "frame of recording: a.jsonl.zst is" in result.stderr
+    assert result.stderr.splitlines()[-1] == "1 line or part of a line could not be read"
+
+
 def test_replay_says_that_an_archive_is_out_of_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = recorded(tmp_path, (NOW + 60_000, GOOD), (NOW, SECOND))
     result = run("replay", "--venue", "binance", "--stdout", str(path))
