@@ -122,6 +122,9 @@ def _why_missing(venue: Venue, symbol: str, listings: Listings) -> str:
     for contract in listings.contracts:
         if contract.symbol == symbol:
             return f"is listed on {venue.value} as {contract.instrument}, which is {contract.status}"
+    for contract in listings.contracts:
+        if contract.instrument.upper().startswith(f"{symbol},"):
+            return f"is listed on {venue.value} as {contract.instrument}, whose symbol is {contract.symbol}"
     for refusal in listings.refused:
         if (known := parse_instrument(venue, refusal.instrument)) and known.symbol == symbol:
             return f"is listed on {venue.value} as {refusal.instrument}, whose row cannot be read: {refusal.reason}"

@@ -37,7 +37,9 @@ ALL_SYMBOLS = "all"
 _MULTIPLIER = re.compile(r"^(1(?:0{3,8})|1M)(?=[^\W\d_])")
 _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
 """Bybit's one contract that puts the multiplier last."""
-_MOST_LETTERS = 24
+_OF_A_POOL = re.compile(r"([^\W_]+),\w+,(?:0[xX])?(\w+)")
+"""A token that anybody listed on dYdX: its name, where it is traded, its address."""
+_MOST_LETTERS, _ADDRESS_LETTERS = 24, 6
 PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]?|USD[TC])(?:[-:].*|\.P)?")
 """A pair as venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P; the coin is in the group."""
 
@@ -60,9 +62,13 @@ class Instrument:
 def canonical_symbol(base: str) -> tuple[str, float]:
     """Split a venue's base name into canonical symbol and coins per quoted unit: `1000PEPE` -> (`PEPE`, 1000).
 
-    The name of a token that became another gives the successor, with the ratio of the exchange in the coins.
+    The name of a token that became another gives the successor, with the ratio of the exchange in the coins. One that
+    is known by its address has the beginning of it in its symbol, for anybody may give a token the name of another:
+    `BUFFI,UNISWAP_V3,0X4C1B13...` is `BUFFI4C1B13`.
     """
-    coins = 1.0
+    coins, address = 1.0, ""
+    if of_a_pool := _OF_A_POOL.fullmatch(base):
+        base, address = of_a_pool[1][: _MOST_LETTERS - _ADDRESS_LETTERS], of_a_pool[2][:_ADDRESS_LETTERS].upper()
     if re.match(r"^k[A-Z]", base):
         base, coins = base[1:], 1_000.0
     elif base in _NAMED_BACKWARDS:
@@ -71,6 +77,8 @@ def canonical_symbol(base: str) -> tuple[str, float]:
         coins = 1_000_000.0 if match[1] == "1M" else float(match[1])
         base = base[match.end() :]
     symbol = unicodedata.normalize("NFC", base).upper()
+    if address:
+        return symbol + address, coins
     if successor := SUCCESSORS.get(symbol):
         return successor.symbol, coins * successor.coins
     return symbol, coins

@@ -190,7 +190,8 @@ _RECORDS = (
         liquidation_feed=LiquidationFeed.WHOLE,
         funding_interval=HOUR_MS,
         trader_share=0.03,
-        name_pattern=re.compile(r"(?P<base>[^\Wa-z_]+)-USD"),
+        # A market that anybody listed has its origin in its name: BUFFI,UNISWAP_V3,0X4C1B...-USD.
+        name_pattern=re.compile(r"(?P<base>[^\Wa-z_]+(?:,\w+,\w+)?)-USD"),
         name_format="{base}-USD",
         websocket_url="wss://indexer.dydx.trade",
         rest_url="https://indexer.dydx.trade",

@@ -273,7 +273,11 @@ def test_what_dydx_does_not_document_is_poison(frame: bytes, reason: str) -> Non
 
 def test_names_of_perpetuals() -> None:
     assert parse_instrument(Venue.DYDX, "PEPE-USD") == Instrument(Venue.DYDX, "PEPE-USD", "PEPE")
-    assert parse_instrument(Venue.DYDX, "BUFFI,uniswap_v3,0x4c1b1302220d7de5c22b495e78b72f2dd2457d45-USD") is None
+    for name in (
+        "BUFFI,uniswap_v3,0x4c1b1302220d7de5c22b495e78b72f2dd2457d45-USD",
+        "BUFFI,UNISWAP_V3,0X4C1B1302220D7DE5C22B495E78B72F2DD2457D45-USD",
+    ):
+        assert parse_instrument(Venue.DYDX, name) == Instrument(Venue.DYDX, name, "BUFFI4C1B13")
 
 
 def test_many_markets_take_as_many_sockets_as_their_subscriptions_need() -> None:

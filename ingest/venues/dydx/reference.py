@@ -51,7 +51,6 @@ def listings_of(markets: Mapping[str, Market], event_time: int, refused: Sequenc
     for name, market in markets.items():
         instrument = parse_instrument(Venue.DYDX, name)
         if instrument is None:
-            # A market that somebody else listed carries its origin in its name (BUFFI,uniswap_v3,0x4c1b...-USD).
             left_out[name] = "name not understood"
             continue
         try:

@@ -67,3 +67,15 @@ def test_a_pair_that_does_not_trade_is_said_to_be_listed() -> None:
 )
 def test_the_symbol_that_a_person_means_is_found_without_a_listing(text: str, symbol: str) -> None:
     assert symbol_asked(text) == symbol
+
+
+def test_a_token_known_by_its_address_is_asked_for_by_its_own_symbol_or_its_venues_name() -> None:
+    name = "BUFFI,UNISWAP_V3,0X4C1B1302220D7DE5C22B495E78B72F2DD2457D45-USD"
+    listings = listed(Venue.DYDX, "BTC-USD", name)
+    for asked in (name, name.lower(), "buffi4c1b13", "BUFFI4C1B13/USDT"):
+        assert [item.name for item in choose(Venue.DYDX, listings, (asked,)).instruments] == [name]
+    assert symbol_asked(name) == "BUFFI4C1B13"
+    # A comma list parts the name, and another BUFFI may be another coin.
+    assert choose(Venue.DYDX, listings, ("BUFFI",)).reasons == {
+        "BUFFI": f"is listed on dydx as {name}, whose symbol is BUFFI4C1B13"
+    }
