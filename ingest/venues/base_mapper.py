@@ -6,8 +6,9 @@ A venue's mapper extends `BaseMapper` with `events_of`, which finds the reader o
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
+from ingest.venues.instrument_book import InstrumentBook
 from ingest.venues.values import is_already_subscribed
-from ingest.venues.wire import InstrumentBook, Report
+from ingest.venues.wire import Report
 from liqheat.domain.events import Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue

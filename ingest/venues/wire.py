@@ -1,4 +1,4 @@
-"""What the mappers of all venues share: sane raw numbers, lists read row by row, and a book of instruments.
+"""What the mappers of all venues share: sane raw numbers, and lists read row by row.
 
 Raw structs use these types, so that msgspec refuses NaN, infinity, negative prices and times in other units while it
 decodes. A list is decoded at once; where a row of it is odd, row by row, and only that row is left out, with its
@@ -7,14 +7,12 @@ reason, in the mapper's `Report`.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from liqheat.domain.events import NAN, Event
-from liqheat.domain.instruments import Instrument, parse_instrument
-from liqheat.domain.market import Venue
 from liqheat.domain.units import LATEST_MS
 from liqheat.platform.errors import PoisonMessage, SequenceGap
 
@@ -37,6 +35,8 @@ Moment = int | str | None
 """A time in ms, likewise; see `time_or_zero`."""
 Text = str | int | None
 """A text that the venue may write as a number; see `text_of`."""
+Label = str | None
+"""A text that says what a frame or an instrument is; null says as little as none."""
 IsWanted = Callable[[str], object]
 """Whether an instrument is wanted, by the venue's name; what is true counts as yes."""
 
@@ -177,11 +177,14 @@ class RowReader(Generic[T]):
     def read_aligned(
         self, data: bytes | msgspec.Raw, report: Report, is_wanted: IsWanted | None = None, name: str = ""
     ) -> list[T] | list[T | None]:
-        """Return as many as there are rows, None in the place of one that cannot be read; see `read`."""
+        """Return as many as there are rows, None in the place of one that cannot be read; see `read`.
+
+        An object that stands for a list is its only row.
+        """
         try:
             return self._all.decode(data)
         except _UNREADABLE:
-            rows = read(_ROWS, data, f"a list of which each is {self._what}")
+            rows = rows_of(data, self._what)
         return [self._read_one(row, report, is_wanted, name) for row in rows]
 
     def each(self, rows: Iterable[msgspec.Raw], report: Report, name: str = "") -> list[T]:
@@ -197,6 +200,17 @@ class RowReader(Generic[T]):
             if not name or is_wanted is None or is_wanted(name):
                 report.refuse(name, poison.reason, row)
             return None
+
+
+def rows_of(data: bytes | msgspec.Raw, what: str) -> list[msgspec.Raw]:
+    """Return the rows of a list, of which each is `what`; an object that stands for one is its only row.
+
+    Raises:
+        PoisonMessage: it is neither.
+    """
+    if bytes(data[:1] if isinstance(data, bytes) else bytes(data)[:1]) == b"{":
+        return [msgspec.Raw(bytes(data))]
+    return read(_ROWS, data, f"a list of which each is {what}")
 
 
 def fields_in(row: bytes | msgspec.Raw) -> dict[str, Any]:
@@ -285,40 +299,6 @@ def time_or_zero(value: Moment) -> int:
 def text_of(value: Text) -> str:
     """Return a text that the venue may write as a number or leave out."""
     return "" if value is None else str(value)
-
-
-class InstrumentBook:
-    """Instruments by the venue's name, parsed once; what is left out is noted with its reason in `ignored`.
-
-    Args:
-        instruments: the only ones wanted; None for every linear USDT or USDC perpetual that is named.
-    """
-
-    def __init__(self, venue: Venue, instruments: Sequence[Instrument] | None = None) -> None:
-        self.ignored: dict[str, str] = {}
-        self._venue = venue
-        self._is_open = instruments is None
-        self._known: dict[str, Instrument | None] = {item.name: item for item in instruments or ()}
-
-    def get(self, name: str) -> Instrument | None:
-        """Return the instrument; None where it is not wanted or no linear USD perpetual; no name is poison."""
-        try:
-            return self._known[name]
-        except KeyError:
-            if not name:
-                raise PoisonMessage("Expected the name of an instrument, there was none") from None
-            if not self._is_open:
-                return None
-            instrument = parse_instrument(self._venue, name)
-            if instrument is None:
-                self.ignored[name] = "not a linear USDT or USDC perpetual"
-            self._known[name] = instrument
-            return instrument
-
-    def want(self, instruments: Sequence[Instrument]) -> None:
-        """Take exactly these instruments from now on; one of a known name replaces it."""
-        self._is_open = False
-        self._known = {item.name: item for item in instruments}
 
 
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])

@@ -110,7 +110,7 @@ class BinanceMapper(BaseMapper):
         body = bytes(envelope.data) if envelope.stream else frame
         if not envelope.stream and self._is_control_answer(envelope, frame):
             return iter(())
-        instrument_name, _, name = envelope.stream.partition("@")
+        instrument_name, _, name = (envelope.stream or "").partition("@")
         if by_stream := self._by_stream.get(name):
             if instrument := self.instruments.get(instrument_name):
                 reader, events_of = by_stream
@@ -186,7 +186,7 @@ class BinanceMapper(BaseMapper):
         return (trade_of(instrument, message.T, message.p, message.q, message.m, message.a),)
 
     def _raw_trade(self, message: messages.RawTrade, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        if message.X != "MARKET":
+        if (message.X or "MARKET") != "MARKET":
             return ()
         timely(message.T, received_at)
         price, quantity = price_or_nan(message.p), number_or_nan(message.q)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest.venues.values import WireId, whole_number
-from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import Label, Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class AggTrade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="aggTrade"):
@@ -38,7 +38,7 @@ class RawTrade(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="trade"
     T: WireTime  # trade time, ms
     m: bool  # the buyer was the maker
     t: WireId = -1  # trade id
-    X: str = "MARKET"  # MARKET, INSURANCE_FUND or ADL: only the first is trading
+    X: Label = "MARKET"  # MARKET, INSURANCE_FUND or ADL: only the first is trading
 
     def __post_init__(self) -> None:
         """Read the id from text."""
@@ -104,9 +104,9 @@ SILENT_TYPES = frozenset(
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """A combined-stream frame, a control answer (`result`, `id`) or an error (`error`, or `code` and `msg`)."""
 
-    stream: str = ""
+    stream: Label = ""
     data: msgspec.Raw = msgspec.Raw(b"")
-    e: str = ""  # event type of a bare stream frame
+    e: Label = ""  # event type of a bare stream frame
     id: int | str | None = None
     error: msgspec.Raw = msgspec.Raw(b"")
     code: Text = 0
@@ -209,9 +209,9 @@ class ContractInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One contract of `/fapi/v1/exchangeInfo`."""
 
     symbol: str
-    contract_type: str = ""  # PERPETUAL, CURRENT_QUARTER, TRADIFI_PERPETUAL, ... or ""
-    status: str = ""  # TRADING, SETTLING, PENDING_TRADING, ...
-    quote_asset: str = ""
+    contract_type: Label = ""  # PERPETUAL, CURRENT_QUARTER, TRADIFI_PERPETUAL, ... or ""
+    status: Label = ""  # TRADING, SETTLING, PENDING_TRADING, ...
+    quote_asset: Label = ""
     filters: Any = ()  # trading rules, by `filterType`: PRICE_FILTER has a tickSize, LOT_SIZE a stepSize
 
 

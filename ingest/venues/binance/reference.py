@@ -43,11 +43,12 @@ def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
     Raises:
         PoisonMessage: the row does not say what it is, or a number of it is none.
     """
-    if not entry.contract_type and entry.status in ("", "TRADING"):
+    kind, status = entry.contract_type or "", entry.status or ""
+    if not kind and status in ("", "TRADING"):
         # Before and after its time a contract may have none; one that trades always has.
         raise PoisonMessage("Expected a contract type, was none")
-    if not entry.contract_type.endswith("PERPETUAL"):
-        return (entry.contract_type or "no contract type").lower()
+    if not kind.endswith("PERPETUAL"):
+        return (kind or "no contract type").lower()
     if not entry.quote_asset:
         raise PoisonMessage("Expected a quote asset, was none")
     if entry.quote_asset not in QUOTES:
@@ -63,7 +64,7 @@ def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
         instrument.symbol,
         instrument.name,
         event_time,
-        status=entry.status.lower(),
+        status=status.lower(),
         tick_size=tick_or_nan(rules_of(rules.get("PRICE_FILTER")).get("tickSize"), coins),
         quantity_step=step_or_nan(rules_of(rules.get("LOT_SIZE")).get("stepSize"), coins),
         contract_value=coins,

@@ -23,6 +23,7 @@ from ingest.venues.wire import (
     fields_in,
     name_in,
     read,
+    rows_of,
     text_of,
     time_or_zero,
     timely,
@@ -104,13 +105,15 @@ class BybitMapper(BaseMapper):
             )
         if topic.startswith("tickers."):
             at = time_or_zero(message.ts) or received_at
-            return self.report.each((message.data,), name_in, lambda row: self._ticker(row, at, received_at))
+            rows = rows_of(message.data, "a Bybit ticker")
+            return self.report.each(rows, name_in, lambda row: self._ticker(row, at, received_at))
         if topic.startswith("allLiquidation."):
             liquidations = _LIQUIDATIONS.read(message.data, self.report, self.instruments.get)
             self._sent_in_full.update(row.s for row in liquidations)
             return self.report.each(liquidations, lambda row: row.s, lambda row: self._liquidation(row, received_at))
         if topic.startswith("liquidation."):
-            return self.report.each((message.data,), name_in, lambda row: self._old_liquidation(row, received_at))
+            rows = rows_of(message.data, "an old Bybit liquidation")
+            return self.report.each(rows, name_in, lambda row: self._old_liquidation(row, received_at))
         self.report.notice(topic.partition(".")[0], _SILENT_TOPICS)
         return iter(())
 
@@ -246,8 +249,8 @@ class BybitMapper(BaseMapper):
 
     def _instrument(self, row: Raw, event_time: int) -> Iterable[Event]:
         info = read(_INSTRUMENT, row, "a Bybit instrument")
-        if type_of(info) != "LinearPerpetual":
-            self.instruments.ignored[info.symbol] = info.contract_type
+        if (kind := type_of(info)) != "LinearPerpetual":
+            self.instruments.ignored[info.symbol] = kind
             return ()
         instrument = self.instruments.get(info.symbol)
         return () if instrument is None else (contract(instrument, info, event_time),)
@@ -280,7 +283,7 @@ class BybitMapper(BaseMapper):
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; bars need that name."""
         answer = read(_FRAME, message.data, "a Bybit answer")
-        name, _, stream = message.stream.partition("@")
+        name, _, stream = (message.stream or "").partition("@")
         if stream == DEPTH:
             yield from self._depth(name, answer, received_at)
             return

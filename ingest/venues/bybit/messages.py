@@ -8,14 +8,14 @@ from typing import Any
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import Label, Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
 
 
 class Frame(Struct, gc=False):
     """Any frame or body: a topic, an answer to an operation, or a REST answer."""
 
-    stream: str = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
-    topic: str = ""  # e.g. publicTrade.BTCUSDT
+    stream: Label = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
+    topic: Label = ""  # e.g. publicTrade.BTCUSDT
     type: Text = ""  # snapshot or delta
     ts: Moment = None  # when the system made the frame, ms
     data: Raw = field(default_factory=Raw)
@@ -91,8 +91,8 @@ class InstrumentInfo(Struct, gc=False):
     """REST `/v5/market/instruments-info`."""
 
     symbol: str
-    contract_type: str = field(default="", name="contractType")  # LinearPerpetual, LinearFutures, ...
-    status: str = ""  # Trading, PreLaunch, Settling, Closed, ...
+    contract_type: Label = field(default="", name="contractType")  # LinearPerpetual, LinearFutures, ...
+    status: Label = ""  # Trading, PreLaunch, Settling, Closed, ...
     price_filter: Any = field(default=None, name="priceFilter")  # trading rules with a tickSize
     lot_size_filter: Any = field(default=None, name="lotSizeFilter")  # trading rules with a qtyStep
     funding_interval: Any = field(default=None, name="fundingInterval")  # minutes

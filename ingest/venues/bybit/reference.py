@@ -62,7 +62,7 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
         instrument.symbol,
         instrument.name,
         event_time,
-        info.status.lower(),
+        (info.status or "").lower(),
         tick_or_nan(rules_of(info.price_filter).get("tickSize"), coins),
         step_or_nan(rules_of(info.lot_size_filter).get("qtyStep"), coins),
         coins,

@@ -91,7 +91,7 @@ class DydxMapper(BaseMapper):
         else:
             if message.type not in _ANSWERS:
                 self.report.notice(message.type or "an answer of another kind")
-            name, kind = text_of(message.id), message.channel
+            name, kind = text_of(message.id), message.channel or ""
             is_batch = message.type == "channel_batch_data"
             parts = read(_PARTS, message.contents, "a dYdX batch") if is_batch else [message.contents]
         if reader := self._readers.get(kind):

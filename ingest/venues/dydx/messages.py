@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Raw, Struct, field
 
 from ingest.venues.values import WireId, whole_number
-from ingest.venues.wire import Number, Text, WirePrice, WireQuantity, WireUsd
+from ingest.venues.wire import Label, Number, Text, WirePrice, WireQuantity, WireUsd
 
 Moment = Annotated[datetime, Meta(tz=True)]
 """A time that says its zone; one that does not is refused, for it cannot be compared."""
@@ -20,10 +20,10 @@ Moment = Annotated[datetime, Meta(tz=True)]
 class Frame(Struct, gc=False):
     """Any frame: of a channel, an answer to a subscription, or a REST body that the client wrapped."""
 
-    stream: str = ""  # what the REST client asked, where it wrapped the answer: <market>@<name>
+    stream: Label = ""  # what the REST client asked, where it wrapped the answer: <market>@<name>
     data: Raw = field(default_factory=Raw)  # that answer
-    type: str = ""  # connected, subscribed, channel_data, channel_batch_data, unsubscribed, error
-    channel: str = ""  # v4_trades, v4_markets, ...
+    type: Label = ""  # connected, subscribed, channel_data, channel_batch_data, unsubscribed, error
+    channel: Label = ""  # v4_trades, v4_markets, ...
     id: Text = ""  # the market, where a channel has one
     contents: Raw = field(default_factory=Raw)
     message: Text = ""  # of an error

@@ -86,7 +86,7 @@ def position_of(
         abs(position.szi) * coins,
         price_or_nan(position.entry_price) / coins,
         number_or_nan(position.leverage.value),
-        position.leverage.type == "cross",
+        (position.leverage.type or "cross") == "cross",
         price_or_nan(position.liquidation_price) / coins,
         number_or_nan(position.margin_used),
         account_value,
@@ -148,7 +148,7 @@ def own_liquidation_price(position: PositionDetail, state: ClearinghouseState, t
     """
     quantity = abs(position.szi)
     mark_price = _value_of(position) / quantity
-    is_cross = position.leverage.type == "cross"
+    is_cross = (position.leverage.type or "cross") == "cross"
     terms = Terms(
         side=int(Side.LONG if position.szi > 0 else Side.SHORT),
         entry_price=mark_price,

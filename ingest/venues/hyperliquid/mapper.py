@@ -103,14 +103,14 @@ class HyperliquidMapper(BaseMapper):
             self.report.notice("greeting")
             return iter(())
         message = read(_FRAME, frame, "a Hyperliquid frame")
-        if f"@{DEPTH}-" in message.stream:
+        if message.stream and f"@{DEPTH}-" in message.stream:
             return self._depth(message.stream, message.data, received_at)
         if message.stream:
             body = bytes(message.data)
             if not body.lstrip().startswith(b"["):
                 raise PoisonMessage(f"Expected a list, was {body[:80].decode(errors='replace')}")
             return self._map_list(body, received_at)
-        if reader := self._readers.get(message.channel):
+        if reader := self._readers.get(message.channel or ""):
             return reader(message.data, received_at)
         if message.channel == "clearinghouseState":
             return self._map_positions(message, received_at)
@@ -119,8 +119,8 @@ class HyperliquidMapper(BaseMapper):
             self.take_refusal(text, f"Hyperliquid refused: {text}")
         elif len(bytes(message.universe)):
             return self._map_meta(universe_of(frame, self.report), received_at)
-        elif message.channel:
-            self.report.notice(message.channel, _SILENT_CHANNELS)
+        else:
+            self.report.notice(message.channel or "an answer of another kind", _SILENT_CHANNELS)
         return iter(())
 
     def _map_list(self, frame: bytes, received_at: int) -> Iterator[Event]:
@@ -336,7 +336,7 @@ class HyperliquidMapper(BaseMapper):
             return ()
         # The liquidated account's order takes, so where one of both accounts is not named, the taker is it.
         liquidated = (fill.liquidation.liquidated_user or "").lower()
-        is_own = user == liquidated if user and liquidated else fill.crossed
+        is_own = user == liquidated if user and liquidated else bool(fill.crossed)
         order_side = raw.taker_side(fill.side) * (1 if is_own else -1)
         timely(fill.time, received_at)
         coins = instrument.coins_per_unit

@@ -8,7 +8,17 @@ from typing import Any
 from msgspec import Raw, Struct, field
 
 from ingest.venues.values import WireId, whole_number
-from ingest.venues.wire import Number, Text, WireDecimals, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd
+from ingest.venues.wire import (
+    Label,
+    Number,
+    Text,
+    WireDecimals,
+    WireLeverage,
+    WirePrice,
+    WireQuantity,
+    WireTime,
+    WireUsd,
+)
 from liqheat.domain.market import TakerSide
 from liqheat.platform.errors import PoisonMessage
 
@@ -18,8 +28,8 @@ _TAKER_SIDES = {"B": int(TakerSide.BUY), "A": int(TakerSide.SELL)}
 class Frame(Struct, gc=False):
     """Any object that arrives: a channel's data, or the bare answer to a request."""
 
-    stream: str = ""  # what the REST client asked, where it wrapped the answer: <coin>@<name>
-    channel: str = ""
+    stream: Label = ""  # what the REST client asked, where it wrapped the answer: <coin>@<name>
+    channel: Label = ""
     data: Raw = field(default_factory=Raw)
     user: str | None = ""  # whose clearinghouse state this is; the feed adds it, the answer itself does not say
     universe: Raw = field(default_factory=Raw)  # of a bare `meta`
@@ -97,7 +107,7 @@ class MetaAnswer(Struct, gc=False):
 class Leverage(Struct, gc=False):
     """How a position is margined."""
 
-    type: str = "cross"  # cross or isolated
+    type: Label = "cross"  # cross or isolated
     value: Number = None  # times
 
 
@@ -168,7 +178,7 @@ class Fill(Struct, gc=False):
     side: str  # of this account's order: B bought, A sold
     time: WireTime
     tid: WireId
-    crossed: bool = False  # whether this account took
+    crossed: bool | None = False  # whether this account took
     liquidation: FillLiquidation | None = None
 
     def __post_init__(self) -> None:

@@ -100,11 +100,11 @@ class OkxMapper(BaseMapper):
             return self._map_request(message, received_at)
         elif message.arg is None:
             return self._map_answer(message.data, received_at)
-        elif kind := KIND_OF_CHANNEL.get(message.arg.channel):
+        elif kind := KIND_OF_CHANNEL.get(message.arg.channel or ""):
             rows = READERS[kind].read(message.data, self.report, self._is_wanted)
             return self._mappers[kind](rows, received_at)
         else:
-            self.report.notice(message.arg.channel, SILENT_CHANNELS)
+            self.report.notice(message.arg.channel or "a channel without a name", SILENT_CHANNELS)
         return iter(())
 
     def _is_accepted(self, message: raw.Frame) -> bool:
@@ -116,7 +116,7 @@ class OkxMapper(BaseMapper):
 
     def _map_request(self, message: raw.Frame, received_at: int) -> Iterator[Event]:
         """Map an answer that the client wrapped with the name of its stream; history needs that name."""
-        name, _, stream = message.stream.partition("@")
+        name, _, stream = (message.stream or "").partition("@")
         answer = read(_FRAME, message.data, "an OKX answer")
         if not self._is_accepted(answer):
             return

@@ -9,7 +9,18 @@ from typing import Any
 from msgspec import Raw, Struct, field
 
 from ingest.venues.values import WireId, whole_number
-from ingest.venues.wire import Moment, Number, Text, WireLeverage, WirePrice, WireQuantity, WireTime, WireUsd, text_of
+from ingest.venues.wire import (
+    Label,
+    Moment,
+    Number,
+    Text,
+    WireLeverage,
+    WirePrice,
+    WireQuantity,
+    WireTime,
+    WireUsd,
+    text_of,
+)
 from liqheat.domain.market import Side, TakerSide
 from liqheat.platform.errors import PoisonMessage
 
@@ -19,17 +30,17 @@ TAKER_SIDES = {"buy": int(TakerSide.BUY), "sell": int(TakerSide.SELL)}
 class Argument(Struct, gc=False):
     """What a subscription asked for."""
 
-    channel: str = ""
+    channel: Label = ""
     instrument: Text = field(default="", name="instId")
 
 
 class Frame(Struct, gc=False):
     """Any frame or body: data of a channel, an event (subscribe, error), or a REST answer."""
 
-    stream: str = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
+    stream: Label = ""  # what the REST client asked, where it wrapped the answer: <instrument>@<name>
     arg: Argument | None = None  # WebSocket only
     data: Raw = field(default_factory=Raw)
-    event: str = ""  # subscribe, unsubscribe, error, notice, channel-conn-count
+    event: Label = ""  # subscribe, unsubscribe, error, notice, channel-conn-count
     code: Text = "0"  # "0" is well
     msg: Text = ""  # why not
 
@@ -118,15 +129,13 @@ class Instrument(Struct, gc=False):
     """REST `/public/instruments` and the channel `instruments`."""
 
     instrument: str = field(name="instId")
-    instrument_type: str = field(default="", name="instType")  # SWAP, FUTURES, SPOT, ...
-    contract_type: str = field(default="", name="ctType")  # linear or inverse
-    contract_value: Number = field(default=None, name="ctVal")  # value of one contract, in `contract_currency`
+    instrument_type: Label = field(default="", name="instType")  # SWAP, FUTURES, SPOT, ...
+    contract_type: Label = field(default="", name="ctType")  # linear or inverse
+    contract_value: Number = field(default=None, name="ctVal")  # value of one contract, in ctValCcy
     contract_multiplier: Number = field(default=None, name="ctMult")
-    contract_currency: str = field(default="", name="ctValCcy")
-    settle_currency: str = field(default="", name="settleCcy")
     tick_size: Any = field(default=None, name="tickSz")
     lot_size: Any = field(default=None, name="lotSz")  # contracts
-    state: str = ""  # live, suspend, preopen, test, expired
+    state: Label = ""  # live, suspend, preopen, test, expired
 
 
 class PositionTier(Struct, gc=False):

@@ -50,9 +50,9 @@ def type_of(info: InstrumentInfo) -> str:
     Raises:
         PoisonMessage: it is a swap and does not say.
     """
-    if not info.contract_type and info.instrument_type in ("", "SWAP"):
+    if not info.contract_type and info.instrument_type in (None, "", "SWAP"):
         raise PoisonMessage("Expected a contract type, was none")
-    return info.contract_type or info.instrument_type
+    return info.contract_type or info.instrument_type or ""
 
 
 def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> Contract:
@@ -74,7 +74,7 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
         instrument.symbol,
         instrument.name,
         event_time,
-        "trading" if info.state == "live" else info.state,
+        "trading" if info.state == "live" else info.state or "",
         tick_or_nan(info.tick_size, instrument.coins_per_unit),
         step_or_nan(info.lot_size, coins),
         coins,
