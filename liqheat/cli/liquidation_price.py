@@ -14,6 +14,8 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from liqheat.domain.liquidation_models import Terms
     from liqheat.domain.margin_tiers import MarginTiers
     from liqheat.domain.market import ModelName
@@ -26,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def liquidation_price(
     venue: Annotated[Venue, typer.Option(help="whose model and margin tiers", case_sensitive=False)] = Venue.BINANCE,
-    symbol: Annotated[str | None, typer.Option(help="the venue's instrument, e.g. VIRTUALUSDT")] = None,
+    symbol: Annotated[str | None, typer.Option(help="VIRTUAL, or the venue's instrument: VIRTUALUSDT")] = None,
     side: Annotated[str | None, typer.Option(help="long or short")] = None,
     entry: Annotated[float | None, typer.Option(help="entry price, USD per coin", min=1e-12)] = None,
     leverage: Annotated[float | None, typer.Option(help="times", min=1)] = None,
@@ -143,14 +145,31 @@ def _tiers(venue: Venue, symbol: str | None, model: "ModelName") -> "MarginTiers
     if symbol is None:
         raise ConfigurationError("Expected --symbol for its margin tiers, or --maintenance-margin-rate")
     tables = shipped_tables(venue)
-    if symbol in tables:
-        return tables[symbol]
     if tables:
-        raise ConfigurationError(f"Expected an instrument of {venue}, e.g. VIRTUALUSDT, was {symbol!r}")
+        return tables[_name_among(venue, symbol, tables)]
     from liqheat.cli.venue_tiers import read_tiers
     from liqheat.platform.settings import load
 
     return read_tiers(venue, symbol, load())
+
+
+def _name_among(venue: Venue, asked: str, names: "Iterable[str]") -> str:
+    """Return the instrument that is asked for, by its own name in any case, its symbol, or as a pair of any venue.
+
+    Raises:
+        ConfigurationError: none of `names` is it.
+    """
+    from liqheat.domain.instruments import parse_instrument, symbol_asked
+
+    by_name = {name.casefold(): name for name in names}
+    if found := by_name.get(asked.strip().casefold()):
+        return found
+    symbol = symbol_asked(asked)
+    fits = [name for name in by_name.values() if (known := parse_instrument(venue, name)) and known.symbol == symbol]
+    if not fits:
+        raise ConfigurationError(f"Expected an instrument of {venue}, e.g. VIRTUALUSDT, was {asked!r}")
+    # The contract in USDT comes before that in USDC, as for the map.
+    return min(fits, key=lambda name: ("USDT" not in name, name))
 
 
 def _answer(model: "ModelName", terms: "Terms", tiers: "MarginTiers | None") -> dict[str, Any]:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
+from ingest.bounded_json import BOM
 from liqheat.domain.liquidation_models import MissingTerm, Terms, UnsupportedTerm, liquidation_price
 from liqheat.domain.market import ModelName, Side
 
@@ -56,10 +58,11 @@ def answer(query: Query) -> float | None:
     if sum(values[name] or 0.0 for name in _FRACTIONS) >= 1:
         raise BadQuery("Expected maintenance_margin_rate and taker_fee_rate to sum to less than 1")
     try:
-        price = liquidation_price(query.model, Terms(side=side_of(query.side), **values))
+        with np.errstate(all="ignore"):
+            price = liquidation_price(query.model, Terms(side=side_of(query.side), **values))
     except (MissingTerm, UnsupportedTerm) as error:
         raise BadQuery(f"{error} (model {query.model})") from error
-    return None if math.isnan(price) else float(price)
+    return float(price) if math.isfinite(price) else None
 
 
 def side_of(text: str) -> Side:
@@ -119,7 +122,7 @@ def notes_of(side: int, entry_price: float, price: float | None) -> list[str]:
 def _answer_line(line: bytes) -> dict[str, Any]:
     try:
         # The standard reader keeps numbers of any size, so that even an odd line can be answered by its id.
-        fields = json.loads(line)
+        fields = json.loads(line.removeprefix(BOM))
     except (ValueError, RecursionError) as error:
         return {"id": None, "error": f"Not JSON: {error}"}
     if not isinstance(fields, dict):

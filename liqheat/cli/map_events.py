@@ -53,6 +53,8 @@ def read_events(line: bytes, now: int) -> list[Event]:
         raise PoisonMessage(f"Expected position events, was {kind.value!r}")
     if kind in _IGNORED:
         return []
+    if isinstance(symbol := fields.get("symbol"), str):
+        fields["symbol"] = symbol.strip().upper()
     fields.setdefault("instrument", f"{fields.get('symbol')}USDT")
     if isinstance(venue := fields.get("venue"), str):
         fields["venue"] = venue.lower()

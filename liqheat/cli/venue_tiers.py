@@ -3,8 +3,8 @@
 import asyncio
 
 from ingest.rest import RestClient
+from ingest.universe import choose
 from ingest.venues.registry import feed_for
-from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.margin_tiers import MarginTiers
 from liqheat.domain.market import Venue
 from liqheat.platform.clock import Clock, SystemClock
@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 def read_tiers(venue: Venue, name: str, settings: Settings) -> MarginTiers:
-    """Return the tiers of the venue's instrument `name`, as of now.
+    """Return the tiers of the venue's instrument `name`, which may also be a symbol or a pair in any case, as of now.
 
     Raises:
         ConfigurationError: the venue lists no such linear perpetual, or publishes no tiers of it.
@@ -30,13 +30,16 @@ async def _read(venue: Venue, name: str, settings: Settings, clock: Clock) -> Ma
     async with RestClient(venue, clock, patience=_PATIENCE_SECONDS) as rest:
         try:
             listings = await feed.listings(rest, clock.now_ms())
-            contract = next((each for each in listings.contracts if each.instrument == name), None)
-            known = parse_instrument(venue, name)
-            if contract is None or known is None:
+            # What does not trade now has tiers all the same.
+            in_use = {each.instrument: each for each in listings.contracts if each.instrument == name}
+            universe = choose(venue, listings, (name,), in_use)
+            if not universe.instruments:
+                ((symbol, why),) = universe.reasons.items()
+                if not why.startswith("is not listed"):
+                    raise ConfigurationError(f"{symbol} {why}")
                 examples = ", ".join(each.instrument for each in listings.contracts[:3])
                 raise ConfigurationError(f"{venue} lists no linear perpetual {name!r}; it lists e.g. {examples}")
-            quoted_units = contract.contract_value / known.coins_per_unit
-            instrument = parse_instrument(venue, name, quoted_units) or known
+            (instrument,) = universe.instruments
             tables = await feed.margin_tiers([instrument], rest)
         except TransientError as error:
             raise TransientError(
@@ -44,6 +47,8 @@ async def _read(venue: Venue, name: str, settings: Settings, clock: Clock) -> Ma
             ) from error
         except PoisonMessage as error:
             raise ConfigurationError(f"{venue}'s margin tiers cannot be read: {error}") from error
-    if name not in tables:
-        raise ConfigurationError(f"{venue} publishes no margin tiers of {name}: give --maintenance-margin-rate instead")
-    return tables[name]
+    if instrument.name not in tables:
+        raise ConfigurationError(
+            f"{venue} publishes no margin tiers of {instrument.name}: give --maintenance-margin-rate instead"
+        )
+    return tables[instrument.name]

@@ -22,15 +22,25 @@ def listed(text: str) -> list[Any]:
     """Return the items of a list as a person writes it: a,b or ["a","b"].
 
     Raises:
-        ValueError: it begins as JSON and is none.
+        ValueError: it begins as JSON and is no list of it.
     """
-    text = text.strip()
-    if text.startswith("["):
-        found: list[Any] = json.loads(text)
+    # Some readers of env files keep the quotes around a value, and people put them around each item.
+    text = _unquoted(text)
+    if text.startswith(("[", "{")):
+        found = json.loads(text)
+        if not isinstance(found, list):
+            raise ValueError("Expected a list")
         return found
-    # Some readers of env files keep the quotes around a value.
-    text = text[1:-1] if text[:1] in ("'", '"') and text[:1] == text[-1:] and len(text) > 1 else text
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [item for part in text.split(",") if (item := _unquoted(part))]
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without the space and quotes around it, unless those are of its first and its last part."""
+    text = text.strip()
+    quote = text[:1]
+    if quote in ("'", '"') and quote == text[-1:] and len(text) > 1 and quote not in text[1:-1]:
+        return text[1:-1].strip()
+    return text
 
 
 def words_of(text: str, option: str) -> list[str]:

@@ -6,6 +6,7 @@ named like the variable in lower case (`liqheat_clickhouse__password`).
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +67,10 @@ class Kafka(Section):
         return self.topic_prefix + topic.label
 
 
+_NO_NAME = re.compile(r"[\s;*'\"\[\]{}()<>|]")
+"""What no symbol, instrument or pair has: they were meant to part several."""
+
+
 class Ingest(Section):
     """How feeds are read and batched."""
 
@@ -94,6 +99,9 @@ class Ingest(Section):
     def _symbols_in_any_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not any(name.strip() for name in value):
             raise ValueError("Expected at least one symbol, or `all`")
+        for name in value:
+            if _NO_NAME.search(name.strip()):
+                raise ValueError(f"Expected symbols, each as BTC or BTC/USDT, or `all`, was {name!r}")
         return tuple(dict.fromkeys(as_asked(name) for name in value if name.strip()))
 
 

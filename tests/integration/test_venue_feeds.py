@@ -222,6 +222,9 @@ async def test_a_liquidation_price_takes_the_venues_own_tiers(
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert answer["tier"]["number"] == 1
     assert answer["liquidation_price"] == pytest.approx(0.5 / (1 - table.maintenance_margin_rate[0]))
+    for name in (instrument.symbol.lower(), f"{instrument.symbol}/USDT:USDT"):
+        await asyncio.to_thread(ask, name)
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["liquidation_price"] == answer["liquidation_price"]
     with pytest.raises(ConfigurationError, match="lists no linear perpetual 'NOPE'"):
         await asyncio.to_thread(ask, "NOPE")
 

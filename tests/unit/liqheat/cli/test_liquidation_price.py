@@ -99,6 +99,21 @@ def test_lines_are_answered_in_order() -> None:
     assert answers[2] == {"id": None, "liquidation_price": None}
 
 
+def test_a_price_that_no_number_holds_is_none(recwarn: pytest.WarningsRecorder) -> None:
+    query = {"model": "simple", "entry_price": 1e308, "leverage": 1e-300}
+    assert ask({"id": 1, "side": "short", **query}, {"id": 2, "side": "long", **query}) == [
+        {"id": 1, "liquidation_price": None},
+        {"id": 2, "liquidation_price": None},
+    ]
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["virtualusdt", "VIRTUAL", "virtual/usdt", "VIRTUAL-USDT-SWAP"])
+def test_an_instrument_may_be_named_as_a_person_does(name: str) -> None:
+    answer = json.loads(run(VIRTUAL.replace("VIRTUALUSDT", name) + " --json"))
+    assert answer["liquidation_price"] == pytest.approx((5_000 - 500) / (5_000 * 0.99))
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [

@@ -239,3 +239,8 @@ def test_what_is_no_number_of_its_field_is_refused_and_its_neighbours_count(name
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert [json.loads(line) for line in result.stdout.splitlines()] == expected
     assert name in result.stderr.splitlines()[0] or "JSON" in result.stderr.splitlines()[0]
+
+
+def test_a_symbol_may_be_in_any_case() -> None:
+    odd = [{**event, "symbol": " virtual"} if place % 2 else event for place, event in enumerate(OPENED)]
+    assert rows_of(run("", *odd)) == rows_of(run("", *OPENED))

@@ -57,6 +57,10 @@ def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
             r'LIQHEAT_INGEST__SYMBOLS: Expected a list such as a,b or \["a","b"\]',
         ),
         ("LIQHEAT_INGEST__SYMBOLS", "", "LIQHEAT_INGEST__SYMBOLS: Expected at least one symbol"),
+        ("LIQHEAT_INGEST__SYMBOLS", "BTC;ETH", "LIQHEAT_INGEST__SYMBOLS: Expected symbols, each as BTC or BTC/USDT"),
+        ("LIQHEAT_INGEST__SYMBOLS", "BTC ETH", "was 'BTC ETH'"),
+        ("LIQHEAT_INGEST__SYMBOLS", "*", "or `all`, was '\\*'"),
+        ("LIQHEAT_INGEST__SYMBOLS", '{"a": 1}', r'Expected a list such as a,b or \["a","b"\]'),
         ("LIQHEAT_VENUES", "mtgox", "LIQHEAT_VENUES: Input should be 'binance'"),
         ("LIQHEAT_SIGNALS__OVERRIDES", "BTC", "LIQHEAT_SIGNALS__OVERRIDES: Expected a JSON object"),
         ("LIQHEAT_SIGNALS__OVERRIDES", '{"btc": {}, "BTCUSDT": {}}', "two overrides are of one symbol: BTCUSDT, btc"),
@@ -85,7 +89,7 @@ def test_lists_are_plain_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert settings.ingest.symbols == ("VIRTUAL", "FET") or settings.venues == (Venue.BINANCE,)
 
 
-@pytest.mark.parametrize("quoted", ['"wld,fet"', "'wld,fet'", "wld,fet"])
+@pytest.mark.parametrize("quoted", ['"wld,fet"', "'wld,fet'", "wld,fet", "'wld','fet'", '"wld", "fet"', "'wld',fet"])
 def test_quotes_around_a_list_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch, quoted: str) -> None:
     monkeypatch.setenv("LIQHEAT_INGEST__SYMBOLS", quoted)
     assert load().ingest.symbols == ("WLD", "FET")
