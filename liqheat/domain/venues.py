@@ -143,7 +143,8 @@ _RECORDS = (
         funding_interval=8 * HOUR_MS,
         is_compared=True,
         trader_share=0.15,
-        name_pattern=re.compile(r"(?P<base>[^-]*)-(?:USDT|USDC)-SWAP"),
+        # BTC-USDT-SWAP, BTC-USD_UM_XPERP-310404 (an X-Perp: a perpetual in the form of a future of five years).
+        name_pattern=re.compile(r"(?P<base>[^-]*)-(?:(?:USDT|USDC)-SWAP|USD_UM_XPERP-\d{6})"),
         name_format="{base}-USDT-SWAP",
         websocket_url="wss://ws.okx.com:8443",
         rest_url="https://www.okx.com",

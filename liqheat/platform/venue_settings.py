@@ -28,6 +28,12 @@ class BinanceVenue(VenueAddresses):
     api_secret: SecretStr | None = Field(None, description="belongs to the key")
 
 
+class OkxVenue(VenueAddresses):
+    """OKX has perpetuals that are listed among its futures."""
+
+    x_perps: bool = Field(False, description="read X-Perps too, the perpetuals of the European Economic Area")
+
+
 class HyperliquidVenue(VenueAddresses):
     """Hyperliquid has a second host, with the leaderboard."""
 
@@ -38,6 +44,7 @@ class HyperliquidVenue(VenueAddresses):
 
 _OWN_SECTIONS: dict[Venue, type[VenueAddresses]] = {
     Venue.BINANCE: BinanceVenue,
+    Venue.OKX: OkxVenue,
     Venue.HYPERLIQUID: HyperliquidVenue,
 }
 """Venues that need more than addresses."""
@@ -60,6 +67,7 @@ if TYPE_CHECKING:
         """One section per venue; those that hold more than addresses are named for the type checker."""
 
         binance: BinanceVenue = BinanceVenue()
+        okx: OkxVenue = OkxVenue()
         hyperliquid: HyperliquidVenue = HyperliquidVenue()
 
 else:

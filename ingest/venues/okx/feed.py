@@ -1,4 +1,4 @@
-"""OKX v5 swaps as the service reads them: one public socket, and REST for listings, tiers, turnover and history.
+"""OKX v5 swaps and X-Perps as the service reads them: a public socket, and REST for listings, tiers and history.
 
 Every size is contracts, so the listings are read before anything else: an instrument carries its value.
 """
@@ -17,6 +17,7 @@ from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import CANDLES, MARK_CANDLES, OPEN_INTEREST
 from ingest.venues.okx.liquidations import ENDPOINT, LiquidationReader
 from ingest.venues.okx.mapper import OkxMapper
+from ingest.venues.okx.names import FUTURES, SWAP, family_of, index_of, type_of_name
 from ingest.venues.okx.reference import listings_of, tables_of
 from ingest.venues.paged import Page, lowest_of, read_pages, times_in
 from ingest.venues.values import unread_instruments
@@ -64,6 +65,7 @@ class OkxFeed(BaseFeed):
     def __init__(self, settings: Settings) -> None:
         """Read addresses and intervals from `settings`."""
         super().__init__(settings)
+        self._types = (SWAP, FUTURES) if settings.okx.x_perps else (SWAP,)
         self._liquidations = Recent(_LIQUIDATIONS_REMEMBERED)
 
     def mapper(self, instruments: Sequence[Instrument]) -> Mapper:
@@ -79,23 +81,34 @@ class OkxFeed(BaseFeed):
         return (LiquidationReader(context, ask, self.ingest.liquidation_interval).run(),)
 
     async def listings(self, rest: Rest, event_time: int) -> Listings:
-        """Read all swaps."""
-        body = await rest.fetch(self._ask("public/instruments", {"instType": "SWAP"}))
+        """Read all swaps, and X-Perps where the settings want them."""
         report = Report()
-        infos = _INSTRUMENTS.read(_data(body), report)
+        infos: list[raw.Instrument] = []
+        for instrument_type in self._types:
+            body = await rest.fetch(self._ask("public/instruments", {"instType": instrument_type}))
+            infos += _INSTRUMENTS.read(_data(body), report)
         return self.not_empty(listings_of(infos, event_time, report.refused))
 
     async def margin_tiers(self, instruments: Sequence[Instrument], rest: Rest) -> Mapping[str, MarginTiers]:
         """Read position tiers, five families at a time, and value them at the mark prices of now."""
-        body = await rest.fetch(self._ask("public/mark-price", {"instType": "SWAP"}))
+        tables: dict[str, MarginTiers] = {}
+        for instrument_type, own in _by_type(instruments).items():
+            tables |= await self._tiers_of_type(instrument_type, own, rest)
+        return tables
+
+    async def _tiers_of_type(
+        self, instrument_type: str, instruments: Sequence[Instrument], rest: Rest
+    ) -> Mapping[str, MarginTiers]:
+        body = await rest.fetch(self._ask("public/mark-price", {"instType": instrument_type}))
         # The mark of a market that has none yet is left out; its tiers are read when it has.
         marks = {mark.instrument: mark.mark_price for mark in _MARKS.read(_data(body), Report())}
         tables: dict[str, MarginTiers] = {}
         wanted = [instrument for instrument in instruments if instrument.name in marks]
         for start in range(0, len(wanted), _FAMILIES_PER_REQUEST):
             page = wanted[start : start + _FAMILIES_PER_REQUEST]
-            families = ",".join(instrument.name.removesuffix("-SWAP") for instrument in page)
-            parameters = {"instType": "SWAP", "tdMode": "isolated", "instFamily": families}
+            names = {family_of(instrument.name): instrument.name for instrument in page}
+            families = ",".join(names)
+            parameters = {"instType": instrument_type, "tdMode": "isolated", "instFamily": families}
             try:
                 answer = await rest.fetch(self._ask("public/position-tiers", parameters))
                 report = Report()
@@ -104,8 +117,8 @@ class OkxFeed(BaseFeed):
                 log.warning("Margin tiers cannot be read", families=families, error=str(error))
                 continue
             usd_per_contract = {item.name: item.contract_value * marks[item.name] for item in page}
-            unread = unread_instruments(report.refused, families.split(","))
-            incomplete = {f"{family}-SWAP" for family in unread}
+            unread = unread_instruments(report.refused, names)
+            incomplete = {names[family] for family in unread if family in names}
             tables |= self.checked(*tables_of(steps, usd_per_contract, incomplete))
         return tables
 
@@ -114,9 +127,12 @@ class OkxFeed(BaseFeed):
         return f"public-{number}", f"{self.websocket_url}/ws/v5/public", tuple(_subscriptions(instruments))
 
     def own_polls(self, instruments: Sequence[Instrument]) -> Sequence[Poll]:
-        """Return the 24 h volumes, all swaps in one request."""
-        tickers = self._ask("market/tickers", {"instType": "SWAP"}, "swaps@tickers")
-        return (Poll("turnover", self.ingest.turnover_interval, (tickers,)),) if instruments else ()
+        """Return the 24 h volumes, those of all swaps in one request, of all X-Perps in another."""
+        tickers = tuple(
+            self._ask("market/tickers", {"instType": instrument_type}, "swaps@tickers")
+            for instrument_type in _by_type(instruments)
+        )
+        return (Poll("turnover", self.ingest.turnover_interval, tickers),) if instruments else ()
 
     def depth_requests(self, instrument: Instrument) -> Sequence[Request]:
         """Return the request for the full book."""
@@ -185,12 +201,18 @@ class OkxFeed(BaseFeed):
         return self.request(f"/api/v5/{endpoint}", self.facts.budgets[endpoint], parameters, stream=stream)
 
 
+def _by_type(instruments: Sequence[Instrument]) -> dict[str, list[Instrument]]:
+    """Return the instruments by OKX's type, swaps first."""
+    found: dict[str, list[Instrument]] = {}
+    for instrument in sorted(instruments, key=lambda item: type_of_name(item.name) != SWAP):
+        found.setdefault(type_of_name(instrument.name), []).append(instrument)
+    return found
+
+
 def _subscriptions(instruments: Sequence[Instrument]) -> Iterator[str]:
     arguments = [{"channel": channel, "instId": instrument.name} for instrument in instruments for channel in _CHANNELS]
-    arguments += [
-        {"channel": "index-tickers", "instId": instrument.name.removesuffix("-SWAP")} for instrument in instruments
-    ]
-    arguments.append({"channel": "liquidation-orders", "instType": "SWAP"})
+    arguments += [{"channel": "index-tickers", "instId": index_of(instrument.name)} for instrument in instruments]
+    arguments += [{"channel": "liquidation-orders", "instType": each} for each in _by_type(instruments)]
     for start in range(0, len(arguments), _ARGUMENTS_PER_MESSAGE):
         yield json.dumps({"op": "subscribe", "args": arguments[start : start + _ARGUMENTS_PER_MESSAGE]})
 

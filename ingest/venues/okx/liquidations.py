@@ -15,6 +15,7 @@ import structlog
 
 from ingest.venues.interface import Context, Request, wrap
 from ingest.venues.okx import messages as raw
+from ingest.venues.okx.names import family_of, type_of_name
 from ingest.venues.paged import lowest_of, times_in
 from ingest.venues.wire import Refusal, Report, RowReader, decoder_of, read, timely
 from liqheat.domain.events import Gap
@@ -91,8 +92,8 @@ class LiquidationReader:
 
     async def _pages(self, instrument: Instrument, since: int) -> tuple[list[tuple[int, msgspec.Raw]], int | None]:
         """Return what happened since `since` (ms) by time, and back to when it was read (None: to `since`)."""
-        family = instrument.name.removesuffix("-SWAP")
-        query = {"instType": "SWAP", "instFamily": family, "state": "filled", "limit": str(_PAGE)}
+        name = instrument.name
+        query = {"instType": type_of_name(name), "instFamily": family_of(name), "state": "filled", "limit": str(_PAGE)}
         found: dict[bytes, int] = {}
         oldest = self._context.clock.now_ms() + 1
         for _ in range(_MOST_PAGES):

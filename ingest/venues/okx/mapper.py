@@ -1,7 +1,7 @@
 """OKX v5 swap frames to events: the pure part, used live, in playback and by `liqheat normalise`.
 
-Traps held here: sizes are contracts and their value differs a coin, so it is always read from the venue;
-the first liquidation message after subscribing is backlog; margin tiers are cut by contracts, not by USD.
+Traps held here: sizes are contracts and their value is read from the venue; the first liquidations after subscribing
+are backlog; margin tiers are cut by contracts, not by USD.
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from ingest.venues.latest import Latest
 from ingest.venues.okx import messages as raw
 from ingest.venues.okx.history import HISTORY_STREAMS, map_history
 from ingest.venues.okx.kinds import ANSWERS, KIND_OF_CHANNEL, READERS, SILENT_CHANNELS, kind_of
+from ingest.venues.okx.names import Aliases
 from ingest.venues.okx.reference import contract, families_of, tables_of, type_of
 from ingest.venues.trade_numbers import TradeNumbers
 from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
@@ -55,8 +56,7 @@ class OkxMapper(BaseMapper):
 
     Args:
         instruments: the only ones wanted; None for every linear perpetual that a frame names.
-        contract_values: coins per contract by the venue's symbol, for offline use; instruments that pass
-            through add to them.
+        contract_values: coins per contract by the venue's symbol, for offline use; instruments that pass add to them.
         liquidations: those seen so far, where several mappers hear of the same ones (stream and REST).
     """
 
@@ -70,6 +70,7 @@ class OkxMapper(BaseMapper):
     ) -> None:
         super().__init__(instruments, contract_values)
         self._numbers = TradeNumbers(self.on_late)
+        self._aliases = Aliases(instruments or ())
         self._marks: dict[str, _MarkState] = {}
         self._latest = Latest()
         self._liquidations = Recent() if liquidations is None else liquidations
@@ -79,7 +80,7 @@ class OkxMapper(BaseMapper):
             "mmr": self._tiers,
             "oi": self._each(self._open_interest),
             "markPx": self._each(self._mark_price),
-            "idxPx": self._each(self._index_price, suffix="-SWAP"),
+            "idxPx": self._each(self._index_price, self._aliases.name_of),
             "volCcy24h": self._each(self._ticker),
             "tradeId": self._trades,
             "fundingRate": self._each(self._funding),
@@ -160,16 +161,21 @@ class OkxMapper(BaseMapper):
         yield from self._mappers[kind](rows, received_at)
 
     def _is_wanted(self, name: str) -> Instrument | None:
-        return self.instruments.get(name if name.endswith("-SWAP") else f"{name}-SWAP")
+        return self.instruments.get(self._aliases.name_of(name))
+
+    def want(self, instruments: Sequence[Instrument]) -> None:
+        """See `BaseMapper.want`; families and indices are theirs too."""
+        super().want(instruments)
+        self._aliases.see(*instruments)
 
     def _each(
-        self, events_of: Callable[[Any, Instrument, int], Iterable[Event]], suffix: str = ""
+        self, events_of: Callable[[Any, Instrument, int], Iterable[Event]], name_of: Callable[[str], str] = str
     ) -> Callable[[Sequence[Any], int], Iterator[Event]]:
-        """Return a mapper of rows read one by one, each of a wanted instrument; `suffix` completes its name."""
+        """Return a mapper of rows read one by one, each of a wanted instrument by what `name_of` makes of its name."""
 
         def mapped(rows: Sequence[Any], received_at: int) -> Iterator[Event]:
             def of_row(row: Any) -> Iterable[Event]:
-                instrument = self.instruments.get(row.instrument and row.instrument + suffix)
+                instrument = self.instruments.get(name_of(row.instrument))
                 return () if instrument is None else events_of(row, instrument, received_at)
 
             return self.report.each(rows, lambda row: row.instrument, of_row)
@@ -208,7 +214,7 @@ class OkxMapper(BaseMapper):
             yield from self._tiers_of(instrument, *waiting)
 
     def _index_price(self, index: raw.IndexTicker, instrument: Instrument, received_at: int) -> Iterable[Event]:
-        """Note an index price; it travels with the next mark. The index BTC-USDT belongs to BTC-USDT-SWAP."""
+        """Note an index price; it travels with the next mark. See `okx.names`."""
         at = timely(time_or_zero(index.ts) or received_at, received_at)
         price = coin_price_or_nan(index.index_price, instrument.coins_per_unit)
         self._latest.take(f"{instrument.name} index", at, received_at)
@@ -285,6 +291,7 @@ class OkxMapper(BaseMapper):
         instrument = self.instruments.get(info.instrument)
         if instrument is None:
             return ()
+        self._aliases.see(instrument)
         listed = contract(instrument, info, received_at)
         self.contract_values[instrument.name] = listed.contract_value
         return (listed,)
@@ -295,7 +302,7 @@ class OkxMapper(BaseMapper):
 
         def events_of(table: tuple[str, list[raw.PositionTier]]) -> Iterable[Event]:
             family, tiers = table
-            instrument = self.instruments.get(f"{family}-SWAP")
+            instrument = self.instruments.get(self._aliases.name_of(family))
             if instrument is None:
                 return ()
             if family in incomplete:
@@ -307,7 +314,7 @@ class OkxMapper(BaseMapper):
             self._waiting_tiers[instrument.name] = (tiers, received_at)
             return ()
 
-        yield from self.report.each(tables.items(), lambda table: f"{table[0]}-SWAP", events_of)
+        yield from self.report.each(tables.items(), lambda table: self._aliases.name_of(table[0]), events_of)
 
     def _tiers_of(self, instrument: Instrument, tiers: list[raw.PositionTier], event_time: int) -> Iterable[Event]:
         name = instrument.name

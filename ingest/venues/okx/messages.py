@@ -135,6 +135,7 @@ class Instrument(Struct, gc=False):
     contract_multiplier: Number = field(default=None, name="ctMult")
     tick_size: Any = field(default=None, name="tickSz")
     lot_size: Any = field(default=None, name="lotSz")  # contracts
+    rule_type: Label = field(default="", name="ruleType")  # normal, pre_market, xperp, ...
     state: Label = ""  # live, suspend, preopen, test, expired
 
 

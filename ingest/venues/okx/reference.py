@@ -11,6 +11,7 @@ from math import isnan
 from ingest.venues.interface import Listings
 from ingest.venues.okx.messages import Instrument as InstrumentInfo
 from ingest.venues.okx.messages import PositionTier
+from ingest.venues.okx.names import FUTURES, X_PERP, family_of
 from ingest.venues.values import step_or_nan, tick_or_nan, unread_instruments
 from ingest.venues.wire import Refusal, Report, number_or_nan, refusal_of, text_of
 from liqheat.domain.events import Contract
@@ -26,17 +27,18 @@ _LOT_CONTRACTS, _LOT_SHARE = 1.0, 0.05
 
 
 def listings_of(infos: Iterable[InstrumentInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
-    """Return the linear USDT and USDC swaps, others counted by reason; one without a contract value is refused."""
+    """Return the linear swaps and X-Perps, others counted by reason; one without a contract value is refused."""
     contracts: list[Contract] = []
     left_out: dict[str, str] = {}
     unreadable = list(refused)
     for info in infos:
         instrument = parse_instrument(Venue.OKX, info.instrument)
+        is_dated = info.instrument_type == FUTURES and info.rule_type != X_PERP
         try:
             if (kind := type_of(info)) != "linear":
                 left_out[info.instrument] = kind
             elif instrument is None:
-                left_out[info.instrument] = "not settled in USDT or USDC"
+                left_out[info.instrument] = "a dated future" if is_dated else "not settled in USDT or USDC"
             else:
                 contracts.append(contract(instrument, info, event_time))
         except PoisonMessage as poison:
@@ -48,8 +50,11 @@ def type_of(info: InstrumentInfo) -> str:
     """Return whether it is linear or inverse, or what it is where it is no swap and so neither.
 
     Raises:
-        PoisonMessage: it is a swap and does not say.
+        PoisonMessage: it has no name, or is a swap and does not say.
     """
+    if not info.instrument:
+        # Before its time a contract may have none.
+        raise PoisonMessage("Expected the name of an instrument, there was none")
     if not info.contract_type and info.instrument_type in (None, "", "SWAP"):
         raise PoisonMessage("Expected a contract type, was none")
     return info.contract_type or info.instrument_type or ""
@@ -111,8 +116,9 @@ def tables_of(
     if not all(text_of(step.family) for step in steps):
         incomplete = set(usd_per_contract)
     by_name: dict[str, list[PositionTier]] = {name: [] for name in usd_per_contract}
+    by_family = {family_of(name): own for name, own in by_name.items()}
     for step in steps:
-        if (own := by_name.get(f"{step.family}-SWAP")) is not None:
+        if (own := by_family.get(text_of(step.family))) is not None:
             own.append(step)
     tables: dict[str, MarginTiers] = {}
     refused: dict[str, str] = {}

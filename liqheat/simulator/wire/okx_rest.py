@@ -47,6 +47,8 @@ class OkxRest:
         return {"code": "0", "msg": "", "data": self._paths[path](query)}
 
     def _each(self, query: Query, row: Callable[[VenueMarket], dict[str, Any]]) -> list[Any]:
+        if query.get("instType", "SWAP") != "SWAP":
+            return []
         return [row(self._view(query))] if query.get("instId") else [row(view) for view in self._views.values()]
 
     def _view(self, query: Query) -> VenueMarket:
