@@ -92,6 +92,8 @@ _LONGEST_LIMIT_SECONDS = 600.0
 _JSON_STARTS = (b"{", b"[", b'"')
 _SAYS_ERROR = re.compile(r"\berror\b", re.IGNORECASE)
 _CLOUDFLARE_LIMIT = b"error code: 1015"
+PONG = "pong"
+"""The text that keeps a socket alive."""
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -167,6 +169,20 @@ def _trouble_of_body(status: int, body: bytes, code: str, text: str) -> Trouble 
     if code not in _GOOD:
         return Trouble(f"refused the request: {text}", is_final=True)
     return None
+
+
+def notice_in(frame: bytes) -> str:
+    """Return what a frame that is no JSON says, where it is a notice: pong, or that the venue is busy.
+
+    "" where it is none: JSON, a web page, or a text that says nothing of the kind.
+    """
+    start = frame[:_LONGEST_MESSAGE].lstrip()
+    if start[:1] in (*_JSON_STARTS, b"<"):
+        return ""
+    text = start.decode(errors="replace").strip()
+    if text.lower() == PONG:
+        return PONG
+    return "a text about limits or maintenance" if _SAYS_LIMITED.search(text) or _SAYS_BUSY.search(text) else ""
 
 
 def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> float:

@@ -6,6 +6,7 @@ A venue's mapper extends `BaseMapper` with `events_of`, which finds the reader o
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
+from ingest.venues.answers import PONG, notice_in
 from ingest.venues.instrument_book import InstrumentBook
 from ingest.venues.values import is_already_subscribed
 from ingest.venues.wire import Report
@@ -13,6 +14,8 @@ from liqheat.domain.events import Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+
+_JSON_STARTS = (b"{", b"[")
 
 
 class BaseMapper(ABC):
@@ -47,6 +50,9 @@ class BaseMapper(ABC):
         """Yield the events of a frame, and say at its end what was left out or is missing; see `Mapper.map`."""
         report = self.report
         report.begin()
+        if frame[:1] not in _JSON_STARTS and (notice := notice_in(frame)):
+            report.notice(notice, (PONG,))
+            return
         yield from self.events_of(frame, received_at)
         if report.refused or report.gaps:
             report.finish()

@@ -301,6 +301,7 @@ def text_of(value: Text) -> str:
     return "" if value is None else str(value)
 
 
+_JSON_BEGINNINGS = tuple(bytes([each]) for each in b'{["-0123456789tfn')
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _FIELDS = msgspec.json.Decoder(dict[str, Any])
 
@@ -310,6 +311,8 @@ def _sentence(frame: bytes, what: str, error: Exception) -> str:
     start = frame[:200].lstrip()
     if start[:1] == b"<":
         return f"Not {what}: it is a web page (HTML): {start[:80].decode(errors='replace')}"
+    if start and start[:1] not in _JSON_BEGINNINGS:
+        return f"Not {what}: it is no JSON but a text: {start[:80].decode(errors='replace')}"
     wanted = "Expected a time in ms since 1970 (this one may be in micro- or nanoseconds)"
     return f"Not {what}: {str(error).replace(f'Expected `int` <= {LATEST_MS}', wanted)}"
 

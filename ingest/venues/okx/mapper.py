@@ -89,8 +89,6 @@ class OkxMapper(BaseMapper):
 
     def events_of(self, frame: bytes, received_at: int) -> Iterator[Event]:
         """Yield the events of a WebSocket frame or REST body."""
-        if frame.strip() == b"pong":
-            return iter(())
         message = read(_FRAME, frame, "an OKX frame")
         if not self._is_accepted(message):
             return iter(())
