@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ingest.venues.wire import NO_NAME
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
@@ -26,7 +27,7 @@ class InstrumentBook:
             return self._known[name]
         except KeyError:
             if not name:
-                raise PoisonMessage("Expected the name of an instrument, there was none") from None
+                raise PoisonMessage(NO_NAME) from None
             if not self._is_open:
                 return None
             instrument = parse_instrument(self._venue, name)

@@ -45,6 +45,7 @@ _NAME_FIELDS = ("s", "symbol", "instId", "coin", "instFamily", "name")
 _INNER_FIELDS = ("o", "position")
 """Where the name is one level deeper: Binance's forced orders, Hyperliquid's positions."""
 UNKNOWN_NAME = "unknown"  # of a row that names no instrument
+NO_NAME = "Expected the name of an instrument, there was none"
 
 
 class Refusal(NamedTuple):

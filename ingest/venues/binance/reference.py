@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from ingest.venues.binance.messages import ContractInfo, LeverageBracket
 from ingest.venues.interface import Listings
 from ingest.venues.values import rules_of, step_or_nan, tick_or_nan
-from ingest.venues.wire import Refusal, refusal_of
+from ingest.venues.wire import NO_NAME, Refusal, refusal_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -43,6 +43,8 @@ def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
     Raises:
         PoisonMessage: the row does not say what it is, or a number of it is none.
     """
+    if not entry.symbol:
+        raise PoisonMessage(NO_NAME)
     kind, status = entry.contract_type or "", entry.status or ""
     if not kind and status in ("", "TRADING"):
         # Before and after its time a contract may have none; one that trades always has.

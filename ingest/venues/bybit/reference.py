@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ingest.venues.bybit.messages import InstrumentInfo, RiskLimit
 from ingest.venues.interface import Listings
 from ingest.venues.values import plain_or_nan, rules_of, step_or_nan, tick_or_nan
-from ingest.venues.wire import Refusal, number_or_nan, refusal_of
+from ingest.venues.wire import NO_NAME, Refusal, number_or_nan, refusal_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -44,8 +44,10 @@ def type_of(info: InstrumentInfo) -> str:
     """Return the contract type.
 
     Raises:
-        PoisonMessage: the row does not say it.
+        PoisonMessage: the row does not say it, or has no name.
     """
+    if not info.symbol:
+        raise PoisonMessage(NO_NAME)
     if not info.contract_type:
         raise PoisonMessage("Expected a contract type, was none")
     return info.contract_type

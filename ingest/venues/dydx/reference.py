@@ -12,7 +12,7 @@ import msgspec
 from ingest.venues.dydx.messages import AllMarkets, Market
 from ingest.venues.interface import Listings
 from ingest.venues.values import step_or_nan, tick_or_nan
-from ingest.venues.wire import Refusal, Report, decoder_of, number_or_nan, read, refusal_of
+from ingest.venues.wire import NO_NAME, Refusal, Report, decoder_of, number_or_nan, read, refusal_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import BrokenMarginTiers, MarginTiers
@@ -50,6 +50,9 @@ def listings_of(markets: Mapping[str, Market], event_time: int, refused: Sequenc
     unreadable = list(refused)
     for name, market in markets.items():
         instrument = parse_instrument(Venue.DYDX, name)
+        if not name:
+            unreadable.append(refusal_of(name, NO_NAME, market))
+            continue
         if instrument is None:
             left_out[name] = "name not understood"
             continue

@@ -79,7 +79,7 @@ class Coin(Struct, gc=False):
 
     name: str
     max_leverage: WireLeverage = field(name="maxLeverage")
-    size_decimals: WireDecimals = field(default=0, name="szDecimals")
+    size_decimals: WireDecimals | None = field(default=None, name="szDecimals")
     margin_table: int | None = field(default=None, name="marginTableId")  # below 50: one tier of that leverage
     is_delisted: bool | None = field(default=None, name="isDelisted")
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ingest.venues.hyperliquid.messages import Coin, MarginTable, MetaAnswer
 from ingest.venues.interface import Listings
-from ingest.venues.wire import Report, RowReader, decoder_of, name_in, read
+from ingest.venues.wire import NO_NAME, Report, RowReader, decoder_of, name_in, read
 from liqheat.domain.events import NAN, Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import NO_CAP_USD, BrokenMarginTiers, MarginTiers, with_deductions
@@ -75,7 +75,9 @@ def listings_of(universe: Universe, event_time: int, report: Report) -> Listings
         if coin is None:
             continue
         instrument = parse_instrument(Venue.HYPERLIQUID, coin.name)
-        if instrument is None:
+        if not coin.name:
+            report.refuse("", NO_NAME, coin)
+        elif instrument is None:
             left_out[coin.name] = "name not understood"
         else:
             contracts.append(contract(instrument, coin, event_time))
@@ -92,7 +94,7 @@ def contract(instrument: Instrument, coin: Coin, event_time: int) -> Contract:
         event_time,
         "delisted" if coin.is_delisted else "trading",
         NAN,
-        10.0**-coin.size_decimals * instrument.coins_per_unit,
+        NAN if coin.size_decimals is None else 10.0**-coin.size_decimals * instrument.coins_per_unit,
         instrument.coins_per_unit,
         VENUE_FACTS[Venue.HYPERLIQUID].funding_interval,
     )

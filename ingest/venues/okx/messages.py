@@ -133,6 +133,7 @@ class Instrument(Struct, gc=False):
     contract_type: Label = field(default="", name="ctType")  # linear or inverse
     contract_value: Number = field(default=None, name="ctVal")  # value of one contract, in ctValCcy
     contract_multiplier: Number = field(default=None, name="ctMult")
+    contract_currency: Label = field(default="", name="ctValCcy")
     tick_size: Any = field(default=None, name="tickSz")
     lot_size: Any = field(default=None, name="lotSz")  # contracts
     rule_type: Label = field(default="", name="ruleType")  # normal, pre_market, xperp, ...

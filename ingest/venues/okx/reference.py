@@ -13,7 +13,7 @@ from ingest.venues.okx.messages import Instrument as InstrumentInfo
 from ingest.venues.okx.messages import PositionTier
 from ingest.venues.okx.names import FUTURES, X_PERP, family_of
 from ingest.venues.values import step_or_nan, tick_or_nan, unread_instruments
-from ingest.venues.wire import Refusal, Report, number_or_nan, refusal_of, text_of
+from ingest.venues.wire import NO_NAME, Refusal, Report, number_or_nan, refusal_of, text_of
 from liqheat.domain.events import Contract
 from liqheat.domain.instruments import Instrument, parse_instrument
 from liqheat.domain.margin_tiers import NO_CAP_USD, BrokenMarginTiers, MarginTiers
@@ -22,6 +22,7 @@ from liqheat.platform.errors import PoisonMessage
 
 _MOST_COINS = 1e12
 """Coins per contract; SATS and PEPE have ten millions."""
+_USD_CURRENCIES = frozenset({"USD", "USDT", "USDC"})
 _LOT_CONTRACTS, _LOT_SHARE = 1.0, 0.05
 """As far apart as this, in contracts or in parts of a step, two steps may be that follow each other."""
 
@@ -54,7 +55,7 @@ def type_of(info: InstrumentInfo) -> str:
     """
     if not info.instrument:
         # Before its time a contract may have none.
-        raise PoisonMessage("Expected the name of an instrument, there was none")
+        raise PoisonMessage(NO_NAME)
     if not info.contract_type and info.instrument_type in (None, "", "SWAP"):
         raise PoisonMessage("Expected a contract type, was none")
     return info.contract_type or info.instrument_type or ""
@@ -64,8 +65,10 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
     """Return the swap's contract; its value is `ctVal * ctMult` coins.
 
     Raises:
-        PoisonMessage: the contract value is missing, for no size could be read without it.
+        PoisonMessage: the contract value is missing or not in coins, for no size could be read without it.
     """
+    if (currency := info.contract_currency or "") in _USD_CURRENCIES:
+        raise PoisonMessage(f"Expected a contract value in coins, was {info.contract_value!r} {currency}")
     multiplier = number_or_nan(info.contract_multiplier)
     coins = number_or_nan(info.contract_value) * (1.0 if isnan(multiplier) else multiplier)
     coins *= instrument.coins_per_unit

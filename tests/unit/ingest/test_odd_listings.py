@@ -214,3 +214,44 @@ async def test_a_row_that_a_listing_leaves_out_is_a_dead_letter_with_its_bytes()
             await task
     letters = [message["value"] for topic, message in kept.messages if topic == "dead-letters"]
     assert [letter for letter in letters if b"FETUSDT" in letter]
+
+
+def hyperliquid(**fields: Any) -> dict[str, Any]:
+    return {"universe": [{"name": "WLD", "maxLeverage": 10, "szDecimals": 1} | fields], "marginTables": []}
+
+
+def dydx(name: str) -> dict[str, Any]:
+    row = {"status": "ACTIVE", "initialMarginFraction": "0.1", "maintenanceMarginFraction": "0.05"}
+    return {"markets": {name: row}}
+
+
+@pytest.mark.parametrize(
+    ("venue", "body"),
+    [
+        (Venue.BINANCE, binance(symbol="")),
+        (Venue.BYBIT, bybit(symbol="")),
+        (Venue.OKX, okx(instId="")),
+        (Venue.HYPERLIQUID, hyperliquid(name="")),
+        (Venue.DYDX, dydx("")),
+    ],
+)
+async def test_a_listing_of_nothing_but_nameless_rows_is_none(venue: Venue, body: Any) -> None:
+    with pytest.raises(PoisonMessage, match="names no instrument: Expected the name of an instrument"):
+        await feed_for(venue, Settings()).listings(Answering(body), NOW)
+
+
+async def test_a_contract_value_in_usd_is_no_number_of_coins() -> None:
+    for currency in ("USD", "USDT"):
+        body = okx(ctVal="100", ctValCcy=currency)
+        listings = await feed_for(Venue.OKX, Settings()).listings(Answering(body), NOW)
+        assert not listings.contracts
+        assert listings.refused[0].reason == f"Expected a contract value in coins, was '100' {currency}"
+    for coin in ("WLD", "", None):
+        listings = await feed_for(Venue.OKX, Settings()).listings(Answering(okx(ctValCcy=coin)), NOW)
+        assert [contract.contract_value for contract in listings.contracts] == [1.0]
+
+
+async def test_a_size_step_that_is_null_costs_no_coin() -> None:
+    listings = await feed_for(Venue.HYPERLIQUID, Settings()).listings(Answering(hyperliquid(szDecimals=None)), NOW)
+    (contract,) = listings.contracts
+    assert contract.quantity_step != contract.quantity_step
