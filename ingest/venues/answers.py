@@ -71,13 +71,14 @@ _BUSY: dict[str, frozenset[str]] = {
 """Codes that mean "busy": the same request may be asked again."""
 
 _SAYS_LIMITED = re.compile(
-    r"too many (cumulative )?(requests|visits)|rate limit|too (frequent|fast)|throttl", re.IGNORECASE
+    r"too many (cumulative )?(requests|visits|connections)|rate limit|too (frequent|fast)|throttl", re.IGNORECASE
 )
 """What a venue says that limits by a code which is not in the table, or by none; only of answers that are errors."""
 
 _SAYS_BUSY = re.compile(
-    r"(try again|retry) *(later)?\W*$|please retry|\bbusy\b|temporarily|timed? ?out|maintenance(?! margin)"
-    r"|(service|system|server|currently) (is )?unavailable|overload|server load|internal (server )?error",
+    r"(try again|retry) *(later)?\W*$|try later|please retry|\bbusy\b|temporarily|timed? ?out|maintenance(?! margin)"
+    r"|(service|system|server|currently) (is )?unavailable|overload|server load|internal (server |system )?error"
+    r"|\bupgrading\b|\brestarting\b|shutting down",
     re.IGNORECASE,
 )
 """What a venue says likewise that is busy."""

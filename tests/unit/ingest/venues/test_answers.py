@@ -137,3 +137,21 @@ def test_busy_in_any_words_is_asked_again(venue: Venue, body: Any) -> None:
 @pytest.mark.parametrize("words", ["this instrument is unavailable", "below the maintenance margin rate"])
 def test_a_refusal_that_only_sounds_busy_is_not_asked_again(venue: Venue, words: str) -> None:
     assert judged(venue, {"code": 7, "msg": words}) == (0, True)
+
+
+@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize(
+    ("words", "pause"),
+    [
+        ("Too many connections attempted.", UNKNOWN_PAUSE_SECONDS),
+        ("Endpoint is suspended, please try later", 0),
+        ("Internal system error", 0),
+        ("The system is upgrading", 0),
+        ("Server is restarting", 0),
+        ("The server is shutting down", 0),
+    ],
+)
+def test_further_words_of_the_venues_documentation_are_waited_for(venue: Venue, words: str, pause: float) -> None:
+    assert judged(venue, {"code": 63999, "msg": words}) == (pause, False)
+    assert judged(venue, {"retCode": 3303001, "retMsg": words}) == (pause, False)
+    assert judged(venue, {"error": words}) == (pause, False)
