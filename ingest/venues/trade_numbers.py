@@ -47,13 +47,13 @@ class _Open:
         self._holes += holes
         del self._holes[:-_MOST_HOLES]
 
-    def take(self, number: int) -> bool:
-        """Return whether a number was never seen; it has been now."""
+    def take(self, number: int, covered: int = 1) -> bool:
+        """Return whether a number was never seen; it has been now, with as many up to it as are `covered`."""
         place = bisect_left(self._holes, number, key=attrgetter("before"))
         if place == len(self._holes) or not self._holes[place].after < number < self._holes[place].before:
             return False
         after, before = self._holes[place]
-        parts = (Hole(after, number), Hole(number, before))
+        parts = (Hole(after, number - covered + 1), Hole(number, before))
         self._holes[place : place + 1] = [part for part in parts if part.before - part.after > 1]
         self.add(())
         return True
@@ -75,10 +75,11 @@ class TradeNumbers:
         self._open: dict[str, _Open] = {}
         self._on_late = on_late
 
-    def take(self, name: str, number: int, time: int) -> list[Hole] | None:
+    def take(self, name: str, number: int, time: int, covered: int = 1) -> list[Hole] | None:
         """Note a trade at `time` (ms); return the holes that it shows before itself, None where it was seen before.
 
-        A trade without a number (`UNKNOWN`) counts as new, and nothing is remembered of it.
+        A trade without a number (`UNKNOWN`) counts as new, and nothing is remembered of it. `covered` is how many
+        trades it sums up, under the number of the last.
         """
         if number == UNKNOWN:
             return []
@@ -86,14 +87,14 @@ class TradeNumbers:
         if known is None:
             self._known[name] = _Known(number, time)
             if self._on_late is not None:
-                self._open[name] = _Open(number)
+                self._open[name] = _Open(number - covered + 1)
             return []
         step = number - known.number
         if 0 < step <= MOST_SKIPPED:
-            holes = [Hole(known.number, number)] if step > 1 else []
+            holes = [Hole(known.number, number - covered + 1)] if step > covered else []
             known.number, known.time, known.odd = number, max(known.time, time), None
             return self._noted(name, holes)
-        if -MOST_SKIPPED <= step < 0 and self._on_late is not None and self._open[name].take(number):
+        if -MOST_SKIPPED <= step < 0 and self._on_late is not None and self._open[name].take(number, covered):
             self._on_late()
             return []
         if step == 0 and time > known.time + _RESENT_WITHIN_MS:

@@ -196,7 +196,7 @@ class OkxMapper(BaseMapper):
         price, quantity = traded(trade.px, trade.sz, coins, self._coins_per_contract(instrument.name))
         timely(trade.ts, received_at)
         # A row may sum up several trades under the id of the last, so that ids left out are no hole.
-        if self._numbers.take(trade.instrument, trade.trade_id, trade.ts) is None:
+        if self._numbers.take(trade.instrument, trade.trade_id, trade.ts, trade.covered) is None:
             self.duplicates += 1
             return ()
         return (Trade(Venue.OKX, instrument.symbol, instrument.name, trade.ts, price, quantity, side, trade.trade_id),)

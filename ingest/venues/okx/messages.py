@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw, Struct, field
 
-from ingest.venues.values import WireId, whole_number
+from ingest.venues.values import WireId, plain_or_nan, whole_number
 from ingest.venues.wire import (
     Label,
     Moment,
@@ -24,6 +24,8 @@ from ingest.venues.wire import (
 from liqheat.domain.market import Side, TakerSide
 from liqheat.platform.errors import PoisonMessage
 
+_MOST_SUMMED = 10_000
+"""Trades in a row that are believed."""
 TAKER_SIDES = {"buy": int(TakerSide.BUY), "sell": int(TakerSide.SELL)}
 
 
@@ -53,11 +55,18 @@ class Trade(Struct, gc=False):
     sz: WireQuantity  # contracts
     side: str  # taker's: buy or sell
     ts: WireTime  # ms
-    trade_id: WireId = field(default=-1, name="tradeId")
+    trade_id: WireId = field(default=-1, name="tradeId")  # of the last one, where several are summed up
+    count: Any = None  # how many; absent in REST
 
     def __post_init__(self) -> None:
         """Read the id from text."""
         self.trade_id = whole_number(self.trade_id)
+
+    @property
+    def covered(self) -> int:
+        """How many trades the row sums up, 1 where it does not say."""
+        count = plain_or_nan(self.count)
+        return int(count) if 1 <= count <= _MOST_SUMMED else 1
 
 
 class MarkPrice(Struct, gc=False):

@@ -1,5 +1,7 @@
 """Which trades are new: numbers that rise, repeat, begin again from a small one, or are wrong in one row."""
 
+import json
+
 import pytest
 
 from ingest.sanity import read_frame
@@ -100,3 +102,21 @@ def test_a_recording_out_of_order_loses_no_trade_and_says_so(venue: Venue, name:
     # Live the hole between 100 and 103 is read by REST, and what comes behind would count twice.
     assert [len(read_frame(live, each, T + 1_000).events) for each in frames] == [1, 1, 0, 0, 0, 1]
     assert not live.report.notices
+
+
+def test_trades_that_a_row_sums_up_are_not_late_when_they_come_alone() -> None:
+    row = '{{"arg":{{"channel":"{channel}"}},"data":[{{"instId":"WLD-USDT-SWAP","tradeId":"{n}","px":"1","sz":"5",'
+    row += '"side":"buy","ts":"{t}","count":{count}}}]}}'
+    mapper = mapper_for(Venue.OKX, contract_values={"WLD-USDT-SWAP": 1.0})
+
+    def counted(channel: str, number: int, count: object) -> int:
+        frame = row.format(channel=channel, n=number, t=T + number, count=json.dumps(count))
+        reading = read_frame(mapper, frame.encode(), T + 1_000)
+        assert not list(reading.problems())
+        return len(reading.events)
+
+    assert [counted("trades", 100, "1"), counted("trades", 105, "5")] == [1, 1]
+    assert [counted("trades-all", number, "1") for number in range(101, 106)] == [0] * 5
+    assert [counted("trades", 110, count) for count in ("x", None)] == [1, 0]
+    assert [counted("trades-all", 108, -3), counted("trades", 107, 1e9)] == [1, 1]
+    assert [counted("trades", 109, "1"), counted("trades", 106, 1)] == [1, 1]
