@@ -114,7 +114,7 @@ def _tier_table(fields: dict[str, Any], now: int) -> list[Event]:
     where = {name: fields.get(name) for name in ("venue", "symbol", "instrument")}
     if not all(isinstance(value, str) for value in where.values()):
         raise PoisonMessage("Expected venue, symbol and instrument as text")
-    at = _whole("event_time", fields["event_time"])
+    at = whole_of("event_time", fields["event_time"])
     if at:
         timely(at, now)
     return [*tiers.to_events(fields["venue"], fields["symbol"], fields["instrument"], at)]
@@ -142,7 +142,7 @@ def _value(name: str, base: type, default: Any, fields: dict[str, Any]) -> Any:
             raise PoisonMessage(f"Expected {name} as {' or '.join(words)}, was {value!r}")
         return found
     if base is int:
-        return _whole(name, value)
+        return whole_of(name, value)
     if base is float:
         return _number(name, value)
     wanted = bool if base is bool else str
@@ -161,8 +161,12 @@ def _number(name: str, value: Any) -> float:
     raise PoisonMessage(f"Expected {name} as float, was {value!r}")
 
 
-def _whole(name: str, value: Any) -> int:
-    """Read a whole number, also one that is written as text or with a fraction of 0."""
+def whole_of(name: str, value: Any) -> int:
+    """Read a whole number, also one that is written as text or with a fraction of 0.
+
+    Raises:
+        PoisonMessage: it is none; the sentence names it `name`.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and _WHOLE.fullmatch(value):

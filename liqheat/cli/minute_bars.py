@@ -10,7 +10,7 @@ import numpy as np
 from ingest.bounded_json import BOM
 from liqheat.cli.bad_lines import BadLines
 from liqheat.cli.csv_table import FloatArray, IntArray
-from liqheat.cli.map_events import read_events
+from liqheat.cli.map_events import read_events, whole_of
 from liqheat.cli.packed_files import contents_of
 from liqheat.cli.times import note, time_text
 from liqheat.domain.events import Event, Kind, Liquidation, Mark, OpenInterest, Trade
@@ -55,6 +55,9 @@ def read_events_file(
     for number, line in enumerate(contents_of(file, bad_lines).splitlines(), start=1):
         try:
             events = read_events(line, now) if line.strip() else []
+            if not events and _GAP_MARK in line:
+                gap_market, spans = _gap(line)
+                gaps.setdefault(gap_market, []).extend(spans)
         except PoisonMessage as poison:
             if bad_lines is None:
                 raise PoisonMessage(f"line {number}: {poison.reason}") from poison
@@ -62,9 +65,6 @@ def read_events_file(
             continue
         for event in events:
             by_market.setdefault(f"{event.venue}:{event.symbol}", []).append(event)
-        if not events and _GAP_MARK in line:
-            fields = msgspec.json.decode(line.removeprefix(BOM), type=dict[str, Any])
-            gaps.setdefault(f"{str(fields.get('venue')).lower()}:{fields.get('symbol')}", []).extend(_gap(fields))
     if market not in by_market:
         names = ", ".join(sorted(by_market)) or "no market"
         if market or len(by_market) != 1:
@@ -83,11 +83,16 @@ def loses_liquidations(stream: str, start: int, end: int) -> bool:
     return "liquidation" in words or "forceorder" in words or end - start >= MINUTE_MS
 
 
-def _gap(fields: dict[str, Any]) -> list[Span]:
-    start, end = fields.get("event_time"), fields.get("end_time")
-    if not isinstance(start, int) or not isinstance(end, int):
-        return []
-    return [(start, end)] if loses_liquidations(str(fields.get("stream")), start, end) else []
+def _gap(line: bytes) -> tuple[str, list[Span]]:
+    """Return the market of a line that is a recorded gap, and its span, ms, if liquidations were lost in it.
+
+    Raises:
+        PoisonMessage: a time of it is none.
+    """
+    fields = msgspec.json.decode(line.removeprefix(BOM), type=dict[str, Any])
+    start, end = (whole_of(name, fields.get(name)) for name in ("event_time", "end_time"))
+    market = f"{str(fields.get('venue')).lower()}:{str(fields.get('symbol')).strip().upper()}"
+    return market, [(start, end)] if loses_liquidations(str(fields.get("stream")), start, end) else []
 
 
 def unknown_minutes(minutes: IntArray, gaps: list[Span]) -> "np.ndarray[Any, np.dtype[np.bool_]]":

@@ -158,3 +158,29 @@ def test_the_command_goes_on_and_ends_with_a_count_and_status_one(tmp_path: Path
     strict = CliRunner().invoke(app, [*good, "--strict"])
     assert strict.exit_code == 1
     assert not strict.stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "unknown", "count"),
+    [
+        ({"event_time": START + 120_000, "end_time": START + 240_000}, [2, 3], 0),
+        ({"event_time": str(START + 120_000), "end_time": float(START + 240_000)}, [2, 3], 0),
+        ({"venue": "OKX", "symbol": " x", "event_time": START + 120_000, "end_time": START + 240_000}, [2, 3], 0),
+        ({"event_time": START + 120_000, "end_time": None}, [], 1),
+        ({"event_time": "abc", "end_time": START}, [], 1),
+    ],
+)
+def test_a_recorded_gap_is_read_like_any_event(
+    tmp_path: Path, fields: dict[str, object], unknown: list[int], count: int
+) -> None:
+    where = {"venue": "okx", "symbol": "X"}
+    lines: list[dict[str, object]] = [
+        {"kind": "marks", **where, "event_time": START + 60_000 * minute, "mark_price": 1.0} for minute in range(6)
+    ]
+    lines.append({"kind": "gaps", **where, "stream": "liquidations", **fields})
+    file, bad_lines = tmp_path / "events.jsonl", BadLines()
+    file.write_text("\n".join(map(json.dumps, lines)))
+    _, executed, _ = read_events_file(file, "", None, bad_lines)
+    known = {(start - START) // 60_000 for start in executed.start.tolist()}
+    assert sorted(set(range(6)) - known) == unknown
+    assert bad_lines.count == count
