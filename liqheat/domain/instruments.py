@@ -38,7 +38,7 @@ _MULTIPLIER = re.compile(r"^(1(?:0{3,8})|1M)(?=[^\W\d_])")
 _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
 """Bybit's one contract that puts the multiplier last."""
 _OF_A_POOL = re.compile(r"([^\W_]+),\w+,(?:0[xX])?(\w+)")
-"""A token that anybody listed on dYdX: its name, where it is traded, its address."""
+"""A token that anybody may list: its name, where it is traded, its address."""
 _MOST_LETTERS, _ADDRESS_LETTERS = 24, 6
 PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]?|USD[TC])(?:[-:].*|\.P)?")
 """A pair as venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P; the coin is in the group."""

@@ -220,7 +220,7 @@ def hyperliquid(**fields: Any) -> dict[str, Any]:
     return {"universe": [{"name": "WLD", "maxLeverage": 10, "szDecimals": 1} | fields], "marginTables": []}
 
 
-def dydx(name: str) -> dict[str, Any]:
+def latest(name: str) -> dict[str, Any]:
     row = {"status": "ACTIVE", "initialMarginFraction": "0.1", "maintenanceMarginFraction": "0.05"}
     return {"markets": {name: row}}
 
@@ -232,7 +232,7 @@ def dydx(name: str) -> dict[str, Any]:
         (Venue.BYBIT, bybit(symbol="")),
         (Venue.OKX, okx(instId="")),
         (Venue.HYPERLIQUID, hyperliquid(name="")),
-        (Venue.DYDX, dydx("")),
+        (list(Venue)[-1], latest("")),
     ],
 )
 async def test_a_listing_of_nothing_but_nameless_rows_is_none(venue: Venue, body: Any) -> None:

@@ -8,12 +8,13 @@ from liqheat.domain.events import Contract
 from liqheat.domain.instruments import parse_instrument, symbol_asked
 from liqheat.domain.market import Venue
 
+LATEST = list(Venue)[-1]
 NAMES = {
     Venue.BINANCE: ("BTCUSDT", "1000PEPEUSDT"),
     Venue.BYBIT: ("BTCUSDT", "BTCPERP", "1000PEPEUSDT"),
     Venue.OKX: ("BTC-USDT-SWAP", "PEPE-USDT-SWAP"),
     Venue.HYPERLIQUID: ("BTC", "kPEPE"),
-    list(Venue)[-1]: ("BTC-USD", "PEPE-USD"),
+    LATEST: ("BTC-USD", "PEPE-USD"),
 }
 
 
@@ -71,11 +72,11 @@ def test_the_symbol_that_a_person_means_is_found_without_a_listing(text: str, sy
 
 def test_a_token_known_by_its_address_is_asked_for_by_its_own_symbol_or_its_venues_name() -> None:
     name = "BUFFI,UNISWAP_V3,0X4C1B1302220D7DE5C22B495E78B72F2DD2457D45-USD"
-    listings = listed(Venue.DYDX, "BTC-USD", name)
+    listings = listed(LATEST, "BTC-USD", name)
     for asked in (name, name.lower(), "buffi4c1b13", "BUFFI4C1B13/USDT"):
-        assert [item.name for item in choose(Venue.DYDX, listings, (asked,)).instruments] == [name]
+        assert [item.name for item in choose(LATEST, listings, (asked,)).instruments] == [name]
     assert symbol_asked(name) == "BUFFI4C1B13"
     # A comma list parts the name, and another BUFFI may be another coin.
-    assert choose(Venue.DYDX, listings, ("BUFFI",)).reasons == {
-        "BUFFI": f"is listed on dydx as {name}, whose symbol is BUFFI4C1B13"
+    assert choose(LATEST, listings, ("BUFFI",)).reasons == {
+        "BUFFI": f"is listed on {LATEST.value} as {name}, whose symbol is BUFFI4C1B13"
     }

@@ -11,12 +11,13 @@ from ingest.venues.registry import mapper_for
 from liqheat.domain.market import Venue
 from tests.support.fuzzing import CONTRACT_VALUES, NOW, frames_of
 
+LATEST = list(Venue)[-1]
 ENVELOPES: dict[Venue, tuple[str, ...]] = {
     Venue.BINANCE: ("stream", "data", "id", "error", "code", "msg"),
     Venue.BYBIT: ("stream", "topic", "op", "ret_msg", "success", "type", "ts", "time", "retMsg"),
     Venue.OKX: ("stream", "event", "code", "msg", "arg"),
     Venue.HYPERLIQUID: ("stream", "user"),
-    Venue.DYDX: ("stream", "type", "message"),
+    LATEST: ("stream", "type", "message"),
 }
 """Fields around a frame's rows that may be absent from it."""
 UNNEEDED = frozenset(
@@ -94,7 +95,7 @@ def test_a_listed_contract_is_read_though_a_label_of_it_is_null(venue: Venue) ->
             {"channel": "trades", "data": [{"coin": "WLD", "side": "B", "px": "1", "sz": "5", "time": NOW, "tid": 1}]},
         ),
         (
-            Venue.DYDX,
+            LATEST,
             {"type": "channel_data", "channel": "v4_trades", "id": "WLD-USD", "contents": {"trades": [
                 {"side": "BUY", "size": "1", "price": "1", "id": "a", "createdAt": "2026-11-18T08:20:00.000Z"}]}},
         ),

@@ -5,6 +5,8 @@ import pytest
 from liqheat.domain.instruments import DEFAULT_WATCH_LIST, parse_instrument
 from liqheat.domain.market import Venue
 
+LATEST = list(Venue)[-1]
+
 
 @pytest.mark.parametrize(
     ("venue", "name", "symbol", "coins"),
@@ -35,10 +37,10 @@ from liqheat.domain.market import Venue
         (Venue.BINANCE, "1MBABYDOGEUSDT", "BABYDOGE", 1_000_000),
         (Venue.BYBIT, "1000XUSDT", "X", 1_000),
         (Venue.BINANCE, "4USDT", "4", 1),
-        (Venue.DYDX, "BUFFI,UNISWAP_V3,0X4C1B1302220D7DE5C22B495E78B72F2DD2457D45-USD", "BUFFI4C1B13", 1),
-        (Venue.DYDX, "AI16Z,RAYDIUM,HELP6NUQKMYB1PYWO2ZYPEJM2XXQPPUMP-USD", "AI16ZHELP6N", 1),
-        (Venue.DYDX, "1000X,raydium,C3JX9TWLQHKMCOTDTPPAJEBX2U7DCUQDEHVSMJFZ6K6S-USD", "XC3JX9T", 1_000),
-        (Venue.DYDX, f"{'A' * 30},RAYDIUM,C3JX9T-USD", f"{'A' * 18}C3JX9T", 1),
+        (LATEST, "BUFFI,UNISWAP_V3,0X4C1B1302220D7DE5C22B495E78B72F2DD2457D45-USD", "BUFFI4C1B13", 1),
+        (LATEST, "AI16Z,RAYDIUM,HELP6NUQKMYB1PYWO2ZYPEJM2XXQPPUMP-USD", "AI16ZHELP6N", 1),
+        (LATEST, "1000X,raydium,C3JX9TWLQHKMCOTDTPPAJEBX2U7DCUQDEHVSMJFZ6K6S-USD", "XC3JX9T", 1_000),
+        (LATEST, f"{'A' * 30},RAYDIUM,C3JX9T-USD", f"{'A' * 18}C3JX9T", 1),
     ],
 )
 def test_a_venues_name_becomes_the_coins_name(venue: Venue, name: str, symbol: str, coins: float) -> None:
