@@ -5,11 +5,12 @@ their record batches have the same structure, so most are recognised by their by
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from liqheat.platform.errors import PoisonMessage
 
@@ -19,6 +20,10 @@ _SCHEMA, _RECORD_BATCH = 1, 3
 _INT, _FLOAT, _UTF8, _BOOL, _LIST, _LARGE_UTF8, _LARGE_LIST, _UTF8_VIEW = 2, 3, 5, 6, 12, 20, 21, 24
 """Values of `Type` in Schema.fbs."""
 _FLOATS = {1: "<f4", 2: "<f8"}
+_KEPT_SIZES = 64
+"""Sizes of metadata of one schema whose places are kept: they differ with the number of text buffers."""
+
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +107,31 @@ class _Flat:
 
 @dataclass(slots=True, eq=False)
 class Schema:
-    """The fields of a stream, and the places of the numbers in its latest record batch's metadata."""
+    """The fields of a stream, and the places of the numbers in its record batches' metadata, by its size."""
 
     fields: tuple[Field, ...]
     by_name: dict[str, Field]
-    places: "_Places | None" = None
+    places: "dict[int, Places]" = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
     """Where the numbers of a record batch are in its metadata, and `rest`: all bytes that are none of them.
 
-    Metadata with the same `rest` has the same structure: its offsets need not be followed again.
+    Metadata with the same `rest` has the same structure: its offsets need not be followed again. `numbers_at` and
+    `rest_at` are the same places byte by byte. Of the numbers (body length, rows, then nodes, buffers and text buffers
+    per view column) those from `nodes_from`, `buffers_from` and `variadic_from` on are nodes, buffers, text buffers.
     """
 
-    size: int
     cuts: tuple[tuple[int, int], ...]
     rest: bytes
     form: struct.Struct
+    numbers_at: IntArray
+    rest_at: IntArray
+    rest_bytes: npt.NDArray[np.uint8]
+    nodes_from: int
+    buffers_from: int
+    variadic_from: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +188,32 @@ def _field(flat: _Flat, *, is_item: bool = False) -> Field:
 
 
 def parts_of(schema: Schema, metadata: bytes) -> Parts:
-    """Return the numbers of a record batch, by the places of the one before if it has the same structure."""
-    places = schema.places
-    if places is None or len(metadata) != places.size or _without(metadata, places.cuts) != places.rest:
-        places = schema.places = _places(metadata)
-        if places is None:
-            return _NO_ROWS
+    """Return the numbers of a record batch, by the places of one before if it has the same structure."""
+    places = places_of(schema, metadata)
+    if places is None:
+        return _NO_ROWS
     numbers = places.form.unpack(b"".join([metadata[start:end] for start, end in places.cuts]))
-    _, _, (nodes, nodes_end), (first, last), _ = places.cuts
-    count, buffers = (nodes_end - nodes) // 8, (last - first) // 8
     return Parts(
         numbers[0],
         numbers[1],
-        numbers[2 : 2 + count],
-        numbers[2 + count : 2 + count + buffers],
-        numbers[2 + count + buffers :],
+        numbers[places.nodes_from : places.buffers_from],
+        numbers[places.buffers_from : places.variadic_from],
+        numbers[places.variadic_from :],
     )
+
+
+def places_of(schema: Schema, metadata: bytes) -> Places | None:
+    """Return the places of the numbers of a record batch, None of one without rows.
+
+    Raises:
+        PoisonMessage: it is no record batch, is compressed, or is broken.
+    """
+    places = schema.places.get(len(metadata))
+    if places is None or _without(metadata, places.cuts) != places.rest:
+        places = _places(metadata)
+        if places is not None and (len(metadata) in schema.places or len(schema.places) < _KEPT_SIZES):
+            schema.places[len(metadata)] = places
+    return places
 
 
 def _without(metadata: bytes, cuts: tuple[tuple[int, int], ...]) -> bytes:
@@ -202,7 +224,7 @@ def _without(metadata: bytes, cuts: tuple[tuple[int, int], ...]) -> bytes:
     return b"".join([*kept, metadata[place:]])
 
 
-def _places(metadata: bytes) -> _Places | None:
+def _places(metadata: bytes) -> Places | None:
     """Return the places of the numbers of a record batch, None of one without rows."""
     message = _Flat(metadata, struct.unpack_from("<I", metadata, 0)[0])
     batch = message.table(2)
@@ -221,5 +243,18 @@ def _places(metadata: bytes) -> _Places | None:
     ordered = sorted(cuts)
     if any(end > start for (_, end), (start, _) in pairwise(ordered)):
         raise PoisonMessage("Not an Arrow IPC stream: parts of its metadata overlap")
-    form = struct.Struct(f"<{sum(end - start for start, end in cuts) // 8}q")
-    return _Places(len(metadata), tuple(cuts), _without(metadata, tuple(cuts)), form)
+    sizes = [(end - start) // 8 for start, end in cuts]
+    numbers_at = np.concatenate([np.arange(start, end) for start, end in cuts])
+    rest_at = np.setdiff1d(np.arange(len(metadata)), numbers_at)
+    rest = _without(metadata, tuple(cuts))
+    return Places(
+        tuple(cuts),
+        rest,
+        struct.Struct(f"<{sum(sizes)}q"),
+        numbers_at,
+        rest_at,
+        np.frombuffer(rest, np.uint8),
+        sum(sizes[:2]),
+        sum(sizes[:3]),
+        sum(sizes[:4]),
+    )

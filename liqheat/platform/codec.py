@@ -177,7 +177,7 @@ def decode_rows(
     for column in schema.columns:
         values = columns.get(column.name)
         if values is None:
-            decoded[column.name] = _defaults(column, table.height)
+            decoded[column.name] = defaults_of(column, table.height)
         elif isinstance(values, Texts):
             decoded[column.name] = values.texts({})
         else:
@@ -224,14 +224,18 @@ def check_rows(messages: Sequence[Rows]) -> None:
 def _texts_and_kind(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> tuple[dict[str, str], Kind]:
     pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
     try:
-        return _known_headers(pairs)
+        return known_headers(pairs)
     except TypeError as error:
         raise PoisonMessage(f"A message header is not text: {error}") from error
 
 
 @lru_cache(maxsize=4_096)
-def _known_headers(pairs: tuple[tuple[str, bytes], ...]) -> tuple[dict[str, str], Kind]:
-    """Return the headers as text and the kind; the same few headers come with every message."""
+def known_headers(pairs: tuple[tuple[str, bytes], ...]) -> tuple[dict[str, str], Kind]:
+    """Return the headers as text and the kind; the same few headers come with every message.
+
+    Raises:
+        PoisonMessage: one is missing or not UTF-8, or the kind is unknown.
+    """
     texts = read_headers(pairs)
     try:
         return texts, Kind(texts["kind"])
@@ -248,7 +252,8 @@ def _checked(value: bytes | None) -> Table:
     return table
 
 
-def _defaults(column: Column, height: int) -> Any:
+def defaults_of(column: Column, height: int) -> Any:
+    """Return `height` times the default of a column that a message does not have."""
     if column.dtype == pl.String():
         return [column.default] * height
     return np.full(height, column.default, dtype=np.bool_ if column.dtype == pl.Boolean() else DTYPES[column.dtype])

@@ -70,7 +70,7 @@ def typed_values(table: Table, column: Column) -> Any:
         if column.default is None:
             raise PoisonMessage(f"The column {column.name!r} is missing")
         return None
-    if not _is_of_type(values, column.dtype):
+    if not is_of_type(values, column.dtype):
         raise PoisonMessage(f"Expected the column {column.name!r} as {column.dtype}, was {_type_name(table, column)}")
     return values
 
@@ -100,7 +100,8 @@ def _check_parallel(names: tuple[str, ...], columns: Mapping[str, Any]) -> None:
         raise PoisonMessage(f"The list {first!r} of a row does not rise")
 
 
-def _is_of_type(values: arrow_stream.Column, dtype: pl.DataType) -> bool:
+def is_of_type(values: arrow_stream.Column, dtype: pl.DataType) -> bool:
+    """Whether `values` are what a column of `dtype` holds."""
     if isinstance(values, Texts):
         return dtype == pl.String()
     if isinstance(values, Lists):

@@ -14,6 +14,7 @@ import numpy as np
 
 from liqheat.domain.market import Venue
 from liqheat.platform.codec import Rows, check_rows, decode_rows, encode
+from liqheat.platform.codec_blocks import RowBlock, decode_blocks
 from liqheat.platform.errors import Origin, PoisonMessage
 from liqheat.platform.odd_rows import split_odd_rows
 from liqheat.platform.partitions import partition_of
@@ -65,15 +66,45 @@ class Read:
 
 
 def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> list[Read]:
-    """Read messages of the log.
+    """Read messages of one partition of the log.
 
-    Their values are compared with their units all together; only where one is outside, message by message.
+    Those that are alike are read and judged all together. The others, and those among which something is to be
+    refused, are read one by one.
 
     Args:
         messages: in log order.
         partitions: how many partitions the log has.
         maximum_lead_ms: how far an event may be ahead of its message's timestamp.
     """
+    read: list[Read | None] = [None] * len(messages)
+    for block in decode_blocks([(message.headers, message.value) for message in messages]):
+        own = [messages[place] for place in block.places.tolist()]
+        times = [message.timestamp for message in own]
+        if _is_plain(block, own[0].partition, times, partitions, maximum_lead_ms):
+            for place, message, rows in zip(block.places.tolist(), own, block.rows(times), strict=True):
+                read[place] = Read(message, rows)
+    others = [message for message, each in zip(messages, read, strict=True) if each is None]
+    one_by_one = iter(_read_others(others, partitions, maximum_lead_ms))
+    return [next(one_by_one) if each is None else each for each in read]
+
+
+def _is_plain(
+    block: RowBlock, partition: int, written_at: Sequence[int], partitions: int, maximum_lead_ms: int
+) -> bool:
+    """Whether all rows of a block are to be applied, by the rules of `_read`."""
+    if block.kind not in INPUT_KINDS or not _VENUES.issuperset(block.venues):
+        return False
+    symbols = {symbol for symbol, _ in block.markets}
+    if any(is_mark(symbol) or partition_of(symbol, partitions) != partition for symbol in symbols):
+        return False
+    if block.kind not in TIMED_KINDS:
+        return True
+    leads = block.columns["event_time"] - np.repeat(np.array(written_at, np.int64), block.heights)
+    return int(leads.max()) <= maximum_lead_ms
+
+
+def _read_others(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> list[Read]:
+    """Read messages one by one, their values compared with their units together unless one is outside."""
     try:
         read = [_read(message, message.value, partitions, maximum_lead_ms, check=False) for message in messages]
         check_rows([each.rows for each in read if each.rows is not None])
