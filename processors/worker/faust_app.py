@@ -16,8 +16,8 @@ from processors.worker.rewinding_consumer import RewindingConsumer
 
 GROUP = "liqheat-processors"
 _TABLE = "engine-state"
-# Each is a bundle of messages.
-_WAITING_MESSAGES = 16
+# Each is a bundle of messages; what waits is fetched twice where the worker asks for missed messages meanwhile.
+_WAITING_MESSAGES = 8
 
 
 class _App(faust.App):
