@@ -53,7 +53,8 @@ def make_app(kafka: Kafka) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=4_194_304,
         producer_acks=-1,
-        # aiokafka compresses lz4 at level 9: ten times the time of zstd, and larger. The broker packs it as its topic says.
+        # aiokafka compresses lz4 at level 9: ten times the time of zstd, and larger. The broker packs it as the topic
+        # says.
         producer_compression_type="zstd",
         producer_linger=0.005,
         producer_max_batch_size=262_144,
