@@ -59,14 +59,14 @@ def test_the_state_of_markets_is_that_of_the_direct_question(clickhouse: Client,
     store_minutes(clickhouse, START - DAY_MS, 1_440 + end)
     # A venue that has just come, one that has long been silent, and one of which nothing but the price is known now.
     insert_minute(clickhouse, "bitget", START + (end - 1) * MINUTE_MS, 1.0, [], symbol="TAO", late_rows=3)
-    insert_minute(clickhouse, "dydx", START - 300 * MINUTE_MS, 2.0, [], symbol="TAO", late_rows=5)
+    insert_minute(clickhouse, "hyperliquid", START - 300 * MINUTE_MS, 2.0, [], symbol="TAO", late_rows=5)
     unknown = dict.fromkeys(("open_interest", "open_interest_usd", "turnover_24h_usd", "funding_rate", "coverage"), NAN)
     insert_minute(clickhouse, "okx", START + (end - 1) * MINUTE_MS, 3.0, [], symbol="TAO", revision=9, **unknown)
     edge = store.edges.of(clickhouse, "TAO", MINUTE_MS, now)
 
     assert edge is not None
     assert edge.quality == queries.quality(clickhouse, ["TAO"], edge.end, now + MINUTE_MS - DAY_MS)["TAO"]
-    assert {row["venue"] for row in edge.quality} == {"binance", "bitget", "bybit", "dydx", "okx"}
+    assert {row["venue"] for row in edge.quality} == {"binance", "bitget", "bybit", "hyperliquid", "okx"}
 
 
 @pytest.mark.parametrize("step", [MINUTE_MS, 5 * MINUTE_MS])
