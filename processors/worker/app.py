@@ -37,10 +37,8 @@ _READ = (Topic.POSITION_EVENTS,)
 _ROUND_SECONDS = 30.0
 # Checkpoints or open windows that wait for longer, with a broker that answers, wait for ever.
 _ENDLESS_SECONDS = 45.0
-# After so long without a message the worker asks whether it has missed some; on a busy machine those that wait in hand
-# take their time, and asked for again they would be read twice.
+# After so long without a message the worker asks whether it has missed some.
 _QUIET_SECONDS = 2.0
-_QUIET_SECONDS_IN_HAND = 15.0
 # A clean end must fit into the ten seconds that a container is given.
 _FINAL_CHECKPOINT_SECONDS = 5.0
 _STOP_SECONDS = 4.0
@@ -181,15 +179,12 @@ class Worker:
                 self._fail(FatalError(f"Faust has given up: {type(reason).__name__}: {reason}"))
             if self._driver.handled.total() != handled:
                 handled, since = self._driver.handled.total(), now
-            elif self._is_assigned and now - since > self._quiet_seconds() and not self._broker.is_failing:
+            elif self._is_assigned and now - since > _QUIET_SECONDS and not self._broker.is_failing:
                 ends = self._broker.ends(self._log_topic, self._partitions)
                 await self._guarded(self._driver.ask_for_missed(self._partitions, ends))
                 since = now
             self._end_at_standstill(now)
             await asyncio.sleep(0.5)
-
-    def _quiet_seconds(self) -> float:
-        return _QUIET_SECONDS_IN_HAND if cast(RewindingConsumer, self._app.consumer).has_bundles else _QUIET_SECONDS
 
     def _end_at_standstill(self, now: float) -> None:
         partitions = self._partitions if self._is_assigned else ()

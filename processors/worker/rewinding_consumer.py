@@ -43,11 +43,6 @@ class RewindingConsumer(Consumer):
         """Have `offset` committed as the one at which the group goes on."""
         self._done[place] = offset
 
-    @property
-    def has_bundles(self) -> bool:
-        """Whether messages were fetched that nobody has taken yet."""
-        return bool(self._bundles)
-
     def bundle(self, partition: int, offset: int) -> list[Any]:
         """Return the records of the bundle whose last message was delivered, once; empty if it was dropped."""
         return self._bundles.pop((partition, offset), [])
