@@ -1,5 +1,6 @@
 """Several sinks in one group: each hour is rolled up by one, and nothing is lost or done twice as members change."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,13 +158,24 @@ def test_a_member_that_stores_what_it_reads_is_well_long_before_the_rollup_and_t
     member.leave()
     group.settings = group.settings.model_copy(update={"sink": rare})
     member = group.join()
-    group.publish(1)
+    minutes = itertools.count(1)
+
+    def commits_halt() -> bool:
+        # Again and again, for a late change of the group has what is stored rolled up and committed.
+        group.publish(next(minutes))
+        threading.Event().wait(0.5)
+        return by_commits.lag() is not None
+
     with group.watch() as by_commits, group.watch(member) as watch:
-        wait_for(lambda: by_commits.lag() is not None, lambda: "nothing waits to be committed")
+        wait_for(commits_halt, lambda: "nothing waits to be committed")
         assert watch.lag() is None
         heatmap = group.settings.kafka.topic(Topic.HEATMAP_BUCKETS)
-        ends = watch.ends(heatmap, range(group.settings.kafka.partitions))
-        assert {number: member.sink.reached()[heatmap, number] for number in ends} == ends
+
+        def is_all_reached() -> bool:
+            ends = watch.ends(heatmap, range(group.settings.kafka.partitions))
+            return bool(ends) and {number: member.sink.reached()[heatmap, number] for number in ends} == ends
+
+        wait_for(is_all_reached, lambda: f"{member.sink.reached()}")
 
 
 def test_each_symbol_is_stored_and_rolled_up_by_one_member(group: Group) -> None:
