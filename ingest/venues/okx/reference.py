@@ -67,7 +67,9 @@ def contract(instrument: Instrument, info: InstrumentInfo, event_time: int) -> C
     Raises:
         PoisonMessage: the contract value is missing or not in coins, for no size could be read without it.
     """
-    if (currency := info.contract_currency or "") in _USD_CURRENCIES:
+    coin, currency = info.instrument.partition("-")[0], info.contract_currency or ""
+    # A stable coin is a coin where it is what is traded.
+    if currency in _USD_CURRENCIES and currency != coin:
         raise PoisonMessage(f"Expected a contract value in coins, was {info.contract_value!r} {currency}")
     multiplier = number_or_nan(info.contract_multiplier)
     coins = number_or_nan(info.contract_value) * (1.0 if isnan(multiplier) else multiplier)

@@ -249,6 +249,9 @@ async def test_a_contract_value_in_usd_is_no_number_of_coins() -> None:
     for coin in ("WLD", "", None):
         listings = await feed_for(Venue.OKX, Settings()).listings(Answering(okx(ctValCcy=coin)), NOW)
         assert [contract.contract_value for contract in listings.contracts] == [1.0]
+    stable = okx(instId="USDC-USDT-SWAP", ctVal="10", ctValCcy="USDC")
+    listings = await feed_for(Venue.OKX, Settings()).listings(Answering(stable), NOW)
+    assert [contract.contract_value for contract in listings.contracts] == [10.0]
 
 
 async def test_a_size_step_that_is_null_costs_no_coin() -> None:
