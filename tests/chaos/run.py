@@ -2,7 +2,7 @@
 
     python -m tests.chaos.run [--faults 200] [--seed 1] [--limit SECONDS] [--directory DIR]
 
-`make chaos` runs 200, CI 20. Prints a table: each fault, seconds until it was reported, seconds until all was well.
+`make chaos` runs 200. Prints a table: each fault, seconds until it was reported, seconds until all was well.
 """
 
 import argparse
