@@ -26,7 +26,7 @@ NEVER = -1
 
 
 class Watch(msgspec.Struct, array_like=True):
-    """What a rule remembers of one cluster: whether its condition holds, and when it last spoke (window, ms)."""
+    """What a rule remembers of a cluster or side: whether its condition holds, and when it last spoke (window, ms)."""
 
     is_on: bool = False
     said: int = NEVER

@@ -8,34 +8,25 @@ trigger was `rearm_percent` further away than that, and after `cooldown_minutes`
 import math
 from collections.abc import Iterator
 
-import msgspec
-
 from liqheat.domain.market import Side
 from liqheat.domain.money import usd_text
 from liqheat.domain.signals import Alert, AlertKind, Cascade
 from liqheat.platform.settings import Signals
-from processors.signals.alerts import NEVER, Minute, SideCase, SideRule
+from processors.signals.alerts import Minute, SideCase, SideRule, Watch
 
 LEAST_COVERAGE = 0.5
 """Share of open interest whose books must be known for a market to be called fragile: a book not read is not thin."""
 
 
-class FragileWatch(msgspec.Struct):
-    """One direction of a symbol: whether it is fragile now, and when that was last said (window, ms)."""
-
-    is_fragile: bool = False
-    said: int = NEVER
-
-
-def judge(case: SideCase, watches: dict[int, FragileWatch]) -> Iterator[Alert]:
+def judge(case: SideCase, watches: dict[int, Watch]) -> Iterator[Alert]:
     """Yield the alerts of one minute, and move `watches`, by side, on."""
     minute, settings = case.minute, case.settings
     for row in case.moves:
-        watch = watches.setdefault(row.side, FragileWatch())
+        watch = watches.setdefault(row.side, Watch())
         if _is_far(row, settings):
-            watch.is_fragile = False
-        elif not watch.is_fragile and _is_fragile(row, settings):
-            watch.is_fragile = True
+            watch.is_on = False
+        elif not watch.is_on and _is_fragile(row, settings):
+            watch.is_on = True
             if minute.may_speak(watch.said, settings):
                 watch.said = minute.window
                 yield _alert(minute, row)
@@ -72,4 +63,4 @@ def _alert(minute: Minute, row: Cascade) -> Alert:
     return minute.alert(AlertKind.FRAGILE, side, liquidated, text, edge=row.trigger_price, distance=row.trigger_percent)
 
 
-RULE = SideRule(judge, FragileWatch)
+RULE = SideRule(judge, Watch)

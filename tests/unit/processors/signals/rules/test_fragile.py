@@ -7,8 +7,8 @@ import msgspec
 from liqheat.domain.signals import Alert, AlertKind, Cascade
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.alerts import Minute, SideCase
-from processors.signals.rules.fragile import FragileWatch, judge
+from processors.signals.alerts import Minute, SideCase, Watch
+from processors.signals.rules.fragile import judge
 
 SETTINGS = Signals(fragile_percent=3.0, fragile_amplification=2.0, rearm_percent=1.0, cooldown_minutes=3)
 AMOUNTS = dict.fromkeys((f"{name}_{n}_usd" for name in ("at_risk", "expected", "depth") for n in (1, 2, 5)), 0)
@@ -40,11 +40,11 @@ def minute(number: int) -> Minute:
 
 
 def said(*rows: Cascade | None) -> list[int]:
-    watches: dict[int, FragileWatch] = {}
+    watches: dict[int, Watch] = {}
     return [len(alerts(number + 1, row, watches)) for number, row in enumerate(rows)]
 
 
-def alerts(number: int, row: Cascade | None, watches: dict[int, FragileWatch] | None = None) -> list[Alert]:
+def alerts(number: int, row: Cascade | None, watches: dict[int, Watch] | None = None) -> list[Alert]:
     case = SideCase(minute(number), {}, [row] if row else [], SETTINGS)
     return list(judge(case, {} if watches is None else watches))
 
