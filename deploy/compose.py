@@ -1,6 +1,6 @@
 """The lists of settings that docker-compose.yml hands on from `.env`, written from the settings themselves.
 
-    python -m deploy.compose            writes the lists anew
+    python -m deploy.compose            writes the lists again
     python -m deploy.compose --check    exit status 1 where they are not what it would write
 
 A variable without a value is handed on where `.env` has it. Secrets are not: they are files.

@@ -90,7 +90,8 @@ _BAN_END = re.compile(r"(?:until|till|retryAfter)\D{0,4}(\d{13}|\d{10})(?!\d)", 
 """A time in ms, or in seconds."""
 _LONGEST_LIMIT_SECONDS = 600.0
 """No window of a venue that counts in ms is longer; a gateway before it counts in s."""
-_JSON_STARTS = (b"{", b"[", b'"')
+JSON_STARTS = (b"{", b"[", b'"')
+"""First bytes of what venues send as JSON."""
 _SAYS_ERROR = re.compile(r"\berror\b", re.IGNORECASE)
 _CLOUDFLARE_LIMIT = b"error code: 1015"
 PONG = "pong"
@@ -161,7 +162,7 @@ def _trouble_of_body(status: int, body: bytes, code: str, text: str) -> Trouble 
         return Trouble(f"refused the request ({status}): {text}", is_final=True)
     if body.strip() in (b"", b"null"):
         return Trouble("answered 200 with nothing")
-    if body[:200].lstrip()[:1] not in _JSON_STARTS:
+    if body[:200].lstrip()[:1] not in JSON_STARTS:
         # A text that says nothing of the kind is the reader's to refuse.
         limited = _SAYS_LIMITED.search(text) or _CLOUDFLARE_LIMIT in body[:200]
         if limited or _page(body) or _SAYS_BUSY.search(text) or _SAYS_ERROR.search(text):
@@ -178,7 +179,7 @@ def notice_in(frame: bytes) -> str:
     "" where it is none: JSON, a web page, or a text that says nothing of the kind.
     """
     start = frame[:_LONGEST_MESSAGE].lstrip()
-    if start[:1] in (*_JSON_STARTS, b"<"):
+    if start[:1] in (*JSON_STARTS, b"<"):
         return ""
     text = start.decode(errors="replace").strip()
     if text.lower() == PONG:

@@ -6,7 +6,7 @@ A venue's mapper extends `BaseMapper` with `events_of`, which finds the reader o
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
-from ingest.venues.answers import PONG, notice_in
+from ingest.venues.answers import JSON_STARTS, PONG, notice_in
 from ingest.venues.instrument_book import InstrumentBook
 from ingest.venues.values import is_already_subscribed
 from ingest.venues.wire import Report
@@ -14,8 +14,6 @@ from liqheat.domain.events import Event
 from liqheat.domain.instruments import Instrument
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
-
-_JSON_STARTS = (b"{", b"[")
 
 
 class BaseMapper(ABC):
@@ -37,7 +35,7 @@ class BaseMapper(ABC):
         self.report = Report()
         self.instruments = InstrumentBook(self.venue, instruments)
         self.on_late = self._notice_late if instruments is None else None
-        """What is told of trades behind later ones, where they are to count; see `TradeNumbers`."""
+        """Called for each trade behind a later one, where such trades count; see `TradeNumbers`."""
         self.contract_values = {item.name: item.contract_value * item.coins_per_unit for item in instruments or ()}
         self.contract_values.update(contract_values or {})
 
@@ -50,7 +48,7 @@ class BaseMapper(ABC):
         """Yield the events of a frame, and say at its end what was left out or is missing; see `Mapper.map`."""
         report = self.report
         report.begin()
-        if frame[:1] not in _JSON_STARTS and (notice := notice_in(frame)):
+        if frame[:1] not in JSON_STARTS and (notice := notice_in(frame)):
             report.notice(notice, (PONG,))
             return
         yield from self.events_of(frame, received_at)

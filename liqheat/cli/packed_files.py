@@ -36,7 +36,7 @@ def unpacked(file: Path | None) -> Iterator[io.BufferedIOBase]:
 def contents_of(file: Path, bad_lines: BadLines | None = None) -> bytes:
     """Return what a file holds, unpacked where it is gzipped.
 
-    Of a damaged gzip file the whole lines before the damage are returned, and `bad_lines` is told where it is.
+    Of a damaged gzip file the whole lines before the damage are returned, and `bad_lines` takes its place and reason.
 
     Raises:
         ConfigurationError: it cannot be read; or it is damaged, and there are no `bad_lines` or no lines before.

@@ -22,9 +22,9 @@ FloatArray = npt.NDArray[np.float64]
 DATED_FILES: dict[Venue, str] = {Venue.BINANCE: "binance_usdm_tiers_2026-09.json.gz"}
 """Tier tables shipped with the package; the month in the name is when they were read."""
 
-# Amounts are published to the cent at best, so the recurrence is checked to a cent or one part in 1e9.
 NO_CAP_USD = 1e15
 """Cap (USD) of a last tier whose venue names none: above any position, and the most that a `Usd` may be."""
+# Amounts are published to the cent at best, so the recurrence is checked to a cent or one part in 1e9.
 _AMOUNT_TOLERANCE_USD = 0.011
 
 

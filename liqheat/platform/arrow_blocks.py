@@ -205,7 +205,7 @@ class _Columns:
         raise _NotAlikeError
 
     def _begins(self, item_bytes: int, unit: int) -> IntArray:
-        """Return where the items of the next buffer begin, in units of so many bytes of all bodies."""
+        """Return where the items of the next buffer begin in all bodies, counted in units of `unit` bytes."""
         begins, sizes = self._starts[:, self._buffer], self._sizes[:, self._buffer]
         self._buffer += 1
         if (sizes < self._heights * item_bytes).any() or (begins & (unit - 1)).any():

@@ -1,7 +1,7 @@
 """State as bytes: what checkpoints hold, in one form, with one version and compressed once.
 
-MessagePack, arrays as their type, shape and bytes, then zstd with a checksum. Whoever has state describes it by structs
-and leaves the bytes to this module: `pack` is called once per checkpoint, for all that is in it.
+MessagePack, arrays as their type, shape and bytes, then zstd with a checksum. State is described by structs, and
+its bytes are left to this module: `pack` is called once per checkpoint, for all that is in it.
 """
 
 from typing import Any, TypeVar
@@ -58,6 +58,7 @@ def check_version(data: bytes) -> None:
 def _encode_array(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.dtype.descr if value.dtype.names else value.dtype.str, value.shape, value.tobytes())
+    # What msgspec expects of a hook that does not know a type.
     raise NotImplementedError(f"Expected an array, was {type(value).__name__}")
 
 
