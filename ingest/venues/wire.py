@@ -209,8 +209,9 @@ def rows_of(data: bytes | msgspec.Raw, what: str) -> list[msgspec.Raw]:
     Raises:
         PoisonMessage: it is neither.
     """
-    if bytes(data[:1] if isinstance(data, bytes) else bytes(data)[:1]) == b"{":
-        return [msgspec.Raw(bytes(data))]
+    value = bytes(data)
+    if value.startswith(b"{"):
+        return [msgspec.Raw(value)]
     return read(_ROWS, data, f"a list of which each is {what}")
 
 

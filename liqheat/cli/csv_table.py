@@ -195,17 +195,14 @@ class CsvTable:
         column = self.frame[name]
         # A column with one text in it is text altogether.
         whole = column.cast(pl.Int64, strict=False)
-        fraction = column.cast(pl.Float64, strict=False)
-        number = fraction.fill_null(float("nan")).to_numpy()
-        ms = np.zeros(len(number), dtype=np.int64)
-        if column.dtype == pl.String:
-            ms = _moments(column)
+        exact, is_fraction = whole.fill_null(0).to_numpy(), whole.is_null().to_numpy()
+        number = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+        ms = _moments(column) if column.dtype == pl.String else np.zeros(len(number), dtype=np.int64)
         at_least = 0
         for below, times, over in UNITS:
             of_unit = (number >= at_least) & (number < below)
-            exact = whole.fill_null(0).to_numpy()
             rounded = np.floor(np.where(of_unit, number, 0) * times / over).astype(np.int64)
-            ms = np.where(of_unit, np.where(whole.is_null().to_numpy(), rounded, exact * times // over), ms)
+            ms = np.where(of_unit, np.where(is_fraction, rounded, exact * times // over), ms)
             at_least = below
         outside = (ms < EARLIEST_MS) | (ms >= LATEST_MS)
         if outside.any():

@@ -262,14 +262,14 @@ class Edges:
         map_start, map_end = edge.end - levels.WHOLE_MS, edge.end
 
         def fill(what: str, width: int, read: Callable[[list[str]], Mapping[str, Any]]) -> None:
-            lacking = {edge.symbol: edge for edge in edges if (what, width) not in edge.parts}
+            lacking = {each.symbol: each for each in edges if (what, width) not in each.parts}
             if lacking:
                 for symbol, rows in read(sorted(lacking)).items():
-                    edge = lacking[symbol]
-                    edge.parts = edge.parts | {(what, width): (rows, edge.read_at)}
+                    own = lacking[symbol]
+                    own.parts = own.parts | {(what, width): (rows, own.read_at)}
 
         def columns_of(symbols: list[str]) -> Mapping[str, Columns]:
-            rows = {edge.symbol: edge.recent for edge in edges if edge.symbol in symbols and edge.recent_from}
+            rows = {each.symbol: each.recent for each in edges if each.symbol in symbols and each.recent_from}
             if len(rows) == len(symbols) and edge.recent_from <= start:
                 return minutes.columns(list(rows.values()), step, start)
             return queries.columns(client, symbols, step, start, end)

@@ -10,7 +10,7 @@ from typing import Any
 
 from liqheat.domain.instruments import ALL_SYMBOLS
 from liqheat.viewer.queries import Client, Parameters, records
-from liqheat.viewer.signals import signals_picture
+from liqheat.viewer.signals import Found, signals_picture
 
 RECORD_DAYS = 7
 PROVEN_HOURS = 50
@@ -56,10 +56,6 @@ _OF_STAGE = ("cases", "is_enough", "words")
 _OF_OUTCOME = ("horizon_minutes", "difference", "difference_low", "difference_high", "effect")
 
 
-Rows = dict[str, list[dict[str, Any]]]
-"""By symbol."""
-
-
 def followed(client: Client, symbols: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return what followed once price met clusters, per symbol: of it (`own`) and of `all` together.
 
@@ -76,10 +72,10 @@ def followed(client: Client, symbols: Sequence[str]) -> dict[str, dict[str, Any]
     return {symbol: {"own": found.get(symbol), "all": found.get(ALL_SYMBOLS)} for symbol in symbols}
 
 
-def cascades(client: Client, symbols: Sequence[str], end: int, stale: int) -> Rows:
+def cascades(client: Client, symbols: Sequence[str], end: int, stale: int) -> Found:
     """Return each symbol's newest curve of each direction before `end` and not older than `stale` (ms)."""
     parameters = {"symbols": list(symbols), "end": end, "stale": stale}
-    found: Rows = {symbol: [] for symbol in symbols}
+    found: Found = {symbol: [] for symbol in symbols}
     for symbol, rows in _by_symbol(client, _CASCADES, parameters).items():
         newest = rows[0]["window_start"]
         found[symbol] = [row for row in rows if row.pop("window_start") == newest]
@@ -92,10 +88,10 @@ def signals_answer(client: Client, symbol: str, start: int, end: int, stale: int
     return signals_picture(client, symbol, start, end) | {"cascades": curves}
 
 
-def record(client: Client, symbols: Sequence[str], end: int) -> Rows:
+def record(client: Client, symbols: Sequence[str], end: int) -> Found:
     """Return predicted and executed USD and place scores of the `RECORD_DAYS` before `end` (ms), per horizon."""
     parameters = {"symbols": list(symbols), "end": end, "days": RECORD_DAYS}
-    found: Rows = {symbol: [] for symbol in symbols}
+    found: Found = {symbol: [] for symbol in symbols}
     found |= _by_symbol(client, _RECORD, parameters)
     for row in chain.from_iterable(found.values()):
         weight, place, kernel = row.pop("weight"), row.pop("place"), row.pop("kernel")
@@ -109,8 +105,8 @@ def record(client: Client, symbols: Sequence[str], end: int) -> Rows:
     return found
 
 
-def _by_symbol(client: Client, query: str, parameters: Parameters) -> Rows:
-    found: Rows = {}
+def _by_symbol(client: Client, query: str, parameters: Parameters) -> Found:
+    found: Found = {}
     for row in records(client.query(query, parameters=parameters)):
         found.setdefault(row.pop("symbol"), []).append(row)
     return found

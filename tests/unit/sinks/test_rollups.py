@@ -44,16 +44,20 @@ def test_what_is_stored_is_progress_before_it_is_rolled_up_and_committed() -> No
     assert (at.loop.stored(), at.source.committed) == ({}, {HEATMAP: 2})
 
 
-def test_rollups_that_take_long_rest_longer() -> None:
-    """A whole market takes a minute to roll up; rolled up every quarter of a minute, nothing else would be done."""
-    at = house()
+def slow_down_rollups(at: House, seconds: float) -> None:
     roll_up = at.database.roll_up
 
     def slowly(hours: Iterable[MarketHour]) -> None:
-        at.clock.advance(10.0)
+        at.clock.advance(seconds)
         roll_up(hours)
 
     at.database.roll_up = slowly  # type: ignore[method-assign]
+
+
+def test_rollups_that_take_long_rest_longer() -> None:
+    """A whole market takes a minute to roll up; rolled up every quarter of a minute, nothing else would be done."""
+    at = house()
+    slow_down_rollups(at, 10.0)
     for _ in range(40):
         at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
         at.step_after(ROLLUP_INTERVAL)
@@ -63,13 +67,7 @@ def test_rollups_that_take_long_rest_longer() -> None:
 
 def test_a_database_that_stood_still_in_a_rollup_does_not_put_off_the_next_for_hours() -> None:
     at = house()
-    roll_up = at.database.roll_up
-
-    def stalled(hours: Iterable[MarketHour]) -> None:
-        at.clock.advance(600.0)
-        roll_up(hours)
-
-    at.database.roll_up = stalled  # type: ignore[method-assign]
+    slow_down_rollups(at, 600.0)
     at.source.add(Topic.HEATMAP_BUCKETS, heatmap_batch())
     at.loop.step()
     at.step_after(ROLLUP_INTERVAL)
