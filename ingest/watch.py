@@ -19,7 +19,7 @@ WATCHED_KINDS = (*EXPECTED_KINDS, Kind.OPEN_INTEREST)
 _PAUSE_FACTOR = 3.0
 # The past counts for less with time, so that a quiet night does not hide a loss on the next day.
 _HALF_LIFE_SECONDS = 3_600.0
-# A stream that was silent for this share of the limit goes with one of its instrument that is overdue.
+# A stream that was silent for this share of the limit goes with an overdue one that may share its subscription.
 _TOGETHER = 0.5
 # If trades come by chance, a silence of this length in mean pauses happens once in 160,000 pauses.
 _MEAN_PAUSES = 12.0
@@ -106,23 +106,30 @@ class StreamWatch:
                 pace.longest, pace.longest_ended_at = pause, now
 
     def overdue(self, now: float) -> list[Stream]:
-        """Return the streams that are overdue, with those of the same instrument that are silent beside them.
+        """Return the streams that are overdue, with those that may share their subscription and are silent too.
 
-        One subscription may carry several kinds, which are lost together and overdue one after the other. What
-        stays silent is reported again after twice the time: so a delisted instrument costs little, and a loss that
+        One subscription may carry several kinds of an instrument, or one kind of all instruments; they are lost
+        together and overdue one after the other, and the cure of the first ends the silence of all. What stays
+        silent is reported again after twice the time: so a delisted instrument costs little, and a loss that
         outlives its first cure is not forgotten.
         """
-        instruments = {
-            stream.instrument
-            for stream, pace in self._paces.items()
-            if now - pace.spoke_at >= self._limit and now - pace.spoke_at >= self._patience(stream, pace, now)
-        }
-        if not instruments:
-            return []
-        found = [
+        overdue = [
             stream
             for stream, pace in self._paces.items()
-            if stream.instrument in instruments and now - pace.spoke_at >= _TOGETHER * self._together(pace)
+            if now - pace.spoke_at >= self._limit and now - pace.spoke_at >= self._patience(stream, pace, now)
+        ]
+        if not overdue:
+            return []
+        instruments = {stream.instrument for stream in overdue}
+        silent = [
+            stream for stream, pace in self._paces.items() if now - pace.spoke_at >= _TOGETHER * self._together(pace)
+        ]
+        # Trades of other instruments may be silent by chance, all else comes every few seconds.
+        shared = any(stream.kind is not Kind.TRADES for stream in silent if stream.instrument in instruments)
+        found = [
+            stream
+            for stream in silent
+            if stream.instrument in instruments or (shared and stream.kind is not Kind.TRADES)
         ]
         for stream in found:
             self._paces[stream].reported = now - self._paces[stream].spoke_at

@@ -103,6 +103,23 @@ def test_what_one_subscription_carried_is_reported_together() -> None:
     assert watch.overdue(131.0) == [MARKS, OPEN_INTEREST], "marks, last heard 4 s later, are lost as well"
 
 
+def test_what_one_subscription_carried_of_all_instruments_is_reported_together() -> None:
+    """Marks and open interest of both are lost at once; a pause before makes the second's overdue long after it."""
+    other_marks, other_trades = Stream("WLDUSDT", Kind.MARKS), Stream("WLDUSDT", Kind.TRADES)
+    watch = StreamWatch(["TAOUSDT", "WLDUSDT"], LIMIT)
+    watch.restart(0.0)
+    for now in range(0, 201, 5):
+        watch.heard([MARKS, TRADES, other_trades], now)
+        if now == 195:
+            watch.heard([OPEN_INTEREST], now)
+        if now in (0, 200):
+            watch.heard([other_marks], now)
+    for now in range(205, 315, 5):
+        watch.heard([TRADES, *([other_trades] if now < 250 else [])], now)
+        assert watch.overdue(now) == []
+    assert watch.overdue(315.0) == [MARKS, OPEN_INTEREST, other_marks], "trades may be silent by chance"
+
+
 def test_a_long_pause_is_forgotten_with_time() -> None:
     watch = watch_at(0.0)
     watch.heard([TRADES, MARKS], 0.0)
