@@ -12,6 +12,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError, ProgrammingError
 
+from liqheat.platform.embedded_clickhouse import ENGINE_OPTIONS
 from liqheat.platform.errors import ConfigurationError, FatalError, TransientError
 from liqheat.platform.settings import ClickHouse
 
@@ -20,6 +21,8 @@ logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 # Codes of src/Common/ErrorCodes.cpp after which the same bytes may be accepted a moment later.
 _TRANSIENT_CODES = {
+    75,  # CANNOT_WRITE_TO_FILE_DESCRIPTOR: the disk has become full since the insert reserved its room
+    76,  # CANNOT_OPEN_FILE: the same, as the first file of a part is made
     159,  # TIMEOUT_EXCEEDED
     202,  # TOO_MANY_SIMULTANEOUS_QUERIES
     209,  # SOCKET_TIMEOUT
@@ -60,7 +63,7 @@ def translated_errors(clickhouse: ClickHouse) -> Iterator[None]:
     """Turn the driver's exceptions into liqheat's.
 
     Raises:
-        TransientError: no connection, or the server is overloaded, read-only or short of something.
+        TransientError: no connection, or the server, or this machine, is overloaded, read-only or short of something.
         ConfigurationError: wrong credentials, or the tables are missing.
         FatalError: anything else; the sentence is ClickHouse's own.
     """
@@ -82,6 +85,9 @@ def translated_errors(clickhouse: ClickHouse) -> Iterator[None]:
         raise FatalError(f"ClickHouse at {where}: {error}") from error
     except ClickHouseError as error:
         raise FatalError(f"ClickHouse at {where}: {error}") from error
+    except OSError as error:
+        # The embedded engine's driver hands it an insert in a temporary file.
+        raise TransientError(f"Cannot hand over to ClickHouse at {where}: {error}") from error
 
 
 def open_clickhouse(clickhouse: ClickHouse, *, readonly: bool = False, threads: int | None = None) -> Client:
@@ -139,7 +145,9 @@ def _open_chdb(clickhouse: ClickHouse, readonly: bool, threads: int | None) -> C
         settings["readonly"] = 1
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return clickhouse_connect.get_client(interface="chdb", path=str(directory), settings=settings)
+        return clickhouse_connect.get_client(
+            interface="chdb", path=str(directory), settings=settings, chdb_options=ENGINE_OPTIONS
+        )
     except OSError as error:
         raise ConfigurationError(f"Cannot make the data directory {directory}: {error.strerror}") from error
     except (ProgrammingError, DatabaseError) as error:

@@ -15,6 +15,7 @@ import structlog
 from clickhouse_connect.driver.client import Client
 
 from liqheat.platform.clickhouse import translated_errors
+from liqheat.platform.embedded_clickhouse import require_room
 from liqheat.platform.errors import FatalError
 from liqheat.platform.settings import Settings
 from liqheat.platform.sql_text import fill, split_statements
@@ -119,8 +120,10 @@ def migrate(client: Client, settings: Settings, migrations: Sequence[Migration] 
 
     Raises:
         FatalError: as `pending_migrations`, or ClickHouse refuses a statement.
-        TransientError: ClickHouse cannot be reached.
+        TransientError: ClickHouse cannot be reached, or is embedded and its disk is nearly full.
     """
+    if settings.clickhouse.interface == "chdb" and settings.clickhouse.data_directory is not None:
+        require_room(settings.clickhouse.data_directory)
     values, stored = placeholders(settings), stored_placeholders(settings)
     done = []
     with translated_errors(settings.clickhouse):

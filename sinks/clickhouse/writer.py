@@ -6,13 +6,15 @@ returned is on disk.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import polars as pl
 from clickhouse_connect.driver.client import Client
 
 from liqheat.platform import metrics
 from liqheat.platform.clickhouse import translated_errors
+from liqheat.platform.embedded_clickhouse import FailedWrites
 from liqheat.platform.settings import ClickHouse
 from sinks.clickhouse.rollup import MarketHour, roll_up
 
@@ -29,6 +31,9 @@ class ClickHouseWriter:
     def __init__(self, client: Client, clickhouse: ClickHouse) -> None:
         self._client = client
         self._clickhouse = clickhouse
+        self._failed_writes = None
+        if clickhouse.interface == "chdb":
+            self._failed_writes = FailedWrites(lambda statement: client.query(statement).result_rows)
 
     def insert(self, table: str, frames: Sequence[pl.DataFrame]) -> int:
         """Write the rows of `frames` (of one schema) into `table`, in order; return how many, once they are stored.
@@ -43,7 +48,7 @@ class ClickHouseWriter:
         buffer = io.BytesIO()
         # The oldest level: ClickHouse versions differ in whether they read Arrow's newer string views.
         frame.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
-        with translated_errors(self._clickhouse), metrics.INSERT_SECONDS.labels(table).time():
+        with self._writing(table):
             self._client.raw_insert(
                 f"{self._clickhouse.database}.{table}",
                 column_names=frame.columns,
@@ -56,5 +61,11 @@ class ClickHouseWriter:
 
     def roll_up(self, hours: Iterable[MarketHour]) -> None:
         """Bring the rollups of `hours`, and of the days that hold them, up to date; raises as `insert`."""
-        with translated_errors(self._clickhouse), metrics.INSERT_SECONDS.labels("rollup").time():
+        with self._writing("rollup"):
             roll_up(self._client, self._clickhouse.database, hours)
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        noticed = nullcontext() if self._failed_writes is None else self._failed_writes.noticed()
+        with translated_errors(self._clickhouse), metrics.INSERT_SECONDS.labels(what).time(), noticed:
+            yield

@@ -68,6 +68,8 @@ def test_over_shards_a_writer_waits_for_the_shard_and_asks_the_replica_that_it_w
 @pytest.mark.parametrize(
     ("code", "fate", "words"),
     [
+        (75, TransientError, "refused for now"),
+        (76, TransientError, "refused for now"),
         (252, TransientError, "refused for now"),
         (241, TransientError, "refused for now"),
         (60, ConfigurationError, "liqheat migrate"),

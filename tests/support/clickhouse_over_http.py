@@ -1,9 +1,11 @@
 """A ClickHouse server's HTTP interface in front of the embedded engine: what the client sends is really run.
 
 It knows as much of the protocol as clickhouse-connect uses: the query in the address or the body, data of an insert in
-the body, `param_...` values, settings as parameters, errors with their code in a header. No users.
+the body, `param_...` values, settings as parameters, errors with their code in a header. No users. A write that
+the disk refuses is an error as on a server, which the embedded engine does not see to by itself.
 """
 
+import json
 import re
 import tempfile
 import threading
@@ -12,9 +14,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import chdb
+
+from liqheat.platform.embedded_clickhouse import ENGINE_OPTIONS, FailedWrites
+from liqheat.platform.errors import TransientError
 
 _TRANSPORT = {"query", "database", "query_id", "session_id", "default_format", "client_protocol_version", "compress"}
 _OURS = {
@@ -40,14 +45,15 @@ class HttpClickHouse:
     """The server: where it listens, the settings that inserts came with, and an error to answer instead."""
 
     def __init__(self, directory: Path) -> None:
-        self.connection: Any = chdb.connect(str(directory.resolve()))  # type: ignore[no-untyped-call]
+        self.connection: Any = chdb.connect(f"{directory.resolve()}?{urlencode(ENGINE_OPTIONS)}")  # type: ignore[no-untyped-call]
         self.lock = threading.Lock()
         self.port = 0
         self.insert_settings: list[dict[str, str]] = []
         self.error: tuple[int, str] | None = None
+        self._failed_writes = FailedWrites(self._ask)
 
     def run(self, parameters: dict[str, str], body: bytes) -> bytes:
-        """Run one request; raises RuntimeError with ClickHouse's own words."""
+        """Run one request; raises RuntimeError with ClickHouse's own words, TransientError where the disk is full."""
         query, data = _parted(parameters.get("query", ""), body)
         settings = {
             name: value
@@ -55,7 +61,7 @@ class HttpClickHouse:
             if name not in _TRANSPORT | _OURS and not name.startswith("param_")
         }
         values = {name.removeprefix("param_"): value for name, value in parameters.items() if name.startswith("param_")}
-        with self.lock, tempfile.NamedTemporaryFile() as file:
+        with self.lock, tempfile.NamedTemporaryFile() as file, self._failed_writes.noticed():
             if parameters.get("database"):
                 self.connection.query(f"USE {parameters['database']}")
             if query.lstrip().upper().startswith("INSERT") and data:
@@ -69,6 +75,11 @@ class HttpClickHouse:
             output = shown[1] if shown else parameters.get("default_format", "TabSeparated")
             result: bytes = self.connection.query(query, output, params=values).bytes()
             return result
+
+    def _ask(self, statement: str) -> list[list[Any]]:
+        answer = self.connection.query(statement, "JSONCompact").bytes()
+        rows: list[list[Any]] = json.loads(answer)["data"] if answer else []
+        return rows
 
 
 @contextmanager
@@ -93,6 +104,8 @@ def clickhouse_over_http(directory: Path, port: int = 0) -> Iterator[HttpClickHo
                 return
             try:
                 self._answer(200, house.run(parameters, body), 0)
+            except TransientError as error:
+                self._answer(500, f"Code: 75. DB::Exception: {error}".encode(), 75)
             except RuntimeError as error:
                 code = re.search(r"Code: (\d+)", str(error))
                 self._answer(500, str(error).encode(), int(code[1]) if code else 1)
