@@ -1,6 +1,8 @@
 """Whether ClickHouse holds what an uninterrupted run over the same log leaves, row for row."""
 
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -8,8 +10,9 @@ from kafka.admin import NewTopic
 
 from liqheat.local.child import ChildProcess
 from liqheat.local.stack import LIQHEAT
+from liqheat.platform.clickhouse import open_clickhouse
 from liqheat.platform.kafka import create_topics
-from liqheat.platform.settings import Kafka, Sink
+from liqheat.platform.settings import ClickHouse, Kafka, Sink
 from sinks.clickhouse.tables import TOPICS
 from tests.chaos.pipeline import SINK_SETTINGS
 from tests.support.clickhouse_contents import Contents, contents_of
@@ -67,6 +70,37 @@ def sizes(directory: Path) -> Mapping[str, int]:
     """Return the rows of each view."""
     (contents,) = _compared(directory)
     return {view: rows.total() for view, rows in contents.items()}
+
+
+def where_they_differ(left: Path, right: Path) -> list[str]:
+    """Return a line for each table's partition that has not as many rows in both folders, and for each part set aside.
+
+    Rows are counted as they are read, those that replace each other once.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as readers:
+        (found, aside), (reference, _) = readers.map(_partitions, (left, right))
+    lines = [
+        f"{table}, partition {partition}: {found.get((table, partition), 0):,} rows instead of {rows:,}"
+        for (table, partition), rows in sorted((dict.fromkeys(found, 0) | reference).items())
+        if found.get((table, partition), 0) != rows
+    ]
+    return lines + [f"set aside: {part}" for part in aside]
+
+
+def _partitions(directory: Path) -> tuple[dict[tuple[str, str], int], list[str]]:
+    client = open_clickhouse(ClickHouse(interface="chdb", data_directory=directory), readonly=True)
+    of_liqheat = "WHERE database = 'liqheat'"
+    tables = client.query(f"SELECT name FROM system.tables {of_liqheat} AND engine LIKE '%MergeTree'").result_rows
+    rows = {
+        (table, partition): count
+        for (table,) in tables
+        for partition, count in client.query(
+            f"SELECT _partition_id, count() FROM {table} FINAL GROUP BY _partition_id"
+        ).result_rows
+    }
+    aside = client.query(f"SELECT table, name, reason, bytes_on_disk FROM system.detached_parts {of_liqheat}")
+    client.close()
+    return rows, [" ".join(map(str, row)) for row in aside.result_rows]
 
 
 def _compared(*directories: Path) -> list[Contents]:

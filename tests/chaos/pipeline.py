@@ -67,6 +67,8 @@ class Pipeline:
         root = {"PYTHONPATH": str(brokers.ROOT)}
         command = [sys.executable, "-m", "tests.chaos.clickhouse_process"]
         command += [str(self.clickhouse_directory), str(self.clickhouse_port)]
+        # The engine's own errors, of all its starts.
+        command.append(str(self.directory / "logs" / "clickhouse-engine.log"))
         self.supervisor.launch(Service(CLICKHOUSE, command, root))
         port = self._ports[EXCHANGE]
         exchange = [*LIQHEAT, "simulate", f"--port={port}", "--hours=0.1", "--traders=60", "--seed=5"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tests.chaos.exact import differences, drain, sizes, uninterrupted
+from tests.chaos.exact import differences, drain, sizes, uninterrupted, where_they_differ
 from tests.chaos.faults import GONE, Fault, draw
 from tests.chaos.messages import MessageWriter
 from tests.chaos.pipeline import CLICKHOUSE, EXCHANGE, INGESTS, SINKS, WORKERS, Pipeline, running
@@ -152,7 +152,12 @@ def chaos(faults: int, seed: int, directory: Path, run: Run, without: Sequence[s
 def compare(pipeline: Pipeline, whole: Path, run: Run) -> None:
     """Note in `run` where ClickHouse differs from the folder of the uninterrupted run, or holds nothing to compare."""
     run.doing = "comparing every row"
-    run.wrong += differences(pipeline.clickhouse_directory, whole)
+    lines = differences(pipeline.clickhouse_directory, whole)
+    if lines:
+        # The small disk is gone with the run.
+        shutil.copytree(pipeline.clickhouse_directory, pipeline.directory / "clickhouse", symlinks=True)
+        lines += where_they_differ(pipeline.clickhouse_directory, whole)
+    run.wrong += lines
     rows = sizes(whole)
     if min(rows.get(view, 0) for view in ("heatmap", "market_minutes", "liquidations")) == 0:
         run.wrong.append(f"a view that matters is empty: {rows}")

@@ -44,8 +44,11 @@ def _parted(query: str, body: bytes) -> tuple[str, bytes]:
 class HttpClickHouse:
     """The server: where it listens, the settings that inserts came with, and an error to answer instead."""
 
-    def __init__(self, directory: Path) -> None:
-        self.connection: Any = chdb.connect(f"{directory.resolve()}?{urlencode(ENGINE_OPTIONS)}")  # type: ignore[no-untyped-call]
+    def __init__(self, directory: Path, log: Path | None = None) -> None:
+        options = dict(ENGINE_OPTIONS)
+        if log is not None:
+            options |= {"log-level": "error", "logger.log": str(log)}
+        self.connection: Any = chdb.connect(f"{directory.resolve()}?{urlencode(options)}")  # type: ignore[no-untyped-call]
         self.lock = threading.Lock()
         self.port = 0
         self.insert_settings: list[dict[str, str]] = []
@@ -83,9 +86,9 @@ class HttpClickHouse:
 
 
 @contextmanager
-def clickhouse_over_http(directory: Path, port: int = 0) -> Iterator[HttpClickHouse]:
-    """Serve the engine of `directory` on loopback, on a free port by default."""
-    house = HttpClickHouse(directory)
+def clickhouse_over_http(directory: Path, port: int = 0, log: Path | None = None) -> Iterator[HttpClickHouse]:
+    """Serve the engine of `directory` on loopback, on a free port by default; its errors go to `log`."""
+    house = HttpClickHouse(directory, log)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
