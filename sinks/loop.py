@@ -17,6 +17,7 @@ from kafka.errors import KafkaError
 from liqheat.domain.events import Batch, Kind
 from liqheat.platform import metrics
 from liqheat.platform.clock import Clock
+from liqheat.platform.codec import encode
 from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import Origin, PoisonMessage, TransientError
 from liqheat.platform.odd_rows import decode_sane_rows
@@ -27,6 +28,7 @@ from sinks.clickhouse.rollup import MarketHour
 from sinks.clickhouse.rows import dead_letter_rows, hours_of_minutes, rows_of_all
 from sinks.clickhouse.tables import DEAD_LETTERS, MARKET_HOURS, RETIRED_KINDS, STORED, TOPICS
 from sinks.gathering import Gathering
+from sinks.judging import judge
 
 log = structlog.get_logger()
 
@@ -118,6 +120,7 @@ class SinkLoop:
         self._clock = clock
         self._topics: dict[str, Topic] = {settings.kafka.topic(topic): topic for topic in TOPICS}
         self._gathering = Gathering(settings.sink)
+        self._maximum_lead_ms = settings.engine.maximum_lead_ms
         self._limit = PoisonLimit(settings.sink.dead_letter_limit, "LIQHEAT_SINK__DEAD_LETTER_LIMIT")
         self._outage = Outage(BackOff(1.0, LONGEST_DELAY))
         self._moved = False
@@ -205,7 +208,8 @@ class SinkLoop:
         metrics.MESSAGES_CONSUMED.labels(topic.label).inc()
         if topic is Topic.DEAD_LETTERS:
             # Neither good nor poison: our own dead letters come by here, and must not reset the count of those.
-            letter = dead_letter_rows(message.headers, message.value or b"", origin, message.timestamp)
+            now_ms = self._clock.now_ms()
+            letter = dead_letter_rows(message.headers, message.value or b"", origin, message.timestamp, now_ms)
             self._gathering.add_letter(letter, now)
             return
         headers = dict(message.headers)
@@ -214,7 +218,7 @@ class SinkLoop:
             self._gathering.pass_over(now)
             return
         try:
-            batch = self._decoded(headers, message.value, topic, origin)
+            batch = self._decoded(headers, message, topic, origin)
         except PoisonMessage as error:
             self._dead_letters.add(error.reason, origin, headers, message.value or b"")
             self._gathering.pass_over(now)
@@ -225,13 +229,13 @@ class SinkLoop:
         metrics.ROWS_CONSUMED.labels(batch.kind.value).inc(batch.frame.height)
         self._gathering.add(batch, origin, now)
 
-    def _decoded(self, headers: dict[str, bytes], value: bytes | None, topic: Topic, origin: Origin) -> Batch:
-        """Return a message's rows; those that are not sane become a dead letter of their own.
+    def _decoded(self, headers: dict[str, bytes], message: Message, topic: Topic, origin: Origin) -> Batch:
+        """Return a message's rows; those that are not sane or too early become a dead letter of their own.
 
         Raises:
             PoisonMessage: there is nothing to store in the message.
         """
-        read = decode_sane_rows(headers, value)
+        read = decode_sane_rows(headers, message.value)
         batch = read.batch
         stored = STORED.get(batch.kind)
         if stored is None or stored.topic is not topic:
@@ -239,7 +243,13 @@ class SinkLoop:
         if read.odd is not None:
             self._dead_letters.add(read.reason, origin, headers, read.odd)
             log.warning("dead letter", reason=read.reason, origin=str(origin), rows_stored=batch.frame.height)
-        return batch
+        if topic is not Topic.POSITION_EVENTS:
+            return batch
+        judged = judge(batch, message.timestamp, self._maximum_lead_ms)
+        if judged.early is not None:
+            self._dead_letters.add(judged.reason, origin, headers, encode(judged.early)[1])
+            log.warning("dead letter", reason=judged.reason, origin=str(origin), rows_stored=judged.kept.frame.height)
+        return judged.kept
 
     def _stop(self) -> NoReturn:
         """End because of the limit, with all that was read written and committed: it is not read again."""

@@ -131,7 +131,7 @@ def decode(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]], value: by
     """Read a message back into a batch whose frame has exactly the columns of its schema, all of them sane.
 
     Raises:
-        PoisonMessage: headers missing, unknown kind, not an Arrow stream, no or too many rows, a required
+        PoisonMessage: headers missing, unknown kind or version, not an Arrow stream, no or too many rows, a required
             column missing or of another type, or a value outside its unit.
     """
     texts, kind = _texts_and_kind(headers)
@@ -234,13 +234,18 @@ def known_headers(pairs: tuple[tuple[str, bytes], ...]) -> tuple[dict[str, str],
     """Return the headers as text and the kind; the same few headers come with every message.
 
     Raises:
-        PoisonMessage: one is missing or not UTF-8, or the kind is unknown.
+        PoisonMessage: one is missing or not UTF-8, or the kind or its version is unknown.
     """
     texts = read_headers(pairs)
     try:
-        return texts, Kind(texts["kind"])
+        kind = Kind(texts["kind"])
     except ValueError as error:
         raise PoisonMessage(f"Expected a known kind, was {texts['kind']!r}") from error
+    newest, version = schema_of(kind).version, texts["schema_version"]
+    if version not in map(str, range(1, newest + 1)):
+        # The same columns may mean something else in it.
+        raise PoisonMessage(f"Expected a schema version from 1 to {newest} of {kind.value}, was {version[:20]!r}")
+    return texts, kind
 
 
 def _checked(value: bytes | None) -> Table:

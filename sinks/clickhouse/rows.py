@@ -88,27 +88,32 @@ def _stored(column: Column, ratio: float | None) -> pl.Expr:
     return value
 
 
-def dead_letter_rows(headers: Iterable[tuple[str, bytes]], value: bytes, origin: Origin, time_ms: int) -> pl.DataFrame:
+def dead_letter_rows(
+    headers: Iterable[tuple[str, bytes]], value: bytes, origin: Origin, time_ms: int, now_ms: int
+) -> pl.DataFrame:
     """Return the row of one message of the dead-letter topic.
 
-    It takes whatever is there: a dead letter that cannot be read must not become another.
+    It takes whatever is there: a dead letter that cannot be read must not become another. What is no number of its
+    column is not known.
 
     Args:
         headers: as `liqheat.platform.kafka.dead_letter_headers` writes them.
         value: the original message.
         origin: where the dead letter itself was read.
-        time_ms: the broker's time of the dead letter.
+        time_ms: the broker's time of the dead letter, which its producer may have set.
+        now_ms: the time that counts where that one has not come or is none.
     """
     texts = {name: (content or b"").decode(errors="replace") for name, content in headers}
-    origin_offset = _integer(texts.get("origin_offset"))
+    origin_offset = _integer(texts.get("origin_offset"), 64)
+    received_at = time_ms if 0 < time_ms <= now_ms else now_ms
     prefix = "original."
     original = {name.removeprefix(prefix): text for name, text in texts.items() if name.startswith(prefix)}
     row = {
-        "received_at": datetime.fromtimestamp(time_ms / 1_000, UTC),
+        "received_at": datetime.fromtimestamp(received_at / 1_000, UTC),
         "stage": texts.get("stage", "unknown"),
         "reason": texts.get("reason", "none given"),
         "origin_topic": texts.get("origin_topic", "unknown"),
-        "origin_partition": _integer(texts.get("origin_partition")),
+        "origin_partition": _integer(texts.get("origin_partition"), 32),
         "origin_offset": origin_offset,
         "sequence": -1 if origin_offset >= 0 else origin.offset,
         "headers": json.dumps(original, ensure_ascii=False),
@@ -119,11 +124,13 @@ def dead_letter_rows(headers: Iterable[tuple[str, bytes]], value: bytes, origin:
     return pl.DataFrame([row], schema=_DEAD_LETTER_SCHEMA)
 
 
-def _integer(text: str | None) -> int:
+def _integer(text: str | None, bits: int) -> int:
+    """Return a number that fits into a column of `bits`, -1 where it is none."""
     try:
-        return int(text or -1)
+        number = int(text or -1)
     except ValueError:
         return -1
+    return number if -1 <= number < 1 << (bits - 1) else -1
 
 
 _DEAD_LETTER_SCHEMA = {

@@ -166,6 +166,16 @@ def test_a_missing_header_is_poison(header: str) -> None:
         codec.decode(headers, value_of(frame))
 
 
+@pytest.mark.parametrize("version", [b"0", b"3", b"99", b"-1", b"2.0", b"", b"latest", b"2" * 1_000])
+def test_a_message_of_an_unknown_version_is_poison_that_says_which_are_known(version: bytes) -> None:
+    headers, frame = message(TRADE)
+    headers["schema_version"] = version
+    for read in (codec.decode, codec.decode_rows):
+        with pytest.raises(PoisonMessage, match="schema version from 1 to 2 of trades") as poison:
+            read(headers, value_of(frame))
+        assert len(poison.value.reason) < 100
+
+
 def old_message(*events: Any) -> tuple[dict[str, bytes], bytes]:
     """Return a message as version 1 wrote it: of one market, named in the headers."""
     headers, frame = message(*events)

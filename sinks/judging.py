@@ -1,0 +1,43 @@
+"""Which rows of the log are stored: no row of an unknown venue, and none of a time that had not come.
+
+Most tables of the log's events keep what is latest by the event's own time, so one row of next year would hide every
+true one until then. As in the worker, times are judged against the broker's, so that the same log gives the same rows.
+"""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from liqheat.domain.events import Batch
+from liqheat.domain.market import Venue
+from liqheat.platform.errors import PoisonMessage
+
+_VENUES = frozenset(Venue)
+
+
+class Judged(NamedTuple):
+    """The rows of a batch to store, those that are too early (None without any), and why."""
+
+    kept: Batch
+    early: Batch | None = None
+    reason: str = ""
+
+
+def judge(batch: Batch, written_at: int, maximum_lead_ms: int) -> Judged:
+    """Judge a batch of position events that the broker took at `written_at` (ms).
+
+    Raises:
+        PoisonMessage: its venue is unknown, or all of it is too early.
+    """
+    if batch.venue not in _VENUES:
+        raise PoisonMessage(f"Expected a known venue, was {batch.venue!r}")
+    frame, latest = batch.frame, written_at + maximum_lead_ms
+    newest = int(frame.select(pl.col("event_time").max()).item())
+    if newest <= latest:
+        return Judged(batch)
+    reason = f"An event is {newest - written_at:,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
+    is_early = pl.col("event_time") > latest
+    kept = frame.filter(~is_early)
+    if not kept.height:
+        raise PoisonMessage(reason)
+    return Judged(Batch(batch.kind, batch.venue, kept), Batch(batch.kind, batch.venue, frame.filter(is_early)), reason)
