@@ -18,7 +18,7 @@ from aiohttp.http import WSMessageDecodeText, WSMessageNoDecodeText
 
 from ingest.intake import CLOCK_MARGIN_MS, FrameHandler
 from ingest.outbound import socket_proxy
-from ingest.venues.answers import pause_of
+from ingest.venues.answers import pause_in, pause_of
 from ingest.venues.interface import Connection
 from ingest.watch import Stream, StreamWatch
 from liqheat.domain.market import Venue
@@ -33,7 +33,8 @@ _CLOSE_SECONDS = 2.0
 _MAXIMUM_FRAME_BYTES = 32 * 1024 * 1024
 # How long a venue may take to answer our subscriptions; then a hole is read without waiting for it.
 _ANSWER_SECONDS = 2.0
-_LONGEST_GREETING = 300
+_SHORT_FRAME = 500
+"""Greetings and errors are no longer (bytes)."""
 
 _Message = WSMessageDecodeText | WSMessageNoDecodeText
 
@@ -78,6 +79,8 @@ class _Link:
         self.last_event_at = now
         self.last_event_ms = now_ms
         self.heard = asyncio.Event()
+        self.asked_until = 0.0
+        """Until when the venue wants to be left alone (monotonic s), as it said on this connection."""
         self.reader: asyncio.Task[str] | None = None
         self.pinger: asyncio.Task[None] | None = None
 
@@ -156,6 +159,7 @@ class ConnectionRunner:
             reason = current.reader.result()
             log.warning("A connection was lost", venue=self._venue.value, name=self._connection.name, reason=reason)
             await self._clock.sleep(self._backoff.next())
+        await self._clock.sleep(max(0.0, current.asked_until - self._clock.monotonic()))
         successor = await self._open()
         try:
             if current.is_reading:
@@ -278,8 +282,13 @@ class ConnectionRunner:
             now = self._clock.monotonic()
             if message is not None:
                 if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                    return f"disconnected: {message.type.name.lower()} {message.data or ''}".rstrip()
+                    # The reason of a close.
+                    words = str(message.extra or "")
+                    self._note_wish(link, words.encode(), now)
+                    return f"disconnected: {message.type.name.lower()} {message.data or ''} {words}".rstrip()
                 streams = await self._handler.handle(message.data, self._connection.name)
+                if streams is None and len(message.data) < _SHORT_FRAME:
+                    self._note_wish(link, bytes(message.data), now)
                 if streams is not None:
                     now = link.last_event_at = self._clock.monotonic()
                     link.last_event_ms = self._clock.now_ms()
@@ -295,6 +304,11 @@ class ConnectionRunner:
                 if overdue := self._watch.overdue(now):
                     self._lost += overdue
                     self._overdue.set()
+
+    def _note_wish(self, link: _Link, words: bytes, now: float) -> None:
+        """Note for how long the venue wants to be left alone once this connection has ended, if it says so."""
+        if pause := pause_in(words, self._clock.now_ms()):
+            link.asked_until = max(link.asked_until, now + pause)
 
     async def _keep_awake(self, link: _Link) -> None:
         ping = self._connection.ping
@@ -330,4 +344,4 @@ def _is_greeting(message: _Message) -> bool:
     if not isinstance(data, str | bytes):
         return False
     text = data.encode() if isinstance(data, str) else data
-    return len(text) < _LONGEST_GREETING and (b'"connected"' in text or text.startswith(b"Websocket connection"))
+    return len(text) < _SHORT_FRAME and (b'"connected"' in text or text.startswith(b"Websocket connection"))

@@ -10,12 +10,13 @@ codes; Hyperliquid's rate limits; RFC 9110 (Retry-After).
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
 from ingest.bounded_json import BOM
-from ingest.venues.wire import decoder_of, fields_in
+from ingest.venues.wire import SECONDS, decoder_of, fields_in
 from liqheat.domain.market import Venue
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.platform.retry import is_time, seconds_asked, seconds_until
@@ -71,7 +72,8 @@ _BUSY: dict[str, frozenset[str]] = {
 """Codes that mean "busy": the same request may be asked again."""
 
 _SAYS_LIMITED = re.compile(
-    r"too many (cumulative )?(requests|visits|connections)|rate limit|too (frequent|fast)|throttl", re.IGNORECASE
+    r"too many (cumulative )?(requests|visits|connections|subscribe attempts)|rate limit|too (frequent|fast)|throttl",
+    re.IGNORECASE,
 )
 """What a venue says that limits by a code which is not in the table, or by none; only of answers that are errors."""
 
@@ -130,9 +132,9 @@ _SEVERAL = frozenset({"1", "2"})
 def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Trouble | None:
     """Return what is wrong with an answer, None where it is well.
 
-    `now_ms` is the wall clock, by which dates and ends of bans are counted.
+    `now_ms` is the wall clock, by which dates and ends of bans are counted where the answer does not name its own time.
     """
-    body = body.removeprefix(BOM)
+    body, now_ms = body.removeprefix(BOM), _sent_at(headers, now_ms)
     code, message = _code_of(body)
     text = f"{code}: {message}" if code not in _GOOD else body[:200].decode(errors="replace")
     if status in _LIMITED_STATUSES:
@@ -189,6 +191,7 @@ def notice_in(frame: bytes) -> str:
 
 def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> float:
     """Return how many seconds to leave the venue alone: by what it says, else after 403, 418 and 429 as usual."""
+    now_ms = _sent_at(headers, now_ms)
     if status != 403 and status not in _LIMITED_STATUSES:
         return _while_busy(_said(venue, headers, body, now_ms))
     usual = UNKNOWN_PAUSE_SECONDS
@@ -198,6 +201,23 @@ def pause_of(venue: Venue, status: int, headers: Mapping[str, str], body: bytes,
     if said is None and is_time(reset := (headers.get("RateLimit-Reset") or "").strip()):
         said = min(max(seconds_until(reset, now_ms), 1.0), UNKNOWN_PAUSE_SECONDS)
     return usual if said is None else max(said, usual) if status == 403 else said
+
+
+def pause_in(words: bytes, now_ms: int) -> float:
+    """Return for how many seconds a socket asks to be left alone, by an error frame or its close's reason; else 0."""
+    end, text = _ban_end(words, now_ms), words[:_LONGEST_MESSAGE].decode(errors="replace")
+    if end is None and not _SAYS_LIMITED.search(text):
+        return 0.0
+    return min(max(UNKNOWN_PAUSE_SECONDS if end is None else end, 1.0), LONGEST_PAUSE_SECONDS)
+
+
+def _sent_at(headers: Mapping[str, str], now_ms: int) -> int:
+    """Return when an answer was sent by the venue's own clock (ms): a date in it is not of a clock that is ours."""
+    try:
+        sent_at = round(parsedate_to_datetime(headers.get("Date") or "").timestamp() * 1_000)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return now_ms
+    return sent_at if sent_at >= SECONDS.stop else now_ms
 
 
 def _while_busy(said: float | None) -> float:

@@ -17,6 +17,8 @@ from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
 
 QUOTES = ("USDT", "USDC")
+_DELIVERING = "_DELIVERING"
+"""How the contract type of a perpetual ends that is being delisted; its status says more."""
 
 
 def listings_of(entries: Iterable[ContractInfo], event_time: int, refused: Sequence[Refusal] = ()) -> Listings:
@@ -49,7 +51,7 @@ def _contract_of(entry: ContractInfo, event_time: int) -> Contract | str:
     if not kind and status in ("", "TRADING"):
         # Before and after its time a contract may have none; one that trades always has.
         raise PoisonMessage("Expected a contract type, was none")
-    if not kind.endswith("PERPETUAL"):
+    if not kind.removesuffix(_DELIVERING).endswith("PERPETUAL"):
         return (kind or "no contract type").lower()
     if not entry.quote_asset:
         raise PoisonMessage("Expected a quote asset, was none")

@@ -199,8 +199,11 @@ class BybitMapper(BaseMapper):
 
     def _map_answer(self, message: raw.Frame, received_at: int, name: str = "") -> Iterator[Event]:
         """Map a REST answer; `name` is the instrument that was asked for, where the answer may not say it."""
-        if message.success is False:
-            self.take_refusal(message.ret_msg, f"Bybit refused the operation {message.op!r}: {message.ret_msg}")
+        # An answer may be well as a whole and refuse some topics.
+        failed = [] if message.success is None else fields_in(message.data).get("failTopics")
+        if message.success is False or failed:
+            what = f"{message.ret_msg} {failed or ''}".strip()
+            self.take_refusal(message.ret_msg, f"Bybit refused the operation {message.op or message.type!r}: {what}")
             return
         if text_of(message.ret_code) not in ("0", ""):
             raise PoisonMessage(f"Bybit answered {message.ret_code}: {message.rest_message}")

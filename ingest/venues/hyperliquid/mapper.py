@@ -126,15 +126,14 @@ class HyperliquidMapper(BaseMapper):
     def _map_list(self, frame: bytes, received_at: int) -> Iterator[Event]:
         items = read(_ITEMS, frame, "a Hyperliquid answer")
         fields = [fields_in(item) for item in items]
-        if not any(fields):
-            if items:
-                self.report.notice("an answer of another kind")
+        if not items:
             return
         if "universe" in fields[0]:
             # Either one universe with its contexts, or the universes of all exchanges, the venue's own first.
-            yield from self._map_meta(universe_of(items[0], self.report), received_at)
+            universe = universe_of(items[0], self.report)
+            yield from self._map_meta(universe, received_at)
             for other, value in zip(items[1:], fields[1:], strict=True):
-                if bytes(other).startswith(b"["):
+                if bytes(other).startswith(b"[") and not universe.is_foreign:
                     yield from self._map_contexts(other, received_at)
                 elif "universe" in value:
                     for name in universe_of(other, Report()).names:
@@ -261,9 +260,11 @@ class HyperliquidMapper(BaseMapper):
             yield Turnover(*where, turnover)
 
     def _map_meta(self, universe: Universe, received_at: int) -> Iterator[Event]:
-        """Yield contracts and margin tiers; a broken table is refused, the others are read."""
+        """Yield contracts and margin tiers, none of a foreign universe; a broken table is refused, others are read."""
+        if universe.is_foreign:
+            self.instruments.ignored |= dict.fromkeys(universe.names, "a builder's or spot market")
+            return iter(())
         self.universe = list(universe.names)
-
         tables, refused = tables_of(universe, universe.names)
 
         def events_of(coin: raw.Coin) -> Iterator[Event]:

@@ -1,5 +1,6 @@
 """Hyperliquid's universe as contracts and margin tiers (gitbook, trading/margin-tiers)."""
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ _COINS = RowReader(Coin, "a Hyperliquid coin")
 _RAWS = decoder_of(list[msgspec.Raw])
 _TABLE = decoder_of(tuple[int, MarginTable])
 _NUMBERED = decoder_of(tuple[int, Any])
+_FOREIGN = re.compile("[:/@]")
+"""In the names of builders' markets (`xyz:NVDA`) and of spot markets (`PURR/USDC`, `@107`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Universe:
     """The coins of one exchange in their order, None where a row of it cannot be read, and their names all the same.
 
     `tables` holds the margin tables by number, `broken` the numbers of those that cannot be read; one more may be
-    missing of which not even the number can be read.
+    missing of which not even the number can be read. `is_foreign` says that it is of a builder's exchange or of spot.
     """
 
     coins: tuple[Coin | None, ...]
@@ -36,16 +39,18 @@ class Universe:
     tables: dict[int, MarginTable]
     broken: frozenset[int]
     lacks_a_table: bool = False
+    is_foreign: bool = False
 
 
 def universe_of(body: bytes | msgspec.Raw, report: Report) -> Universe:
-    """Read a `meta` answer row by row; what cannot be read of it goes to `report`.
+    """Read a `meta` answer row by row; what cannot be read of it goes to `report`, unless it is foreign.
 
     Raises:
         PoisonMessage: it is no `meta`.
     """
     meta = read(_META, body, "a Hyperliquid universe")
-    coins = _COINS.read_aligned(meta.universe, report)
+    own = Report()
+    coins = _COINS.read_aligned(meta.universe, own)
     rows = read(_RAWS, meta.universe, "a list of Hyperliquid coins") if None in coins else []
     names = [coin.name if coin is not None else name_in(rows[place]) for place, coin in enumerate(coins)]
     tables: dict[int, MarginTable] = {}
@@ -60,11 +65,15 @@ def universe_of(body: bytes | msgspec.Raw, report: Report) -> Universe:
                 number = read(_NUMBERED, row, "a numbered margin table")[0]
             except PoisonMessage:
                 lacks_a_table = True
-                report.refuse("a margin table without a number", poison.reason, row)
+                own.refuse("a margin table without a number", poison.reason, row)
                 continue
             broken.add(number)
-            report.refuse(f"margin table {number}", poison.reason, row)
-    return Universe(tuple(coins), tuple(names), tables, frozenset(broken), lacks_a_table)
+            own.refuse(f"margin table {number}", poison.reason, row)
+    named = [name for name in names if name]
+    is_foreign = bool(named) and all(_FOREIGN.search(name) for name in named)
+    if not is_foreign:
+        report.refused += own.refused
+    return Universe(tuple(coins), tuple(names), tables, frozenset(broken), lacks_a_table, is_foreign)
 
 
 def listings_of(universe: Universe, event_time: int, report: Report) -> Listings:

@@ -1,11 +1,20 @@
 """What an HTTP answer means, in whatever dress: errors with status 200, ends of bans, Retry-After, firewalls."""
 
 import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
-from ingest.venues.answers import LONGEST_BUSY_SECONDS, UNKNOWN_PAUSE_SECONDS, pause_of, trouble_of
+from ingest.venues.answers import (
+    LONGEST_BUSY_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    UNKNOWN_PAUSE_SECONDS,
+    pause_in,
+    pause_of,
+    trouble_of,
+)
 from liqheat.domain.market import Venue
 
 NOW = 1_795_000_000_000
@@ -155,3 +164,35 @@ def test_further_words_of_the_venues_documentation_are_waited_for(venue: Venue, 
     assert judged(venue, {"code": 63999, "msg": words}) == (pause, False)
     assert judged(venue, {"retCode": 3303001, "retMsg": words}) == (pause, False)
     assert judged(venue, {"error": words}) == (pause, False)
+
+
+@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize("skew", [-900, 0, 900])
+def test_dates_are_counted_by_the_venues_own_clock_where_it_names_its_time(venue: Venue, skew: int) -> None:
+    """With our clock a quarter of an hour ahead, a ban that goes on would have ended."""
+    sent_at = NOW // 1_000 + skew
+    date, end = format_datetime(datetime.fromtimestamp(sent_at, UTC)), datetime.fromtimestamp(sent_at + 120, UTC)
+    for headers in ({"Retry_After": format_datetime(end)}, {"Retry_After": end.isoformat()}):
+        assert judged(venue, b"", 418, Date=date, **headers) == (120, False)
+    message = {"code": -1003, "msg": f"banned until {(sent_at + 120) * 1_000}"}
+    assert judged(venue, message, 418, Date=date) == (121, False)
+    assert judged(venue, b"", 418, Date="yesterday", Retry_After="7") == (7, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "pause"),
+    [
+        (f"Way too many requests; IP banned until {NOW + 90_000}.", 91.0),
+        (f"banned until {NOW // 1_000 + 90}", 91.0),
+        (f"banned until {NOW + 10**12}", LONGEST_PAUSE_SECONDS),
+        ("Too many visits!", UNKNOWN_PAUSE_SECONDS),
+        ("Requests too frequent", UNKNOWN_PAUSE_SECONDS),
+        ("Too many subscribe attempts for channel v4_trades-BTC-USD. Please reconnect and try again.", 60.0),
+        ('{"method":"pong"}', 0.0),
+        ("going away", 0.0),
+        ("\ufffd", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_socket_says_in_words_that_it_wants_to_be_left_alone(words: str, pause: float) -> None:
+    assert pause_in(words.encode(), NOW) == pause
