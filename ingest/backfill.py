@@ -41,6 +41,7 @@ _CLOSE_ENOUGH_MS = 2 * MINUTE_MS
 # Points of open interest are five minutes apart, and some venues give the one beside the window.
 _BESIDE_MS = 5 * MINUTE_MS
 
+_MOST_DIGITS = 9
 _UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 Progress = Callable[[Instrument, int, int, int], None]
@@ -54,7 +55,7 @@ def duration_ms(text: str) -> int:
         ConfigurationError: `text` is none.
     """
     count, unit = text[:-1], text[-1:].lower()
-    if not count.isdecimal() or unit not in _UNITS_MS:
+    if not count.isdecimal() or len(count) > _MOST_DIGITS or unit not in _UNITS_MS:
         raise ConfigurationError(f"Expected a span such as 90m, 6h or 2d, was {text!r}")
     return int(count) * _UNITS_MS[unit]
 

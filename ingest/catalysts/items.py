@@ -9,7 +9,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ import feedparser
 import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
-from liqheat.domain.instruments import symbol_asked
+from liqheat.domain.instruments import is_symbol, symbol_asked
 from liqheat.domain.market import ALL_VENUES
 from liqheat.domain.signals import Catalyst
 from liqheat.domain.units import LATEST_MS
@@ -29,6 +29,8 @@ IMPORTANCES = ("low", "normal", "high")
 MAXIMUM_TITLE = 500
 MAXIMUM_TEXT = 50_000
 MAXIMUM_ITEMS = 1_000
+_MOST_LINES = 10
+_RECORD_BEGINS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EARLIEST_MS = 946_684_800_000
 """1 January 2000: no feed is older, and some write 1970 for "not known"."""
 
@@ -154,38 +156,85 @@ def _time(entry: Mapping[str, Any], received_at: int) -> int:
     return received_at
 
 
-def read_csv(text: str, source: str) -> list[Tagged]:
+OnBadLine = Callable[[int, str], None]
+"""Called with the number of a line that cannot be read, and the reason."""
+
+
+def read_csv(text: str, source: str, on_bad_line: OnBadLine | None = None) -> list[Tagged]:
     """Return the events of a CSV with the columns `time,symbol,title` and, if wanted, `link,importance`.
 
     Args:
         text: the file; times are ISO 8601, UTC unless they say otherwise; several symbols are separated by spaces.
         source: stored with each event.
+        on_bad_line: takes lines that cannot be read, and the others count. None: the first refuses the file.
 
     Raises:
-        PoisonMessage: a column is missing or a line is wrong; the sentence names the line.
+        PoisonMessage: a column is missing, or a line is wrong and nobody takes it; the sentence names the line.
     """
-    rows = csv.DictReader(io.StringIO(text))
-    try:
-        return _read_rows(rows, source)
-    except csv.Error as error:
-        raise PoisonMessage(f"Line {rows.line_num + 1}: no CSV ({error})") from error
-
-
-def _read_rows(rows: "csv.DictReader[str]", source: str) -> list[Tagged]:
-    missing = {"time", "symbol", "title"} - set(rows.fieldnames or ())
-    if missing:
+    header, *lines = (line.removesuffix("\r") for line in text.split("\n"))
+    names = [name.strip().lower() for name in header.split(",")]
+    if missing := {"time", "symbol", "title"} - set(names):
         raise PoisonMessage(f"Expected the columns time, symbol and title; missing: {', '.join(sorted(missing))}")
     tagged = []
-    for row in rows:
+    place = 0
+    while place < len(lines):
+        count = _lines_together(lines, place)
         try:
-            item = event(row["time"], row["title"], source, row.get("link") or "", row.get("importance") or "normal")
+            tagged += _read_record("\n".join(lines[place : place + count]), names, source)
         except PoisonMessage as error:
-            raise PoisonMessage(f"Line {rows.line_num}: {error.reason}") from error
-        symbols = [symbol_asked(name) for name in (row["symbol"] or "").split()]
-        if not symbols:
-            raise PoisonMessage(f"Line {rows.line_num}: expected a symbol")
-        tagged += [Tagged(symbol, item) for symbol in symbols]
+            if on_bad_line is None:
+                raise PoisonMessage(f"Line {place + 2}: {error.reason}") from error
+            on_bad_line(place + 2, error.reason)
+        place += count
     return tagged
+
+
+def _lines_together(lines: Sequence[str], first: int) -> int:
+    """Return how many lines from the place `first` on are one record: more than one where a quoted title has breaks.
+
+    A quote that does not end soon is of its line alone, and so is one that would take a record with it.
+    """
+    for count in range(1, _MOST_LINES + 1):
+        together = lines[first : first + count]
+        if len(together) < count or (count > 1 and _RECORD_BEGINS.match(together[-1])):
+            break
+        try:
+            next(csv.reader(["\n".join(together)], strict=True), [])
+        except csv.Error:
+            continue
+        return count
+    return 1
+
+
+def _read_record(text: str, names: Sequence[str], source: str) -> list[Tagged]:
+    """Return the events of a record, one per symbol; none of an empty one.
+
+    Raises:
+        PoisonMessage: it cannot be read.
+    """
+    try:
+        values = next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        raise PoisonMessage(f"no CSV ({error})") from error
+    if not values:
+        return []
+    if len(values) > len(names):
+        raise PoisonMessage(f"expected at most {len(names)} fields, were {len(values)}")
+    row = dict(zip(names, values, strict=False))
+    item = event(
+        row.get("time", ""),
+        row.get("title", ""),
+        source,
+        row.get("link", ""),
+        row.get("importance", "").strip().lower() or "normal",
+    )
+    symbols = [symbol_asked(name) for name in row.get("symbol", "").split()]
+    if not symbols:
+        raise PoisonMessage("expected a symbol")
+    for name, symbol in zip(row["symbol"].split(), symbols, strict=True):
+        if not is_symbol(symbol):
+            raise PoisonMessage(f"expected a symbol such as VIRTUAL, was {name[:40]!r}")
+    return [Tagged(symbol, item) for symbol in symbols]
 
 
 def event(time: str, title: str, source: str, link: str = "", importance: str = "normal") -> Catalyst:

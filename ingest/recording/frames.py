@@ -113,9 +113,18 @@ def read_recording(path: Path, on_bad_line: OnBadLine | None = None) -> Iterator
     the compression, and the file ends there.
 
     Raises:
-        PoisonMessage: the compression is broken, or a line in the middle, where nobody takes bad lines.
+        PoisonMessage: it cannot be opened, its compression or a line in the middle is broken, and nobody takes bad
+            lines.
     """
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        reason = f"{path.name} cannot be read: {error.strerror}"
+        if on_bad_line is None:
+            raise PoisonMessage(reason) from error
+        on_bad_line(b"", reason)
+        return
+    with opened as file:
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
         lines = io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20)
         for number, line in enumerate(_lines(lines, path, on_bad_line), start=1):

@@ -46,7 +46,7 @@ def backtest(
 
     Walks forward without a look ahead: the map is asked before each bar, a liquidation is shown once its interval has
     ended. `streamed` renews the map with every bar, `frozen` with every hour; `place` is over 6, 24 and 72 hours.
-    Bars and liquidations in CSV may be gzipped; columns are found by how their names begin. The venue is then
+    Files may be packed (gzip, Zstandard); columns are found by how their names begin. The venue is then
     `combined`.
     A line that cannot be read is said on standard error with its number (in CSV what it held counts as unknown, not as
     none); the rest goes on, and the exit status is 1 at the end.

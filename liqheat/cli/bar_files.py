@@ -2,7 +2,7 @@
 
 CSV columns are found by name, whatever their case and order, and a header is needed; `docs/backtest.md` lists the
 names, units and what is refused. What a file does not say is unknown: a time that no row covers is not a time without
-liquidations. Files may be gzipped.
+liquidations. Files may be packed (gzip, Zstandard).
 """
 
 from pathlib import Path

@@ -26,17 +26,28 @@ def add(
 ) -> None:
     """Write down one event."""
     from ingest.catalysts.items import Tagged, event
-    from liqheat.domain.instruments import symbol_asked
+    from liqheat.domain.instruments import is_symbol, symbol_asked
+    from liqheat.platform.errors import ConfigurationError
 
     item = event(at, title, "command", link, importance)
-    _publish([Tagged(symbol_asked(name), item) for name in symbol])
+    symbols = [symbol_asked(name) for name in symbol]
+    if odd := [name for name, asked in zip(symbol, symbols, strict=True) if not is_symbol(asked)]:
+        raise ConfigurationError(f"Expected a symbol such as VIRTUAL, was {odd[0][:40]!r}")
+    _publish([Tagged(name, item) for name in symbols])
     typer.echo(item.catalyst_id)
 
 
 @catalyst.command("import")
-def import_(file: Path = typer.Argument(..., help="CSV with the columns time,symbol,title[,link,importance].")) -> None:
-    """Write down the events of a CSV; importing it again changes nothing."""
+def import_(
+    file: Path = typer.Argument(..., help="CSV with the columns time,symbol,title[,link,importance]."),
+    strict: bool = typer.Option(False, "--strict", help="Import nothing where a line cannot be read."),
+) -> None:
+    """Write down the events of a CSV; importing it again changes nothing.
+
+    A line that cannot be read is said on standard error with its number; the rest goes on, and the exit status is 1.
+    """
     from ingest.catalysts.items import read_csv
+    from liqheat.cli.bad_lines import BadLines
     from liqheat.platform.errors import ConfigurationError
 
     try:
@@ -45,9 +56,12 @@ def import_(file: Path = typer.Argument(..., help="CSV with the columns time,sym
         raise ConfigurationError(f"Cannot read {file} ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"Cannot read {file}: it is no UTF-8 from byte {error.start} on") from error
-    tagged = read_csv(text, file.name)
-    _publish(tagged)
+    bad_lines = BadLines()
+    tagged = read_csv(text, file.name, None if strict else bad_lines.add)
+    if tagged:
+        _publish(tagged)
     typer.echo(f"{len(tagged)} catalysts of {len({each.symbol for each in tagged})} symbols")
+    bad_lines.end()
 
 
 @catalyst.command("list")

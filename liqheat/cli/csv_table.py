@@ -1,5 +1,6 @@
 """A CSV file as a table: columns are found by name, values are numbers or times, or are refused by line."""
 
+import codecs
 import csv
 import re
 from collections.abc import Callable
@@ -22,6 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 T = TypeVar("T")
+_LONGEST_REASON = 200
 
 TIME = ("t_start", "open_time", "timestamp", "datetime", "date", "time", "start", "t")
 _USD_WORDS = frozenset({"usd", "usdt", "usdc", "quote", "value", "notional", "turnover"})
@@ -95,7 +97,9 @@ class CsvTable:
         Raises:
             ConfigurationError: it is no CSV, or has no rows.
         """
-        data = contents_of(file, bad_lines)
+        data = _as_utf_8(contents_of(file, bad_lines))
+        if not data.strip():
+            raise ConfigurationError(f"{file}: expected a header and rows below it, found nothing")
         lines = None
         try:
             try:
@@ -109,7 +113,9 @@ class CsvTable:
                 {name: _HUMP.sub("_", name.strip()).lower().replace(" ", "_") for name in frame.columns}
             )
         except pl.exceptions.PolarsError as error:
-            raise ConfigurationError(f"{file}: cannot be read as CSV: {error}") from error
+            # The error of a quote holds all that comes after it.
+            reason = str(error).partition("\n")[0][:_LONGEST_REASON]
+            raise ConfigurationError(f"{file}: cannot be read as CSV: {reason}") from error
         if not frame.height:
             raise ConfigurationError(f"{file}: expected rows below the header, found none")
         if lines is None or len(lines) != frame.height:
@@ -227,13 +233,26 @@ def _moments(column: pl.Series) -> IntArray:
     return ms
 
 
+def _as_utf_8(data: bytes) -> bytes:
+    """Return a text as UTF-8 that a spreadsheet has written as UTF-16."""
+    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data
+    return data.decode("utf-16", errors="replace").encode()
+
+
 def _of_as_many_fields(file: Path, data: bytes, bad_lines: BadLines) -> tuple[bytes, IntArray]:
-    """Return the lines of a file of no more fields than its header has, and their numbers; others are bad lines."""
+    """Return the lines of a file of no more fields than its header has, and their numbers; others are bad lines.
+
+    So are lines with a quote that does not end: it would take all that follows with it.
+    """
     header, *rows = data.splitlines(keepends=True)
-    most = len(_fields_of(header))
+    most = len(_fields_of(header) or ())
     kept, numbers = [header], []
     for number, row in enumerate(rows, start=2):
-        if len(found := _fields_of(row)) > most:
+        found = _fields_of(row)
+        if found is None:
+            bad_lines.add(number, "expected fields whose quotes end on their line", what=f"{file}, line")
+        elif len(found) > most:
             bad_lines.add(number, f"expected at most {most} fields, were {len(found)}", what=f"{file}, line")
         elif found:
             kept.append(row)
@@ -241,8 +260,9 @@ def _of_as_many_fields(file: Path, data: bytes, bad_lines: BadLines) -> tuple[by
     return b"".join(kept), np.array(numbers, dtype=np.int64)
 
 
-def _fields_of(row: bytes) -> list[str]:
+def _fields_of(row: bytes) -> list[str] | None:
+    """Return the fields of a line, none of an empty one, and None where they cannot be told apart."""
     try:
-        return next(csv.reader([row.decode(errors="replace").rstrip("\r\n")]), [])
+        return next(csv.reader([row.decode(errors="replace").rstrip("\r\n")], strict=True), [])
     except csv.Error:
-        return []
+        return None

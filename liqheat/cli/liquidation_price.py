@@ -52,7 +52,8 @@ def liquidation_price(
     other_unrealized_pnl; the answer is id and liquidation_price (null where there is none), or id and error, with
     notes where the answer is odd. A bad line is also said on standard error with its number; the exit status is then 1.
     """
-    from liqheat.cli.liquidation_queries import BadQuery, side_of
+    from liqheat.cli.liquidation_queries import BadQuery, check_terms, inverse_sentence, side_of
+    from liqheat.domain.instruments import is_inverse
     from liqheat.domain.liquidation_models import MissingTerm, Terms
     from liqheat.domain.market import ModelName
 
@@ -64,18 +65,23 @@ def liquidation_price(
     needs_size = name is not ModelName.SIMPLE or leverage is None or extra_margin != 0
     if side is None or entry is None or (needs_size and notional is None and quantity is None):
         raise ConfigurationError("Expected --side, --entry and one of --notional or --quantity (or --jsonl)")
+    if notional is not None and quantity is not None:
+        raise ConfigurationError("Expected one of --notional and --quantity, were both")
+    if symbol is not None and is_inverse(symbol):
+        raise ConfigurationError(inverse_sentence(symbol))
     try:
-        terms = Terms(
-            side=side_of(side),
-            entry_price=entry,
-            quantity=notional / entry if quantity is None and notional is not None else quantity,
-            wallet_balance=margin,
-            leverage=leverage,
-            maintenance_margin_rate=maintenance_margin_rate,
-            maintenance_amount=maintenance_amount,
-            taker_fee_rate=taker_fee_rate,
-            extra_margin=extra_margin,
-        )
+        numbers: dict[str, Any] = {
+            "entry_price": entry,
+            "quantity": notional / entry if quantity is None and notional is not None else quantity,
+            "wallet_balance": margin,
+            "leverage": leverage,
+            "maintenance_margin_rate": maintenance_margin_rate,
+            "maintenance_amount": maintenance_amount,
+            "taker_fee_rate": taker_fee_rate,
+            "extra_margin": extra_margin,
+        }
+        check_terms(numbers)
+        terms = Terms(side=side_of(side), **numbers)
         tiers = None if maintenance_margin_rate is not None else _tiers(venue, symbol, name)
         found = _answer(name, terms, tiers)
     except (BadQuery, MissingTerm) as error:
@@ -102,9 +108,10 @@ def _model(venue: Venue, name: str | None) -> "ModelName":
 def _answer_standard_input(strict: bool) -> None:
     from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.liquidation_queries import answer_lines
+    from liqheat.cli.packed_files import lines_of
 
     bad_lines = BadLines(strict)
-    for line in answer_lines(sys.stdin.buffer):
+    for line in answer_lines(line for _, line in lines_of(None, bad_lines)):
         print(line.text, flush=sys.stdin.isatty())
         if line.problem:
             bad_lines.add(line.number, line.problem)

@@ -6,17 +6,19 @@ over carries notes beside it.
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from ingest.bounded_json import BOM
+from liqheat.domain.instruments import is_inverse
 from liqheat.domain.liquidation_models import MissingTerm, Terms, UnsupportedTerm, liquidation_price
 from liqheat.domain.market import ModelName, Side
 
 _ABOVE_ZERO = ("entry_price", "quantity", "leverage", "mark_price", "max_leverage")
+_WORDS = ("model", "side", "symbol")
 _FRACTIONS = ("maintenance_margin_rate", "taker_fee_rate")
 
 
@@ -25,10 +27,14 @@ class BadQuery(ValueError):
 
 
 class Query(msgspec.Struct, kw_only=True):
-    """One question; the fields are those of `Terms`, with `side` as `long` or `short`. Other fields are ignored."""
+    """One question; the fields are those of `Terms`, with `side` as `long` or `short`. Other fields are ignored.
+
+    `symbol` is only looked at for contracts that have no answer here.
+    """
 
     model: ModelName
     side: str
+    symbol: Any = None
     entry_price: float
     quantity: float | None = None
     wallet_balance: float | None = None
@@ -51,12 +57,10 @@ def answer(query: Query) -> float | None:
     Raises:
         BadQuery: a field is missing or out of its range.
     """
-    values = {name: value for name, value in msgspec.structs.asdict(query).items() if name not in ("model", "side")}
-    for name, value in values.items():
-        if value is not None:
-            _check(name, value)
-    if sum(values[name] or 0.0 for name in _FRACTIONS) >= 1:
-        raise BadQuery("Expected maintenance_margin_rate and taker_fee_rate to sum to less than 1")
+    if isinstance(query.symbol, str) and is_inverse(query.symbol):
+        raise BadQuery(inverse_sentence(query.symbol))
+    values = {name: value for name, value in msgspec.structs.asdict(query).items() if name not in _WORDS}
+    check_terms(values)
     try:
         with np.errstate(all="ignore"):
             price = liquidation_price(query.model, Terms(side=side_of(query.side), **values))
@@ -72,9 +76,27 @@ def side_of(text: str) -> Side:
         BadQuery: it is neither.
     """
     try:
-        return Side[text.upper()]
+        return Side[text.strip().upper()]
     except KeyError:
         raise BadQuery(f"Expected the side long or short, was {text!r}") from None
+
+
+def check_terms(values: Mapping[str, float | None]) -> None:
+    """Refuse terms, by the names of `Terms`, that no position has; None is not known.
+
+    Raises:
+        BadQuery: one is no finite number, or out of its range.
+    """
+    for name, value in values.items():
+        if value is not None:
+            _check(name, value)
+    if sum(values.get(name) or 0.0 for name in _FRACTIONS) >= 1:
+        raise BadQuery("Expected maintenance_margin_rate and taker_fee_rate to sum to less than 1")
+
+
+def inverse_sentence(name: str) -> str:
+    """Say that a contract settled in its coin has another formula."""
+    return f"Expected a linear contract, settled in USDT or USDC; {name[:40]!r} is inverse: it is settled in its coin"
 
 
 def _check(name: str, value: float) -> None:
@@ -123,12 +145,17 @@ def _answer_line(line: bytes) -> dict[str, Any]:
     try:
         # The standard reader keeps numbers of any size, so that even an odd line can be answered by its id.
         fields = json.loads(line.removeprefix(BOM))
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return {"id": None, "error": "Not JSON that can be read: it is nested too deep"}
+    except ValueError as error:
         return {"id": None, "error": f"Not JSON: {error}"}
     if not isinstance(fields, dict):
         return {"id": None, "error": "Expected a JSON object"}
     identifier = fields.get("id")
     try:
+        model = fields.get("model")
+        if isinstance(model, str) and model not in list(ModelName):
+            raise BadQuery(f"Expected a model out of {', '.join(ModelName)}, was {model[:40]!r}")
         query = msgspec.convert(fields, Query)
         price = answer(query)
     except (BadQuery, msgspec.ValidationError, OverflowError) as error:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from liqheat.cli.bad_lines import BadLines
     from liqheat.domain.events import Batch, Event
 
+_MOST_DIGITS = 10
 _SPAN = 256
 """Batches that the engine applies together: the rows are those of one at a time, for about half the work."""
 
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def map_events(
     file: Path | None = typer.Argument(
-        None, help="File of events, one JSON per line, may be gzipped; default: standard input."
+        None, help="File of events, one JSON per line, may be packed (gzip, Zstandard); default: standard input."
     ),
     every: str = typer.Option("", help="Print the map at every multiple of this: 60m, 1h, 30m."),
     at: list[str] = typer.Option([], help="Print the map at this time (s, ms or ISO 8601, UTC); may be given again."),
@@ -45,7 +46,7 @@ def map_events(
 
     from liqheat.cli.bad_lines import BadLines
     from liqheat.cli.map_events import batches, read_events
-    from liqheat.cli.packed_files import DAMAGED, unpacked
+    from liqheat.cli.packed_files import lines_of
     from liqheat.cli.progress import progress
     from liqheat.cli.times import note, read_time
     from liqheat.platform.clock import SystemClock
@@ -53,20 +54,17 @@ def map_events(
 
     step = _duration_ms(every) if every else None
     wanted = [time for text in at if (time := read_time(text, "--at")) is not None]
-    if file is not None and not file.is_file():
+    if file is not None and file.is_dir():
+        raise ConfigurationError(f"Expected a file, {file} is a directory")
+    if file is not None and not file.exists():
         raise ConfigurationError(f"There is no file {file}")
     events: list[Event] = []
     bad_lines, clock = BadLines(strict), SystemClock()
-    number = 0
-    try:
-        with unpacked(file) as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    events += read_events(line, clock.now_ms()) if line.strip() else []
-                except PoisonMessage as poison:
-                    bad_lines.add(number, poison.reason)
-    except DAMAGED as error:
-        bad_lines.add(number + 1, f"The gzipped data are damaged from here on: {error}")
+    for number, line in lines_of(file, bad_lines):
+        try:
+            events += read_events(line, clock.now_ms()) if line.strip() else []
+        except PoisonMessage as poison:
+            bad_lines.add(number, poison.reason)
     with progress("Events", len(events)) as advance:
         log = batches(events)
         chosen = [rows for levels in _levels(log, bad_lines, advance) if len(rows := _choose(levels, step, wanted))]
@@ -74,7 +72,9 @@ def map_events(
         rows = pl.concat([_rows(levels) for levels in chosen])
         # Written here: polars' own error where nobody reads the output could not be told from others.
         sys.stdout.write(rows.sort("window_start", "symbol", "venue", "side", "basis", "price_low").write_ndjson())
-    elif events and wanted:
+    elif not events:
+        note("the map is empty, for there are no events")
+    elif wanted:
         note("the map is empty at the times asked for: they are before the first minute with a map")
     bad_lines.end()
 
@@ -185,6 +185,6 @@ def _duration_ms(text: str) -> int:
     from liqheat.platform.errors import ConfigurationError
 
     units = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
-    if not (text[:-1].isdigit() and text[-1:] in units and int(text[:-1]) > 0):
+    if not (text[:-1].isdecimal() and len(text) < _MOST_DIGITS and text[-1:] in units and int(text[:-1]) > 0):
         raise ConfigurationError(f"Expected --every as whole minutes, hours or days (15m, 1h, 1d), was {text!r}")
     return int(text[:-1]) * units[text[-1]]

@@ -40,12 +40,13 @@ def normalise(
     from ingest.sanity import read_frame
     from ingest.venues.registry import mapper_for
     from liqheat.cli.bad_lines import BadLines
+    from liqheat.cli.packed_files import lines_of
     from liqheat.platform.clock import SystemClock
 
     mapper = mapper_for(venue, contract_values=_read_contract_values(contract_values))
     clock = SystemClock()
     bad_lines = BadLines(strict)
-    for number, line in enumerate(sys.stdin.buffer, start=1):
+    for number, line in lines_of(None, bad_lines):
         if not (frame := line.strip().removeprefix(BOM)):
             continue
         reading = read_frame(mapper, frame, clock.now_ms())

@@ -40,8 +40,12 @@ _NAMED_BACKWARDS = {"SHIB1000": ("SHIB", 1_000.0)}
 _OF_A_POOL = re.compile(r"([^\W_]+),\w+,(?:0[xX])?(\w+)")
 """A token that anybody may list: its name, where it is traded, its address."""
 _MOST_LETTERS, _ADDRESS_LETTERS = 24, 6
-PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]?|USD[TC])(?:[-:].*|\.P)?")
-"""A pair as venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P; the coin is in the group."""
+PAIR = re.compile(r"(.+?)(?:[-/_]USD[TC]|USD[TC]|[-/_]USD(?!-SWAP|:(?!USD)))(?:[-:](?!(?:.*-)?\d{6}(?:-|$)).*|\.P)?")
+"""A pair as venues and tools write it: BTCUSDT, BTC-USDT-SWAP, BTC/USDT:USDT, BTCUSDT.P; the coin is in the group.
+
+Contracts settled in their coin (BTC-USD-SWAP, BTC/USD:BTC) and dated ones (BTC/USDT:USDT-260626) are none.
+"""
+_INVERSE = re.compile(r".+(?:[-/_]USD-SWAP|[-/_]USD:(?!USD).+|USD_PERP)|[^-/_]{3,}USD(?:_\d{6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,11 @@ def symbol_asked(text: str) -> str:
     asked = as_asked(text)
     pair = PAIR.fullmatch(asked)
     return canonical_symbol(pair[1] if pair else asked)[0]
+
+
+def is_inverse(name: str) -> bool:
+    """Whether a name is that of a contract in USD that is settled in its coin: BTC-USD-SWAP, BTC/USD:BTC, BTCUSD."""
+    return _INVERSE.fullmatch(name.strip().upper()) is not None
 
 
 def is_symbol(text: str) -> bool:

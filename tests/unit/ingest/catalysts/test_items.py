@@ -135,6 +135,31 @@ def test_symbols_of_a_csv_may_be_written_as_people_do() -> None:
     assert [each.symbol for each in rows] == ["PEPE", "BTC", "ELIZAOS"]
 
 
+ODD_LINES = {
+    "yesterday,TAO,x": "Expected an ISO 8601 time, was 'yesterday'",
+    "2026-01-01,,x": "expected a symbol",
+    "2026-01-01,***,x": "expected a symbol such as VIRTUAL, was '***'",
+    "2026-01-01,BTC-USD-SWAP,x": "expected a symbol such as VIRTUAL, was 'BTC-USD-SWAP'",
+    "2026-01-01,TAO,": "Expected a title",
+    "2026-01-01,TAO": "Expected a title",
+    "2026-01-01,TAO,a,b,c,d": "expected at most 3 fields, were 6",
+    '2026-01-01,TAO,"a quote that does not end': "no CSV",
+    "9999-01-01,TAO,x": "Expected a time from 2000 to 2100",
+}
+
+
+def test_an_odd_line_of_a_csv_is_said_and_costs_no_other() -> None:
+    lines = [each for odd in ODD_LINES for each in (odd, "2026-01-01,TAO,Vote")]
+    lines.append('2026-01-01,TAO,"Vote\nof ""two""\n\u2028lines"')
+    said: dict[int, str] = {}
+    items = read_csv("\r\n".join(["Time, Symbol ,TITLE", *lines, ""]), "calendar.csv", said.__setitem__)
+    assert [each.symbol for each in items] == ["TAO"] * (len(ODD_LINES) + 1)
+    assert items[-1].catalyst.title == 'Vote of "two" lines'
+    assert list(said) == list(range(2, 2 + 2 * len(ODD_LINES), 2))
+    for reason, wanted in zip(said.values(), ODD_LINES.values(), strict=True):
+        assert wanted in reason
+
+
 def test_a_file_that_is_no_csv_is_refused_with_its_line() -> None:
     with pytest.raises(PoisonMessage, match="Line 2: no CSV"):
         read_csv("time,symbol,title\n2026-01-01,BTC," + "x" * 200_000 + "\n", "file")

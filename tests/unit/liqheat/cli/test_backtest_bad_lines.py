@@ -55,6 +55,11 @@ ODD_BARS: dict[str, tuple[Callable[[str], str], str]] = {
     "a time of 1970": (lambda row: with_field(row, 0, "86400"), "expected a time from 2010 to 2100"),
     "a time beside the grid": (lambda row: with_field(row, 0, str(START + 60_000)), "expected bars that start at"),
     "too many fields": (lambda row: f"{row},7,8", "expected at most 6 fields, were 8"),
+    "a quote that does not end": (lambda row: f'"{row}', "expected fields whose quotes end on their line"),
+    "a quote within a field": (
+        lambda row: with_field(row, 2, '"1"2'),
+        "expected fields whose quotes end on their line",
+    ),
     "too few fields": (lambda row: row.rsplit(",", 2)[0], "expected a price above 0 in 'close'"),
 }
 
@@ -140,7 +145,7 @@ def test_events_go_on_over_bad_lines_and_a_damaged_end(tmp_path: Path, capsys: p
     said = capsys.readouterr().err
     assert "line 2: Expected a JSON object" in said
     assert "line 3: Expected mark_price as float" in said
-    assert "The gzipped data are damaged from here on" in said
+    assert "The packed data are damaged from here on" in said
 
 
 def test_the_command_goes_on_and_ends_with_a_count_and_status_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`liqheat liquidation-price` as a user and as another program call it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from liqheat.cli import liquidation_price as command
-from liqheat.domain.market import Venue
+from liqheat.domain.market import ModelName, Venue
 from liqheat.platform.errors import ConfigurationError
 from tests.support.field_cases import cases
 
@@ -212,3 +213,34 @@ def test_the_field_queries_are_answered_line_by_line() -> None:
     errors = {answer["id"] for answer in answers if "error" in answer}
     assert errors == {"str", "upper", "buy", "nan", "qty0"}
     assert len(answers) == 13
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("--entry inf", "Expected entry_price to be a finite number"),
+        ("--leverage inf", "Expected leverage to be a finite number"),
+        ("--extra-margin nan", "Expected extra_margin to be a finite number"),
+        ("--extra-margin -inf", "Expected extra_margin to be a finite number"),
+        ("--quantity 5", "Expected one of --notional and --quantity, were both"),
+        ("--maintenance-margin-rate 0.95 --taker-fee-rate 0.1", "to sum to less than 1"),
+        ("--symbol BTC-USD-SWAP", "'BTC-USD-SWAP' is inverse: it is settled in its coin"),
+        ("--symbol BTCUSD_PERP", "'BTCUSD_PERP' is inverse"),
+        ("--symbol btc/usd:btc", "'btc/usd:btc' is inverse"),
+        ("--symbol BTC/USDT:USDT-260626", "Expected an instrument of binance"),
+    ],
+)
+def test_numbers_that_are_none_and_other_contracts_are_refused_with_a_sentence(option: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(reason)):
+        run(f"{VIRTUAL} {option}")
+
+
+def test_a_query_of_an_unknown_model_or_an_inverse_contract_says_what_is_known() -> None:
+    query = {"model": "binance", "side": " Long ", "entry_price": 100, "quantity": 1, "leverage": 10}
+    query |= {"maintenance_margin_rate": 0.005, "symbol": 7}
+    good, model, inverse = ask(query, query | {"model": "inverse"}, query | {"symbol": "BTCUSD_PERP"}, status=1)
+    assert good["liquidation_price"] == pytest.approx(90.45226)
+    assert model["error"] == f"Expected a model out of {', '.join(ModelName)}, was 'inverse'"
+    assert "'BTCUSD_PERP' is inverse" in inverse["error"]
+    (deep,) = ask("[" * 100_000, status=1)
+    assert deep["error"] == "Not JSON that can be read: it is nested too deep"

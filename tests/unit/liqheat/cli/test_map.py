@@ -149,8 +149,8 @@ def test_damaged_gzip_is_a_bad_line_and_what_comes_before_it_is_mapped(tmp_path:
 
 
 def test_a_file_that_is_not_there_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    for file in (tmp_path / "none.jsonl", tmp_path):
-        assert f"There is no file {file}" in str(run(str(file)).exception)
+    assert "There is no file" in str(run(str(tmp_path / "none.jsonl")).exception)
+    assert f"Expected a file, {tmp_path} is a directory" in str(run(str(tmp_path)).exception)
 
 
 def test_the_rows_are_those_of_one_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
