@@ -52,8 +52,7 @@ def liquidation_price(
     other_unrealized_pnl; the answer is id and liquidation_price (null where there is none), or id and error, with
     notes where the answer is odd. A bad line is also said on standard error with its number; the exit status is then 1.
     """
-    from liqheat.cli.liquidation_queries import BadQuery, check_terms, inverse_sentence, side_of
-    from liqheat.domain.instruments import is_inverse
+    from liqheat.cli.liquidation_queries import BadQuery, check_terms, side_of
     from liqheat.domain.liquidation_models import MissingTerm, Terms
     from liqheat.domain.market import ModelName
 
@@ -61,18 +60,14 @@ def liquidation_price(
         _answer_standard_input(strict)
         return
     name = _model(venue, model)
-    # Margin by leverage alone has no size.
-    needs_size = name is not ModelName.SIMPLE or leverage is None or extra_margin != 0
+    needs_size = name is not ModelName.SIMPLE or leverage is None or extra_margin != 0  # leverage alone has none
     if side is None or entry is None or (needs_size and notional is None and quantity is None):
         raise ConfigurationError("Expected --side, --entry and one of --notional or --quantity (or --jsonl)")
-    if notional is not None and quantity is not None:
-        raise ConfigurationError("Expected one of --notional and --quantity, were both")
-    if symbol is not None and is_inverse(symbol):
-        raise ConfigurationError(inverse_sentence(symbol))
+    _check_linear(symbol)
     try:
         numbers: dict[str, Any] = {
             "entry_price": entry,
-            "quantity": notional / entry if quantity is None and notional is not None else quantity,
+            "quantity": _quantity(notional, quantity, entry),
             "wallet_balance": margin,
             "leverage": leverage,
             "maintenance_margin_rate": maintenance_margin_rate,
@@ -91,6 +86,22 @@ def liquidation_price(
         print(f"Note: {note}", file=sys.stderr)
     found = {"venue": venue.value, "symbol": symbol, "model": name.value, "side": side.lower(), **found, "notes": notes}
     print(json.dumps(found) if as_json else _sentence(found))
+
+
+def _quantity(notional: float | None, quantity: float | None, entry: float) -> float | None:
+    """Return the size in coins, given in one of two ways or not at all."""
+    if notional is not None and quantity is not None:
+        raise ConfigurationError("Expected one of --notional and --quantity, were both")
+    return quantity if notional is None else notional / entry
+
+
+def _check_linear(symbol: str | None) -> None:
+    """Refuse an instrument that is settled in its coin."""
+    from liqheat.cli.liquidation_queries import inverse_sentence
+    from liqheat.domain.instruments import is_inverse
+
+    if symbol is not None and is_inverse(symbol):
+        raise ConfigurationError(inverse_sentence(symbol))
 
 
 def _model(venue: Venue, name: str | None) -> "ModelName":

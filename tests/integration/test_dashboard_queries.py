@@ -1,6 +1,7 @@
 """Every dashboard query on the migrated schema, over data that went through the engine and the writer."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -283,3 +284,24 @@ def test_a_cell_of_the_map_is_the_average_level_of_its_minutes(client: Client, d
         parameters={"low": low, "top": top, "first": START_MS // 1_000 + 3_300, "last": START_MS // 1_000 + 3_600},
     ).result_rows[0][0]
     assert shown == pytest.approx(stored, rel=1e-9)
+
+
+def test_one_venue_with_an_absurd_price_does_not_move_the_map_away_from_the_others(
+    client: Client, dashboard: Dashboard, module_settings: Settings
+) -> None:
+    marks = {"binance": 1.0, "bybit": 1.01, "okx": 5_000.0}
+    writer = ClickHouseWriter(client, module_settings.clickhouse)
+    for minute, venue in enumerate(marks):
+        # The absurd one is the newest.
+        start = START_MS + minute * 60_000
+        row = {"window_start": start, "mark_close": marks[venue], "model_version": 2}
+        batch = filled_batch(Kind.MARKET_MINUTES, row, symbol="ODD", venue=venue)
+        writer.insert("market_hours_raw", [hours_of_minutes(rows_of(batch, Origin("test", 0, 0)))])
+    own = replace(dashboard, variables={"symbol": ["ODD"], "span": ["10"], "amount": ["at_risk_usd"]})
+    for variable in BOARDS["liquidation_heatmap"]["templating"]["list"]:
+        if variable["name"] in ("price_step", "price_low", "price_rows"):
+            own.variables[variable["name"]] = [
+                str(client.query(expand(variable["query"]["rawSql"], own)).result_rows[0][0])
+            ]
+    assert float(own.variables["price_low"][0]) == pytest.approx(0.9, abs=0.05)
+    assert float(own.variables["price_step"][0]) < 0.01

@@ -1,3 +1,6 @@
-WITH (SELECT argMax(mark_close, window_start) FROM market_hours
-      WHERE symbol = ${symbol:singlequote} AND mark_close > 0 AND window_start <= now() + INTERVAL 2 MINUTE) AS mark
+WITH (SELECT medianExactLow(mark) FROM (
+          SELECT argMax(mark_close, window_start) AS mark, max(window_start) AS newest FROM market_hours
+          WHERE symbol = ${symbol:singlequote} AND mark_close > 0 AND window_start <= now() + INTERVAL 2 MINUTE
+          GROUP BY venue
+          QUALIFY newest > max(newest) OVER () - INTERVAL 10 MINUTE)) AS mark
 SELECT toString(round(floor(mark * (1 - ${span} / 100) / ${price_step}) * ${price_step}, 12)) AS price_low
