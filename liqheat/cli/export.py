@@ -53,13 +53,14 @@ def export(
     from liqheat.cli.times import read_time, time_text
     from liqheat.domain.instruments import symbol_asked
     from liqheat.domain.windows import DAY_MS
+    from liqheat.platform.clock import SystemClock
     from sinks.clickhouse import export as exporting
 
     check_output(file)
     since, until = read_time(start, "--from"), read_time(end, "--to")
     symbol = symbol_asked(symbol)
     with stored_data(data_dir) as client:
-        oldest, newest = exporting.stored_span(client, symbol)
+        oldest, newest = exporting.stored_span(client, symbol, SystemClock().now_ms())
         until = newest if until is None else until
         since = until - DAY_MS if since is None else since
         width = exporting.step_for(since, until) if step is StepChoice.AUTO else exporting.Step(step.value)

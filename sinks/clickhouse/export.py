@@ -61,18 +61,22 @@ def step_for(start: int, end: int) -> Step:
     return Step.DAY
 
 
-def stored_span(client: Client, symbol: str) -> tuple[int, int]:
+def stored_span(client: Client, symbol: str, now: int) -> tuple[int, int]:
     """Return the start of the oldest and the end of the newest minute of `symbol`, in ms.
+
+    One that begins after `now` (ms) is the newest only where all do: a row of a time that has not come hides no other.
 
     Raises:
         FatalError: there is none; the sentence names the symbols that there are.
     """
     rows = client.query(
-        "SELECT count(), toUnixTimestamp(min(window_start)), toUnixTimestamp(max(window_start)) FROM market_minutes "
-        "WHERE symbol = {symbol:String}",
-        parameters={"symbol": symbol},
+        "SELECT count(), toUnixTimestamp(min(window_start)), toUnixTimestamp(max(window_start)), "
+        "toUnixTimestamp(maxIf(window_start, window_start <= fromUnixTimestamp64Milli({now:Int64}))) "
+        "FROM market_minutes WHERE symbol = {symbol:String}",
+        parameters={"symbol": symbol, "now": now},
     ).result_rows
-    count, first, last = rows[0]
+    count, first, latest, come = rows[0]
+    last = come or latest
     if not count:
         known = client.query("SELECT DISTINCT symbol FROM market_minutes ORDER BY symbol").result_rows
         names = ", ".join(name for (name,) in known) or "none"

@@ -12,6 +12,7 @@ from liqheat.domain.price_grid import lower_edge, upper_edge
 from liqheat.domain.steps import FLOW_RATIO, LEVEL_RATIO, level_micro_usd
 from liqheat.platform.errors import FatalError, Origin
 from liqheat.platform.settings import Settings
+from sinks.clickhouse.export import stored_span
 from sinks.clickhouse.migrate import migrate, placeholders
 from sinks.clickhouse.price_sql import bucket_sql, lower_edge_sql
 from sinks.clickhouse.rows import hours_of_minutes, rows_of
@@ -227,3 +228,14 @@ def test_the_hours_of_many_minutes_in_one_batch_are_the_last_of_each(clickhouse:
     assert hours_of_minutes(minutes)["mark_close"].to_list() == [59.0, 119.0, 149.0]
     ClickHouseWriter(clickhouse, settings.clickhouse).insert("market_hours_raw", [hours_of_minutes(minutes)])
     assert clickhouse.query("SELECT count() FROM market_hours").result_rows == [(3,)]
+
+
+def test_a_minute_of_next_year_is_not_the_newest_of_an_export(clickhouse: Client, settings: Settings) -> None:
+    writer = ClickHouseWriter(clickhouse, settings.clickhouse)
+    year = 365 * 86_400_000
+    for venue, start in (("binance", MIDNIGHT), ("okx", MIDNIGHT + year)):
+        batch = filled_batch(Kind.MARKET_MINUTES, {"window_start": start, "mark_close": 1.0}, venue=venue)
+        writer.insert("market_minutes_raw", [rows_of(batch, Origin("log", 0, 0))])
+    assert stored_span(clickhouse, "TAO", MIDNIGHT + 3_600_000) == (MIDNIGHT, MIDNIGHT + 60_000)
+    # Of rows that are all to come, as of a simulated market, the latest is the newest.
+    assert stored_span(clickhouse, "TAO", MIDNIGHT - year)[1] == MIDNIGHT + year + 60_000

@@ -21,6 +21,9 @@ from tests.support.sink_fakes import MIDNIGHT, filled_batch, heatmap_batch
 pytestmark = pytest.mark.clickhouse
 
 PAGE = (Path(__file__).parents[2] / "sinks" / "README.md").read_text(encoding="utf-8")
+NOW = f"toDateTime({MIDNIGHT // 1_000 + 3_600}, 'UTC')"
+"""In place of the clock, for the rows are of a day that is kept."""
+YEAR_MINUTES = 365 * 24 * 60
 MILLION = 1_000_000
 NEWEST = 9
 
@@ -28,7 +31,8 @@ NEWEST = 9
 def blocks(heading: str, language: str) -> list[str]:
     section = re.search(rf"^##+ {heading}\n(.*?)(?=^##+ )", PAGE, re.DOTALL | re.MULTILINE)
     assert section is not None, heading
-    return re.findall(rf"^```{language}\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE)
+    found = re.findall(rf"^```{language}\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE)
+    return [block.replace("now()", NOW) for block in found]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,11 @@ def _log() -> list[Batch]:
                 "liquidated_long_usd": int(crash),
             }
             log.append(filled_batch(Kind.MARKET_MINUTES, row, symbol="VIRTUAL", venue=venue))
+    # A venue whose rows are of next year hides no other.
+    odd = {"window_start": MIDNIGHT + YEAR_MINUTES * MINUTE_MS, "mark_close": 1.0}
+    log.append(filled_batch(Kind.MARKET_MINUTES, odd, symbol="VIRTUAL", venue="okx"))
+    early = {"window_start": MIDNIGHT + YEAR_MINUTES * MINUTE_MS, "cluster_id": "early", "side": 1, "state": "born"}
+    log.append(filled_batch(Kind.CLUSTERS, early | {"price_low": 1.0, "price_high": 2.0}, symbol="TAO", venue="all"))
     for symbol, usd, width, state in (
         ("VIRTUAL", 6.0, 2.0, "grown"),
         ("TAO", 5.0, 1.0, "born"),
