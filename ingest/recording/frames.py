@@ -15,6 +15,7 @@ import zstandard
 
 from ingest.sanity import read_frame
 from ingest.venues.interface import Mapper
+from ingest.venues.wire import timely
 from liqheat.domain.events import Event
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import HOUR_MS, window_start
@@ -129,14 +130,18 @@ def read_recording(path: Path, on_bad_line: OnBadLine | None = None) -> Iterator
         lines = io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20)
         for number, line in enumerate(_lines(lines, path, on_bad_line), start=1):
             try:
-                yield _DECODER.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                if not line.endswith(b"\n"):
+                recorded = _DECODER.decode(line)
+                # It stands for the time of what carries none, and is what other times are judged by.
+                timely(recorded.received_at, 0)
+            except (msgspec.DecodeError, UnicodeDecodeError, PoisonMessage) as error:
+                if not line.endswith(b"\n") and not isinstance(error, PoisonMessage):
                     return
                 reason = f"Line {number} of {path.name} is no recorded frame: {error}"
                 if on_bad_line is None:
                     raise PoisonMessage(reason) from error
                 on_bad_line(line, reason)
+            else:
+                yield recorded
 
 
 def _lines(lines: Iterator[bytes], path: Path, on_bad_line: OnBadLine | None) -> Iterator[bytes]:

@@ -99,6 +99,32 @@ def test_replay_goes_on_after_a_file_that_cannot_be_opened(tmp_path: Path) -> No
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("received_at", "reason"),
+    [
+        (NOW // 1_000, "which may be in seconds"),
+        (NOW * 1_000, "which may be in microseconds"),
+        (NOW * 10**6, "which may be in nanoseconds"),
+        (0, "Expected a time in ms since 1970, was 0"),
+        (-1, "Expected a time in ms since 1970, was -1"),
+    ],
+)
+def test_a_recorded_frame_of_an_odd_receive_time_is_refused_and_stands_for_no_time(
+    received_at: int, reason: str, tmp_path: Path
+) -> None:
+    """Hyperliquid's contexts carry no time, so theirs is when they were received."""
+    ctx = {"openInterest": "1", "markPx": "1", "oraclePx": "1", "funding": "0"}
+    frame = json.dumps({"channel": "activeAssetCtx", "data": {"coin": "WLD", "ctx": ctx}})
+    lines = [{"received_at": time, "stream": "s", "frame": frame} for time in (received_at, NOW)]
+    file = tmp_path / "recording.jsonl.zst"
+    file.write_bytes(zstandard.compress("\n".join(map(json.dumps, lines)).encode()))
+    result = run("replay", "--venue", "hyperliquid", "--stdout", str(file))
+    assert {json.loads(line)["event_time"] for line in result.stdout.splitlines()} == {NOW}
+    assert reason in result.stderr
+    assert "out of order" not in result.output
+    assert result.exit_code == 1
+
+
 def files(folder: Path, bars: bytes) -> tuple[Path, Path]:
     first, second = folder / "bars.csv", folder / "liquidations.csv"
     first.write_bytes(bars)
