@@ -21,6 +21,7 @@ from liqheat.domain.signals import Alert, Cascade, Catalyst, Cluster, ClusterSha
 from liqheat.domain.units import (
     Count,
     Flag,
+    FundingRate,
     Identifier,
     Leverage,
     OptionalPrice,
@@ -30,7 +31,6 @@ from liqheat.domain.units import (
     Percent,
     Price,
     Quantity,
-    Rate,
     Share,
     SideSign,
     Text,
@@ -97,7 +97,7 @@ class Mark(Record, frozen=True, gc=False, tag_field="kind", tag=Kind.MARKS.value
 
     mark_price: Price
     index_price: OptionalPrice = NAN
-    funding_rate: Rate = NAN
+    funding_rate: FundingRate = NAN
     next_funding_time: OptionalTime = 0
 
 

@@ -63,6 +63,8 @@ Usd = Annotated[float, Unit("USD", minimum=0.0, maximum=1e15)]
 OptionalUsd = Annotated[float, Unit("USD, may be negative", nullable=True)]
 MicroUsd = Annotated[int, Unit("micro-USD", minimum=0)]
 Rate = Annotated[float, Unit("fraction", minimum=-10.0, maximum=10.0, nullable=True)]
+FundingRate = Annotated[float, Unit("fraction", minimum=-1.0, maximum=1.0, nullable=True)]
+"""What one settlement takes: no venue lets it come near the whole position. As a rate of eight hours it is a `Rate`."""
 Share = Annotated[float, Unit("fraction of 1", minimum=0.0, nullable=True)]
 Leverage = Annotated[float, Unit("times", minimum=0.0, maximum=1_000.0, nullable=True)]
 SideSign = Annotated[

@@ -146,8 +146,12 @@ class WebhookSender:
     async def _deliver(self, symbol: str, alert: Alert) -> Outcome:
         if not self.remember(alert.alert_id):
             return Outcome.DUPLICATE
-        if self._clock.now_ms() - alert.event_time > self._webhook.maximum_age * 1_000:
+        age = (self._clock.now_ms() - alert.event_time) / 1_000
+        if age > self._webhook.maximum_age:
             return Outcome.STALE
+        if age < -self._webhook.maximum_age:
+            log.error("alert of a time that has not come", alert_id=alert.alert_id, seconds_ahead=round(-age))
+            return Outcome.GIVEN_UP
         body = body_of(symbol, alert, self._webhook)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),

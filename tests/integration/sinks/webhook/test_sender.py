@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from aiohttp import web
@@ -183,6 +184,14 @@ async def test_an_alert_is_sent_once() -> None:
     async with sender(receiver) as sending:
         assert [await sending.deliver("VIRTUAL", ALERT) for _ in range(3)] == ["sent", "duplicate", "duplicate"]
     assert len(receiver.requests) == 1
+
+
+async def test_an_alert_of_a_time_that_has_not_come_is_not_sent() -> None:
+    receiver = Receiver()
+    async with sender(receiver) as sending:
+        early = msgspec.structs.replace(ALERT, event_time=NOW + 901_000)
+        assert await sending.deliver("VIRTUAL", early) is Outcome.GIVEN_UP
+    assert receiver.requests == []
 
 
 async def test_history_is_not_sent() -> None:

@@ -92,7 +92,7 @@ def test_a_trade_whose_price_is_refused_is_not_remembered(venue: Venue) -> None:
     assert kinds(again) == ["Trade"]
 
 
-@pytest.mark.parametrize("rate", ["5e9", "x", "-11"])
+@pytest.mark.parametrize("rate", ["5e9", "x", "-11", "1.01"])
 def test_a_refused_rate_is_not_in_later_marks(rate: str) -> None:
     good, odd, later = played(
         mapper(Venue.BYBIT),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from liqheat.domain.events import Kind, schema_of
 from liqheat.domain.market import Side, Venue
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
@@ -222,3 +223,14 @@ def test_inside_a_cluster_the_reduction_is_given_and_outside_none() -> None:
     story.minute(0.90, longs={0.85: 5e6, 0.86: 5e6})
     story.minute(0.90, longs={0.85: 5e6, 0.86: 5e6})
     assert story.readings[-1].exposure_reduction == 0
+
+
+@pytest.mark.parametrize("side", ["minimum", "maximum"])
+def test_the_most_that_a_mark_may_say_of_funding_fits_into_what_is_made_of_it(side: str) -> None:
+    """A rate of one hour counts eight times in a reading; one outside its unit took all signals of the symbol along."""
+    rate = getattr(schema_of(Kind.MARKS).units["funding_rate"], side)
+    history = np.array([[START + minute * MINUTE_MS, 1.0, rate, 1.0] for minute in range(240)])
+    mean = funding.mean_rate(history, START + 239 * MINUTE_MS, HOUR_MS)
+    assert mean == pytest.approx(8 * rate)
+    for kind in (Kind.MARKET_SIGNALS, Kind.SYMBOL_SIGNALS):
+        assert abs(mean) <= (schema_of(kind).units["funding_rate_4h"].maximum or 0.0)
