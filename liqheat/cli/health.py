@@ -9,7 +9,9 @@ def register(app: typer.Typer) -> None:
 
 
 def health(
-    port: int = typer.Option(None, help="Port of the service's endpoint.", show_default="LIQHEAT_SERVICE__PORT"),
+    port: int = typer.Option(
+        None, min=1, max=65_535, help="Port of the service's endpoint.", show_default="LIQHEAT_SERVICE__PORT"
+    ),
 ) -> None:
     """Ask the service's /healthz; exit status 1 with its reason when it is not well."""
     from http.client import HTTPConnection, HTTPException

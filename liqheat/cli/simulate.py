@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 9010,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 9010,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 only inside a container.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="Same seed and start: same positions, same events.")] = 1,
     hours: Annotated[float, typer.Option(help="Hours of history computed before it goes live.", min=0.1)] = 6.0,

@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def view(
-    port: int = typer.Option(None, help="Port of the page.", show_default="LIQHEAT_VIEWER__PORT, 8080"),
+    port: int = typer.Option(
+        None, min=1, max=65_535, help="Port of the page.", show_default="LIQHEAT_VIEWER__PORT, 8080"
+    ),
     data_dir: Path = typer.Option(None, help="Show what `liqheat demo` or `live` left here, instead of a server's."),
 ) -> None:
     """Serve the page over the ClickHouse of the settings, until interrupted."""

@@ -8,9 +8,9 @@ from liqheat.platform.environment import in_known_case
 
 
 class Section(BaseModel):
-    """A group of settings: frozen, unknown names refused."""
+    """A group of settings: frozen, unknown names refused, and infinite numbers, for nothing can wait so long."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

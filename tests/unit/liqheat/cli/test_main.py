@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from liqheat.cli import main as command_line
 from liqheat.cli.output_files import check_output
@@ -69,3 +70,12 @@ def test_no_help_text_loses_a_bracket_to_markup() -> None:
     texts = list(help_texts(get_command(command_line.app), "liqheat"))
     assert len(texts) > 100
     assert [(path, text) for path, text in texts if Text.from_markup(text).plain != text] == []
+
+
+@pytest.mark.parametrize("command", ["view", "health", "simulate", "demo", "live"])
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none_is_refused_before_any_work(command: str, port: str) -> None:
+    command_line.load_commands()
+    result = CliRunner().invoke(command_line.app, [command, "--port", port])
+    assert result.exit_code == 2
+    assert "Invalid value for '--port'" in result.stderr

@@ -107,3 +107,22 @@ def test_a_list_of_the_command_line_is_plain_or_json() -> None:
     for text in ("[wld", "[1]"):
         with pytest.raises(ConfigurationError, match="--symbols as a list such as a,b"):
             with_symbols(load(), text)
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e400", "-inf"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LIQHEAT_INGEST__SILENCE_LIMIT",
+        "LIQHEAT_ENGINE__PLAUSIBLE_PRICE_STEP",
+        "LIQHEAT_ENGINE__WARM_UP_HOURS",
+        "LIQHEAT_SINK__BATCH_AGE",
+        "LIQHEAT_WEBHOOK__MAXIMUM_AGE",
+        "LIQHEAT_CATALYSTS__INTERVAL",
+        "LIQHEAT_STUDY__PERCENT",
+    ],
+)
+def test_no_setting_is_infinite(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^Wrong settings: {name}: Input should be"):
+        load()
