@@ -145,6 +145,11 @@ def _notes(
             f"${size:,.0f} is past the last margin tier: {venue} allows at most ${limit:,.0f} of {symbol}; the last "
             "tier's rate is used"
         )
+    elif price is not None and (then := float(terms.need("quantity")) * price) > limit:
+        notes.append(
+            f"At its liquidation price the position is ${then:,.0f}, past the last margin tier of ${limit:,.0f}; the "
+            "last tier's rate is used"
+        )
     if terms.leverage is not None:
         leverage = float(terms.need("leverage"))
         most = float(tiers.maximum_leverage[tiers.tier_at(size)])

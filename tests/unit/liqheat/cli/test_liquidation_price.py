@@ -244,3 +244,12 @@ def test_a_query_of_an_unknown_model_or_an_inverse_contract_says_what_is_known()
     assert "'BTCUSD_PERP' is inverse" in inverse["error"]
     (deep,) = ask("[" * 100_000, status=1)
     assert deep["error"] == "Not JSON that can be read: it is nested too deep"
+
+
+def test_a_short_that_dies_past_the_last_tier_is_told_so() -> None:
+    short = "--symbol BTCUSDT --side short --entry 60000 --leverage 1 --json"
+    within, beyond = (json.loads(run(f"{short} --notional {size}"))["notes"] for size in ("1e6", "1.7e9"))
+    assert within == []
+    (note,) = beyond
+    assert note.startswith("At its liquidation price the position is $")
+    assert "past the last margin tier of $1,800,000,000" in note
