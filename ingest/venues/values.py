@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from ingest.venues.wire import UNKNOWN_NAME, Number, Refusal, Report, number_or_nan, price_or_nan
+from ingest.venues.wire import (
+    UNKNOWN_NAME,
+    Number,
+    Refusal,
+    Report,
+    Text,
+    number_or_nan,
+    price_or_nan,
+    text_of,
+)
 from liqheat.domain.events import NAN, Kind, schema_of
 from liqheat.domain.units import Unit
 from liqheat.platform.errors import PoisonMessage
@@ -139,6 +148,16 @@ def part_of(report: Report, name: str, row: Any, read: Callable[[], T], unknown:
     except PoisonMessage as poison:
         report.refuse(name, poison.reason, row)
         return unknown
+
+
+def check_named(asked: str, told: Text) -> None:
+    """Refuse an answer that names another instrument than it was asked for; one that names none is believed.
+
+    Raises:
+        PoisonMessage: it does.
+    """
+    if told and text_of(told) != asked:
+        raise PoisonMessage(f"Expected an answer about {asked}, was one about {text_of(told)[:40]}")
 
 
 def unread_instruments(refused: Iterable[Refusal], names: Collection[str]) -> set[str]:

@@ -9,13 +9,21 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from ingest.venues.bars import Bar, bar_of, distinct, marks_of, trades_of
 from ingest.venues.base_mapper import BaseMapper
 from ingest.venues.bybit import messages as raw
+from ingest.venues.bybit.history import HISTORY_STREAMS, map_bars
 from ingest.venues.bybit.reference import beside_nameless, contract, tables_of, type_of
 from ingest.venues.depth import DEPTH, WireLevel, depth_of, read_book
 from ingest.venues.latest import Latest
-from ingest.venues.values import amount_or_nan, around_nameless, coin_price_or_nan, part_of, rate_or_nan, traded
+from ingest.venues.values import (
+    amount_or_nan,
+    around_nameless,
+    check_named,
+    coin_price_or_nan,
+    part_of,
+    rate_or_nan,
+    traded,
+)
 from ingest.venues.wire import (
     RowReader,
     Text,
@@ -37,10 +45,8 @@ from liqheat.platform.seen import TRADES_REMEMBERED, Recent
 _FRAME = decoder_of(raw.Frame)
 _RESULT = decoder_of(raw.Result)
 _LIST_RESULT = decoder_of(raw.ListResult)
-_BARS = decoder_of(raw.Bars)
 _TRADES = RowReader(raw.Trade, "a Bybit trade")
 _LIQUIDATIONS = RowReader(raw.Liquidation, "a Bybit liquidation")
-_BAR_ROWS = RowReader(raw.BarRow, "a Bybit bar")
 _OLD_LIQUIDATION = decoder_of(raw.OldLiquidation)
 _TICKER = decoder_of(raw.Ticker)
 _INSTRUMENT = decoder_of(raw.InstrumentInfo)
@@ -290,16 +296,13 @@ class BybitMapper(BaseMapper):
         if stream == DEPTH:
             yield from self._depth(name, answer, received_at)
             return
-        instrument = self.instruments.get(name) if stream in ("kline", "mark-price-kline") else None
+        instrument = self.instruments.get(name) if stream in HISTORY_STREAMS else None
         if instrument is None or text_of(answer.ret_code) not in ("0", ""):
             if text_of(answer.ret_code) in ("0", ""):
                 read(_LIST_RESULT, answer.result, "a Bybit result")
             yield from self._map_answer(answer, received_at, name)
             return
-        rows = _BAR_ROWS.read(read(_BARS, answer.result, "Bybit bars").rows, self.report, name=name)
-        events_of = _mark_bar if stream == "mark-price-kline" else _trade_bar
-        bars = distinct(rows[::-1], lambda row: row.start)
-        yield from self.report.each(bars, lambda _: name, lambda row: events_of(instrument, row, received_at))
+        yield from map_bars(stream, instrument, answer.result, self.report, received_at)
 
     def _depth(self, name: str, answer: raw.Frame, received_at: int) -> Iterator[Event]:
         instrument = self.instruments.get(name)
@@ -307,6 +310,7 @@ class BybitMapper(BaseMapper):
             yield from self._map_answer(answer, received_at)
             return
         book = read(_ORDER_BOOK, answer.result, "a Bybit order book")
+        check_named(name, book.symbol)
         at = timely(time_or_zero(book.ts) or received_at, received_at)
 
         def events_of(book: raw.OrderBook) -> Iterable[Event]:
@@ -320,19 +324,6 @@ def _kind_of(row: Raw) -> str:
     """Return the field that shows what kind of row it is; "" where none does, as in bars."""
     fields = fields_in(row)
     return next((field for field in _KIND_FIELDS if field in fields), "")
-
-
-def _bar(instrument: Instrument, row: raw.BarRow, received_at: int) -> Bar:
-    return bar_of(instrument, row.start, (row.open, row.high, row.low, row.close), received_at)
-
-
-def _mark_bar(instrument: Instrument, row: raw.BarRow, received_at: int) -> Iterator[Event]:
-    return marks_of(instrument, _bar(instrument, row, received_at))
-
-
-def _trade_bar(instrument: Instrument, row: raw.BarRow, received_at: int) -> Iterable[Event]:
-    bar, quantity = _bar(instrument, row, received_at), row.volume * instrument.coins_per_unit
-    return trades_of(instrument, bar, quantity, row.turnover / quantity) if quantity > 0 else ()
 
 
 def _side(sides: dict[str, int], text: str) -> int:

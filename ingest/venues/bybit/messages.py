@@ -150,6 +150,7 @@ class Bars(Struct, gc=False):
     """The `result` of a REST answer of bars, newest first; each of `list` is a `BarRow`."""
 
     rows: Raw = field(name="list")
+    symbol: Text = ""
 
 
 class OrderBook(Struct, gc=False):
@@ -158,3 +159,4 @@ class OrderBook(Struct, gc=False):
     bids: Raw = field(name="b")
     asks: Raw = field(name="a")
     ts: Moment = None  # ms
+    symbol: Text = field(default="", name="s")

@@ -17,7 +17,7 @@ from ingest.venues.depth import DEPTH, depth_of, read_book
 from ingest.venues.dydx import messages as raw
 from ingest.venues.dydx.reference import contract, markets_of, tables_of
 from ingest.venues.latest import Latest
-from ingest.venues.values import amount_or_nan, coin_price_or_nan, part_of, rate_or_nan, traded
+from ingest.venues.values import amount_or_nan, check_named, coin_price_or_nan, part_of, rate_or_nan, traded
 from ingest.venues.wire import RowReader, decoder_of, read, text_of, timely
 from liqheat.domain.events import NAN, Event, Liquidation, Mark, OpenInterest, Trade, Turnover
 from liqheat.domain.instruments import Instrument
@@ -247,12 +247,14 @@ class DydxMapper(BaseMapper):
 
 
 def _settlement(row: raw.Settlement, instrument: Instrument, received_at: int) -> Iterator[Event]:
+    check_named(instrument.name, row.ticker)
     price, at = row.price / instrument.coins_per_unit, timely(_ms(row.effective_at), received_at)
     yield Mark(Venue.DYDX, instrument.symbol, instrument.name, at, price, NAN, rate_or_nan(row.rate))
 
 
 def _candle(candle: raw.Candle, instrument: Instrument, received_at: int) -> Iterator[Event]:
     """Yield a bar of trading as trades and, for the venue keeps no history of marks, as marks too."""
+    check_named(instrument.name, candle.ticker)
     coins = instrument.coins_per_unit
     prices = (candle.open, candle.high, candle.low, candle.close)
     bar = bar_of(instrument, _ms(candle.started_at), prices, received_at)

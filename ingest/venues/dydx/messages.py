@@ -99,6 +99,7 @@ class Candle(Struct, gc=False, rename="camel"):
     base_token_volume: WireQuantity  # coins
     usd_volume: WireUsd
     starting_open_interest: Number = None  # coins
+    ticker: Text = ""  # the market
 
 
 class Candles(Struct, gc=False):
@@ -113,6 +114,7 @@ class Settlement(Struct, gc=False, rename="camel"):
     rate: Number
     price: WirePrice  # oracle's
     effective_at: Moment
+    ticker: Text = ""  # the market
 
 
 class Settlements(Struct, gc=False, rename="camel"):
