@@ -16,9 +16,9 @@ _VENUES = frozenset(Venue)
 
 
 class Judged(NamedTuple):
-    """The rows of a batch to store, those that are too early (None without any), and why."""
+    """The rows of a batch to store, and those that are too early (None where there are none), with the reason."""
 
-    kept: Batch
+    kept: Batch | None
     early: Batch | None = None
     reason: str = ""
 
@@ -27,7 +27,7 @@ def judge(batch: Batch, written_at: int, maximum_lead_ms: int) -> Judged:
     """Judge a batch of position events that the broker took at `written_at` (ms).
 
     Raises:
-        PoisonMessage: its venue is unknown, or all of it is too early.
+        PoisonMessage: its venue is unknown.
     """
     if batch.venue not in _VENUES:
         raise PoisonMessage(f"Expected a known venue, was {batch.venue!r}")
@@ -37,7 +37,5 @@ def judge(batch: Batch, written_at: int, maximum_lead_ms: int) -> Judged:
         return Judged(batch)
     reason = f"An event is {newest - written_at:,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
     is_early = pl.col("event_time") > latest
-    kept = frame.filter(~is_early)
-    if not kept.height:
-        raise PoisonMessage(reason)
-    return Judged(Batch(batch.kind, batch.venue, kept), Batch(batch.kind, batch.venue, frame.filter(is_early)), reason)
+    kept, early = (Batch(batch.kind, batch.venue, frame.filter(each)) for each in (~is_early, is_early))
+    return Judged(kept if kept.frame.height else None, early, reason)

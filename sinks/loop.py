@@ -225,12 +225,16 @@ class SinkLoop:
             self._limit.count(error.reason, origin)
             log.warning("dead letter", reason=error.reason, origin=str(origin), in_a_row=self._limit.in_a_row)
             return
+        if batch is None:
+            # A clock that is wrong is not a log that cannot be read.
+            self._gathering.pass_over(now)
+            return
         self._limit.good()
         metrics.ROWS_CONSUMED.labels(batch.kind.value).inc(batch.frame.height)
         self._gathering.add(batch, origin, now)
 
-    def _decoded(self, headers: dict[str, bytes], message: Message, topic: Topic, origin: Origin) -> Batch:
-        """Return a message's rows; those that are not sane or too early become a dead letter of their own.
+    def _decoded(self, headers: dict[str, bytes], message: Message, topic: Topic, origin: Origin) -> Batch | None:
+        """Return a message's rows, None without any; those not sane or too early become a dead letter of their own.
 
         Raises:
             PoisonMessage: there is nothing to store in the message.
@@ -248,7 +252,7 @@ class SinkLoop:
         judged = judge(batch, message.timestamp, self._maximum_lead_ms)
         if judged.early is not None:
             self._dead_letters.add(judged.reason, origin, headers, encode(judged.early)[1])
-            log.warning("dead letter", reason=judged.reason, origin=str(origin), rows_stored=judged.kept.frame.height)
+            log.warning("dead letter", reason=judged.reason, origin=str(origin))
         return judged.kept
 
     def _stop(self) -> NoReturn:

@@ -68,6 +68,16 @@ def test_a_row_of_next_year_is_refused_and_hides_no_true_one(table: str) -> None
     assert at.source.committed == {TopicPartition("position-events", 0): 2}
 
 
+def test_a_clock_that_is_wrong_does_not_stop_the_sink() -> None:
+    at = house(dead_letter_limit=3)
+    for _ in range(10):
+        at.source.add(Topic.POSITION_EVENTS, to_batch([FUTURE["contracts_raw"]]))
+    at.loop.step()
+    at.step_after(1.0)
+    assert len(at.dead_letters.sent) == 10
+    assert at.source.committed == {TopicPartition("position-events", 0): 10}
+
+
 def test_rows_of_an_unknown_venue_are_a_dead_letter() -> None:
     at = house()
     record = at.source.add(Topic.POSITION_EVENTS, to_batch([liquidation()]))
