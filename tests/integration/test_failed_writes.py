@@ -3,14 +3,10 @@
 The disk is not really full: the process may for a while write no byte into a file, as by `ulimit -f 0`.
 """
 
-import os
 import resource
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -24,11 +20,11 @@ from sinks.clickhouse.rollup import hours_of
 from sinks.clickhouse.rows import rows_of
 from sinks.clickhouse.writer import ClickHouseWriter
 from tests.support.clickhouse_over_http import clickhouse_over_http
+from tests.support.own_process import alone
 from tests.support.sink_fakes import heatmap_batch
 
 pytestmark = pytest.mark.clickhouse
 
-Result = TypeVar("Result")
 TABLE = "heatmap_levels_raw"
 BATCHES = [heatmap_batch(minute) for minute in range(3)]
 ROWS = [rows_of(batch, Origin("heatmap-buckets", 0, offset)) for offset, batch in enumerate(BATCHES)]
@@ -43,18 +39,6 @@ def refusing_writes() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-
-def alone(work: Callable[[Path], Result], directory: Path) -> Result:
-    """Return what `work` does in a process of its own, which is then gone: it may have one engine only."""
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_say_nothing) as process:
-        return process.submit(work, directory).result()
-
-
-def _say_nothing() -> None:
-    """Write no log: it may be a file."""
-    for number in (1, 2):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _opened(directory: Path) -> Client:
