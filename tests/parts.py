@@ -1,7 +1,8 @@
 """`make test`: the tests in two parts, each a run of pytest, then one summary of both.
 
-What only computes runs in as many processes as there are cores. What starts brokers, services and browsers has the
-machine for itself, one test after the other, since it looks at times. tests/conftest.py leaves out the other part.
+What only computes runs in as many processes as there are cores. What starts brokers, services and browsers waits as
+much as it computes: it comes after, in two processes, each with a broker and a ClickHouse of its own.
+tests/conftest.py leaves out the other part.
 
     python -m tests.parts [arguments of pytest]
 """
@@ -21,9 +22,9 @@ TESTS = Path(__file__).parent
 PURE = ("playback", "property", "unit")
 """Folders whose tests compute; every other one is of the part `services`."""
 
-PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 """A file's tests in one process, so that what they share is made once; the long files of `property` come first."""
-PARTS: Mapping[str, Sequence[str]] = {"pure": PARALLEL, "services": ()}
+PARTS: Mapping[str, Sequence[str]] = {"pure": ("-n", "auto", *BY_FILE), "services": ("-n", "2", *BY_FILE)}
 """By name of the part, what pytest is given for it."""
 
 COUNTED = ("passed", "failed", "error", "skipped")
