@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from liqheat.domain.events import Batch, Kind
-from liqheat.platform.codec import Rows
+from liqheat.platform.codec_blocks import RowBlock
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.settings import Signals as SignalSettings
 from liqheat.platform.state_codec import pack, unpack
@@ -49,14 +49,14 @@ class Pipeline:
         """Return the state of a partition of which nothing is known yet."""
         return PipelineState(engine.new_state(settings))
 
-    def apply(self, state: PipelineState, span: Sequence[Rows]) -> list[Batch]:
+    def apply(self, state: PipelineState, span: Sequence[RowBlock]) -> list[Batch]:
         """Apply messages of position events; return the rows of the minutes that they closed, and their signals.
 
         Raises:
             PoisonMessage: the span cannot be applied; the state is as before.
         """
         judged: dict[str, SignalState] = {}
-        outputs = engine.apply_span(state.positions, span, lambda closed: self._judge(state, closed, judged))
+        outputs = engine.apply_blocks(state.positions, span, lambda closed: self._judge(state, closed, judged))
         state.signals.update(judged)
         return outputs
 

@@ -25,6 +25,7 @@ INLINE_BYTES = 12
 """Longest text that an Arrow view holds itself."""
 MAXIMUM_TEXT = 64
 """Longest text, in bytes, of a stream that is read here."""
+_NAME_BYTES = _VIEW_BYTES - INLINE_BYTES + MAXIMUM_TEXT
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
@@ -52,16 +53,20 @@ class Views:
         """Whether a text is not in its view: the same text may then have different views."""
         return bool(self.lengths.max() > INLINE_BYTES)
 
-    def keys(self, rows: IntArray) -> list[bytes]:
-        """Return what tells the texts of `rows` apart: the views, or long texts themselves."""
-        raw = self.words[rows].tobytes()
-        keys = [raw[place : place + _VIEW_BYTES] for place in range(0, len(raw), _VIEW_BYTES)]
-        lengths = self.lengths[rows]
-        for place in np.flatnonzero(lengths > INLINE_BYTES).tolist():
-            start = int(self.starts[rows[place]])
-            # No view of a text that it holds begins with this byte, which would be its length.
-            keys[place] = b"+" + self.bodies[start : start + int(lengths[place])]
-        return keys
+    def names(self, rows: IntArray) -> Array:
+        """Return the texts of `rows` as lines of bytes that are equal where the texts are, shape (rows, bytes)."""
+        lengths = self.lengths[rows][:, None]
+        names = np.zeros((len(rows), _NAME_BYTES if self.any_long() else _VIEW_BYTES), np.uint8)
+        names[:, :_VIEW_BYTES] = self.words[rows].view(np.uint8)
+        texts = names[:, _VIEW_BYTES - INLINE_BYTES :]
+        places = np.arange(texts.shape[1])
+        long = np.flatnonzero(lengths > INLINE_BYTES)
+        if long.size:
+            bodies = np.frombuffer(self.bodies, np.uint8)
+            texts[long] = bodies[np.minimum(self.starts[rows[long]][:, None] + places, len(bodies) - 1)]
+        # What is behind a text, the padding of its view for one, is no part of it.
+        texts *= places < lengths
+        return names
 
     def text(self, row: int) -> str:
         """Return the text of a row.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import Rows, rows_of
+from liqheat.platform.codec_blocks import RowBlock, blocks_of
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.state_codec import pack, unpack
@@ -52,7 +53,12 @@ def apply(state: PartitionState, batch: Batch) -> list[Batch]:
 
 
 def apply_span(state: PartitionState, span: Sequence[Rows], judge: Judge | None = None) -> list[Batch]:
-    """Apply messages in log order, all together.
+    """Apply messages in log order, all together; see `apply_blocks`."""
+    return apply_blocks(state, blocks_of(span), judge)
+
+
+def apply_blocks(state: PartitionState, span: Sequence[RowBlock], judge: Judge | None = None) -> list[Batch]:
+    """Apply the messages of blocks in log order, all together.
 
     Args:
         state: changed in place.
@@ -66,9 +72,9 @@ def apply_span(state: PartitionState, span: Sequence[Rows], judge: Judge | None 
     Raises:
         PoisonMessage: the span cannot be applied, whatever the reason; the state is as before.
     """
-    for rows in span:
-        if rows.kind not in ACCEPTED_KINDS:
-            raise PoisonMessage(f"Expected position events, was {rows.kind.value!r}")
+    for block in span:
+        if block.kind not in ACCEPTED_KINDS:
+            raise PoisonMessage(f"Expected position events, was {block.kind.value!r}")
     gathered = gathered_of(state, span)
     before = state.before(gathered.markets, gathered.symbols)
     try:

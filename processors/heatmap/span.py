@@ -8,7 +8,7 @@ import numpy as np
 
 from liqheat.domain.events import Kind
 from liqheat.domain.price_grid import IntArray
-from liqheat.platform.codec import Rows
+from liqheat.platform.codec_blocks import RowBlock
 from processors.heatmap import gathering
 from processors.heatmap.minutes import UNTIMED
 from processors.heatmap.state import PartitionState
@@ -42,67 +42,115 @@ class Gathered:
 KIND_CODES = {kind: code for code, kind in enumerate(Kind)}
 
 
-def gathered_of(state: PartitionState, span: Sequence[Rows]) -> Gathered:
-    """Return the rows of `span`; markets never seen are added to `state`, which changes in nothing else.
+def gathered_of(state: PartitionState, span: Sequence[RowBlock]) -> Gathered:
+    """Return the rows of `span` in log order; markets never seen are added to `state`, which changes in nothing else.
 
     Raises:
         PoisonMessage: a notional is beyond all reason.
     """
-    instruments: dict[int, str] = {}
-    numbers: list[int] = []
-    known = state.numbers
-    for rows in span:
-        venue = rows.venue
-        for symbol, instrument in rows.markets:
-            number = known.get((venue, symbol))
-            if number is None:
-                number = state.number_of(venue, symbol)
-            numbers.append(number)
-            instruments[number] = instrument
-    heights = np.array([rows.height for rows in span])
-    begins = np.cumsum(heights) - heights
-    starts = np.concatenate([rows.starts + begin for rows, begin in zip(span, begins.tolist(), strict=True)])
-    total = int(heights.sum())
-    market = np.repeat(np.array(numbers), np.diff(starts, append=total))
-    kind = np.repeat(np.array([KIND_CODES[rows.kind] for rows in span]), heights)
-    pieces: dict[Kind, list[Rows]] = {}
-    for rows in span:
-        pieces.setdefault(rows.kind, []).append(rows)
-    source, times = np.empty(total, np.int64), np.full(total, UNTIMED)
-    for each, parts in pieces.items():
-        own = np.flatnonzero(kind == KIND_CODES[each])
-        source[own] = np.arange(len(own))
-        if each in TIMED_KINDS:
-            times[own] = np.concatenate([part.columns["event_time"] for part in parts])
-    columns = {kind: _columns_of(kind, parts) for kind, parts in pieces.items()}
+    pieces: dict[Kind, list[RowBlock]] = {}
+    for block in span:
+        pieces.setdefault(block.kind, []).append(block)
+    blocks = [block for parts in pieces.values() for block in parts]
+    market, instruments = _markets(state, blocks)
+    kinds, sources, times = [], [], []
+    for kind, parts in pieces.items():
+        rows = sum(block.height for block in parts)
+        kinds.append(np.full(rows, KIND_CODES[kind]))
+        sources.append(np.arange(rows))
+        times += [block.columns["event_time"] for block in parts] if kind in TIMED_KINDS else [np.full(rows, UNTIMED)]
+    heights = np.concatenate([block.heights for block in blocks])
+    # By message, and within one as they come.
+    order = np.argsort(np.repeat(np.concatenate([block.places for block in blocks]), heights), kind="stable")
+    market = market[order]
     symbol = state.symbol_of[market]
+    symbols, counts, rank = _ranks(symbol)
+    written_at = [block.written_at for block in blocks if block.written_at is not None]
+    return Gathered(
+        market,
+        symbol,
+        rank,
+        np.concatenate(times)[order],
+        np.concatenate(kinds)[order],
+        np.concatenate(sources)[order],
+        {kind: _columns_of(kind, parts) for kind, parts in pieces.items()},
+        instruments,
+        np.unique(market),
+        symbols,
+        counts,
+        np.repeat(np.concatenate(written_at), heights)[order] if len(written_at) == len(blocks) else None,
+    )
+
+
+def _ranks(symbol: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the symbols that have rows, ascending, how many each has, and each row's place among its symbol's."""
     order = np.argsort(symbol, kind="stable")
     ordered = symbol[order]
     heads = np.flatnonzero(np.diff(ordered, prepend=-1))
     counts = np.diff(heads, append=len(ordered))
     rank = np.empty(len(ordered), np.int64)
     rank[order] = np.arange(len(ordered)) - np.repeat(heads, counts)
-    return Gathered(
-        market,
-        symbol,
-        rank,
-        times,
-        kind,
-        source,
-        columns,
-        instruments,
-        np.unique(market),
-        ordered[heads],
-        counts,
-        None if any(rows.written_at is None for rows in span) else _written_at(span, heights),
-    )
+    return ordered[heads], counts, rank
 
 
-def _written_at(span: Sequence[Rows], heights: IntArray) -> IntArray:
-    return np.repeat(np.array([rows.written_at for rows in span], np.int64), heights)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mentions:
+    """The markets of a block, each once: (venue, symbol, instrument), and where in the log it comes first and last.
+
+    `of_run` says which of them each run is of.
+    """
+
+    markets: list[tuple[str, str, str]]
+    first: list[int]
+    last: list[int]
+    of_run: IntArray
+
+    @classmethod
+    def of(cls, block: RowBlock) -> "_Mentions":
+        if len(block.venues) == 1:
+            places = [(int(block.places[0]) << 32) + run for run in range(len(block.markets))]
+            return cls([(block.venues[0], *market) for market in block.markets], places, places, block.market)
+        venues = list(dict.fromkeys(block.venues))
+        codes = {venue: code for code, venue in enumerate(venues)}
+        of_message = np.array([codes[venue] for venue in block.venues])
+        keys = np.repeat(of_message, block.runs) * len(block.markets) + block.market
+        found, first, of_run = np.unique(keys, return_index=True, return_inverse=True)
+        place = (np.repeat(block.places, block.runs) << 32) + np.arange(len(keys))
+        last = np.empty(len(found), np.int64)
+        last[of_run] = place
+        pairs = [divmod(key, len(block.markets)) for key in found.tolist()]
+        markets = [(venues[code], *block.markets[market]) for code, market in pairs]
+        return cls(markets, place[first].tolist(), last.tolist(), of_run)
 
 
-def _columns_of(kind: Kind, parts: list[Rows]) -> dict[str, Any]:
+def _markets(state: PartitionState, blocks: Sequence[RowBlock]) -> tuple[IntArray, dict[int, str]]:
+    """Return the number of each row's market, block by block, and the instrument that each market has last.
+
+    Markets never seen are numbered in the order in which the log names them.
+    """
+    mentions = [_Mentions.of(block) for block in blocks]
+    known = state.numbers
+    unknown = [
+        (first, venue, symbol)
+        for each in mentions
+        for first, (venue, symbol, _) in zip(each.first, each.markets, strict=True)
+        if (venue, symbol) not in known
+    ]
+    for _, venue, symbol in sorted(unknown):
+        state.number_of(venue, symbol)
+    rows: list[IntArray] = []
+    instruments: dict[int, str] = {}
+    latest: dict[int, int] = {}
+    for block, each in zip(blocks, mentions, strict=True):
+        numbers = [known[venue, symbol] for venue, symbol, _ in each.markets]
+        for number, (_, _, instrument), last in zip(numbers, each.markets, each.last, strict=True):
+            if last >= latest.get(number, -1):
+                latest[number], instruments[number] = last, instrument
+        rows.append(np.repeat(np.array(numbers)[each.of_run], np.diff(block.starts, append=block.height)))
+    return np.concatenate(rows), instruments
+
+
+def _columns_of(kind: Kind, parts: list[RowBlock]) -> dict[str, Any]:
     first = parts[0].columns
     if len(parts) == 1:
         columns = dict(first)

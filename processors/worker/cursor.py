@@ -9,6 +9,7 @@ offset. What lies between is asked for again, and what is ahead is passed over u
 Pure; the driver does what `meet` and `is_missed` answer.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 ATTEMPTS = 10
@@ -61,6 +62,13 @@ class LogCursor:
             return Step.TAKE
         self.state = CursorState.ASKED_AGAIN
         return Step.ASK_AGAIN
+
+    def take_in_turn(self, offsets: Sequence[int]) -> bool:
+        """Whether messages at `offsets` come next, one after the other; then the cursor moves behind them all."""
+        if list(offsets) != list(range(self.next_offset, self.next_offset + len(offsets))):
+            return False
+        self._take(offsets[-1])
+        return True
 
     def is_missed(self, end_offset: int) -> bool:
         """Whether to ask again while nothing comes, for the log holds more than was delivered; not without end."""

@@ -16,6 +16,7 @@ import structlog
 
 from liqheat.domain.events import Batch
 from liqheat.platform.codec import Rows, encode
+from liqheat.platform.codec_blocks import RowBlock, messages_of
 from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import FatalError, PoisonMessage
 from liqheat.platform.metrics import (
@@ -43,8 +44,6 @@ _LOG = structlog.get_logger()
 
 # How many symbols are checkpointed at a time, letting messages through in between.
 _SYMBOLS_AT_ONCE = 16
-# How many rows are applied in one go at most.
-_SPAN_ROWS = 50_000
 
 
 class Driver(Generic[State]):
@@ -77,7 +76,9 @@ class Driver(Generic[State]):
         partition = self._partition(messages[0].partition)
         self.handled[partition.number] += len(messages)
         cursor = await self._cursor(partition)
-        taken = [message for message in messages if self._follows(partition, cursor, message)]
+        taken = messages
+        if not cursor.take_in_turn([message.offset for message in messages]):
+            taken = [message for message in messages if self._follows(partition, cursor, message)]
         if not taken or partition.is_lost:
             return
         self._messages.inc(len(taken))
@@ -191,18 +192,14 @@ class Driver(Generic[State]):
         return len(chosen)
 
     async def _take(self, partition: Partition[State], messages: Sequence[LogMessage]) -> None:
-        span: list[tuple[LogMessage, Rows]] = []
-        waiting = 0
-        for read in read_messages(messages, self._count, self._settings.maximum_lead_ms):
+        reading = read_messages(messages, self._count, self._settings.maximum_lead_ms)
+        span = [each for block in reading.blocks for each in self._fresh(partition, messages, block)]
+        for place, read in reading.others.items():
             rows = await self._admitted(partition, read)
             if rows is not None:
-                span.append((read.message, rows))
-                waiting += rows.height
-            if waiting >= _SPAN_ROWS:
-                await self._apply(partition, span)
-                span, waiting = [], 0
+                span += self._fresh(partition, messages, RowBlock.of(rows, place))
         if span:
-            await self._apply(partition, span)
+            await self._apply(partition, messages, span)
 
     def _partition(self, number: int) -> Partition[State]:
         partition = self._partitions.get(number)
@@ -277,29 +274,36 @@ class Driver(Generic[State]):
         if rows is None:
             await self._burial.note_poison(partition, PoisonMessage(read.refused[0].reason), message)
             return None
-        for symbol, _ in rows.markets:
-            self._symbol(partition, symbol)
-        if message.offset <= partition.highest_applied:
-            end = self._outlet.end_offset(partition.number)
-            rows = partition.without_applied(rows, message.offset, end, message.topic)
         return rows
 
-    async def _apply(self, partition: Partition[State], span: list[tuple[LogMessage, Rows]]) -> None:
+    def _fresh(
+        self, partition: Partition[State], messages: Sequence[LogMessage], block: RowBlock
+    ) -> Iterable[RowBlock]:
+        """Return a block without the rows that checkpoints have already."""
+        for symbol, _ in block.markets:
+            self._symbol(partition, symbol)
+        offsets = [messages[place].offset for place in block.places.tolist()]
+        if offsets[0] > partition.highest_applied:
+            return (block,)
+        return partition.without_applied(block, offsets, self._outlet.end_offset(partition.number), messages[0].topic)
+
+    async def _apply(self, partition: Partition[State], messages: Sequence[LogMessage], span: list[RowBlock]) -> None:
         """Apply messages together; if that fails one by one, and of those that fail bury the failing rows."""
         try:
-            outputs = self._engine_apply(partition, [rows for _, rows in span])
+            outputs = self._engine_apply(partition, span)
         except PoisonMessage:
-            for message, rows in span:
-                await self._apply_split(partition, message, rows)
+            for place, rows in messages_of(span).items():
+                await self._apply_split(partition, messages[place], rows)
             return
-        for message, rows in span:
-            self._cover(partition, message, rows)
+        for block in span:
+            self._rows[block.kind].inc(block.height)
+            partition.cover(block, [messages[place].offset for place in block.places.tolist()])
         partition.limit.good()
         await self._publish(partition, outputs)
 
-    def _engine_apply(self, partition: Partition[State], rows: list[Rows]) -> list[Batch]:
+    def _engine_apply(self, partition: Partition[State], span: Sequence[RowBlock]) -> list[Batch]:
         with self._seconds.time():
-            return self._engine.apply(partition.state, rows)
+            return self._engine.apply(partition.state, span)
 
     async def _apply_split(self, partition: Partition[State], message: LogMessage, rows: Rows) -> None:
         """Apply the rows of one message that can be applied; bury the others, none of which has changed anything."""
@@ -309,7 +313,7 @@ class Driver(Generic[State]):
             places = pending.pop()
             part = rows.select(places)
             try:
-                outputs = self._engine_apply(partition, [part])
+                outputs = self._engine_apply(partition, [RowBlock.of(part, 0)])
             except PoisonMessage as error:
                 if len(places) == 1:
                     failed.append((int(places[0]), error))
@@ -319,7 +323,8 @@ class Driver(Generic[State]):
                     pending += [places[middle:], places[:middle]]
             else:
                 await self._publish(partition, outputs)
-        self._cover(partition, message, rows)
+        self._rows[rows.kind].inc(rows.height)
+        partition.cover(RowBlock.of(rows, 0), [message.offset])
         if len(failed) == rows.height:
             await self._burial.bury(partition, message, failed[0][1])
         elif failed:
@@ -328,12 +333,6 @@ class Driver(Generic[State]):
             partition.limit.good()
         else:
             partition.limit.good()
-
-    def _cover(self, partition: Partition[State], message: LogMessage, rows: Rows) -> None:
-        """Note that `message` is in the state of its symbols."""
-        self._rows[rows.kind].inc(rows.height)
-        for name, _ in rows.markets:
-            partition.cover(name, message.offset)
 
     async def _publish(self, partition: Partition[State], outputs: Iterable[Batch]) -> float:
         """Hand outputs to the producer, which may wait for the broker; return the seconds spent without that."""

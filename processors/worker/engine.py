@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from liqheat.domain.events import Batch, Kind
-from liqheat.platform.codec import Rows
+from liqheat.platform.codec_blocks import RowBlock
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
 from processors.heatmap.engine import ACCEPTED_KINDS
@@ -43,8 +43,8 @@ class Engine(Protocol[State]):
         """Return the state of a partition of which nothing is known yet."""
         ...
 
-    def apply(self, state: State, span: Sequence[Rows]) -> list[Batch]:
-        """Apply messages of position events to `state`; return the rows of the windows that they closed.
+    def apply(self, state: State, span: Sequence[RowBlock]) -> list[Batch]:
+        """Apply messages of position events, in log order, to `state`; return the rows of the windows that they closed.
 
         Raises:
             PoisonMessage: they cannot be applied, whatever the reason; `state` is as before.

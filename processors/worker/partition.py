@@ -4,13 +4,14 @@ The driver works on these; nothing here waits for anything.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
 import numpy as np
 
-from liqheat.platform.codec import Headers, Rows
+from liqheat.platform.codec import Headers
+from liqheat.platform.codec_blocks import RowBlock
 from liqheat.platform.dead_letters import PoisonLimit
 from liqheat.platform.errors import FatalError
 from liqheat.platform.topics import Topic
@@ -78,33 +79,42 @@ class Partition(Generic[State]):
         changed = [each for each in self.symbols.values() if each.uncovered is not None]
         return sorted(changed, key=lambda each: each.uncovered or 0)
 
-    def cover(self, symbol: str, offset: int) -> None:
-        """Note that the message at `offset` is in the state of `symbol`."""
-        place = self.symbols[symbol]
-        place.applied_offset = offset
-        self.highest_applied = max(self.highest_applied, offset)
-        if place.uncovered is None:
-            place.uncovered = offset
+    def cover(self, block: RowBlock, offsets: Sequence[int]) -> None:
+        """Note that the messages of `block`, which are at `offsets`, are in the state of their symbols."""
+        of_run = np.repeat(np.array(offsets), block.runs)
+        first, last = np.empty((2, len(block.markets)), np.int64)
+        # Of those given for one place the last one stays.
+        first[block.market[::-1]], last[block.market] = of_run[::-1], of_run
+        self.highest_applied = max(self.highest_applied, offsets[-1])
+        for (name, _), low, high in zip(block.markets, first.tolist(), last.tolist(), strict=True):
+            symbol = self.symbols[name]
+            symbol.applied_offset = max(symbol.applied_offset, high)
+            symbol.uncovered = low if symbol.uncovered is None else min(symbol.uncovered, low)
 
     def covered_up_to(self, reached: int) -> int:
         """Return the offset before which all messages are in checkpoints, `reached` being where the cursor was."""
         waiting = [each.uncovered for each in self.symbols.values() if each.uncovered is not None]
         return min([reached, *waiting])
 
-    def without_applied(self, rows: Rows, offset: int, end: int | None, topic: str) -> Rows | None:
-        """Leave out the rows of symbols whose state has the message at `offset` already; None where nothing is left.
+    def without_applied(
+        self, block: RowBlock, offsets: Sequence[int], end: int | None, topic: str
+    ) -> Iterator[RowBlock]:
+        """Yield of messages at `offsets` the rows of symbols whose states do not have them yet.
 
         Raises:
             FatalError: checkpoints are ahead of `end`, where the log `topic` is known to end: it was created again.
         """
-        fresh = np.array([self.symbols[name].applied_offset < offset for name, _ in rows.markets])
-        if fresh.all():
-            return rows
-        if end is not None and self.highest_applied >= end:
-            highest = max(self.symbols.values(), key=lambda each: each.applied_offset)
-            raise FatalError(
-                f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
-                f"{topic} has not reached: it was created again; delete the changelog topic too"
-            )
-        places = np.flatnonzero(np.repeat(fresh, np.diff(rows.starts, append=rows.height)))
-        return rows.select(places) if places.size else None
+        for place, offset, rows in zip(block.places.tolist(), offsets, block.rows(), strict=True):
+            fresh = np.array([self.symbols[name].applied_offset < offset for name, _ in rows.markets])
+            if fresh.all():
+                yield RowBlock.of(rows, place)
+                continue
+            if end is not None and self.highest_applied >= end:
+                highest = max(self.symbols.values(), key=lambda each: each.applied_offset)
+                raise FatalError(
+                    f"The checkpoint of {highest.name} covers offset {highest.applied_offset}, which the log "
+                    f"{topic} has not reached: it was created again; delete the changelog topic too"
+                )
+            places = np.flatnonzero(np.repeat(fresh, np.diff(rows.starts, append=rows.height)))
+            if places.size:
+                yield RowBlock.of(rows.select(places), place)

@@ -65,7 +65,15 @@ class Read:
     poison: PoisonMessage | None = None
 
 
-def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> list[Read]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What became of messages: blocks of those of which all rows are to be applied, and the others by their places."""
+
+    blocks: list[RowBlock]
+    others: dict[int, Read]
+
+
+def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> Reading:
     """Read messages of one partition of the log.
 
     Those that are alike are read and judged all together. The others, and those among which something is to be
@@ -76,30 +84,29 @@ def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_
         partitions: how many partitions the log has.
         maximum_lead_ms: how far an event may be ahead of its message's timestamp.
     """
-    read: list[Read | None] = [None] * len(messages)
-    for block in decode_blocks([(message.headers, message.value) for message in messages]):
-        own = [messages[place] for place in block.places.tolist()]
-        times = [message.timestamp for message in own]
-        if _is_plain(block, own[0].partition, times, partitions, maximum_lead_ms):
-            for place, message, rows in zip(block.places.tolist(), own, block.rows(times), strict=True):
-                read[place] = Read(message, rows)
-    others = [message for message, each in zip(messages, read, strict=True) if each is None]
-    one_by_one = iter(_read_others(others, partitions, maximum_lead_ms))
-    return [next(one_by_one) if each is None else each for each in read]
+    blocks = []
+    left = np.ones(len(messages), np.bool_)
+    for found in decode_blocks([(message.headers, message.value) for message in messages]):
+        times = [messages[place].timestamp for place in found.places.tolist()]
+        block = replace(found, written_at=np.array(times, np.int64))
+        if _is_plain(block, messages[0].partition, partitions, maximum_lead_ms):
+            blocks.append(block)
+            left[block.places] = False
+    places = np.flatnonzero(left).tolist()
+    others = _read_others([messages[place] for place in places], partitions, maximum_lead_ms)
+    return Reading(blocks, dict(zip(places, others, strict=True)))
 
 
-def _is_plain(
-    block: RowBlock, partition: int, written_at: Sequence[int], partitions: int, maximum_lead_ms: int
-) -> bool:
+def _is_plain(block: RowBlock, partition: int, partitions: int, maximum_lead_ms: int) -> bool:
     """Whether all rows of a block are to be applied, by the rules of `_read`."""
-    if block.kind not in INPUT_KINDS or not _VENUES.issuperset(block.venues):
+    if block.written_at is None or block.kind not in INPUT_KINDS or not _VENUES.issuperset(block.venues):
         return False
     symbols = {symbol for symbol, _ in block.markets}
     if any(is_mark(symbol) or partition_of(symbol, partitions) != partition for symbol in symbols):
         return False
     if block.kind not in TIMED_KINDS:
         return True
-    leads = block.columns["event_time"] - np.repeat(np.array(written_at, np.int64), block.heights)
+    leads = block.columns["event_time"] - np.repeat(block.written_at, block.heights)
     return int(leads.max()) <= maximum_lead_ms
 
 

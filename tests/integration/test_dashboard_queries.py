@@ -13,6 +13,7 @@ from deploy.grafana.src.build import OUTPUT
 from liqheat.domain.events import Batch, Kind
 from liqheat.domain.market import Venue
 from liqheat.platform.codec import rows_of as as_rows
+from liqheat.platform.codec_blocks import blocks_of
 from liqheat.platform.errors import Origin
 from liqheat.platform.settings import Engine, Settings, Signals
 from liqheat.simulator.simulation import SimulationConfig, simulate
@@ -87,7 +88,7 @@ def client(module_clickhouse: Client, module_settings: Settings) -> Client:
         if not isinstance(item, list):
             continue
         for batch in item:
-            for output in pipeline.apply(state, [as_rows(batch)]):
+            for output in pipeline.apply(state, blocks_of([as_rows(batch)])):
                 table = STORED[output.kind].table.name
                 rows = rows_of(output, Origin("test", 0, 0))
                 gathered.setdefault(table, []).append(rows)

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from liqheat.domain.events import Batch, Mark, OpenInterest, Position, Trade, Tu
 from liqheat.domain.market import Venue
 from liqheat.platform import codec
 from liqheat.platform.codec import Headers, Rows
-from liqheat.platform.codec_blocks import decode_blocks
+from liqheat.platform.codec_blocks import decode_blocks, messages_of
 from liqheat.platform.errors import PoisonMessage
 
 Message = tuple[Headers, bytes]
@@ -56,7 +57,7 @@ def read_together(messages: Sequence[Message]) -> dict[int, Rows]:
     """Return what is read of messages in blocks, by their places."""
     found: dict[int, Rows] = {}
     for block in decode_blocks(messages, 4):
-        for place, rows in zip(block.places.tolist(), block.rows([7] * len(block.places)), strict=True):
+        for place, rows in messages_of([replace(block, written_at=np.full(len(block.places), 7))]).items():
             assert place not in found
             found[place] = rows
     return found

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liqheat.domain.events import Batch, Event, Kind, schema_of, to_batch
-from liqheat.platform.codec import Rows, rows_of
+from liqheat.platform.codec import Rows, encode, rows_of
+from liqheat.platform.codec_blocks import RowBlock, decode_blocks
 from liqheat.platform.errors import PoisonMessage
 from processors.heatmap import engine
 from processors.heatmap.state import PartitionState
@@ -96,6 +97,22 @@ def test_any_cut_into_messages_and_spans_gives_the_same_rows(
     for key, rows in tuples(gathered).items():
         minutes = [row[3] for row in rows if row[0] is Kind.MARKET_MINUTES]
         assert minutes == sorted(minutes), key
+
+
+@RELAXED
+@given(plans, st.frozensets(st.integers(0, 200)))
+def test_messages_that_are_read_together_give_the_same_rows_in_the_same_order(
+    plan: list[Step], seams: frozenset[int]
+) -> None:
+    messages = cut(list(events_of(plan)), seams)
+    together = decode_blocks([encode(rows.batch()) for rows in messages], 2)
+    alone = set(range(len(messages))).difference(*(block.places.tolist() for block in together))
+    blocks = [*together, *(RowBlock.of(messages[place], place) for place in alone)]
+    assert any(len(block.places) > 1 for block in blocks) or len(messages) < 20
+    state, straight = engine.new_state(SETTINGS), engine.new_state(SETTINGS)
+    assert tuples(engine.apply_blocks(state, blocks)) == tuples(engine.apply_span(straight, messages))
+    assert state.numbers == straight.numbers
+    assert state.instruments == straight.instruments
 
 
 @RELAXED

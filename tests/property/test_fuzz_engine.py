@@ -28,6 +28,7 @@ from liqheat.domain.events import (
 from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import decode, encode, rows_of
+from liqheat.platform.codec_blocks import blocks_of
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine, Signals
 from processors.pipeline import Pipeline, PipelineState
@@ -128,7 +129,7 @@ class Play:
             return
         self.rows += 1
         try:
-            outputs = self.pipeline.apply(self.state, [rows_of(batch)])
+            outputs = self.pipeline.apply(self.state, blocks_of([rows_of(batch)]))
         except PoisonMessage as error:
             if is_good or "engine refuses" in error.reason:
                 self.findings.append(f"{'good' if is_good else 'odd'} {event}: {error.reason}")

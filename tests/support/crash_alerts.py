@@ -18,6 +18,7 @@ from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.signals import Alert
 from liqheat.domain.windows import HOUR_MS, MINUTE_MS
 from liqheat.platform import codec
+from liqheat.platform.codec_blocks import blocks_of
 from liqheat.platform.settings import Engine, Signals
 from processors.pipeline import Pipeline
 from tests.support.crash_log import SYMBOL, Bar, bars, crash_log
@@ -35,7 +36,7 @@ def crash_alerts() -> tuple[Alert, ...]:
     return tuple(
         Alert(*row)
         for batch in crash_log()
-        for output in pipeline.apply(state, [codec.rows_of(batch)])
+        for output in pipeline.apply(state, blocks_of([codec.rows_of(batch)]))
         if output.kind is Kind.ALERTS
         for row in output.frame.select(list(schema_of(Kind.ALERTS).polars)).iter_rows()
     )

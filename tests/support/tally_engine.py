@@ -17,6 +17,7 @@ from liqheat.domain.money import to_micro_usd
 from liqheat.domain.price_grid import bucket_of
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import Rows
+from liqheat.platform.codec_blocks import RowBlock, messages_of
 from liqheat.platform.errors import PoisonMessage
 from liqheat.platform.settings import Engine as EngineSettings
 
@@ -51,11 +52,11 @@ class TallyEngine:
     def new_state(self, settings: EngineSettings) -> Tallies:
         return Tallies(settings.lateness_ms)
 
-    def apply(self, state: Tallies, span: Sequence[Rows]) -> list[Batch]:
+    def apply(self, state: Tallies, span: Sequence[RowBlock]) -> list[Batch]:
         before = deepcopy(state.symbols)
         outputs: list[Batch] = []
         try:
-            for rows in span:
+            for rows in messages_of(span).values():
                 ends = [*rows.starts[1:].tolist(), rows.height]
                 for (symbol, _), start, end in zip(rows.markets, rows.starts.tolist(), ends, strict=True):
                     tally = state.symbols.setdefault(symbol, Tally(symbol, state.lateness_ms))

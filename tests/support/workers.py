@@ -13,6 +13,7 @@ from kafka.structs import OffsetAndMetadata
 from liqheat.domain.events import Batch, Kind
 from liqheat.local.child import ChildProcess
 from liqheat.platform.codec import decode, encode, rows_of
+from liqheat.platform.codec_blocks import blocks_of
 from liqheat.platform.kafka import consumer, producer
 from liqheat.platform.partitions import partition_of
 from liqheat.platform.settings import Kafka, Settings
@@ -162,7 +163,7 @@ def expected(batches: Iterable[Batch], symbol: str | None = None) -> Rows:
     state = engine.new_state(settings.engine)
     outputs: list[Batch] = []
     for batch in batches:
-        outputs += engine.apply(state, [rows_of(batch)])
+        outputs += engine.apply(state, blocks_of([rows_of(batch)]))
     outputs += engine.snapshot(state, list(state.positions.symbol_numbers))
     return _of(symbol, _merged(outputs))
 

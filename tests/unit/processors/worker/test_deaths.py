@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from liqheat.domain.events import Batch
-from liqheat.platform.codec import Rows
+from liqheat.platform.codec_blocks import RowBlock
 from processors.worker.deaths import CAREFUL_MESSAGES, CAREFUL_SPAN, DeathWatch, Mark
 from processors.worker.driver import Driver
 from tests.support.memory_log import MemoryLog
@@ -20,8 +20,8 @@ class MortalEngine(TallyEngine):
 
     lives = 0
 
-    def apply(self, state: Tallies, span: Sequence[Rows]) -> list[Batch]:
-        if any(symbol == "POISON" for rows in span for symbol, _ in rows.markets):
+    def apply(self, state: Tallies, span: Sequence[RowBlock]) -> list[Batch]:
+        if any(symbol == "POISON" for block in span for symbol, _ in block.markets):
             raise Killed
         return super().apply(state, span)
 

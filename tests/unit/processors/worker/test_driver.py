@@ -10,6 +10,7 @@ import pytest
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.platform.codec import Headers, encode, rows_of
+from liqheat.platform.codec_blocks import blocks_of
 from liqheat.platform.errors import DeadLetterLimitExceeded, FatalError
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.topics import Topic
@@ -137,7 +138,7 @@ def huge(_: Headers, __: bytes) -> tuple[Headers, bytes]:
 def output_kind(_: Headers, __: bytes) -> tuple[Headers, bytes]:
     engine = TallyEngine()
     state = engine.new_state(SETTINGS)
-    engine.apply(state, [rows_of(trades())])
+    engine.apply(state, blocks_of([rows_of(trades())]))
     return encode(engine.snapshot(state)[0])
 
 

@@ -1,5 +1,6 @@
 """Messages that are read together are judged as each would be alone: what is refused, and why, is the same."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from liqheat.domain.events import Mark, Trade, to_batch
 from liqheat.domain.market import Venue
 from liqheat.platform.codec import Headers, encode
+from liqheat.platform.codec_blocks import messages_of
 from liqheat.platform.partitions import partition_of
 from processors.worker import reading
 from processors.worker.reading import Read, read_messages
@@ -59,6 +61,15 @@ SPOILT = {
 }
 
 
+def read_each(messages: Sequence[Message]) -> list[Read]:
+    """Return what became of each of `messages`."""
+    reading = read_messages(messages, PARTITIONS, LEAD_MS)
+    together = {place: Read(messages[place], rows) for place, rows in messages_of(reading.blocks).items()}
+    assert not together.keys() & reading.others.keys()
+    found = together | reading.others
+    return [found[place] for place in range(len(messages))]
+
+
 def told(read: Read) -> Any:
     """Return what became of a message, for comparison."""
     rows = read.rows
@@ -71,8 +82,8 @@ def told(read: Read) -> Any:
 def test_one_message_to_be_refused_changes_nothing_for_those_around_it(spoilt: str, place: int) -> None:
     messages = [trades(*SYMBOLS[: 1 + number % 4]) for number in range(40)]
     messages.insert(place, SPOILT[spoilt])
-    together = [told(each) for each in read_messages(messages, PARTITIONS, LEAD_MS)]
-    assert together == [told(read_messages([each], PARTITIONS, LEAD_MS)[0]) for each in messages]
+    together = [told(each) for each in read_each(messages)]
+    assert together == [told(read_each([each])[0]) for each in messages]
     assert together[place][2] or "Poison" in together[place][3]
     assert all(not each[2] and each[3] == "None" for number, each in enumerate(together) if number != place)
 
@@ -83,7 +94,7 @@ def test_kinds_in_turn_come_back_in_the_order_of_the_log_and_none_is_read_alone(
     marks = encode(to_batch([Mark(Venue.OKX, SYMBOLS[0], "X", NOW, 1.0)]))
     messages = [trades(SYMBOLS[0]) if number % 2 else Message(marks[1], marks[0]) for number in range(60)]
     monkeypatch.setattr(reading, "decode_rows", None)
-    read = read_messages(messages, PARTITIONS, LEAD_MS)
+    read = read_each(messages)
     assert [each.message for each in read] == messages
     assert [each.rows.kind.value for each in read if each.rows] == ["marks", "trades"] * 30
 
@@ -91,4 +102,4 @@ def test_kinds_in_turn_come_back_in_the_order_of_the_log_and_none_is_read_alone(
 def test_messages_of_a_kind_that_is_no_position_event_are_poison_however_many_there_are() -> None:
     alerts = encode(to_batch([Mark(Venue.OKX, SYMBOLS[0], "X", NOW, 1.0)]))
     headers = [("kind", b"gaps"), *alerts[0][1:]]
-    assert all(each.poison for each in read_messages([Message(alerts[1], headers)] * 40, PARTITIONS, LEAD_MS))
+    assert all(each.poison for each in read_each([Message(alerts[1], headers)] * 40))
