@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from liqheat.domain.events import Batch, Kind
+from liqheat.domain.events import Batch
 from liqheat.platform.codec_blocks import RowBlock
 from liqheat.platform.settings import Engine as EngineSettings
 from liqheat.platform.settings import Signals as SignalSettings
@@ -19,7 +19,6 @@ from processors.heatmap.rows import ClosedMinutes
 from processors.heatmap.state import PartitionState, SavedSymbol
 from processors.signals import engine as signals
 from processors.signals import state as signal_state
-from processors.signals.engine import Record
 from processors.signals.state import SignalState
 
 
@@ -88,24 +87,18 @@ class Pipeline:
     ) -> list[Batch]:
         """Return what follows from minutes that closed, and put the changed states of their symbols into `judged`."""
         positions = state.positions
-        records: list[tuple[str, tuple[Kind, str, Record]]] = []
         readings = [each for minutes in closed for each in signals.readings_of(minutes)]
         # Of one symbol in the order in which its log closed them.
         readings.sort(key=lambda each: (each[1].revision, each[1].window))
+        taken = []
         for market, reading in readings:
             symbol = positions.symbols[market]
             memory = judged.get(symbol)
             if memory is None:
                 known = state.signals.get(symbol)
                 memory = judged[symbol] = SignalState(symbol) if known is None else signal_state.copied(known)
-            said = signals.update(
-                memory,
-                [(positions.venues[market], reading)],
-                self._settings_of(symbol),
-                positions.settings.grid_factor,
-            )
-            records += [(symbol, each) for each in said]
-        return signals.to_batches(records)
+            taken.append(signals.Closed(memory, positions.venues[market], reading, self._settings_of(symbol)))
+        return signals.to_batches(signals.update_all(taken, positions.settings.grid_factor))
 
     def _settings_of(self, symbol: str) -> SignalSettings:
         settings = self._of.get(symbol)

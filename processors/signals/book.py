@@ -1,11 +1,12 @@
 """The current map of one symbol as arrays: a venue's levels in, one side over all venues out.
 
 First step of the signals: `rows_of` turns the levels of closed minutes into a compact array that a
-checkpoint can hold, `side_book` lays the venues' rows on a common run of price buckets.
+checkpoint can hold, `side_books` lays the venues' rows of many symbols on runs of price buckets, each symbol's own.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,14 +68,29 @@ class SideBook:
     by_band: IntArray
     confidence: FloatArray
 
-    @property
-    def widths(self) -> FloatArray:
-        """Width of each bucket in % of price (logarithmic)."""
-        return np.asarray(100.0 * np.diff(np.log(self.edges)), dtype=np.float64)
-
     def middle(self, position: int) -> float:
         """Return the middle price (USD) of the bucket at `position`, as the short decimal that it is."""
         return float(f"{(self.edges[position] + self.edges[position + 1]) / 2:.12g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one venue: whether what they hold counts, and what was swept of them."""
+
+    venue: Venue
+    rows: Rows
+    holds: bool = True
+    flows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MapMinute:
+    """What the two books of a symbol's minute are made of: marks (USD), their reach (%), and the venues' rows."""
+
+    low_mark: float
+    high_mark: float
+    reach_percent: float
+    pieces: Sequence[Piece]
 
 
 def side_book(
@@ -85,38 +101,91 @@ def side_book(
     factor: int,
     rows: Mapping[Venue, Sequence[Rows]],
 ) -> SideBook:
-    """Lay the rows of all venues on one run of buckets.
+    """Lay the rows of all venues on one run of buckets; see `side_books`."""
+    pieces = [Piece(venue, piece) for venue, own in rows.items() for piece in own]
+    (books,) = side_books([MapMinute(low_mark, high_mark, reach_percent, pieces)], factor)
+    return books[side]
+
+
+def side_books(minutes: Sequence[MapMinute], factor: int) -> list[dict[Side, SideBook]]:
+    """Lay the rows of each minute on two runs of buckets.
 
     A long book begins `reach_percent` below the lowest mark price of the minute and ends with the bucket that
     holds the highest, so that what was swept in the minute is in it; a short book is its mirror image.
     """
-    if side == Side.LONG:
-        ends = [low_mark * (1 - reach_percent / 100), high_mark]
-    else:
-        ends = [low_mark, high_mark * (1 + reach_percent / 100)]
-    first, last = (int(bucket) for bucket in bucket_of(np.clip(ends, MINIMUM_PRICE, MAXIMUM_PRICE), factor))
+    if not minutes:
+        return []
+    low, high, reach = (
+        np.array([getattr(minute, name) for minute in minutes]) for name in ("low_mark", "high_mark", "reach_percent")
+    )
+    ends = np.stack([low * (1 - reach / 100), high, low, high * (1 + reach / 100)], axis=1).reshape(-1, 2)
+    first, last = bucket_of(np.clip(ends, MINIMUM_PRICE, MAXIMUM_PRICE), factor).T
     size = last - first + 1
-    at_risk, expected, swept, observed = (np.zeros(size, dtype=np.int64) for _ in range(4))
-    by_venue = np.zeros((size, len(VENUES)), dtype=np.int64)
-    by_band = np.zeros((size, len(LEVERAGE_BANDS)), dtype=np.int64)
-    confidence = np.zeros(size)
-    pieces = [(column, piece) for column, venue in enumerate(VENUES) for piece in rows.get(venue, ())]
-    if pieces:
-        everything = np.concatenate([piece for _, piece in pieces])
-        columns = np.repeat([column for column, _ in pieces], [len(piece) for _, piece in pieces])
-        position = everything["bucket"] - first
-        inside = np.flatnonzero((everything["side"] == side) & (position >= 0) & (position < size))
-        position, columns, taken = position[inside], columns[inside], everything[inside]
+    # One line per book, longs before shorts, as wide as the widest.
+    shape = (len(size), int(size.max()))
+    amounts = _Amounts.of(shape)
+    amounts.add(minutes, first, size)
+    edges = lower_edge(np.minimum(first[:, None] + np.arange(shape[1] + 1), last[:, None] + 1), factor)
+    ordered = amounts.in_order()
+    books = [
+        SideBook(
+            side,
+            int(first[number]),
+            edges[number, : end + 1],
+            *(lines[number, :end] for lines in ordered),
+        )
+        for number, (side, end) in enumerate(zip((*Side,) * len(minutes), size.tolist(), strict=True))
+    ]
+    return [{book.side: book for book in books[number : number + 2]} for number in range(0, len(books), 2)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """The amounts of `SideBook`, but for `at_risk`, of many books: shape (books, buckets, ...)."""
+
+    expected: IntArray
+    swept: IntArray
+    observed: IntArray
+    by_venue: IntArray
+    by_band: IntArray
+    confidence: FloatArray
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> "_Amounts":
+        expected, swept, observed = np.zeros((3, *shape), dtype=np.int64)
+        by_venue = np.zeros((*shape, len(VENUES)), dtype=np.int64)
+        by_band = np.zeros((*shape, len(LEVERAGE_BANDS)), dtype=np.int64)
+        return cls(expected, swept, observed, by_venue, by_band, np.zeros(shape))
+
+    def in_order(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return the amounts in the order of the fields of `SideBook`."""
+        at_risk = self.by_venue.sum(axis=2)
+        return at_risk, self.expected, self.swept, self.observed, self.by_venue, self.by_band, self.confidence
+
+    def add(self, minutes: Sequence[MapMinute], first: IntArray, size: IntArray) -> None:
+        """Add the rows of each minute to its two books, which begin at the buckets `first`, venue by venue."""
+        given = [
+            (number, VENUES.index(piece.venue), piece)
+            for number, minute in enumerate(minutes)
+            for piece in sorted(minute.pieces, key=lambda piece: VENUES.index(piece.venue))
+            if len(piece.rows)
+        ]
+        if not given:
+            return
+        # As plain bytes: numpy would compare the types of records field by field.
+        rows = np.concatenate([piece.rows.view(f"V{ROW.itemsize}") for _, _, piece in given]).view(ROW)
+        marks = np.array([(number, venue, piece.holds, piece.flows) for number, venue, piece in given])
+        minute, venue, holds, flows = np.repeat(marks, [len(piece.rows) for _, _, piece in given], axis=0).T
+        book = 2 * minute + (rows["side"] != Side.LONG)
+        position = rows["bucket"] - first[book]
+        inside = np.flatnonzero((position >= 0) & (position < size[book]))
+        rows, cell = rows[inside], book[inside] * self.expected.shape[1] + position[inside]
         # On flat contiguous arrays numpy adds many times faster than on pairs of indices or fields of records.
-        levels = np.ascontiguousarray(taken["at_risk"])
-        np.add.at(by_venue.reshape(-1), position * len(VENUES) + columns, levels)
-        np.add.at(expected, position, np.ascontiguousarray(taken["expected"]))
-        np.add.at(swept, position, np.ascontiguousarray(taken["swept"]))
-        np.add.at(observed, position, levels * taken["observed"])
-        np.add.at(confidence, position, levels * taken["confidence"].astype(np.float64))
-        banded = np.flatnonzero(taken["band"] >= 0)
-        bands = position[banded] * len(LEVERAGE_BANDS) + taken["band"][banded]
-        np.add.at(by_band.reshape(-1), bands, levels[banded])
-    at_risk += by_venue.sum(axis=1)
-    edges = lower_edge(np.arange(first, last + 2), factor)
-    return SideBook(side, first, edges, at_risk, expected, swept, observed, by_venue, by_band, confidence)
+        levels = rows["at_risk"] * holds[inside]
+        np.add.at(self.by_venue.reshape(-1), cell * len(VENUES) + venue[inside], levels)
+        np.add.at(self.expected.reshape(-1), cell, rows["expected"] * holds[inside])
+        np.add.at(self.swept.reshape(-1), cell, rows["swept"] * flows[inside])
+        np.add.at(self.observed.reshape(-1), cell, levels * rows["observed"])
+        np.add.at(self.confidence.reshape(-1), cell, levels * rows["confidence"].astype(np.float64))
+        banded = np.flatnonzero(rows["band"] >= 0)
+        np.add.at(self.by_band.reshape(-1), cell[banded] * len(LEVERAGE_BANDS) + rows["band"][banded], levels[banded])

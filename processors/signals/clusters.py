@@ -35,6 +35,7 @@ from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.book import SideBook
+from processors.signals.terrain import Terrain, terrains
 from processors.signals.visits import Visit, fed, is_swept, visit_after
 
 
@@ -87,20 +88,24 @@ def labels_of(book: SideBook, known: Sequence[Tracked]) -> IntArray:
     return labels
 
 
-def find(book: SideBook, known: Sequence[Tracked], settings: Signals) -> list[Range]:
-    """Return the clusters of a side in price order, by the method of this module (steps 1 to 4)."""
+def find(book: SideBook, known: Sequence[Tracked], settings: Signals, terrain: Terrain | None = None) -> list[Range]:
+    """Return the clusters of a side in price order, by the method of this module (steps 1 to 4).
+
+    `terrain` is the book's, where it is known already.
+    """
     total = int(book.at_risk.sum())
     if total == 0:
         return []
-    density = book.at_risk / book.widths
+    if terrain is None:
+        (terrain,) = terrains([book], [settings.local_percent])
+    density = terrain.density
     labels = labels_of(book, known)
-    floor = settings.dense_factor * _surroundings(book, settings.local_percent)
-    least = min(settings.floor_share * total, settings.cluster_usd * MICRO_USD_PER_USD)
+    floor = settings.dense_factor * terrain.surroundings
     dense = (density > 0) & (density >= _bars(density, floor, labels, settings))
-    smooth = _smoothed(density)
+    least = min(settings.floor_share * total, settings.cluster_usd * MICRO_USD_PER_USD)
     ranges = []
     for first, last in _runs(dense, settings.gap_buckets):
-        for low, high in _parts(smooth, labels, dense, first, last, settings):
+        for low, high in _parts(terrain.smooth, labels, dense, first, last, settings):
             amount = int(book.at_risk[low : high + 1].sum())
             share = settings.keep_share if labels[low : high + 1].any() else 1.0
             if amount >= share * least:
@@ -110,18 +115,10 @@ def find(book: SideBook, known: Sequence[Tracked], settings: Signals) -> list[Ra
     return sorted(largest, key=lambda item: item.low)
 
 
-def _surroundings(book: SideBook, local_percent: float) -> FloatArray:
-    """Return the mean density around each bucket: within `local_percent` of its middle or in reach, the lesser one."""
-    places = 100.0 * np.log(book.edges)
-    amounts = np.concatenate(([0.0], np.cumsum(book.at_risk, dtype=np.float64)))
-    middles = (places[:-1] + places[1:]) / 2
-    first, last = np.maximum(middles - local_percent, places[0]), np.minimum(middles + local_percent, places[-1])
-    local = (np.interp(last, places, amounts) - np.interp(first, places, amounts)) / (last - first)
-    return np.asarray(np.minimum(local, amounts[-1] / (places[-1] - places[0])), dtype=np.float64)
-
-
 def _bars(density: FloatArray, floor: FloatArray, labels: IntArray, settings: Signals) -> FloatArray:
     """Return the density from which each bucket is dense: `floor`, and less where a cluster was a minute ago."""
+    if not labels.any():
+        return floor
     bars = np.where(labels > 0, settings.keep_share * floor, floor)
     for number in np.unique(labels[labels > 0]):
         inside = labels == number
@@ -129,11 +126,6 @@ def _bars(density: FloatArray, floor: FloatArray, labels: IntArray, settings: Si
         if density[peak] >= bars[peak]:
             bars[inside] = np.minimum(bars[inside], settings.split_share * density[peak])
     return np.asarray(bars, dtype=np.float64)
-
-
-def _smoothed(density: FloatArray) -> FloatArray:
-    padded = np.pad(density, 1)
-    return np.asarray((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, dtype=np.float64)
 
 
 def _runs(dense: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
@@ -194,7 +186,14 @@ def match(book: SideBook, ranges: Sequence[Range], known: Sequence[Tracked], sha
 
 
 def follow(
-    symbol: str, window: int, book: SideBook, known: Sequence[Tracked], low_mark: float, high_mark: float, s: Signals
+    symbol: str,
+    window: int,
+    book: SideBook,
+    known: Sequence[Tracked],
+    low_mark: float,
+    high_mark: float,
+    s: Signals,
+    terrain: Terrain | None = None,
 ) -> tuple[list[Tracked], list[Tracked]]:
     """Move the clusters of one side on by one window.
 
@@ -206,23 +205,14 @@ def follow(
         low_mark: lowest mark price of the minute (USD).
         high_mark: highest mark price of the minute (USD).
         s: thresholds of the symbol.
+        terrain: the book's, where it is known already.
 
     Returns:
         The clusters to remember, and those that ended (state `swept` or `gone`); new objects, `known` stays.
     """
-    ranges = find(book, known, s)
+    ranges = find(book, known, s, terrain)
     matched = match(book, ranges, known, s.match_share)
-    visits = [
-        visit_after(
-            cluster.visit,
-            cluster.side,
-            (cluster.price_low, cluster.price_high),
-            cluster.at_risk,
-            (low_mark, high_mark),
-            s.rearm_percent,
-        )
-        for cluster in known
-    ]
+    visits = _visits(known, (low_mark, high_mark), s.rearm_percent)
     alive = [
         _born(symbol, window, book, item)
         if (number := matched.get(index)) is None
@@ -247,6 +237,21 @@ def follow(
         else:
             alive.append(missing)
     return alive, ended
+
+
+def _visits(known: Sequence[Tracked], marks: tuple[float, float], rearm_percent: float) -> list[Visit | None]:
+    """Return price's stay in each cluster at the end of a minute with these marks, lowest and highest."""
+    return [
+        visit_after(
+            cluster.visit,
+            cluster.side,
+            (cluster.price_low, cluster.price_high),
+            cluster.at_risk,
+            marks,
+            rearm_percent,
+        )
+        for cluster in known
+    ]
 
 
 def _place(book: SideBook, item: Range) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ Reads the expected notional of the two `SideBook`s of a minute: what will be exe
 that the move only partly crosses counts with the crossed part of its width, so the curve is continuous in the price.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +43,17 @@ def cumulative(book: SideBook) -> Curve:
 
 def liquidated_by(book: SideBook, price: float) -> int:
     """Return the notional (micro-USD) of the book's side that a move of the mark to `price` would liquidate."""
-    low, high = book.edges[:-1], book.edges[1:]
-    crossed = (high - price) / (high - low) if book.side == Side.LONG else (price - low) / (high - low)
+    return liquidated_by_each(book, (price,))[0]
+
+
+def liquidated_by_each(book: SideBook, prices: Sequence[float]) -> list[int]:
+    """Return the same for moves to each of `prices`."""
+    low, high, to = book.edges[:-1], book.edges[1:], np.array(prices)[:, None]
+    crossed = (high - to) / (high - low) if book.side == Side.LONG else (to - low) / (high - low)
     shares: npt.NDArray[np.float64] = np.clip(crossed, 0.0, 1.0)
-    return round(float(shares @ book.expected))
+    expected = book.expected.astype(np.float64)
+    # One by one: a product of a matrix may sum in another order.
+    return [round(float(each @ expected)) for each in shares]
 
 
 def imbalance_percent(long_usd: int, short_usd: int) -> float:

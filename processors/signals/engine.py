@@ -9,7 +9,9 @@ of the log alone.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -19,23 +21,20 @@ import polars as pl
 
 from liqheat.domain.events import Batch, Kind, schema_of
 from liqheat.domain.heatmap import TrackRecord
-from liqheat.domain.market import ALL_VENUES, Side, Venue
+from liqheat.domain.market import Venue
 from liqheat.domain.signals import Alert, Cascade, Cluster, ClusterShare, MarketSignal, SymbolSignal
 from liqheat.domain.venues import VENUE_FACTS
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.heatmap.rows import ClosedMinutes
-from processors.signals import clusters, funding, history, readings, track_record
-from processors.signals.alerts import Minute, SideCase
-from processors.signals.book import Rows, SideBook, rows_of, side_book
-from processors.signals.cascade_rows import VenueDepth, cascades
-from processors.signals.clusters import Tracked
-from processors.signals.rules import cluster_alerts, side_alerts
-from processors.signals.rules.entered import is_inside
+from processors.signals import funding, history, track_record
+from processors.signals.alerts import Minute
+from processors.signals.book import Rows, rows_of
+from processors.signals.judging import Case, Judgement, judge_all
 from processors.signals.state import NO_ROWS, Market, Reading, SignalState
 from processors.signals.track_record import ClosedMinute
 
-Record = Cluster | ClusterShare | Alert | SymbolSignal | MarketSignal | Cascade | TrackRecord
+Record = Judgement | TrackRecord
 
 _KINDS: dict[type[Record], Kind] = {
     Cluster: Kind.CLUSTERS,
@@ -59,34 +58,61 @@ def readings_of(closed: ClosedMinutes) -> Iterator[tuple[int, Reading]]:
         yield market, Reading(window, rows[starts[place] : starts[place + 1]], *own)
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A market's closed minute, with the memory of its symbol, which it changes, and the symbol's thresholds."""
+
+    state: SignalState
+    venue: str
+    reading: Reading
+    settings: Signals
+
+
 def update(
     state: SignalState, readings: Iterable[tuple[str, Reading]], settings: Signals, grid_factor: int
 ) -> list[tuple[Kind, str, Record]]:
-    """Take in what the position engine closed; return the records of the symbol's minutes that this completes.
+    """Take in what the position engine closed of one symbol; see `update_all`."""
+    closed = [Closed(state, venue, reading, settings) for venue, reading in readings]
+    return [record for _, record in update_all(closed, grid_factor)]
+
+
+def update_all(closed: Iterable[Closed], grid_factor: int) -> list[tuple[str, tuple[Kind, str, Record]]]:
+    """Take in what the position engine closed; return the records of the minutes of symbols that this completes.
+
+    What a minute is judged by follows from its readings alone; so all readings are taken in first, then the minutes
+    that are complete are judged together.
 
     Args:
-        state: the symbol's memory; changed.
-        readings: venue and minute, in the order in which they closed.
-        settings: thresholds of the symbol (`Signals.of`).
+        closed: minutes of each symbol in the order in which they closed.
         grid_factor: fine buckets in one published bucket.
 
     Returns:
-        Kind, venue (`ALL_VENUES` for what is about the symbol over all of them) and record, in order.
+        Symbol, and kind, venue (`ALL_VENUES` for what is about the symbol over all of them) and record, in order.
     """
-    records: list[tuple[Kind, str, Record]] = []
-    state.grid_factor = grid_factor
-    for venue, reading in readings:
-        market = state.markets.get(venue)
+    found: list[tuple[str, list[tuple[Kind, str, Record]] | Case]] = []
+    for each in closed:
+        state, reading = each.state, each.reading
+        state.grid_factor = grid_factor
+        market = state.markets.get(each.venue)
         if market is None:
-            market = state.markets[venue] = Market(funding_interval=VENUE_FACTS[Venue(venue)].funding_interval)
-        judged = track_record.add(market.record, _closed_minute(reading, grid_factor), Venue(venue))
-        records += [(Kind.TRACK_RECORD, venue, row) for row in judged]
+            interval = VENUE_FACTS[Venue(each.venue)].funding_interval
+            market = state.markets[each.venue] = Market(funding_interval=interval)
+        judged = track_record.add(market.record, _closed_minute(reading, grid_factor), Venue(each.venue))
+        if judged:
+            found.append((state.symbol, [(Kind.TRACK_RECORD, each.venue, row) for row in judged]))
         market.closed = max(market.closed, reading.window)
         if reading.window <= state.window:
-            _count(market, reading, state.window, settings)
+            _count(market, reading, state.window, each.settings)
         else:
             market.waiting[reading.window] = reading
-        records += [(_KINDS[type(record)], place, record) for place, record in _judge_ready(state, settings)]
+        found += [(state.symbol, case) for case in _complete(state, each.settings)]
+    answers = iter(judge_all([case for _, case in found if isinstance(case, Case)], grid_factor))
+    records: list[tuple[str, tuple[Kind, str, Record]]] = []
+    for symbol, said in found:
+        if isinstance(said, Case):
+            records += [(symbol, (_KINDS[type(record)], place, record)) for place, record in next(answers)]
+        else:
+            records += [(symbol, record) for record in said]
     return records
 
 
@@ -118,7 +144,8 @@ def to_batches(records: Sequence[tuple[str, tuple[Kind, str, Record]]]) -> list[
     ]
 
 
-def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, Record]]:
+def _complete(state: SignalState, settings: Signals) -> Iterator[Case]:
+    """Yield the minutes of a symbol that are to be judged now, and move its memory behind them."""
     while True:
         waiting = [window for market in state.markets.values() for window in market.waiting if window > state.window]
         if not waiting:
@@ -134,8 +161,12 @@ def _judge_ready(state: SignalState, settings: Signals) -> Iterator[tuple[str, R
             for each in sorted(each for each in market.waiting if each <= window):
                 _count(market, market.waiting.pop(each), state.window, settings)
         state.window = window
-        current = {Venue(name): market for name, market in state.markets.items() if market.reached > stale}
-        yield from _judge(state, current, settings)
+        # Copies: the markets go on before the minute is judged.
+        current = {Venue(name): copy(market) for name, market in state.markets.items() if market.reached > stale}
+        minute = _minute(state, current)
+        if minute is not None and state.grid_factor:
+            state.mark_close = minute.mark
+            yield Case(state, minute, current, settings)
         for market in state.markets.values():
             market.flows, market.executed = NO_ROWS, (0, 0)
             market.mark_high = market.mark_low = math.nan
@@ -150,7 +181,8 @@ def _count(market: Market, reading: Reading, judged: int, settings: Signals) -> 
     if reading.window > judged - settings.stale_minutes * MINUTE_MS:
         long_usd, short_usd = market.executed
         market.executed = long_usd + reading.liquidated_long_usd, short_usd + reading.liquidated_short_usd
-        market.flows = np.concatenate((market.flows, _flows(reading.rows)))
+        flows = _flows(reading.rows)
+        market.flows = np.concatenate((market.flows, flows)) if len(market.flows) else flows
     if reading.window <= market.reached:
         return
     before = market.latest
@@ -169,86 +201,12 @@ def _count(market: Market, reading: Reading, judged: int, settings: Signals) -> 
 
 def _flows(rows: Rows) -> Rows:
     """Return the rows that swept something, without their level."""
-    flows = rows[rows["swept"] > 0].copy()
+    flows = rows[rows["swept"] > 0]
     flows["at_risk"] = flows["expected"] = 0
     return flows
 
 
-def _levels(rows: Rows) -> Rows:
-    """Return the rows that hold something, without their flow."""
-    levels = rows[(rows["at_risk"] > 0) | (rows["expected"] > 0)].copy()
-    levels["swept"] = 0
-    return levels
-
-
-def _judge(state: SignalState, markets: dict[Venue, Market], settings: Signals) -> Iterator[tuple[str, Record]]:
-    """Yield the records of the minute `state.window`, with the venue that each belongs to."""
-    minute = _minute(state, markets)
-    if minute is None or not state.grid_factor:
-        return
-    rows: dict[Venue, list[Rows]] = {}
-    executed = {Side.LONG: 0, Side.SHORT: 0}
-    for venue, market in markets.items():
-        latest = NO_ROWS if market.latest is None else market.latest.rows
-        rows[venue] = [_levels(latest), market.flows]
-        executed[Side.LONG] += market.executed[0]
-        executed[Side.SHORT] += market.executed[1]
-    books: dict[Side, SideBook] = {}
-    now: list[Tracked] = []
-    ended: list[Tracked] = []
-    for side in Side:
-        book = side_book(side, minute.low, minute.high, settings.reach_percent, state.grid_factor, rows)
-        known = [cluster for cluster in state.clusters if cluster.side == side]
-        alive, over = clusters.follow(state.symbol, minute.window, book, known, minute.low, minute.high, settings)
-        now += alive
-        ended += over
-        books[side] = book
-    alerts = cluster_alerts(minute, state.clusters, now, ended, state.episodes, settings)
-    moves = _moves(minute, markets, books, settings)
-    alerts += side_alerts(SideCase(minute, executed, moves, settings), state.sides)
-    state.clusters, state.mark_close = now, minute.mark
-    seen = [cluster for cluster in now if cluster.seen == minute.window]
-    rows_out = [readings.cluster_row(minute, books[Side(cluster.side)], cluster) for cluster in (*seen, *ended)]
-    for row in rows_out:
-        yield ALL_VENUES, row
-    for cluster in seen:
-        for venue, share in readings.cluster_shares(minute, books[Side(cluster.side)], cluster):
-            yield venue.value, share
-    for alert in alerts:
-        yield ALL_VENUES, alert
-    for move in moves:
-        yield ALL_VENUES, move
-    signals = {venue: readings.market_signal(minute, market) for venue, market in markets.items()}
-    for venue, signal in signals.items():
-        yield venue.value, signal
-    alive_rows = rows_out[: len(seen)]
-    inside = frozenset(name for name, episode in state.episodes.items() if is_inside(episode))
-    yield ALL_VENUES, readings.symbol_signal(minute, markets, books, alive_rows, inside, signals, settings)
-
-
-def _moves(
-    minute: Minute, markets: dict[Venue, Market], books: dict[Side, SideBook], settings: Signals
-) -> list[Cascade]:
-    """Return where moves come to rest, against the order books that were read within `stale_minutes`."""
-    latest = [market.latest for market in markets.values() if market.latest is not None]
-    oldest = minute.window + MINUTE_MS - settings.stale_minutes * MINUTE_MS
-    depths = [
-        VenueDepth(
-            np.array(reading.bid_depth_usd),
-            np.array(reading.ask_depth_usd),
-            reading.bid_reach,
-            reading.ask_reach,
-            reading.open_interest_usd,
-        )
-        for reading in latest
-        if reading.depth_time >= oldest and reading.depth_time > 0
-    ]
-    interest = sum(reading.open_interest_usd for reading in latest if reading.open_interest_usd > 0)
-    sides = [books[side] for side in Side]
-    return cascades(minute.window, minute.mark, sides, depths, interest, settings.book_refill, minute.revision)
-
-
-def _minute(state: SignalState, markets: dict[Venue, Market]) -> Minute | None:
+def _minute(state: SignalState, markets: Mapping[Venue, Market]) -> Minute | None:
     """Return the symbol's minute: the median over venues of each mark, so that one broken feed moves nothing."""
     latest = [market.latest for market in markets.values() if market.latest is not None]
     closes = [reading.mark_close for reading in latest if not math.isnan(reading.mark_close)]

@@ -23,6 +23,8 @@ from processors.signals.round_numbers import distance_percent as round_number_di
 from processors.signals.round_numbers import nearest_round_number
 from processors.signals.state import Market
 
+_MOVES = (1, 2, 5, 10)
+"""Moves, in % of the mark, of which is published what they would liquidate."""
 _BAND_COLUMNS = tuple(f"share_{band.replace('-', '_').replace('x+', 'x_up')}" for band in LEVERAGE_BANDS)
 
 
@@ -115,8 +117,8 @@ def symbol_signal(
         signals: the venues' own readings of the same minute.
         settings: thresholds of the symbol.
     """
-    near_long = curves.liquidated_by(books[Side.LONG], minute.mark * (1 - settings.focus_percent / 100))
-    near_short = curves.liquidated_by(books[Side.SHORT], minute.mark * (1 + settings.focus_percent / 100))
+    near_long, *falls = _liquidated_within(minute, books[Side.LONG], (settings.focus_percent, *_MOVES))
+    near_short, *rises = _liquidated_within(minute, books[Side.SHORT], (settings.focus_percent, *_MOVES))
     imbalance = curves.imbalance_percent(near_long, near_short)
     venues = list(signals)
     weights = [_open_interest_usd(markets[venue]) for venue in venues]
@@ -137,7 +139,8 @@ def symbol_signal(
         near_long_usd=near_long,
         near_short_usd=near_short,
         imbalance=imbalance,
-        **_moves(minute, books),
+        **{f"down_{step}_usd": usd for step, usd in zip(_MOVES, falls, strict=True)},
+        **{f"up_{step}_usd": usd for step, usd in zip(_MOVES, rises, strict=True)},
         **_pain(books),
         nearest_long_distance=_nearest(clusters, Side.LONG),
         nearest_short_distance=_nearest(clusters, Side.SHORT),
@@ -179,13 +182,9 @@ def _next_settlement(signals: Mapping[Venue, MarketSignal]) -> float:
     return min((each.settlement_seconds for each in signals.values() if each.settlement_seconds >= 0), default=math.nan)
 
 
-def _moves(minute: Minute, books: Mapping[Side, SideBook]) -> dict[str, Any]:
-    """Return what moves of 1, 2, 5 and 10% each way would liquidate."""
-    return {
-        f"{name}_{step}_usd": curves.liquidated_by(books[side], minute.mark * (1 - int(side) * step / 100))
-        for name, side in (("down", Side.LONG), ("up", Side.SHORT))
-        for step in (1, 2, 5, 10)
-    }
+def _liquidated_within(minute: Minute, book: SideBook, percents: Sequence[float]) -> list[int]:
+    """Return what moves of so many percent towards a side would liquidate of it."""
+    return curves.liquidated_by_each(book, [minute.mark * (1 - int(book.side) * each / 100) for each in percents])
 
 
 def _pain(books: Mapping[Side, SideBook]) -> dict[str, Any]:
