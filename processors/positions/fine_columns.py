@@ -38,7 +38,9 @@ def per_level(fine: IntArray, factor: int) -> IntArray:
 
 def scaled(amounts: IntArray, factors: FloatArray | float) -> IntArray:
     """Return `amounts * factors` (float64) rounded down, each held at `MAXIMUM_BUCKET_MICRO_USD`."""
-    whole: IntArray = np.floor(np.minimum(amounts * factors, MAXIMUM_BUCKET_MICRO_USD)).astype(np.int64)
+    products = np.multiply(amounts, factors)
+    np.minimum(products, MAXIMUM_BUCKET_MICRO_USD, out=products)
+    whole: IntArray = np.floor(products, out=products).astype(np.int64)
     return whole
 
 

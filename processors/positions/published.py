@@ -18,7 +18,7 @@ from processors.positions.inferred_state import LONG, SHORT, SWEPT, InferredStat
 from processors.positions.sweeping import Sweep
 
 _CHUNK = 64
-_FAR_FIRST = np.arange(BANDS)[::-1]
+_FAR_FIRST = slice(None, None, -1)
 """Own bands, nearest first, in the order of `LEVERAGE_BANDS`: the lowest leverage is liquidated furthest away."""
 
 HOUR_DEVIATION = 0.75
@@ -167,7 +167,9 @@ def _cells(
     at_risk, expected = _levels(state, markets, sweep)
     opened, closed, swept = _flows(state, markets, sweep)
     by_band = _split(expected, at_risk)
-    held = (at_risk | by_band | opened | closed | swept) != 0
+    held = at_risk | by_band
+    for flow in (opened, closed, swept):
+        held |= flow
     row, side, band, level = np.nonzero(held)
     bucket = level + (state.base[markets] // state.factor)[row]
     amounts = (array[row, side, band, level] for array in (at_risk, by_band, opened, closed, swept))
@@ -180,37 +182,79 @@ def _levels(state: InferredState, markets: IntArray, sweep: Sweep | None = None)
     layers = state.layers[markets, 0]
     for layer in range(1, LAYERS):
         layers += state.layers[markets, layer]
-    bands = state.bands[markets]
+    standing = state.standing[markets]
     if sweep is not None:
-        bands[sweep.row, :, sweep.column] -= sweep.bands
         layers[sweep.row, sweep.column] -= sweep.layers.sum(axis=1)
-    bands = scaled(bands, state.multipliers[markets][:, :, None])
+        level = sweep.column // factor
+        for band in range(BANDS):
+            np.subtract.at(standing[:, band], (sweep.row, level), sweep.published[:, band])
     hoped = scaled(layers, state.kappa[markets, None])
-    is_long = np.arange(state.width) < (bucket_of(state.close[markets]) - state.base[markets])[:, None]
-    at_risk = np.stack([per_level(np.where(side[:, None], bands, 0), factor) for side in (is_long, ~is_long)], axis=1)
-    expected = np.stack([per_level(np.where(side, hoped, 0), factor) for side in (is_long, ~is_long)], axis=1)
-    return at_risk[:, :, _FAR_FIRST], expected
+    column = bucket_of(state.close[markets]) - state.base[markets]
+    own = column // factor
+    # Only the level of the mark has both sides: there fine buckets say what is whose.
+    row = np.flatnonzero((own >= 0) & (own < state.levels))
+    fine = own[row, None] * factor + np.arange(factor)
+    is_long = fine < column[row, None]
+    at_risk = _own_bands(state, markets, row, fine, sweep)
+    longs = np.where(is_long[:, :, None], at_risk, 0).sum(axis=1)
+    return (
+        _by_side(standing[:, _FAR_FIRST], own, row, longs[:, _FAR_FIRST]),
+        _by_side(per_level(hoped, factor), own, row, np.where(is_long, hoped[row[:, None], fine], 0).sum(axis=1)),
+    )
+
+
+def _own_bands(state: InferredState, markets: IntArray, row: IntArray, fine: IntArray, sweep: Sweep | None) -> IntArray:
+    """Return what is at risk in the fine columns (r, factor) of `row` (r,), their marks' levels; (r, factor, BANDS)."""
+    bands = state.bands[markets[row, None], :, fine]
+    if sweep is not None:
+        # Places of the rows in `row`, and which cells of theirs are in those levels.
+        place = np.full(len(markets), -1)
+        place[row] = np.arange(len(row))
+        at = place[sweep.row]
+        near = np.flatnonzero(at >= 0)
+        near = near[sweep.column[near] // state.factor == fine[at[near], 0] // state.factor]
+        bands[at[near], sweep.column[near] % state.factor] -= sweep.bands[near]
+    return scaled(bands, state.multipliers[markets[row]][:, None])
+
+
+def _by_side(amounts: IntArray, own: IntArray, row: IntArray, own_longs: IntArray) -> IntArray:
+    """Return `amounts` (n, ..., L) by side, (n, 2, ..., L).
+
+    Levels below `own` (n,) are of longs, above it of shorts. At it, `own_longs` (r, ...) are of longs in each `row`.
+    """
+    levels = amounts.shape[-1]
+    sides = np.empty((len(amounts), 2, *amounts.shape[1:]), np.int64)
+    is_long = np.arange(levels) < own[:, None]
+    longs = np.multiply(amounts, is_long if amounts.ndim == 2 else is_long[:, None], out=sides[:, LONG])
+    longs[row, ..., own[row]] = own_longs
+    np.subtract(amounts, longs, out=sides[:, SHORT])
+    return sides
 
 
 def _flows(state: InferredState, markets: IntArray, sweep: Sweep | None) -> tuple[IntArray, IntArray, IntArray]:
     """Return opened, closed and swept, each (n, 2, BANDS, L) by `LEVERAGE_BANDS`, micro-USD."""
+    shape = (len(markets), 2, BANDS, state.levels)
     if sweep is not None:
-        swept = np.zeros((len(markets), 2, BANDS, state.levels), dtype=np.int64)
+        swept = np.zeros(shape, dtype=np.int64)
         side = np.where(sweep.is_long, LONG, SHORT)
         for band in range(BANDS):
-            np.add.at(swept[:, :, band], (sweep.row, side, sweep.column // state.factor), sweep.published[:, band])
+            cells = sweep.row, side, sweep.column // state.factor
+            np.add.at(swept[:, :, _FAR_FIRST][:, :, band], cells, sweep.published[:, band])
         nothing = np.zeros_like(swept)
-        return nothing, nothing, swept[:, :, _FAR_FIRST]
+        return nothing, nothing, swept
     parts = []
     for kind in range(3):
-        before = (state.close_before if kind == SWEPT else state.close)[markets]
-        own = (bucket_of(before) - state.base[markets]) // state.factor
-        flows = state.flows[markets, kind]
-        level = np.arange(state.levels)
-        longs = np.where((level < own[:, None])[:, None], flows, 0)
+        part = np.zeros(shape, dtype=np.int64)
+        # Most markets open and close something in one minute of five.
+        some = np.flatnonzero(state.flows[markets, kind].any(axis=(1, 2)))
+        own_markets = markets[some]
+        before = (state.close_before if kind == SWEPT else state.close)[own_markets]
+        own = (bucket_of(before) - state.base[own_markets]) // state.factor
         inside = np.flatnonzero((own >= 0) & (own < state.levels))
-        longs[inside, :, own[inside]] = state.flows_long[markets[inside], kind]
-        parts.append(np.stack([longs, flows - longs], axis=1)[:, :, _FAR_FIRST])
+        longs = state.flows_long[own_markets[inside], kind]
+        flows = state.flows[own_markets, kind]
+        part[some] = _by_side(flows[:, _FAR_FIRST], own, inside, longs[:, _FAR_FIRST])
+        parts.append(part)
     return parts[0], parts[1], parts[2]
 
 
