@@ -4,6 +4,7 @@ Used by `inferred` alone: a row is a market, column 0 is the fine bucket `base`.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from liqheat.domain.price_grid import FloatArray, IntArray
 
@@ -54,3 +55,29 @@ def shifted(rows: IntArray, by: int) -> IntArray:
         else:
             moved[..., -by:] = rows[..., : width + by]
     return moved
+
+
+def own_level(column: IntArray, factor: int, levels: int) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+    """Return where marks in the fine columns `column` (n,) part a published level; only there are both sides.
+
+    Returns:
+        Rows whose mark lies in a level, shape (r,), that level's fine columns, (r, factor), and which are of longs.
+    """
+    own = column // factor
+    row = np.flatnonzero((own >= 0) & (own < levels))
+    fine = own[row, None] * factor + np.arange(factor)
+    return row, fine, fine < column[row, None]
+
+
+def by_side(amounts: IntArray, own: IntArray, row: IntArray, own_longs: IntArray) -> IntArray:
+    """Return `amounts` (n, ..., L) by side, (n, 2, ..., L), longs first.
+
+    Levels below `own` (n,) are of longs, above it of shorts. At it, `own_longs` (r, ...) are of longs in each `row`.
+    """
+    levels = amounts.shape[-1]
+    sides = np.empty((len(amounts), 2, *amounts.shape[1:]), np.int64)
+    is_long = np.arange(levels) < own[:, None]
+    longs = np.multiply(amounts, is_long if amounts.ndim == 2 else is_long[:, None], out=sides[:, 0])
+    longs[row, ..., own[row]] = own_longs
+    np.subtract(amounts, longs, out=sides[:, 1])
+    return sides

@@ -16,7 +16,7 @@ from liqheat.domain.windows import MINUTE_MS
 from processors.positions import inferred_codec
 from processors.positions.distances import BANDS
 from processors.positions.evidence import LEARNING_MINUTES
-from processors.positions.fine_columns import per_level, scaled, shifted
+from processors.positions.fine_columns import by_side, own_level, per_level, scaled, shifted
 from processors.positions.inferred_codec import MODEL_VERSION as MODEL_VERSION
 from processors.positions.inferred_codec import SavedInferred as SavedInferred
 from processors.positions.inferred_state import CLOSED, OPENED, SWEPT, InferredState
@@ -282,16 +282,14 @@ class InferredPositions:
         state.standing[markets] = per_level(after, factor)
         flows = np.empty((2, len(markets), 2), dtype=np.int64)
         closes = bucket_of(minute.mark_close) - state.base[markets]
-        is_long = np.arange(state.width) < closes[:, None]
         own = closes // factor
+        row, column, is_long = own_level(closes, factor, state.levels)
         for kind, fine in ((OPENED, opened), (CLOSED, closed)):
-            state.flows[markets, kind] += per_level(fine, factor)
-            longs = np.where(is_long[:, None], fine, 0)
-            by_level = per_level(longs, factor)
-            inside = np.flatnonzero((own >= 0) & (own < state.levels))
-            state.flows_long[markets[inside], kind] += by_level[inside, :, own[inside]]
-            flows[kind, :, 0] = longs.sum(axis=(1, 2))
-            flows[kind, :, 1] = fine.sum(axis=(1, 2)) - flows[kind, :, 0]
+            amounts = per_level(fine, factor)
+            longs = np.where(is_long[:, :, None], fine[row[:, None], :, column], 0).sum(axis=1)
+            state.flows[markets, kind] += amounts
+            state.flows_long[markets[row], kind] += longs
+            flows[kind] = by_side(amounts, own, row, longs).sum(axis=(2, 3))
         return flows
 
     def _step(

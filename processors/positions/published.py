@@ -13,7 +13,7 @@ from liqheat.domain.market import LEVERAGE_BANDS
 from liqheat.domain.price_grid import FloatArray, IntArray, bucket_of
 from processors.positions.distances import BAND_SHARES, BANDS, LAYERS
 from processors.positions.evidence import BAND_WEIGHT, KAPPA_WEIGHT, UNKNOWN_INTEREST
-from processors.positions.fine_columns import per_level, scaled
+from processors.positions.fine_columns import by_side, own_level, per_level, scaled
 from processors.positions.inferred_state import LONG, SHORT, SWEPT, InferredState
 from processors.positions.sweeping import Sweep
 
@@ -191,15 +191,12 @@ def _levels(state: InferredState, markets: IntArray, sweep: Sweep | None = None)
     hoped = scaled(layers, state.kappa[markets, None])
     column = bucket_of(state.close[markets]) - state.base[markets]
     own = column // factor
-    # Only the level of the mark has both sides: there fine buckets say what is whose.
-    row = np.flatnonzero((own >= 0) & (own < state.levels))
-    fine = own[row, None] * factor + np.arange(factor)
-    is_long = fine < column[row, None]
+    row, fine, is_long = own_level(column, factor, state.levels)
     at_risk = _own_bands(state, markets, row, fine, sweep)
     longs = np.where(is_long[:, :, None], at_risk, 0).sum(axis=1)
     return (
-        _by_side(standing[:, _FAR_FIRST], own, row, longs[:, _FAR_FIRST]),
-        _by_side(per_level(hoped, factor), own, row, np.where(is_long, hoped[row[:, None], fine], 0).sum(axis=1)),
+        by_side(standing[:, _FAR_FIRST], own, row, longs[:, _FAR_FIRST]),
+        by_side(per_level(hoped, factor), own, row, np.where(is_long, hoped[row[:, None], fine], 0).sum(axis=1)),
     )
 
 
@@ -215,20 +212,6 @@ def _own_bands(state: InferredState, markets: IntArray, row: IntArray, fine: Int
         near = near[sweep.column[near] // state.factor == fine[at[near], 0] // state.factor]
         bands[at[near], sweep.column[near] % state.factor] -= sweep.bands[near]
     return scaled(bands, state.multipliers[markets[row]][:, None])
-
-
-def _by_side(amounts: IntArray, own: IntArray, row: IntArray, own_longs: IntArray) -> IntArray:
-    """Return `amounts` (n, ..., L) by side, (n, 2, ..., L).
-
-    Levels below `own` (n,) are of longs, above it of shorts. At it, `own_longs` (r, ...) are of longs in each `row`.
-    """
-    levels = amounts.shape[-1]
-    sides = np.empty((len(amounts), 2, *amounts.shape[1:]), np.int64)
-    is_long = np.arange(levels) < own[:, None]
-    longs = np.multiply(amounts, is_long if amounts.ndim == 2 else is_long[:, None], out=sides[:, LONG])
-    longs[row, ..., own[row]] = own_longs
-    np.subtract(amounts, longs, out=sides[:, SHORT])
-    return sides
 
 
 def _flows(state: InferredState, markets: IntArray, sweep: Sweep | None) -> tuple[IntArray, IntArray, IntArray]:
@@ -253,7 +236,7 @@ def _flows(state: InferredState, markets: IntArray, sweep: Sweep | None) -> tupl
         inside = np.flatnonzero((own >= 0) & (own < state.levels))
         longs = state.flows_long[own_markets[inside], kind]
         flows = state.flows[own_markets, kind]
-        part[some] = _by_side(flows[:, _FAR_FIRST], own, inside, longs[:, _FAR_FIRST])
+        part[some] = by_side(flows[:, _FAR_FIRST], own, inside, longs[:, _FAR_FIRST])
         parts.append(part)
     return parts[0], parts[1], parts[2]
 

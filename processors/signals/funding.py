@@ -11,7 +11,7 @@ import numpy as np
 
 from liqheat.domain.price_grid import FloatArray
 from liqheat.domain.windows import HOUR_MS
-from processors.signals.history import FUNDING_RATE, WINDOW
+from processors.signals.history import FUNDING_RATE, count_until
 
 FUNDING_WINDOW_MS = 4 * HOUR_MS
 COMPARED_MS = 8 * HOUR_MS
@@ -25,7 +25,8 @@ def learned_interval(interval: int, settlement_before: int, settlement: int) -> 
 
 def mean_rate(history: FloatArray, window: int, interval: int) -> float:
     """Return the mean funding rate, as a rate of eight hours, over the four hours that end with minute `window`."""
-    rates = history[(history[:, WINDOW] > window - FUNDING_WINDOW_MS) & (history[:, WINDOW] <= window), FUNDING_RATE]
+    own = slice(count_until(history, window - FUNDING_WINDOW_MS), count_until(history, window))
+    rates = history[own, FUNDING_RATE]
     rates = rates[~np.isnan(rates)]
     return float(rates.mean()) * COMPARED_MS / interval if len(rates) else float("nan")
 

@@ -22,12 +22,17 @@ EMPTY = np.empty((0, 4), dtype=np.float64)
 def appended(history: FloatArray, window: int, mark_price: float, funding_rate: float, coins: float) -> FloatArray:
     """Return `history` (minutes in rows, ascending) with one minute more and without those too old."""
     row = np.array([[window, mark_price, funding_rate, coins]], dtype=np.float64)
-    return np.vstack((history[history[:, WINDOW] > window - KEPT_MS], row))
+    return np.concatenate((history[count_until(history, window - KEPT_MS) :], row))
+
+
+def count_until(history: FloatArray, window: int) -> int:
+    """Return how many minutes of `history` are not after the minute `window` (ms)."""
+    return int(history[:, WINDOW].searchsorted(window, side="right"))
 
 
 def value_at(history: FloatArray, column: int, window: int, tolerance_ms: int = HOUR_MS // 4) -> float:
     """Return the latest known value at the minute `window` (ms) or at most `tolerance_ms` before; NaN if none is."""
-    place = int(np.searchsorted(history[:, WINDOW], window, side="right"))
+    place = count_until(history, window)
     while place and history[place - 1, WINDOW] >= window - tolerance_ms:
         place -= 1
         value = float(history[place, column])

@@ -120,9 +120,8 @@ def symbol_signal(
     near_long, *falls = _liquidated_within(minute, books[Side.LONG], (settings.focus_percent, *_MOVES))
     near_short, *rises = _liquidated_within(minute, books[Side.SHORT], (settings.focus_percent, *_MOVES))
     imbalance = curves.imbalance_percent(near_long, near_short)
-    venues = list(signals)
-    weights = [_open_interest_usd(markets[venue]) for venue in venues]
-    rate = funding.weighted_mean([signals[venue].funding_rate_4h for venue in venues], weights)
+    weights = [_open_interest_usd(markets[venue]) for venue in signals]
+    rate = funding.weighted_mean([signal.funding_rate_4h for signal in signals.values()], weights)
     histories = {venue: market.history for venue, market in markets.items()}
     agreements = _agreements(signals, settings)
     change_4h = open_interest.total_change_percent(histories, minute.window, 4 * HOUR_MS)
