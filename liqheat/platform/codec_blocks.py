@@ -77,7 +77,7 @@ class RowBlock:
     @property
     def height(self) -> int:
         """Number of rows."""
-        return int(self.heights.sum())
+        return sum(self.heights.tolist())
 
     def rows(self) -> list[Rows]:
         """Return the rows of each message."""

@@ -138,7 +138,9 @@ def _markets(state: PartitionState, blocks: Sequence[RowBlock]) -> tuple[IntArra
     ]
     for _, venue, symbol in sorted(unknown):
         state.number_of(venue, symbol)
-    rows: list[IntArray] = []
+    runs: list[IntArray] = []
+    starts: list[IntArray] = []
+    total = 0
     instruments: dict[int, str] = {}
     latest: dict[int, int] = {}
     for block, each in zip(blocks, mentions, strict=True):
@@ -146,8 +148,11 @@ def _markets(state: PartitionState, blocks: Sequence[RowBlock]) -> tuple[IntArra
         for number, (_, _, instrument), last in zip(numbers, each.markets, each.last, strict=True):
             if last >= latest.get(number, -1):
                 latest[number], instruments[number] = last, instrument
-        rows.append(np.repeat(np.array(numbers)[each.of_run], np.diff(block.starts, append=block.height)))
-    return np.concatenate(rows), instruments
+        runs.append(np.array(numbers)[each.of_run])
+        starts.append(block.starts + total)
+        total += block.height
+    ends = np.concatenate([*starts, np.array([total])])[1:]
+    return np.repeat(np.concatenate(runs), ends - np.concatenate(starts)), instruments
 
 
 def _columns_of(kind: Kind, parts: list[RowBlock]) -> dict[str, Any]:

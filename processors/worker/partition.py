@@ -53,6 +53,11 @@ class SymbolPlace:
     applied_offset: int
     uncovered: int | None = None
 
+    def cover(self, first: int, last: int) -> None:
+        """Note that its messages at the offsets `first` to `last` are in its state."""
+        self.applied_offset = max(self.applied_offset, last)
+        self.uncovered = first if self.uncovered is None else min(self.uncovered, first)
+
 
 @dataclass(slots=True, eq=False)
 class Partition(Generic[State]):
@@ -81,15 +86,17 @@ class Partition(Generic[State]):
 
     def cover(self, block: RowBlock, offsets: Sequence[int]) -> None:
         """Note that the messages of `block`, which are at `offsets`, are in the state of their symbols."""
+        self.highest_applied = max(self.highest_applied, offsets[-1])
+        if len(offsets) == 1:
+            for name, _ in block.markets:
+                self.symbols[name].cover(offsets[0], offsets[0])
+            return
         of_run = np.repeat(np.array(offsets), block.runs)
         first, last = np.empty((2, len(block.markets)), np.int64)
         # Of those given for one place the last one stays.
         first[block.market[::-1]], last[block.market] = of_run[::-1], of_run
-        self.highest_applied = max(self.highest_applied, offsets[-1])
         for (name, _), low, high in zip(block.markets, first.tolist(), last.tolist(), strict=True):
-            symbol = self.symbols[name]
-            symbol.applied_offset = max(symbol.applied_offset, high)
-            symbol.uncovered = low if symbol.uncovered is None else min(symbol.uncovered, low)
+            self.symbols[name].cover(low, high)
 
     def covered_up_to(self, reached: int) -> int:
         """Return the offset before which all messages are in checkpoints, `reached` being where the cursor was."""
