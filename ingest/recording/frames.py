@@ -131,7 +131,7 @@ def read_recording(path: Path, on_bad_line: OnBadLine | None = None) -> Iterator
         for number, line in enumerate(_lines(lines, path, on_bad_line), start=1):
             try:
                 recorded = _DECODER.decode(line)
-                # It stands for the time of what carries none, and is what other times are judged by.
+                # Events without a time take this one, and other times are judged by it.
                 timely(recorded.received_at, 0)
             except (msgspec.DecodeError, UnicodeDecodeError, PoisonMessage) as error:
                 if not line.endswith(b"\n") and not isinstance(error, PoisonMessage):

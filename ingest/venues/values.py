@@ -150,14 +150,14 @@ def part_of(report: Report, name: str, row: Any, read: Callable[[], T], unknown:
         return unknown
 
 
-def check_named(asked: str, told: Text) -> None:
+def check_named(asked: str, answered: Text) -> None:
     """Refuse an answer that names another instrument than it was asked for; one that names none is believed.
 
     Raises:
         PoisonMessage: it does.
     """
-    if told and text_of(told) != asked:
-        raise PoisonMessage(f"Expected an answer about {asked}, was one about {text_of(told)[:40]}")
+    if answered and text_of(answered) != asked:
+        raise PoisonMessage(f"Expected an answer about {asked}, was one about {text_of(answered)[:40]}")
 
 
 def unread_instruments(refused: Iterable[Refusal], names: Collection[str]) -> set[str]:

@@ -175,7 +175,7 @@ def _runs(symbols: Views, instruments: Views, heights: IntArray) -> tuple[list[t
     changes[1:] |= symbols.differ() | instruments.differ()
     starts = np.flatnonzero(changes)
     names = np.concatenate([symbols.names(starts), instruments.names(starts)], axis=1)
-    # As one item of so many bytes a line is compared whole.
+    # Each line as one item of fixed length, so that numpy compares it whole.
     lines = names.view(f"V{names.shape[1]}").ravel()
     found, firsts, market = np.unique(lines, return_index=True, return_inverse=True)
     markets = _markets(symbols, instruments, found.tolist(), starts[firsts].tolist())

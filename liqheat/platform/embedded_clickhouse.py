@@ -5,7 +5,7 @@ empty or short, and makes such a part of a merge, whose sources it then removes.
 query meets the part, or the engine's next start sets it aside with all the rows that were merged into it.
 
 So the engine takes no insert on the last 64 MB of a disk and keeps the sources of a merge for eight minutes
-(`embedded_clickhouse.xml`), and whoever writes watches the counter (`FailedWrites`).
+(`embedded_clickhouse.xml`), and each writer watches the counter (`FailedWrites`).
 """
 
 import shutil
