@@ -26,7 +26,11 @@ def register(app: typer.Typer) -> None:
 
 def view(
     port: int = typer.Option(
-        None, min=1, max=65_535, help="Port of the page.", show_default="LIQHEAT_VIEWER__PORT, 8080"
+        None,
+        min=0,
+        max=65_535,
+        help="Port of the page; 0 takes a free one.",
+        show_default="LIQHEAT_VIEWER__PORT, 8080",
     ),
     data_dir: Path = typer.Option(None, help="Show what `liqheat demo` or `live` left here, instead of a server's."),
 ) -> None:

@@ -172,12 +172,13 @@ async def test_a_ban_by_403_stops_all_requests_for_ten_minutes() -> None:
 async def test_the_end_of_a_ban_is_read_from_the_message_and_from_a_date() -> None:
     def answer(number: int) -> web.Response:
         now = venue.clock.now_ms()
+        of_venue = {"Date": formatdate(now / 1_000, usegmt=True)}
         if number == 1:
             until = f"Way too many requests; IP banned until {now + 90_000}."
-            return web.json_response({"code": -1003, "msg": until}, status=418)
+            return web.json_response({"code": -1003, "msg": until}, status=418, headers=of_venue)
         if number == 2:
             date = formatdate((now + 40_000) / 1_000, usegmt=True)
-            return web.Response(status=429, headers={"Retry-After": date})
+            return web.Response(status=429, headers={"Retry-After": date} | of_venue)
         return web.Response(body=b"ok")
 
     async with served(answer) as venue:
