@@ -15,11 +15,13 @@ from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from liqheat.platform import kafka
+from liqheat.platform.broker_watch import BrokerWatch, name_of
 from liqheat.platform.clock import Clock, SystemClock
 from liqheat.platform.dead_letters import KafkaDeadLetters
-from liqheat.platform.errors import ConfigurationError
+from liqheat.platform.errors import ConfigurationError, TransientError
 from liqheat.platform.polling import CalmPoll, finish_joining
 from liqheat.platform.settings import Settings
+from liqheat.platform.standstill import Standstill
 from liqheat.platform.topics import Topic
 from sinks.clickhouse.migrate import pending_migrations
 from sinks.clickhouse.tables import TOPICS
@@ -52,6 +54,9 @@ class Sink:
         """Whether it is the one sink of its group that does what is to be done once, as of its last poll."""
         self._loop: SinkLoop | None = None
         self._source: KafkaSource | None = None
+        self._standstill = Standstill[str]()
+        self.broker: BrokerWatch | None = None
+        """The watch that says what is to be read; without one a client that delivers nothing is not noticed."""
         self.ready = threading.Event()
         """Set once the consumer has partitions to read."""
 
@@ -81,7 +86,8 @@ class Sink:
         """Consume until `stop` is set, then write and commit what was read. Blocks; the caller brings a thread.
 
         Raises:
-            TransientError: Kafka or ClickHouse cannot be reached at start, or a topic is missing.
+            TransientError: Kafka or ClickHouse cannot be reached at start, a topic is missing, or Kafka's client
+                delivers a partition no longer.
             ConfigurationError: the tables are missing or of another version.
             FatalError: see `SinkLoop.step`.
         """
@@ -103,12 +109,27 @@ class Sink:
                     self.leads = source.leads
                     if source.assigned:
                         self.ready.set()
+                    self._end_at_standstill(loop, source)
                 loop.finish()
         except KafkaError as error:
             raise kafka.unreachable(self._settings.kafka, error) from error
         finally:
             source.close()
             dead_letters.close()
+
+    def _end_at_standstill(self, loop: SinkLoop, source: "KafkaSource") -> None:
+        if self.broker is None:
+            return
+        # While nothing can be stored, nothing is asked for.
+        halted = None if loop.problem() else self.broker.halted()
+        place = self._standstill.look(source.polling_seconds, source.delivered, halted)
+        if place is None:
+            return
+        loop.finish()
+        raise TransientError(
+            f"Kafka's client delivers nothing of {place}, though messages wait there; started again, the sink goes on "
+            "from its last commit"
+        )
 
     @contextmanager
     def _judging(self, stop: threading.Event) -> Iterator[None]:
@@ -140,6 +161,10 @@ class KafkaSource:
         """When the last poll began (monotonic s)."""
         self.held: frozenset[Any] = frozenset()
         """Partitions to read, as of the last poll: the client's own set changes in its thread."""
+        self.delivered: dict[str, int] = {}
+        """Messages handed out so far of each of these (`topic[number]`), since it came."""
+        self.polling_seconds = 0.0
+        """For how long the client could have handed out messages."""
         self._sink = settings.sink
         self._topics = [settings.kafka.topic(topic) for topic in TOPICS]
         self._consumer = kafka.consumer(
@@ -184,7 +209,14 @@ class KafkaSource:
         polled = self._poll(timeout, limit)
         finish_joining(self._consumer)
         self.held = frozenset(self._consumer.assignment())
+        self._note(polled, timeout)
         return polled
+
+    def _note(self, polled: Mapping[Any, Sequence[Message]], timeout: float) -> None:
+        """Count what was handed out, and the time; not that of a process which was itself held up."""
+        self.polling_seconds += min(self._clock.monotonic() - self.polled_at, timeout + 1.0)
+        counts = {place: self.delivered.get(name_of(*place), 0) + len(polled.get(place, ())) for place in self.held}
+        self.delivered = {name_of(*place): count for place, count in counts.items()}
 
     def pause(self) -> None:
         """See `Source`."""

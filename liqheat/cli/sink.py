@@ -21,7 +21,7 @@ def sink(
     from liqheat.platform.ending import limit_the_end
     from liqheat.platform.health import Condition, Level
     from liqheat.platform.settings import load
-    from liqheat.platform.watching import watched
+    from liqheat.platform.watching import broker_watch, watched
     from sinks.clickhouse import migrate as migrations
     from sinks.clickhouse.tables import TOPICS
     from sinks.service import Sink
@@ -40,16 +40,8 @@ def sink(
         running = Sink(settings, client, studies=studies(settings))
         more = [Condition("polling", running.stuck, Level.LIVE)]
         group = settings.sink.group
-        watch = watched(
-            settings,
-            "sink",
-            running.problem,
-            group=group,
-            topics=TOPICS,
-            reached=running.reached,
-            database=True,
-            more=more,
-        )
+        running.broker = broker_watch(settings.kafka, group, TOPICS, running.reached)
+        watch = watched(settings, "sink", running.problem, group=group, database=True, more=more, broker=running.broker)
         with watch:
             running.run(stop)
     finally:

@@ -90,7 +90,7 @@ async def _serve(settings: "Settings", open_client: "Callable[[], Client]", sink
 
     from liqheat.platform.ending import limit_the_end
     from liqheat.platform.health import Condition, Level
-    from liqheat.platform.watching import watched
+    from liqheat.platform.watching import broker_watch, watched
     from liqheat.viewer.server import ViewerServer
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -100,8 +100,9 @@ async def _serve(settings: "Settings", open_client: "Callable[[], Client]", sink
     with ExitStack() as stack:
         if sink is not None:
             more = [Condition("polling", sink.stuck, Level.LIVE)]
-            group, reached = settings.sink.group, sink.reached
-            watch = watched(settings, "serve-local", sink.problem, group=group, reached=reached, more=more)
+            group = settings.sink.group
+            sink.broker = broker_watch(settings.kafka, group, (), sink.reached)
+            watch = watched(settings, "serve-local", sink.problem, group=group, more=more, broker=sink.broker)
             stack.enter_context(watch)
         async with ViewerServer(settings.viewer, open_client, settings.engine.grid_factor) as viewer:
             structlog.get_logger().info("viewer_ready", address=viewer.address)

@@ -63,6 +63,10 @@ class BrokerWatch(ServerWatch):
         """
         return {} if self.is_failing else _of_topic(topic, partitions, self._judge.standing())
 
+    def halted(self) -> dict[str, float] | None:
+        """Return the same of each partition (`topic[number]`); None while the broker does not answer."""
+        return None if self.is_failing else self._judge.standing()
+
     def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """Return the offset that the next message of each of `partitions` will get, as the broker said last."""
         return {} if self.is_failing else _of_topic(topic, partitions, self._judge.ends)
@@ -90,10 +94,10 @@ class BrokerWatch(ServerWatch):
         # What is no longer kept is not waited for.
         begins = self._client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
         behind = {
-            _name_of(*place): (max(committed.get(place, 0), int(begins[place].offset)), int(end.offset))
+            name_of(*place): (max(committed.get(place, 0), int(begins[place].offset)), int(end.offset))
             for place, end in ends.items()
         }
-        reached = None if own is None else {_name_of(*place): at or 0 for place, at in own.items()}
+        reached = None if own is None else {name_of(*place): at or 0 for place, at in own.items()}
         self._judge.note(time.monotonic(), behind, reached)
 
     def _committed(self, group: str) -> Mapping[TopicPartition, int]:
@@ -115,12 +119,13 @@ class BrokerWatch(ServerWatch):
             return
 
 
-def _name_of(topic: str, partition: int) -> str:
+def name_of(topic: str, partition: int) -> str:
+    """Return how a partition is called in lags and problems."""
     return f"{topic}[{partition}]"
 
 
 def _of_topic(topic: str, partitions: Iterable[int], values: Mapping[str, T]) -> dict[int, T]:
-    names = {number: _name_of(topic, number) for number in partitions}
+    names = {number: name_of(topic, number) for number in partitions}
     return {number: values[name] for number, name in names.items() if name in values}
 
 

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from liqheat.platform.ending import leave_within, limit_the_end
 from liqheat.platform.errors import FatalError, TransientError
 from liqheat.platform.settings import Settings
+from liqheat.platform.standstill import Standstill
 from liqheat.platform.topics import Topic
 from liqheat.platform.watching import broker_watch, watched
 from processors.worker.checkpoint import partition_of
@@ -28,7 +29,6 @@ from processors.worker.engine import Engine, State
 from processors.worker.faust_app import GROUP, make_app, make_table
 from processors.worker.faust_outlet import FaustOutlet
 from processors.worker.rewinding_consumer import RewindingConsumer
-from processors.worker.standstill import Standstill
 
 _LOG = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class Worker:
         outlet = FaustOutlet(self._app, self._table, settings.kafka)
         self._driver = Driver(engine, settings.engine, outlet, settings.kafka.partitions)
         self._broker = broker_watch(settings.kafka, GROUP, _READ, self._reached)
-        self._standstill = Standstill()
+        self._standstill = Standstill[int]()
         self._began: dict[str, float] = {}
         self._failure: asyncio.Future[None] | None = None
         self._is_assigned = False

@@ -15,7 +15,7 @@ from tests.support.workers import rewind, start_worker, wait_until_done, write_l
 pytestmark = pytest.mark.kafka
 
 _DEAF = """
-from processors.worker import standstill
+from liqheat.platform import standstill
 from processors.worker.rewinding_consumer import RewindingConsumer
 standstill.IDLE_SECONDS = 3.0
 RewindingConsumer.bundle = lambda self, partition, offset: []
