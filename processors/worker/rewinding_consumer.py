@@ -14,7 +14,7 @@ from typing import Any
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
-BUNDLE_MESSAGES = 2_048
+BUNDLE_MESSAGES = 512
 BUNDLE_BYTES = 2_000_000
 """Most messages of one bundle, and bytes after which it ends."""
 
