@@ -4,7 +4,7 @@ First step of the signals: `rows_of` turns the levels of closed minutes into a c
 checkpoint can hold, `side_books` lays the venues' rows of many symbols on runs of price buckets, each symbol's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,20 +93,6 @@ class MapMinute:
     pieces: Sequence[Piece]
 
 
-def side_book(
-    side: Side,
-    low_mark: float,
-    high_mark: float,
-    reach_percent: float,
-    factor: int,
-    rows: Mapping[Venue, Sequence[Rows]],
-) -> SideBook:
-    """Lay the rows of all venues on one run of buckets; see `side_books`."""
-    pieces = [Piece(venue, piece) for venue, own in rows.items() for piece in own]
-    (books,) = side_books([MapMinute(low_mark, high_mark, reach_percent, pieces)], factor)
-    return books[side]
-
-
 def side_books(minutes: Sequence[MapMinute], factor: int) -> list[dict[Side, SideBook]]:
     """Lay the rows of each minute on two runs of buckets.
 
@@ -122,56 +108,38 @@ def side_books(minutes: Sequence[MapMinute], factor: int) -> list[dict[Side, Sid
     first, last = bucket_of(np.clip(ends, MINIMUM_PRICE, MAXIMUM_PRICE), factor).T
     size = last - first + 1
     # One line per book, longs before shorts, as wide as the widest.
-    shape = (len(size), int(size.max()))
-    amounts = _Amounts.of(shape)
-    amounts.add(minutes, first, size)
-    edges = lower_edge(np.minimum(first[:, None] + np.arange(shape[1] + 1), last[:, None] + 1), factor)
-    ordered = amounts.in_order()
+    width = int(size.max())
+    amounts = _amounts(minutes, first, size, width)
+    edges = lower_edge(np.minimum(first[:, None] + np.arange(width + 1), last[:, None] + 1), factor)
     books = [
         SideBook(
-            side,
-            int(first[number]),
-            edges[number, : end + 1],
-            *(lines[number, :end] for lines in ordered),
+            side=side,
+            base=int(first[number]),
+            edges=edges[number, : end + 1],
+            **{name: lines[number, :end] for name, lines in amounts.items()},
         )
         for number, (side, end) in enumerate(zip((*Side,) * len(minutes), size.tolist(), strict=True))
     ]
     return [{book.side: book for book in books[number : number + 2]} for number in range(0, len(books), 2)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Amounts:
-    """The amounts of `SideBook`, but for `at_risk`, of many books: shape (books, buckets, ...)."""
+def _amounts(minutes: Sequence[MapMinute], first: IntArray, size: IntArray, width: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the amounts of the two books of each minute, by the names of `SideBook`, shape (books, width, ...).
 
-    expected: IntArray
-    swept: IntArray
-    observed: IntArray
-    by_venue: IntArray
-    by_band: IntArray
-    confidence: FloatArray
-
-    @classmethod
-    def of(cls, shape: tuple[int, int]) -> "_Amounts":
-        expected, swept, observed = np.zeros((3, *shape), dtype=np.int64)
-        by_venue = np.zeros((*shape, len(VENUES)), dtype=np.int64)
-        by_band = np.zeros((*shape, len(LEVERAGE_BANDS)), dtype=np.int64)
-        return cls(expected, swept, observed, by_venue, by_band, np.zeros(shape))
-
-    def in_order(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return the amounts in the order of the fields of `SideBook`."""
-        at_risk = self.by_venue.sum(axis=2)
-        return at_risk, self.expected, self.swept, self.observed, self.by_venue, self.by_band, self.confidence
-
-    def add(self, minutes: Sequence[MapMinute], first: IntArray, size: IntArray) -> None:
-        """Add the rows of each minute to its two books, which begin at the buckets `first`, venue by venue."""
-        given = [
-            (number, VENUES.index(piece.venue), piece)
-            for number, minute in enumerate(minutes)
-            for piece in sorted(minute.pieces, key=lambda piece: VENUES.index(piece.venue))
-            if len(piece.rows)
-        ]
-        if not given:
-            return
+    Books begin at the buckets `first` and have `size` of them; rows are added venue by venue.
+    """
+    shape = (len(size), width)
+    expected, swept, observed = np.zeros((3, *shape), dtype=np.int64)
+    by_venue = np.zeros((*shape, len(VENUES)), dtype=np.int64)
+    by_band = np.zeros((*shape, len(LEVERAGE_BANDS)), dtype=np.int64)
+    confidence = np.zeros(shape)
+    given = [
+        (number, VENUES.index(piece.venue), piece)
+        for number, minute in enumerate(minutes)
+        for piece in sorted(minute.pieces, key=lambda piece: VENUES.index(piece.venue))
+        if len(piece.rows)
+    ]
+    if given:
         # As plain bytes: numpy would compare the types of records field by field.
         rows = np.concatenate([piece.rows.view(f"V{ROW.itemsize}") for _, _, piece in given]).view(ROW)
         marks = np.array([(number, venue, piece.holds, piece.flows) for number, venue, piece in given])
@@ -179,13 +147,22 @@ class _Amounts:
         book = 2 * minute + (rows["side"] != Side.LONG)
         position = rows["bucket"] - first[book]
         inside = np.flatnonzero((position >= 0) & (position < size[book]))
-        rows, cell = rows[inside], book[inside] * self.expected.shape[1] + position[inside]
+        rows, cell = rows[inside], book[inside] * width + position[inside]
         # On flat contiguous arrays numpy adds many times faster than on pairs of indices or fields of records.
         levels = rows["at_risk"] * holds[inside]
-        np.add.at(self.by_venue.reshape(-1), cell * len(VENUES) + venue[inside], levels)
-        np.add.at(self.expected.reshape(-1), cell, rows["expected"] * holds[inside])
-        np.add.at(self.swept.reshape(-1), cell, rows["swept"] * flows[inside])
-        np.add.at(self.observed.reshape(-1), cell, levels * rows["observed"])
-        np.add.at(self.confidence.reshape(-1), cell, levels * rows["confidence"].astype(np.float64))
+        np.add.at(by_venue.reshape(-1), cell * len(VENUES) + venue[inside], levels)
+        np.add.at(expected.reshape(-1), cell, rows["expected"] * holds[inside])
+        np.add.at(swept.reshape(-1), cell, rows["swept"] * flows[inside])
+        np.add.at(observed.reshape(-1), cell, levels * rows["observed"])
+        np.add.at(confidence.reshape(-1), cell, levels * rows["confidence"].astype(np.float64))
         banded = np.flatnonzero(rows["band"] >= 0)
-        np.add.at(self.by_band.reshape(-1), cell[banded] * len(LEVERAGE_BANDS) + rows["band"][banded], levels[banded])
+        np.add.at(by_band.reshape(-1), cell[banded] * len(LEVERAGE_BANDS) + rows["band"][banded], levels[banded])
+    return {
+        "at_risk": by_venue.sum(axis=2),
+        "expected": expected,
+        "swept": swept,
+        "observed": observed,
+        "by_venue": by_venue,
+        "by_band": by_band,
+        "confidence": confidence,
+    }

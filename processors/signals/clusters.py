@@ -35,7 +35,7 @@ from liqheat.domain.price_grid import FloatArray, IntArray
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from processors.signals.book import SideBook
-from processors.signals.terrain import Terrain, terrains
+from processors.signals.terrain import Terrain
 from processors.signals.visits import Visit, fed, is_swept, visit_after
 
 
@@ -88,16 +88,11 @@ def labels_of(book: SideBook, known: Sequence[Tracked]) -> IntArray:
     return labels
 
 
-def find(book: SideBook, known: Sequence[Tracked], settings: Signals, terrain: Terrain | None = None) -> list[Range]:
-    """Return the clusters of a side in price order, by the method of this module (steps 1 to 4).
-
-    `terrain` is the book's, where it is known already.
-    """
+def find(book: SideBook, known: Sequence[Tracked], settings: Signals, terrain: Terrain) -> list[Range]:
+    """Return the clusters of a side in price order, by this module's steps 1 to 4; `terrain` is the book's."""
     total = int(book.at_risk.sum())
     if total == 0:
         return []
-    if terrain is None:
-        (terrain,) = terrains([book], [settings.local_percent])
     density = terrain.density
     labels = labels_of(book, known)
     floor = settings.dense_factor * terrain.surroundings
@@ -193,7 +188,7 @@ def follow(
     low_mark: float,
     high_mark: float,
     s: Signals,
-    terrain: Terrain | None = None,
+    terrain: Terrain,
 ) -> tuple[list[Tracked], list[Tracked]]:
     """Move the clusters of one side on by one window.
 
@@ -205,7 +200,7 @@ def follow(
         low_mark: lowest mark price of the minute (USD).
         high_mark: highest mark price of the minute (USD).
         s: thresholds of the symbol.
-        terrain: the book's, where it is known already.
+        terrain: the book's.
 
     Returns:
         The clusters to remember, and those that ended (state `swept` or `gone`); new objects, `known` stays.

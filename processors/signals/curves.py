@@ -41,13 +41,8 @@ def cumulative(book: SideBook) -> Curve:
     return Curve(book.edges[1:], np.cumsum(book.expected))
 
 
-def liquidated_by(book: SideBook, price: float) -> int:
-    """Return the notional (micro-USD) of the book's side that a move of the mark to `price` would liquidate."""
-    return liquidated_by_each(book, (price,))[0]
-
-
-def liquidated_by_each(book: SideBook, prices: Sequence[float]) -> list[int]:
-    """Return the same for moves to each of `prices`."""
+def liquidated_by(book: SideBook, prices: Sequence[float]) -> list[int]:
+    """Return the notional (micro-USD) of the book's side that moves of the mark to each of `prices` would liquidate."""
     low, high, to = book.edges[:-1], book.edges[1:], np.array(prices)[:, None]
     crossed = (high - to) / (high - low) if book.side == Side.LONG else (to - low) / (high - low)
     shares: npt.NDArray[np.float64] = np.clip(crossed, 0.0, 1.0)

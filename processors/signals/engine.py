@@ -68,14 +68,6 @@ class Closed:
     settings: Signals
 
 
-def update(
-    state: SignalState, readings: Iterable[tuple[str, Reading]], settings: Signals, grid_factor: int
-) -> list[tuple[Kind, str, Record]]:
-    """Take in what the position engine closed of one symbol; see `update_all`."""
-    closed = [Closed(state, venue, reading, settings) for venue, reading in readings]
-    return [record for _, record in update_all(closed, grid_factor)]
-
-
 def update_all(closed: Iterable[Closed], grid_factor: int) -> list[tuple[str, tuple[Kind, str, Record]]]:
     """Take in what the position engine closed; return the records of the minutes of symbols that this completes.
 

@@ -183,7 +183,7 @@ def _next_settlement(signals: Mapping[Venue, MarketSignal]) -> float:
 
 def _liquidated_within(minute: Minute, book: SideBook, percents: Sequence[float]) -> list[int]:
     """Return what a move of each of `percents` towards a side would liquidate of it, micro-USD."""
-    return curves.liquidated_by_each(book, [minute.mark * (1 - int(book.side) * each / 100) for each in percents])
+    return curves.liquidated_by(book, [minute.mark * (1 - int(book.side) * each / 100) for each in percents])
 
 
 def _pain(books: Mapping[Side, SideBook]) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from liqheat.domain.price_grid import bucket_of, lower_edge
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from liqheat.platform.state_codec import pack
-from processors.signals.engine import update
 from processors.signals.state import SignalState
-from tests.support.signal_cases import START, minute_frame, readings_of
+from tests.support.signal_cases import START, minute_frame, readings_of, update
 
 pytestmark = pytest.mark.bench
 

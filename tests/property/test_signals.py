@@ -12,9 +12,9 @@ from liqheat.domain.events import Batch
 from liqheat.domain.market import Side, Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.state_codec import pack, unpack
-from processors.signals.curves import cumulative, liquidated_by
+from processors.signals.curves import cumulative
 from processors.signals.state import SignalState
-from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market
+from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, liquidated_by, market
 
 VENUES = (Venue.BINANCE, Venue.BYBIT, Venue.OKX)
 MINUTES = 24 * 60

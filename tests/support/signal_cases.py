@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.codec import decode, encode
 from liqheat.platform.settings import Signals
 from liqheat.platform.state_codec import pack, unpack
-from processors.signals.book import ROW, Rows, SideBook, side_book
-from processors.signals.engine import to_batches, update
+from processors.signals import curves
+from processors.signals.book import ROW, MapMinute, Piece, Rows, SideBook, side_books
+from processors.signals.engine import Closed, Record, to_batches, update_all
 from processors.signals.state import NO_ROWS, Reading, SignalState
 
 FACTOR = 20
@@ -139,6 +140,14 @@ def readings_of(outputs: Sequence[Batch]) -> list[tuple[str, Reading]]:
     return sorted(readings, key=lambda each: each[1].window)
 
 
+def update(
+    state: SignalState, readings: Iterable[tuple[str, Reading]], settings: Signals, factor: int
+) -> list[tuple[Kind, str, Record]]:
+    """Take in what closed of one symbol; return the records of its minutes."""
+    closed = [Closed(state, venue, reading, settings) for venue, reading in readings]
+    return [record for _, record in update_all(closed, factor)]
+
+
 def said_of(state: SignalState, outputs: Sequence[Batch], settings: Signals, factor: int = FACTOR) -> list[Batch]:
     """Return the signals' batches that follow from outputs as above, as a reader of the log gets them."""
     said = update(state, readings_of(outputs), settings, factor)
@@ -167,7 +176,18 @@ def book(side: Side, levels: Levels, mark: float = 0.95, reach: float = 25.0, **
     """Return one side's book around `mark` from levels of one venue."""
     longs, shorts = (levels, {}) if side == Side.LONG else ({}, levels)
     rows, factor = read_rows(heatmap_frame(START, longs, shorts, **options))
-    return side_book(side, mark, mark, reach, factor or FACTOR, {Venue.BINANCE: [rows]})
+    return book_of(side, mark, [rows], reach, factor or FACTOR)
+
+
+def book_of(side: Side, mark: float, rows: Sequence[Rows], reach: float = 25.0, factor: int = FACTOR) -> SideBook:
+    """Return one side's book around `mark` from rows of one venue."""
+    pieces = [Piece(Venue.BINANCE, each) for each in rows]
+    return side_books([MapMinute(mark, mark, reach, pieces)], factor)[0][side]
+
+
+def liquidated_by(book: SideBook, price: float) -> int:
+    """Return what a move to `price` would liquidate of a book, micro-USD."""
+    return curves.liquidated_by(book, [price])[0]
 
 
 class Story:

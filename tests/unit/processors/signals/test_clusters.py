@@ -7,9 +7,9 @@ from liqheat.domain.market import Side, Venue
 from liqheat.domain.money import MICRO_USD_PER_USD
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
-from processors.signals.book import side_book
 from processors.signals.clusters import find
-from tests.support.signal_cases import FACTOR, START, Story, book, heatmap_frame, market, read_rows
+from processors.signals.terrain import terrains
+from tests.support.signal_cases import START, Story, book, book_of, heatmap_frame, market, read_rows
 
 SETTINGS = Signals()
 # Reach of 25 % below $0.95 is $0.71-$0.95: 24 buckets of $0.01, one more for the one that holds the mark.
@@ -21,13 +21,14 @@ def ranges(
 ) -> list[tuple[float, float, float]]:
     """Return lower edge, upper edge and million USD of each cluster."""
     map_ = book(side, levels)
+    (terrain,) = terrains([map_], [settings.local_percent])
     return [
         (
             round(float(map_.edges[item.low - map_.base]), 6),
             round(float(map_.edges[item.high + 1 - map_.base]), 6),
             item.at_risk / MICRO_USD_PER_USD / 1e6,
         )
-        for item in find(map_, [], settings)
+        for item in find(map_, [], settings, terrain)
     ]
 
 
@@ -232,6 +233,6 @@ def test_the_same_map_over_many_rows_or_one_is_the_same_book() -> None:
     whole = heatmap_frame(START, {0.85: 8e6}, {})
     halves = [heatmap_frame(START, {0.85: 4e6}, {}), heatmap_frame(START, {0.85: 4e6}, {}, band="1-5x")]
     rows = [read_rows(frame)[0] for frame in halves]
-    one = side_book(Side.LONG, 0.95, 0.95, 25.0, FACTOR, {Venue.BINANCE: [read_rows(whole)[0]]})
-    two = side_book(Side.LONG, 0.95, 0.95, 25.0, FACTOR, {Venue.BINANCE: rows})
+    one = book_of(Side.LONG, 0.95, [read_rows(whole)[0]])
+    two = book_of(Side.LONG, 0.95, rows)
     assert np.array_equal(one.at_risk, two.at_risk)

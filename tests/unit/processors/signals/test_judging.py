@@ -6,9 +6,9 @@ from liqheat.domain.market import Venue
 from liqheat.domain.windows import MINUTE_MS
 from liqheat.platform.settings import Signals
 from liqheat.platform.state_codec import pack
-from processors.signals.engine import Closed, to_batches, update, update_all
+from processors.signals.engine import Closed, to_batches, update_all
 from processors.signals.state import Reading, SignalState
-from tests.support.signal_cases import FACTOR, START, heatmap_frame, market, readings_of
+from tests.support.signal_cases import FACTOR, START, heatmap_frame, market, readings_of, update
 
 MINUTES = 12
 SYMBOLS = {

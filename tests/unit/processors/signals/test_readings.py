@@ -14,7 +14,7 @@ from liqheat.platform.settings import Signals
 from processors.signals import curves, funding, history, open_interest
 from processors.signals.conviction import ClusterReading, conviction, exposure_reduction, is_coiled
 from processors.signals.round_numbers import distance_percent, nearest_round_number
-from tests.support.signal_cases import START, Story, book, heatmap_frame, market
+from tests.support.signal_cases import START, Story, book, heatmap_frame, liquidated_by, market
 
 SETTINGS = Signals()
 LONGS = {0.90: 2e6, 0.91: 1e6, 0.85: 4e6}
@@ -27,12 +27,12 @@ def usd(micro_usd: int) -> float:
 
 def test_a_move_liquidates_what_it_crosses_and_part_of_the_bucket_it_ends_in() -> None:
     longs, shorts = book(Side.LONG, LONGS), book(Side.SHORT, SHORTS)
-    assert usd(curves.liquidated_by(longs, 0.92)) == 0
-    assert usd(curves.liquidated_by(longs, 0.91)) == 1e6
-    assert usd(curves.liquidated_by(longs, 0.905)) == pytest.approx(2e6)
-    assert usd(curves.liquidated_by(longs, 0.80)) == 7e6
-    assert usd(curves.liquidated_by(shorts, 0.965)) == pytest.approx(0.5e6)
-    assert usd(curves.liquidated_by(shorts, 1.02)) == 4e6
+    assert usd(liquidated_by(longs, 0.92)) == 0
+    assert usd(liquidated_by(longs, 0.91)) == 1e6
+    assert usd(liquidated_by(longs, 0.905)) == pytest.approx(2e6)
+    assert usd(liquidated_by(longs, 0.80)) == 7e6
+    assert usd(liquidated_by(shorts, 0.965)) == pytest.approx(0.5e6)
+    assert usd(liquidated_by(shorts, 1.02)) == 4e6
 
 
 def test_the_cumulative_curve_only_rises_outwards() -> None:
