@@ -6,11 +6,10 @@ true one until then. As in the worker, times are judged against the broker's, so
 
 from typing import NamedTuple
 
-import polars as pl
-
 from liqheat.domain.events import Batch
 from liqheat.domain.market import Venue
 from liqheat.platform.errors import PoisonMessage
+from liqheat.platform.lead import early_rows
 
 _VENUES = frozenset(Venue)
 
@@ -31,11 +30,8 @@ def judge(batch: Batch, written_at: int, maximum_lead_ms: int) -> Judged:
     """
     if batch.venue not in _VENUES:
         raise PoisonMessage(f"Expected a known venue, was {batch.venue!r}")
-    frame, latest = batch.frame, written_at + maximum_lead_ms
-    newest = int(frame.select(pl.col("event_time").max()).item())
-    if newest <= latest:
+    found = early_rows(batch.frame["event_time"].to_numpy(), written_at, maximum_lead_ms)
+    if found is None:
         return Judged(batch)
-    reason = f"An event is {newest - written_at:,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
-    is_early = pl.col("event_time") > latest
-    kept, early = (Batch(batch.kind, batch.venue, frame.filter(each)) for each in (~is_early, is_early))
-    return Judged(kept if kept.frame.height else None, early, reason)
+    kept, early = (Batch(batch.kind, batch.venue, batch.frame.filter(rows)) for rows in (~found.rows, found.rows))
+    return Judged(kept if kept.frame.height else None, early, found.reason)

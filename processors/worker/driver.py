@@ -37,7 +37,7 @@ from processors.worker.deaths import DeathWatch, Mark, mark_name
 from processors.worker.engine import INPUT_KINDS, OUTPUT_TOPICS, Engine, State
 from processors.worker.partition import Outlet, Partition, SymbolPlace
 from processors.worker.parts import parts_of
-from processors.worker.reading import LogMessage, Read, Refused, origin_of, read_messages
+from processors.worker.reading import LogMessage, Read, Refused, offsets_of, origin_of, read_messages
 from processors.worker.saving import Saver
 
 _LOG = structlog.get_logger()
@@ -76,9 +76,8 @@ class Driver(Generic[State]):
         partition = self._partition(messages[0].partition)
         self.handled[partition.number] += len(messages)
         cursor = await self._cursor(partition)
-        taken = messages
-        if not cursor.take_in_turn([message.offset for message in messages]):
-            taken = [message for message in messages if self._follows(partition, cursor, message)]
+        in_turn = cursor.take_in_turn([message.offset for message in messages])
+        taken = messages if in_turn else [each for each in messages if self._follows(partition, cursor, each)]
         if not taken or partition.is_lost:
             return
         self._messages.inc(len(taken))
@@ -282,7 +281,7 @@ class Driver(Generic[State]):
         """Return a block without the rows that checkpoints have already."""
         for symbol, _ in block.markets:
             self._symbol(partition, symbol)
-        offsets = [messages[place].offset for place in block.places.tolist()]
+        offsets = offsets_of(messages, block)
         if offsets[0] > partition.highest_applied:
             return (block,)
         return partition.without_applied(block, offsets, self._outlet.end_offset(partition.number), messages[0].topic)
@@ -296,10 +295,13 @@ class Driver(Generic[State]):
                 await self._apply_split(partition, messages[place], rows)
             return
         for block in span:
-            self._rows[block.kind].inc(block.height)
-            partition.cover(block, [messages[place].offset for place in block.places.tolist()])
+            self._cover(partition, messages, block)
         partition.limit.good()
         await self._publish(partition, outputs)
+
+    def _cover(self, partition: Partition[State], messages: Sequence[LogMessage], block: RowBlock) -> None:
+        self._rows[block.kind].inc(block.height)
+        partition.cover(block, offsets_of(messages, block))
 
     def _engine_apply(self, partition: Partition[State], span: Sequence[RowBlock]) -> list[Batch]:
         with self._seconds.time():
@@ -323,8 +325,7 @@ class Driver(Generic[State]):
                     pending += [places[middle:], places[:middle]]
             else:
                 await self._publish(partition, outputs)
-        self._rows[rows.kind].inc(rows.height)
-        partition.cover(RowBlock.of(rows, 0), [message.offset])
+        self._cover(partition, [message], RowBlock.of(rows, 0))
         if len(failed) == rows.height:
             await self._burial.bury(partition, message, failed[0][1])
         elif failed:

@@ -16,6 +16,7 @@ from liqheat.domain.market import Venue
 from liqheat.platform.codec import Rows, check_rows, decode_rows, encode
 from liqheat.platform.codec_blocks import RowBlock, decode_blocks
 from liqheat.platform.errors import Origin, PoisonMessage
+from liqheat.platform.lead import early_rows
 from liqheat.platform.odd_rows import split_odd_rows
 from liqheat.platform.partitions import partition_of
 from processors.heatmap.span import TIMED_KINDS
@@ -71,6 +72,11 @@ class Reading:
 
     blocks: list[RowBlock]
     others: dict[int, Read]
+
+
+def offsets_of(messages: Sequence[LogMessage], block: RowBlock) -> list[int]:
+    """Return the offset of each message of a block that was read of `messages`."""
+    return [messages[place].offset for place in block.places.tolist()]
 
 
 def read_messages(messages: Sequence[LogMessage], partitions: int, maximum_lead_ms: int) -> Reading:
@@ -163,12 +169,10 @@ def _read(message: LogMessage, value: bytes | None, partitions: int, maximum_lea
         rows = rows.select(np.flatnonzero(inside))
     if rows.kind in TIMED_KINDS:
         # One event from the far future would move the watermark there and make everything after it late.
-        leads = rows.columns["event_time"] - message.timestamp
-        if int(leads.max()) > maximum_lead_ms:
-            early = leads > maximum_lead_ms
-            reason = f"An event is {int(leads.max()):,} ms ahead of the broker's time, more than {maximum_lead_ms:,}"
-            refused.append(Refused.of(rows.select(np.flatnonzero(early)), reason))
-            if early.all():
+        early = early_rows(rows.columns["event_time"], message.timestamp, maximum_lead_ms)
+        if early is not None:
+            refused.append(Refused.of(rows.select(np.flatnonzero(early.rows)), early.reason))
+            if early.rows.all():
                 return Read(message, None, refused)
-            rows = rows.select(np.flatnonzero(~early))
+            rows = rows.select(np.flatnonzero(~early.rows))
     return Read(message, rows, refused)
