@@ -134,7 +134,7 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
 
     `now_ms` is the wall clock, by which dates and ends of bans are counted where the answer does not name its own time.
     """
-    body, now_ms = body.removeprefix(BOM), _sent_at(headers, now_ms)
+    body = body.removeprefix(BOM)
     code, message = _code_of(body)
     text = f"{code}: {message}" if code not in _GOOD else body[:200].decode(errors="replace")
     if status in _LIMITED_STATUSES:
@@ -147,6 +147,9 @@ def trouble_of(venue: Venue, status: int, headers: Mapping[str, str], body: byte
     if limited is None and not busy and code not in _GOOD:
         limited = UNKNOWN_PAUSE_SECONDS if _SAYS_LIMITED.search(message) else None
         busy = _SAYS_BUSY.search(message) is not None
+    if status == 200 and limited is None and not busy:
+        return _trouble_of_body(status, body, code, text)
+    now_ms = _sent_at(headers, now_ms)
     if limited is not None:
         pause = _said(venue, headers, body, now_ms) or _reset_of(headers, now_ms) or limited
         return Trouble(f"answered {status}: {text}", pause)
