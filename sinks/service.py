@@ -56,7 +56,7 @@ class Sink:
         self._source: KafkaSource | None = None
         self._standstill = Standstill[str]()
         self.broker: BrokerWatch | None = None
-        """The watch that says what is to be read; without one a client that delivers nothing is not noticed."""
+        """Says which partitions have messages to read; None: a client that delivers none of them goes unnoticed."""
         self.ready = threading.Event()
         """Set once the consumer has partitions to read."""
 
